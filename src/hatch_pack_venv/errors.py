@@ -1,0 +1,64 @@
+"""Every error that a user can meet.
+
+All derive from `PackVenvError`. The messages are whole sentences: they name the file or the
+TOML key, say what was expected and what to do. Front ends print them as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class PackVenvError(Exception):
+    """Something a user can put right; `str()` of it is the message to show."""
+
+
+class EnvironmentProblem(PackVenvError):
+    """The folder to pack is not a usable virtual environment."""
+
+
+class InterpreterProblem(PackVenvError):
+    """The base interpreter cannot be bundled."""
+
+
+class WheelProblem(PackVenvError):
+    """A wheel that was to be packed cannot be read."""
+
+
+class OutputProblem(PackVenvError):
+    """The archive or the exported folder cannot be written."""
+
+
+class ProblemList(PackVenvError):
+    """Several problems that were found together.
+
+    Parameters:
+        summary: one line that says what could not be done.
+        problems: one sentence each; a single one is joined to the summary.
+    """
+
+    def __init__(self, summary: str, problems: Iterable[str]) -> None:
+        self.summary = summary
+        self.problems = tuple(problems)
+        super().__init__(summary, self.problems)
+
+    def __str__(self) -> str:
+        """Join the summary and the problems, a line each if there are several."""
+        if len(self.problems) == 1:
+            return f"{self.summary}: {self.problems[0]}"
+        return "\n".join([f"{self.summary}:", *(f"  - {problem}" for problem in self.problems)])
+
+
+class OptionsError(ProblemList):
+    """The configuration holds mistakes."""
+
+
+class PlanError(ProblemList):
+    """The environment holds things that cannot be packed as asked."""
+
+
+class LinkError(ProblemList):
+    """Links that cannot be made portable."""
