@@ -2,7 +2,8 @@
 
 An *arcname* is the path of an entry below the install target, with `/` between its parts, whatever
 the platform; it is never absolute and never holds `..`. The install target itself is put before it
-by the sinks. Times are whole seconds since the epoch, in UTC.
+by the sinks. Times are whole seconds since the epoch, in UTC; `None` is that of an entry which no
+file stands behind.
 """
 
 from __future__ import annotations
@@ -16,25 +17,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """Bytes that replace as many others at an offset of a file."""
+
+    offset: int
+    replacement: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedFile:
+    """A file to be streamed with some of its bytes replaced; the file itself stays as it is."""
+
+    path: Path
+    patches: tuple[Patch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
     """A regular file.
 
     Parameters:
-        content: the bytes themselves (files that a rule may rewrite, generated ones), or the path
+        content: the bytes themselves (files that a rule may rewrite, generated ones), or where
             to stream them from when the archive is written.
         size: in bytes; what `content` must turn out to hold.
         executable: whether the owner may execute it: mode 755, else 644.
     """
 
     arcname: str
-    content: Path | bytes
+    content: Path | PatchedFile | bytes
     size: int
     executable: bool = False
-    mtime: int = 0
+    mtime: int | None = None
 
     @classmethod
     def from_bytes(
-        cls, arcname: str, content: bytes, *, executable: bool = False, mtime: int = 0
+        cls, arcname: str, content: bytes, *, executable: bool = False, mtime: int | None = None
     ) -> FileEntry:
         """Make an entry of content that is at hand."""
         return cls(
@@ -51,7 +68,7 @@ class DirectoryEntry:
     """A folder; its children are entries of their own."""
 
     arcname: str
-    mtime: int = 0
+    mtime: int | None = None
 
 
 class TargetKind(enum.Enum):
@@ -95,9 +112,9 @@ class SymlinkEntry:
     arcname: str
     linkname: str
     target: LinkTarget | None = None
-    copies: tuple[Entry, ...] = ()
+    copies: tuple[ScannedEntry, ...] = ()
     optional: bool = False
-    mtime: int = 0
+    mtime: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,10 @@ class WheelProblem(PackVenvError):
     """A wheel that was to be packed cannot be read."""
 
 
+class SourceProblem(PackVenvError):
+    """A file of the environment cannot be read, or changed while it was packed."""
+
+
 class OutputProblem(PackVenvError):
     """The archive or the exported folder cannot be written."""
 
@@ -52,8 +56,8 @@ class ProblemList(PackVenvError):
         return "\n".join([f"{self.summary}:", *(f"  - {problem}" for problem in self.problems)])
 
 
-class OptionsError(ProblemList):
-    """The configuration holds mistakes."""
+class OptionsError(ProblemList, ValueError):
+    """The configuration or an argument holds mistakes."""
 
 
 class PlanError(ProblemList):

@@ -1,0 +1,184 @@
+"""From a plan to files: archives with their facts beside them, or a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .entries import DirectoryEntry
+from .output import PendingFile, pending_folder, telling_write_errors
+from .sinks.directory import DirectorySink
+from .sinks.tar import TarSink
+from .sinks.zip import ZipSink
+from .writing import Progress, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from _typeshed import StrPath
+
+    from .formats import CompressionFormat
+    from .plan import PackPlan
+    from .sinks import Sink
+
+Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
+"""Called with the bytes that will be read; the context takes each number of bytes just read."""
+
+logger = logging.getLogger(__package__)
+
+
+def silent(_total: int) -> AbstractContextManager[Progress]:
+    """Report nothing."""
+    return nullcontext(lambda _count: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackResult:
+    """An archive that was written.
+
+    Parameters:
+        path: where it is; these facts lie beside it, in `<path>.json`.
+        sha256: of the archive, in hexadecimal digits.
+        size: of the archive, in bytes.
+        content_digest: SHA-256 of what it holds, the same in every format.
+        entry_count: its members.
+        unpacked_size: bytes of all files in it.
+    """
+
+    path: Path
+    format: CompressionFormat
+    sha256: str
+    size: int
+    content_digest: str
+    entry_count: int
+    unpacked_size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as JSON knows them; the archive by its name."""
+        return {
+            "archive": self.path.name,
+            "sha256": self.sha256,
+            "size": self.size,
+            "content_digest": self.content_digest,
+            "entry_count": self.entry_count,
+            "unpacked_size": self.unpacked_size,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """A folder that was written.
+
+    Parameters:
+        path: the environment's absolute path.
+        content_digest: SHA-256 of what it holds, the same as of an archive's.
+        entry_count: files, folders and links.
+        size: bytes of all files.
+    """
+
+    path: Path
+    content_digest: str
+    entry_count: int
+    size: int
+
+
+def write_archives(
+    plan: PackPlan,
+    output_base: StrPath,
+    formats: Iterable[CompressionFormat],
+    *,
+    level: int | None = None,
+    report: Reporter = silent,
+) -> list[PackResult]:
+    """Write a plan in several formats; all archives appear, or none.
+
+    Parameters:
+        output_base: the archives' path without the format's suffix.
+        level: the compression level; `None` for each format's default.
+
+    Raises:
+        PackVenvError: something cannot be read or written; nothing is left behind, and earlier
+            archives of these names still stand.
+    """
+    _log(plan)
+    results: list[PackResult] = []
+    with ExitStack() as stack:
+        pending: list[PendingFile] = []
+        for format in formats:
+            file = stack.enter_context(PendingFile(format.archive_path(output_base)))
+            results.append(_write_archive(plan, file, format, level, report))
+            facts = file.path.with_name(f"{file.path.name}.json")
+            pending += [file, stack.enter_context(_facts_file(facts, results[-1], plan))]
+        for file in pending:
+            file.finish()
+        for file in pending:
+            file.commit()
+    return results
+
+
+def _write_archive(
+    plan: PackPlan,
+    file: PendingFile,
+    format: CompressionFormat,
+    level: int | None,
+    report: Reporter,
+) -> PackResult:
+    with telling_write_errors(file.path), report(plan.size) as progress:
+        sink: Sink
+        if format.is_tar_format:
+            sink = TarSink(file.stream, format, level, plan.install_target)
+        else:
+            sink = ZipSink(file.stream, level, plan.install_target)
+        written = write(plan, sink, progress)
+        file.stream.seek(0)
+        sha256 = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    return PackResult(
+        path=file.path,
+        format=format,
+        sha256=sha256,
+        size=file.stream.tell(),
+        content_digest=written.digest,
+        entry_count=written.entry_count,
+        unpacked_size=written.size,
+    )
+
+
+def _facts_file(path: Path, result: PackResult, plan: PackPlan) -> PendingFile:
+    """Prepare the file beside an archive: what it is, and the manifest's head."""
+    file = PendingFile(path)
+    facts = {**result.to_dict(), "manifest": dict(plan.head)}
+    with telling_write_errors(path):
+        file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
+    return file
+
+
+def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> ExportResult:
+    """Write a plan into a folder, which takes the place of an empty one or an earlier export.
+
+    Raises:
+        PackVenvError: something cannot be read or written; the target is as it was.
+    """
+    _log(plan)
+    with pending_folder(target) as folder, telling_write_errors(target):
+        folder.mkdir()
+        sink = DirectorySink(folder)
+        # The folder itself is the install target.
+        sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
+        with report(plan.size) as progress:
+            written = write(replace(plan, install_target="."), sink, progress)
+    return ExportResult(
+        path=target,
+        content_digest=written.digest,
+        entry_count=written.entry_count,
+        size=written.size,
+    )
+
+
+def _log(plan: PackPlan) -> None:
+    for note in plan.notes:
+        logger.warning(note)

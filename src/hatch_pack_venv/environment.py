@@ -1,0 +1,299 @@
+"""The prepared environment: what it is, and a read-only walk over what it holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from .distributions import InstalledDistribution, installed_distributions
+from .entries import (
+    DirectoryEntry,
+    FileEntry,
+    ScannedEntry,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
+from .errors import EnvironmentProblem
+from .interpreter import Interpreter
+from .links import relative_linkname, resolve_link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from _typeshed import StrPath
+
+_SITE_PACKAGES: Final = re.compile(r"python(\d+\.\d+t?)")
+_CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
+_SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A virtual environment on disk (PEP 405).
+
+    Parameters:
+        prefix: the environment's real path.
+        given: the path it was asked for by, absolute; its name names archives.
+        config: the keys of `pyvenv.cfg`, in lower case.
+        interpreter: the facts of its base interpreter.
+        scripts: arcname of the scripts folder.
+        site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
+        distributions: what is installed there.
+    """
+
+    prefix: Path
+    given: Path
+    config: Mapping[str, str] = field(repr=False)
+    interpreter: Interpreter
+    scripts: str = "bin"
+    site_packages: tuple[str, ...]
+    distributions: tuple[InstalledDistribution, ...] = field(repr=False)
+
+    @classmethod
+    def from_prefix(
+        cls,
+        prefix: StrPath,
+        *,
+        ask: Callable[[Path], Interpreter] = Interpreter.from_executable,
+    ) -> Self:
+        """Read a prepared environment; nothing of it is imported or written.
+
+        Parameters:
+            prefix: the folder that holds `pyvenv.cfg`.
+            ask: how to get the facts of an interpreter.
+
+        Raises:
+            EnvironmentProblem: the folder is no environment, is half deleted, has lost its
+                interpreter, or holds packages of two Pythons.
+        """
+        given = Path(os.path.abspath(prefix))
+        config = _read_config(given)
+        sites = _find_site_packages(given)
+        interpreter = ask(_find_interpreter(given))
+        _check_one_python(given, sites, interpreter)
+        return cls(
+            prefix=given.resolve(),
+            given=given,
+            config=config,
+            interpreter=interpreter,
+            site_packages=sites,
+            distributions=tuple(installed_distributions(given.resolve(), sites)),
+        )
+
+    @property
+    def include_system_site_packages(self) -> bool:
+        """Whether the base interpreter's packages are visible in it (PEP 405)."""
+        return self.config.get("include-system-site-packages", "false").lower() == "true"
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The paths by which its files may name it."""
+        return tuple(dict.fromkeys((str(self.given), str(self.prefix))))
+
+    def is_interpreter_name(self, arcname: str) -> bool:
+        """Whether a file or link of the scripts folder is a name of the interpreter."""
+        folder, _, name = arcname.rpartition("/")
+        return folder == self.scripts and bool(re.fullmatch(r"python(\d+(\.\d+t?)?)?", name))
+
+
+def _read_config(prefix: Path) -> dict[str, str]:
+    if not prefix.exists():
+        raise EnvironmentProblem(f"there is no environment at {prefix}: {_CREATE}")
+    if not prefix.is_dir():
+        raise EnvironmentProblem(f"{prefix} is a file, not an environment's folder")
+    path = prefix / "pyvenv.cfg"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise EnvironmentProblem(
+            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {_CREATE}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
+    pairs = (line.partition("=") for line in lines)
+    return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _find_site_packages(prefix: Path) -> tuple[str, ...]:
+    found: list[str] = []
+    for lib in ("lib", "lib64"):
+        folder = prefix / lib
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        names = [name for name in os.listdir(folder) if _SITE_PACKAGES.fullmatch(name)]
+        found += [
+            f"{lib}/{name}/site-packages"
+            for name in sorted(names)
+            if (folder / name / "site-packages").is_dir()
+        ]
+    if not found:
+        raise EnvironmentProblem(
+            f"{prefix} is incomplete, it has no lib/python3.*/site-packages: remove it and"
+            " create it again"
+        )
+    return tuple(found)
+
+
+def _find_interpreter(prefix: Path) -> Path:
+    python = prefix / "bin" / "python"
+    if not python.exists():
+        if python.is_symlink():
+            raise EnvironmentProblem(
+                f"the interpreter of {prefix} is gone: bin/python leads to"
+                f" {os.path.realpath(python)}, which does not exist; recreate the environment"
+                " with an interpreter that is there"
+            )
+        raise EnvironmentProblem(
+            f"{prefix} is incomplete, it has no bin/python: remove it and create it again"
+        )
+    return python
+
+
+def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpreter) -> None:
+    versions = list(dict.fromkeys(site.split("/")[1] for site in sites))
+    if len(versions) > 1:
+        raise EnvironmentProblem(
+            f"{prefix} holds packages of two Pythons, {' and '.join(versions)}: remove it and"
+            " create it again with one"
+        )
+    if versions[0] != interpreter.executable_name:
+        raise EnvironmentProblem(
+            f"{prefix} holds packages for {versions[0]}, but its bin/python is"
+            f" {interpreter.executable_name}: remove it and create it again"
+        )
+
+
+def scan(environment: Environment, *, with_copies: bool = True) -> Iterator[ScannedEntry]:
+    """Walk an environment without writing to it, parents first, names in order.
+
+    Small files that a rule may rewrite carry their bytes, all others their path. Internal links
+    carry a relative text.
+
+    Parameters:
+        with_copies: whether links that leave the environment carry the entries that can stand in
+            their place.
+    """
+    return _Scanner(environment, with_copies=with_copies).folder("", environment.prefix)
+
+
+class _Scanner:
+    def __init__(self, environment: Environment, *, with_copies: bool) -> None:
+        self.environment = environment
+        self.with_copies = with_copies
+        self.boundary = environment.prefix
+
+    def folder(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
+        """Yield what lies in a folder."""
+        try:
+            children = sorted(os.scandir(path), key=lambda child: child.name)
+        except OSError as error:
+            yield UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
+            return
+        for child in children:
+            name = f"{arcname}/{child.name}" if arcname else child.name
+            yield from self._child(name, child)
+
+    def _child(self, arcname: str, child: os.DirEntry[str]) -> Iterator[ScannedEntry]:
+        status = child.stat(follow_symlinks=False)
+        path = Path(child.path)
+        if stat.S_ISLNK(status.st_mode):
+            yield self._link(arcname, path, int(status.st_mtime))
+        elif stat.S_ISDIR(status.st_mode):
+            yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+            yield from self.folder(arcname, path)
+        elif stat.S_ISREG(status.st_mode):
+            yield self._file(arcname, path, status)
+        else:
+            yield UnsupportedEntry(arcname=arcname, reason="is no file, folder or link")
+
+    def _file(self, arcname: str, path: Path, status: os.stat_result) -> ScannedEntry:
+        content: Path | bytes = path
+        size = status.st_size
+        if self._may_be_rewritten(arcname, size):
+            is_script = arcname.rpartition("/")[0] == self.environment.scripts
+            try:
+                data = _read_rewritable(path, script=is_script)
+            except OSError as error:
+                reason = f"cannot be read ({error.strerror})"
+                return UnsupportedEntry(arcname=arcname, reason=reason)
+            if data is not None:
+                content, size = data, len(data)
+        return FileEntry(
+            arcname=arcname,
+            content=content,
+            size=size,
+            executable=bool(status.st_mode & stat.S_IXUSR),
+            mtime=int(status.st_mtime),
+        )
+
+    def _may_be_rewritten(self, arcname: str, size: int) -> bool:
+        folder, _, name = arcname.rpartition("/")
+        if folder == self.environment.scripts:
+            return size <= _SCRIPT_LIMIT
+        return name in _REWRITTEN or name.endswith(".pth")
+
+    def _link(self, arcname: str, path: Path, mtime: int) -> ScannedEntry:
+        target = resolve_link(path, self.boundary)
+        if self.boundary.is_relative_to(target.path) and self.boundary != target.path:
+            reason = f"leads to {target.path}, a folder that holds the environment itself"
+            return UnsupportedEntry(arcname=arcname, reason=reason)
+        if target.kind is TargetKind.INTERNAL:
+            linkname = relative_linkname(path, target.path, self.boundary)
+        else:
+            linkname = os.readlink(path)
+        external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
+        return SymlinkEntry(
+            arcname=arcname,
+            linkname=linkname,
+            target=target,
+            copies=tuple(copies_of(target.path, arcname)) if external and self.with_copies else (),
+            optional=arcname == "lib64",
+            mtime=mtime,
+        )
+
+
+def _read_rewritable(path: Path, *, script: bool) -> bytes | None:
+    """Read a small file; of the scripts folder only those with a `#!` line."""
+    with path.open("rb") as stream:
+        if script and stream.read(2) != b"#!":
+            return None
+        stream.seek(0)
+        return stream.read()
+
+
+def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
+    """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
+
+    Links in it are followed; one that leads to a folder it lies in is yielded as unsupported.
+
+    Parameters:
+        path: a real path.
+        parents: the real folders that are being walked.
+    """
+    status = path.stat()
+    if stat.S_ISREG(status.st_mode):
+        yield FileEntry(
+            arcname=arcname,
+            content=path,
+            size=status.st_size,
+            executable=bool(status.st_mode & stat.S_IXUSR),
+            mtime=int(status.st_mtime),
+        )
+    elif not stat.S_ISDIR(status.st_mode):
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, no file or folder")
+    elif path in parents:
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
+    else:
+        yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+        for child in sorted(path.iterdir()):
+            name = f"{arcname}/{child.name}"
+            try:
+                yield from copies_of(child.resolve(strict=True), name, (*parents, path))
+            except (OSError, RuntimeError):
+                yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")

@@ -1,0 +1,86 @@
+"""The archive formats: their names, suffixes and compression levels."""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from .errors import OptionsError
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """The compression levels of a format, from fastest to smallest."""
+
+    fastest: int
+    smallest: int
+    default: int
+
+
+class CompressionFormat(enum.StrEnum):
+    """The compression of an archive; its value is the compressor's name."""
+
+    UNCOMPRESSED = ""
+    BZIP2 = "bzip2"
+    GZIP = "gzip"
+    XZ = "xz"
+    ZSTD = "zstd"
+    ZIP = "zip"
+
+    @classmethod
+    def get_format(cls, format: str | None) -> Self:
+        """Return the format of a name: `"xz"`, `"tar.xz"`, a member, `None` for the platform's own.
+
+        Raises:
+            OptionsError: there is no such format.
+        """
+        if format is None:
+            return cls(cls.ZIP if os.name == "nt" else cls.XZ)
+        for member in cls:
+            if format in (member.value, member.suffix.removeprefix(".")):
+                return member
+        choices = ", ".join(repr(member.suffix.removeprefix(".")) for member in cls)
+        raise OptionsError("unknown archive format", [f"expected one of {choices}, not {format!r}"])
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending, with its dot."""
+        return _SUFFIXES[self.value]
+
+    @property
+    def is_tar_format(self) -> bool:
+        """Whether the archive is a tar, compressed or not."""
+        return self is not CompressionFormat.ZIP
+
+    @property
+    def levels(self) -> Levels | None:
+        """The compression levels; `None` where nothing is compressed."""
+        return _LEVELS.get(self.value)
+
+    def archive_path(self, base_name: StrPath) -> Path:
+        """Return the path of the archive with this base name."""
+        return Path(os.fspath(base_name) + self.suffix)
+
+
+_SUFFIXES: Final = {
+    "": ".tar",
+    "bzip2": ".tar.bz2",
+    "gzip": ".tar.gz",
+    "xz": ".tar.xz",
+    "zstd": ".tar.zst",
+    "zip": ".zip",
+}
+
+_LEVELS: Final = {
+    "bzip2": Levels(fastest=1, smallest=9, default=9),
+    "gzip": Levels(fastest=0, smallest=9, default=6),
+    "xz": Levels(fastest=0, smallest=9, default=6),
+    "zstd": Levels(fastest=1, smallest=22, default=9),
+    "zip": Levels(fastest=0, smallest=9, default=6),
+}

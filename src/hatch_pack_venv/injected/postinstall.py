@@ -1,0 +1,457 @@
+"""Connect this environment to a Python of the machine that it was unpacked on.
+
+An archive of hatch-pack-venv holds this script at its top, beside the environment's folders. Run
+it with the Python that the environment shall use (`python3.11 postinstall.py`), and again whenever
+that Python has moved. It needs nothing but the standard library of CPython 3.8 or later; Python
+3.6 and 3.7 still get as far as the sentence that says so, hence no newer syntax in here.
+
+What the environment needs stands in the manifest, `share/venv/metadata/pack-venv.json`. Nothing
+that is written depends on where the environment lies: only on the interpreter that it is given.
+"""
+
+import argparse
+import contextlib
+import errno
+import glob
+import io
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
+
+MANIFEST = "share/venv/metadata/pack-venv.json"
+KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled")}
+STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
+ANSWER_SECONDS = 120
+SAME_MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
+WORDS = {
+    "implementation": "the implementation {}",
+    "version": "Python {}",
+    "abi": "the ABI {}",
+    "pointer_bits": "pointers of {} bits",
+    "system": "the system {}",
+    "machine": "the machine type {}",
+}
+WHY_NOT_WRITTEN = {
+    errno.EROFS: "is read-only: run this where it can be written",
+    errno.EACCES: "cannot be written by this user: run this as its owner",
+    errno.EPERM: "cannot be changed: it is protected, or its file system holds no symbolic links",
+    errno.ENOSPC: "lies on a full disk: make room and run this again",
+}
+Facts = Dict[str, Any]
+
+
+class ConnectError(Exception):
+    """Something that the user can put right, told in whole sentences."""
+
+
+class Tree(NamedTuple):
+    """The environment where it lies now, and what its manifest says."""
+
+    prefix: str
+    label: str
+    bundled: bool
+    needs: Facts  # the version is X.Y, but the whole one of a bundled interpreter
+    scripts: str
+    site_packages: List[str]
+    system_site: bool
+    prompt: Optional[str]
+
+    @property
+    def command(self) -> str:
+        """Give the usual name of an interpreter that fits."""
+        version = minor(self.needs["version"])
+        if self.needs["implementation"] != "cpython":
+            return f"{self.needs['implementation']}{version}"
+        return f"python{version}{abi_flags(self.needs['abi'])}"
+
+    @property
+    def rerun(self) -> str:
+        """Give the way out of most problems."""
+        script = shlex.quote(os.path.join(self.prefix, "postinstall.py"))
+        return f"run it with {self.command}: {self.command} {script}"
+
+
+def need(data: Any, path: str, kind: type) -> Any:
+    """Return the manifest's value at a dotted path, or say that it is not there."""
+    value = data
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, kind):
+        return value
+    message = (
+        f"The manifest {MANIFEST} is broken: {path} is {value!r}, not of type {kind.__name__};"
+    )
+    raise ConnectError(message + " unpack the archive again.")
+
+
+def parse_manifest(content: bytes, prefix: str) -> Tree:
+    """Read the manifest's bytes."""
+    try:
+        data = json.loads(content)
+    except ValueError:
+        message = f"The manifest {MANIFEST} is broken: it is not JSON; unpack the archive again."
+        raise ConnectError(message) from None
+    for key, values in KNOWN.items():
+        if need(data, key, type(values[0])) not in values:
+            message = f"The manifest {MANIFEST} has the unknown {key} {data[key]!r};"
+            raise ConnectError(message + " use the postinstall.py of the same archive.")
+    return tree_from(data, prefix)
+
+
+def tree_from(data: Any, prefix: str) -> Tree:
+    """Pick what this script uses; name and version of the project may be unknown."""
+    text = {"python": ("implementation", "version", "abi"), "platform": ("system", "machine")}
+    needs = {key: need(data, f"{part}.{key}", str) for part in text for key in text[part]}
+    needs["pointer_bits"] = need(data, "python.pointer_bits", int)
+    bundled = data["interpreter"] == "bundled"
+    numbers = re.findall(r"\d+", needs["version"])  # 3.14.0rc1 is 3.14.0
+    needs["version"] = ".".join(numbers[: 3 if bundled else 2])
+    label = " ".join(str(data[key]) for key in ("name", "version") if data.get(key))
+    return Tree(
+        prefix=prefix,
+        label=label or os.path.basename(prefix),
+        bundled=bundled,
+        needs=needs,
+        scripts=os.path.join(prefix, need(data, "layout.scripts", str)),
+        site_packages=[
+            os.path.join(prefix, str(x)) for x in need(data, "layout.site_packages", list)
+        ],
+        system_site=need(data, "layout.include_system_site_packages", bool),
+        prompt=data["layout"].get("prompt"),
+    )
+
+
+def minor(version: str) -> str:
+    """Return the X.Y of a version."""
+    return ".".join(version.split(".")[:2])
+
+
+def abi_flags(abi: str) -> str:
+    """Return what an ABI says beyond its version: `t` free-threaded, `d` debug."""
+    return re.sub(r"^cp\d+", "", abi)
+
+
+def fits(key: str, needed: Any, given: Any) -> bool:
+    """Tell whether a fact is what the manifest needs."""
+    if key == "version":
+        return f"{given}.".startswith(f"{needed}.")
+    if key == "abi":  # its digits are the version's
+        return abi_flags(needed) == abi_flags(given)
+    if key == "machine":
+        needed, given = (SAME_MACHINE.get(x.lower(), x.lower()) for x in (needed, given))
+    return bool(needed == given)
+
+
+def misfits(tree: Tree, facts: Facts, python: str) -> List[str]:
+    """Return a sentence for each thing that the archive needs and the Python does not have."""
+    wrong = [key for key in WORDS if not fits(key, tree.needs[key], facts[key])]
+    return [
+        f"The archive needs {WORDS[key].format(tree.needs[key])},"
+        f" but {python!r} has {WORDS[key].format(facts[key])}."
+        for key in wrong
+    ]
+
+
+def way_out(tree: Tree, facts: Facts) -> str:
+    """Say what to do about a Python that does not fit."""
+    if all(fits(key, tree.needs[key], facts[key]) for key in ("system", "machine")):
+        return f"To connect it, {tree.rerun}"
+    return "Unpack it on {system} {machine} and {rerun}".format(rerun=tree.rerun, **tree.needs)
+
+
+def config(tree: Tree, base: str, version: str) -> bytes:
+    """Return pyvenv.cfg; its readers know UTF-8 and whole, stripped lines only."""
+    lines = [
+        f"home = {os.path.dirname(base)}",  # where Python 3.11+ begins to look for its library
+        f"include-system-site-packages = {str(tree.system_site).lower()}",
+        f"version = {version}",
+        f"executable = {base}",
+        *([f"prompt = {tree.prompt!r}"] if tree.prompt else []),  # quoted, as venv does
+    ]
+    with contextlib.suppress(UnicodeEncodeError):
+        if [base] == base.strip().splitlines():
+            return "".join(line + "\n" for line in lines).encode()
+    message = f"The interpreter's path {base!r} cannot stand in pyvenv.cfg: use one in UTF-8"
+    raise ConnectError(message + " and without line breaks.")
+
+
+def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
+    """Return what connecting writes, by path: a file's bytes, a link's text.
+
+    bin/python comes last, when all that it needs is there.
+    """
+    name = "python" + minor(tree.needs["version"])
+    texts = {name: base, "python3": name, "python": name}
+    settings = os.path.join(tree.prefix, "pyvenv.cfg")
+    place = {os.path.join(tree.scripts, link): text for link, text in texts.items()}
+    return {settings: config(tree, base, version), **place}
+
+
+def own_facts() -> Facts:
+    """Return what is to be known of the Python that runs this; the ABI as wheels name it."""
+    abi = "cp{}{}".format(*sys.version_info)
+    abi += "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+    abi += "d" if "d" in getattr(sys, "abiflags", "") else ""
+    cpython = sys.implementation.name == "cpython"
+    return {
+        "implementation": sys.implementation.name,
+        "version": "{}.{}.{}".format(*sys.version_info),
+        "abi": abi if cpython else str(sys.implementation.cache_tag),
+        "pointer_bits": sys.maxsize.bit_length() + 1,
+        "system": sys.platform,
+        "machine": platform.machine() or sysconfig.get_platform().rpartition("-")[2],
+        "prefix": os.path.realpath(sys.prefix),
+        "stdlib": sysconfig.get_path("stdlib"),
+    }
+
+
+def ask(python: str) -> Facts:
+    """Let another Python say the same of itself; what its start-up files print is passed over."""
+    command = [python, "-I", "-B", os.path.abspath(__file__), "--facts"]
+    nothing, limit = subprocess.DEVNULL, ANSWER_SECONDS
+    try:
+        done = subprocess.run(
+            command, stdin=nothing, capture_output=True, timeout=limit, check=False
+        )
+        facts: Facts = json.loads(done.stdout.decode("ascii", "replace").splitlines()[-1])
+        return facts
+    except OSError as error:
+        reason = error.strerror
+    except subprocess.SubprocessError:
+        reason = f"no answer within {limit} seconds"
+    except (ValueError, IndexError):
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        reason = said[-1] if said else f"exit status {done.returncode}"
+    message = f"The interpreter {python!r} does not run ({reason})."
+    raise ConnectError(message)
+
+
+def base_candidates() -> Iterator[str]:
+    """Yield where the interpreter may be that the running Python comes from, best first."""
+    yield getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
+    yield sys.executable or ""
+    version = "{}.{}".format(*sys.version_info)
+    for name in (version + getattr(sys, "abiflags", ""), version, "3"):
+        yield os.path.join(sys.base_prefix, "bin", "python" + name)
+
+
+def find_base(tree: Tree) -> str:
+    """Return the base interpreter; neither a copy in our scripts folder nor one in a venv is it."""
+    inside = {os.path.realpath(tree.scripts)}
+    if sys.prefix != sys.base_prefix:
+        inside.add(os.path.realpath(os.path.join(sys.prefix, "bin")))
+    for real in (os.path.realpath(candidate) for candidate in base_candidates() if candidate):
+        if os.path.dirname(real) not in inside and os.path.isfile(real):
+            return real
+    message = f"No Python outside of the environment is behind {sys.executable!r}: {tree.rerun}"
+    raise ConnectError(message)
+
+
+def put(path: str, content: Union[bytes, str]) -> None:
+    """Make a file (bytes) or a link (text) under a name of its own, then move it to its place."""
+    folder, name = os.path.split(path)
+    unique = f".{name}.pack-venv-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    temporary = os.path.join(folder, unique)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        make(temporary, content)
+        os.replace(temporary, path)
+    except OSError as error:
+        why = WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
+        message = f"The folder {folder!r} {why}."
+        raise ConnectError(message) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def make(path: str, content: Union[bytes, str]) -> None:
+    """Make a link, or a file that is on the disk when this returns."""
+    if isinstance(content, str):
+        os.symlink(content, path)
+        return
+    with open(path, "xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def found(path: str) -> Union[bytes, str, None]:
+    """Return a link's text, a file's bytes, or None."""
+    with contextlib.suppress(OSError):
+        if os.path.islink(path):
+            return os.readlink(path)
+        with open(path, "rb") as stream:
+            return stream.read()
+    return None
+
+
+def sweep(folder: str) -> None:
+    """Remove the temporary names that a killed run has left."""
+    for path in glob.iglob(os.path.join(glob.escape(folder), ".*.pack-venv-*.tmp")):
+        with contextlib.suppress(OSError):
+            if time.time() - os.lstat(path).st_mtime > STALE_SECONDS:
+                os.unlink(path)
+
+
+def connect(tree: Tree) -> str:
+    """Write pyvenv.cfg and the links; return what was done."""
+    if os.name == "nt":
+        raise ConnectError("Connecting to an interpreter works on POSIX systems only so far.")
+    base = find_base(tree)
+    facts = ask(base)
+    wrong = misfits(tree, facts, base)
+    if wrong:
+        raise ConnectError(*wrong, way_out(tree, facts))
+    todo = pieces(tree, base, facts["version"])
+    for folder in (tree.prefix, tree.scripts):
+        sweep(folder)
+    for path, content in todo.items():
+        if found(path) != content:
+            put(path, content)
+    return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
+
+
+def run_there(tree: Tree) -> Facts:
+    """Return the facts of the environment's interpreter, if it runs, fits and is at home."""
+    python = os.path.join(tree.scripts, "python")
+    facts = ask(python)
+    wrong = misfits(tree, facts, python)
+    if facts["prefix"] != tree.prefix:
+        wrong.append(f"{python!r} runs for {facts['prefix']!r}, not for {tree.prefix!r}.")
+    if wrong:
+        raise ConnectError(*wrong)
+    return facts
+
+
+def findings(tree: Tree) -> Iterator[str]:
+    """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
+    versioned = os.path.join(tree.scripts, "python" + minor(tree.needs["version"]))
+    if not os.path.lexists(versioned):
+        yield f"The environment is not connected: {tree.rerun}"
+        yield from misfits(tree, own_facts(), sys.executable)
+        return
+    base = os.path.realpath(versioned)
+    if not os.path.isfile(base):
+        yield f"The interpreter {base!r} of the environment is not there: {tree.rerun}"
+    for path, content in pieces(tree, base, "").items():
+        has = found(path)
+        if isinstance(has, bytes) and path.endswith(".cfg"):
+            has = re.sub(rb"(?m)^version = .*$", b"version = ", has)
+        if has != content:
+            yield f"{path!r} is not as it should be here: {tree.rerun}"
+
+
+def check(tree: Tree) -> str:
+    """Return that all is well, or raise what is not."""
+    wrong = [] if tree.bundled else list(findings(tree))
+    if wrong:
+        raise ConnectError(*wrong)
+    return f"{tree.label} is connected and runs with Python {run_there(tree)['version']}"
+
+
+def brings_bytecode(folder: str) -> bool:
+    """Tell whether the archive came with byte code: by hash, which compileall would overwrite."""
+    for middle in ("", "*"):
+        pattern = os.path.join(glob.escape(folder), middle, "__pycache__", "*.pyc")
+        for path in glob.iglob(pattern):
+            content = found(path)
+            return isinstance(content, bytes) and content[4:8] != bytes(4)
+    return False
+
+
+def byte_compile(tree: Tree) -> None:
+    """Compile the sources that can be compiled; many packages hold some that cannot."""
+    python = os.path.join(tree.scripts, "python")
+    library = [os.path.realpath(run_there(tree)["stdlib"])] if tree.bundled else []
+    library = [folder for folder in library if folder.startswith(os.path.join(tree.prefix, ""))]
+    folders = dict.fromkeys(os.path.realpath(folder) for folder in library + tree.site_packages)
+    todo = [folder for folder in folders if os.path.isdir(folder) and not brings_bytecode(folder)]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    command = [python, "-I", "-m", "compileall", "-qq", "-r", "100"]
+    nothing = subprocess.DEVNULL
+    # The second, short round is for machines where no process pool works (no /dev/shm, say) and
+    # for files that another run was writing just then.
+    for workers in (cpus, 1) if todo else ():
+        line = [*command, "-j", str(workers), *todo]
+        if subprocess.call(line, stdin=nothing, stdout=nothing, stderr=nothing) == 0:
+            break
+
+
+def read_tree() -> Tree:
+    """Read the manifest beside this file."""
+    prefix = os.path.dirname(os.path.realpath(__file__))
+    path = os.path.join(prefix, *MANIFEST.split("/"))
+    try:
+        with open(path, "rb") as stream:
+            return parse_manifest(stream.read(), prefix)
+    except OSError as error:
+        message = f"The manifest {path!r} cannot be read ({error.strerror}); unpack it again."
+        raise ConnectError(message) from None
+
+
+def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
+    """Parse the command line."""
+    about = (__doc__ or "").split("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="postinstall.py",
+        description=about[0],
+        epilog="Run it with the Python that the environment shall use, and again when that Python"
+        " or the environment has moved. An archive that brings its interpreter needs no such step."
+        " Exit status: 0 done, 1 a problem that is told on standard error, 2 wrong usage.",
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing, tell what is wrong")
+    parser.add_argument("--no-compile", action="store_true", help="do not write byte code")
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell nothing but problems")
+    parser.add_argument("--facts", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line says."""
+    if options.facts:
+        print(json.dumps(own_facts()))
+        return
+    tree = read_tree()
+    done = "nothing to connect: the archive brings its interpreter"
+    if options.check:
+        done = check(tree)
+    elif not tree.bundled:
+        done = connect(tree)
+    if not options.quiet:
+        print(done, flush=True)
+    if not (options.check or options.no_compile):
+        byte_compile(tree)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run, and tell problems in sentences."""
+    if sys.version_info < (3, 8):
+        print("postinstall.py: run it with CPython 3.8 or later.", file=sys.stderr)
+        return 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        run(parse_arguments(arguments))
+    except ConnectError as problem:
+        print(*(f"postinstall.py: {x}" for x in problem.args), sep="\n", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print("postinstall.py:", error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("postinstall.py: interrupted; run it again to finish.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

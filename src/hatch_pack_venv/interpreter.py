@@ -1,0 +1,140 @@
+"""What an environment's Python says of itself.
+
+The interpreter is asked in a process of its own with `-I -S -B`: isolated from the user's
+settings, without `site` (so that no `.pth` file of the environment runs), and without writing byte
+code beside the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from .errors import EnvironmentProblem
+
+_TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a few
+
+# Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
+_QUESTIONS: Final = """
+import json, os, platform, struct, sys, sysconfig
+var = sysconfig.get_config_var
+base = getattr(sys, "_base_executable", None)
+if sys.version_info < (3, 11) or not base:
+    base = sys.executable
+free_threaded = "t" if var("Py_GIL_DISABLED") else ""
+print(json.dumps({
+    "version": platform.python_version(),
+    "minor": "%d.%d" % sys.version_info[:2],
+    "implementation": sys.implementation.name,
+    "abi": "cp%d%d%s%s" % (sys.version_info[:2]
+                           + (free_threaded, "d" if hasattr(sys, "gettotalrefcount") else "")),
+    "cache_tag": sys.implementation.cache_tag,
+    "pointer_bits": struct.calcsize("P") * 8,
+    "system": sys.platform,
+    "machine": sysconfig.get_platform().split("-")[-1],
+    "platform": sysconfig.get_platform(),
+    "executable": os.path.realpath(base),
+    "base_prefix": os.path.realpath(sys.base_prefix),
+    "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
+    "platlibdir": getattr(sys, "platlibdir", "lib"),
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """Facts about a base interpreter.
+
+    Parameters:
+        version: complete, `3.11.7`.
+        minor: `3.11`.
+        abi: as in wheel tags, with `t` for a free-threaded and `d` for a debug build: `cp313t`.
+        cache_tag: as in the names of byte code files, `cpython-311`.
+        pointer_bits: 32 or 64.
+        system: `sys.platform`.
+        machine: `x86_64`, `aarch64`, …
+        platform: as `sysconfig.get_platform()`, `linux-x86_64`.
+        executable: the base interpreter itself, no link.
+        base_prefix: where it is installed, no link.
+        stdlib: its standard library, no link.
+        platlibdir: `lib`, or `lib64` on Fedora's kind of systems.
+    """
+
+    version: str
+    minor: str
+    implementation: str
+    abi: str
+    cache_tag: str
+    pointer_bits: int
+    system: str
+    machine: str
+    platform: str
+    executable: Path
+    base_prefix: Path
+    stdlib: Path
+    platlibdir: str
+
+    @classmethod
+    def from_executable(cls, executable: Path) -> Self:
+        """Ask an interpreter for its facts.
+
+        Raises:
+            EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
+        """
+        facts = _ask(executable)
+        interpreter = cls(
+            **{
+                **facts,
+                "executable": Path(facts["executable"]),
+                "base_prefix": Path(facts["base_prefix"]),
+                "stdlib": Path(facts["stdlib"]),
+            }
+        )
+        interpreter._check_supported(executable)
+        return interpreter
+
+    @property
+    def free_threaded(self) -> bool:
+        """Whether this is a build without the global interpreter lock (PEP 703)."""
+        return "t" in self.abi.removeprefix("cp")
+
+    @property
+    def platform_tag(self) -> str:
+        """The platform as in wheel tags."""
+        return self.platform.replace("-", "_").replace(".", "_")
+
+    @property
+    def executable_name(self) -> str:
+        """The interpreter's own name in the scripts folder, `python3.11` or `python3.13t`."""
+        return f"python{self.minor}{'t' if self.free_threaded else ''}"
+
+    def _check_supported(self, executable: Path) -> None:
+        minor = tuple(int(part) for part in self.minor.split("."))
+        if self.implementation != "cpython" or minor < (3, 9):
+            raise EnvironmentProblem(
+                f"{executable} is {self.implementation} {self.version}; only environments of"
+                " CPython 3.9 and later can be packed"
+            )
+
+
+def _ask(executable: Path) -> dict[str, Any]:
+    command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentProblem(
+            f"{executable} cannot be started ({error}): repair or recreate the environment"
+        ) from error
+    if answer.returncode != 0:
+        reason = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EnvironmentProblem(
+            f"{executable} does not run (exit status {answer.returncode}: {reason}): repair or"
+            " recreate the environment"
+        )
+    facts: dict[str, Any] = json.loads(answer.stdout)
+    return facts

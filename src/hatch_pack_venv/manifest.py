@@ -1,0 +1,111 @@
+"""The manifest: the archive's last entry, which says what the archive is and holds.
+
+It is a function of the plan and of the hashes that the writer saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from .entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
+from .normalise import mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .distributions import InstalledDistribution
+    from .environment import Environment
+
+FORMAT_VERSION: Final = 1
+ARCNAME: Final = "share/venv/metadata/pack-venv.json"
+
+
+def manifest_head(
+    environment: Environment,
+    distributions: Iterable[InstalledDistribution],
+    *,
+    name: str,
+    version: str | None,
+    interpreter: str,
+) -> dict[str, Any]:
+    """Return what the manifest says before it lists the files.
+
+    Parameters:
+        distributions: what is packed.
+        name, version: of the project, or of the environment.
+        interpreter: `bundled` or `target`.
+    """
+    python = environment.interpreter
+    packed = sorted(distributions, key=lambda distribution: distribution.key)
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "version": version,
+        "interpreter": interpreter,
+        "python": {
+            "version": python.version,
+            "implementation": python.implementation,
+            "abi": python.abi,
+            "cache_tag": python.cache_tag,
+            "pointer_bits": python.pointer_bits,
+        },
+        "platform": {
+            "system": python.system,
+            "machine": python.machine,
+            "tag": python.platform_tag,
+        },
+        "layout": {
+            "scripts": environment.scripts,
+            "site_packages": list(environment.site_packages),
+            "include_system_site_packages": environment.include_system_site_packages,
+        },
+        "distributions": [{"name": each.name, "version": each.version} for each in packed],
+    }
+
+
+def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
+    """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
+
+    Times are left out, and so is how a format writes any of it; hence it is the same in every
+    format and with every compressor.
+
+    Parameters:
+        hashes: the SHA-256 of each file, in hexadecimal digits, by arcname.
+    """
+    digest = hashlib.sha256()
+    for entry in entries:
+        match entry:
+            case FileEntry():
+                facts = ["file", entry.arcname, f"{mode_of(entry):o}", hashes[entry.arcname]]
+            case DirectoryEntry():
+                facts = ["directory", entry.arcname]
+            case SymlinkEntry():
+                facts = ["link", entry.arcname, entry.linkname]
+        digest.update(json.dumps(facts).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def render_manifest(
+    head: Mapping[str, Any], entries: Iterable[Entry], hashes: Mapping[str, str]
+) -> bytes:
+    """Return the manifest's text: the head, then every file and link by name."""
+    entries = list(entries)
+    files = [
+        {
+            "path": entry.arcname,
+            "sha256": hashes[entry.arcname],
+            "size": entry.size,
+            "mode": f"{mode_of(entry):o}",
+        }
+        for entry in entries
+        if isinstance(entry, FileEntry)
+    ]
+    links = [
+        {"path": entry.arcname, "target": entry.linkname}
+        for entry in entries
+        if isinstance(entry, SymlinkEntry)
+    ]
+    manifest = {**head, "links": links, "files": files}
+    return (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode()

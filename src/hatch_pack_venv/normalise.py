@@ -1,0 +1,93 @@
+"""Modes, times and order: one rule for all formats.
+
+What differs between two builders (owner, umask, clock, the order of a folder's names) never
+reaches an archive. See https://reproducible-builds.org/docs/archives/.
+"""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
+
+from .entries import DirectoryEntry, Entry, FileEntry
+from .errors import OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))
+"""hatchling's time for reproducible builds, 2020-02-02 00:00 UTC, in seconds."""
+
+DIRECTORY_MODE: Final = 0o755
+SYMLINK_MODE: Final = 0o777
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Which modification times entries get, in whole seconds since the epoch.
+
+    Parameters:
+        fixed: the time of every entry; `None` keeps the files' own.
+        latest: no entry is later than this; `None` sets no limit.
+        generated: the time of entries that no file stands behind.
+    """
+
+    fixed: int | None = None
+    latest: int | None = None
+    generated: int = DEFAULT_TIME
+
+    @classmethod
+    def reproducible(cls, environ: Mapping[str, str]) -> Self:
+        """Give every entry `SOURCE_DATE_EPOCH`, else hatchling's default.
+
+        Raises:
+            OptionsError: the variable is no whole number of seconds, zero or more.
+        """
+        time = source_date_epoch(environ)
+        return cls(fixed=time, generated=time)
+
+    @classmethod
+    def kept(cls, environ: Mapping[str, str]) -> Self:
+        """Keep the files' own times (`tool.hatch.build.reproducible = false`)."""
+        return cls(generated=source_date_epoch(environ))
+
+    @classmethod
+    def clamped(cls, latest: datetime | None) -> Self:
+        """Keep times up to `latest`; a naive one is local time."""
+        return cls(latest=None if latest is None else int(latest.timestamp()))
+
+    def of(self, mtime: int | None) -> int:
+        """Return the time that an entry with this file time gets."""
+        time = self.generated if mtime is None else mtime
+        time = time if self.fixed is None else self.fixed
+        return max(0, time if self.latest is None else min(time, self.latest))
+
+
+def source_date_epoch(environ: Mapping[str, str]) -> int:
+    """Read `SOURCE_DATE_EPOCH` (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    text = environ.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return DEFAULT_TIME
+    if not (text.isascii() and text.isdigit()):
+        problem = f"it must be a whole number of seconds since 1970, not {text!r}"
+        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
+    return int(text)
+
+
+def mode_of(entry: Entry) -> int:
+    """Return the permission bits of an entry: 755 or 644, by the owner's execute bit."""
+    if isinstance(entry, FileEntry):
+        return 0o755 if entry.executable else 0o644
+    return DIRECTORY_MODE if isinstance(entry, DirectoryEntry) else SYMLINK_MODE
+
+
+def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
+    """Give each entry its time."""
+    return [replace(entry, mtime=times.of(entry.mtime)) for entry in entries]
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Sort entries by the parts of their names: parents first, the same on every machine."""
+    return sorted(entries, key=lambda entry: entry.arcname.split("/"))

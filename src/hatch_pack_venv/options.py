@@ -1,0 +1,295 @@
+"""The configuration, parsed once; all its problems are reported together."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from packaging.utils import canonicalize_name
+
+from .errors import OptionsError
+from .formats import CompressionFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .environment import Environment
+    from .packing import Project
+
+HATCHLING_HOOK_KEYS: Final = frozenset(
+    {
+        "dependencies",
+        "enable-by-default",
+        "require-runtime-dependencies",
+        "require-runtime-features",
+    }
+)
+"""Keys that hatchling itself reads from a build hook's table."""
+
+HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
+    "artifacts",
+    "directory",
+    "exclude",
+    "force-include",
+    "hooks",
+    "ignore-vcs",
+    "include",
+    "only-include",
+    "only-packages",
+    "packages",
+    "skip-excluded-dirs",
+    "sources",
+    "versions",
+}
+"""Keys that hatchling itself reads from a build target's table."""
+
+NOT_BUILT_YET: Final = frozenset(
+    {
+        "base-runtime",
+        "bytecode",
+        "check",
+        "containing-dir",
+        "distributions",
+        "dynlib-dirs",
+        "extras",
+        "hatch-env",
+        "interpreter-trim",
+        "keep",
+        "layers",
+        "lock",
+        "max-size",
+        "record-files",
+        "threads",
+        "vendor-libraries",
+    }
+)
+"""Keys that are promised, and refused until they do something."""
+
+TEMPLATE_FIELDS: Final = ("name", "version", "python_tag", "platform_tag")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackOptions:
+    """How to pack; the fields are the configuration's keys.
+
+    Parameters:
+        source: the environment, relative to the project root.
+        interpreter: `bundled` or `target`.
+        project: `wheel`, `installed` or `exclude`.
+        editables: `error`.
+        formats: the key `format`; one archive each.
+        compression_level: of the formats' own scale; `None` for their default.
+        output_directory: relative to the project root.
+        archive_name, install_target: templates of `{name}`, `{version}`, `{python_tag}` and
+            `{platform_tag}`.
+        exclude_files, include_files: gitignore-style patterns.
+        wheels: each replaces what the environment holds of its distribution.
+    """
+
+    source: Path = Path(".venv")
+    interpreter: str = "bundled"
+    project: str = "wheel"
+    editables: str = "error"
+    formats: tuple[CompressionFormat, ...] = (CompressionFormat.get_format(None),)
+    compression_level: int | None = None
+    output_directory: Path = Path("dist-venv")
+    archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"
+    install_target: str = "{name}-{version}"
+    exclude_files: tuple[str, ...] = ()
+    include_files: tuple[str, ...] = ()
+    wheels: tuple[Path, ...] = ()
+
+    @classmethod
+    def from_mapping(
+        cls,
+        table: Mapping[str, Any],
+        where: str = "tool.hatch.build.hooks.pack-venv",
+        allowed: Iterable[str] = HATCHLING_HOOK_KEYS,
+    ) -> Self:
+        """Read a configuration table, which is not modified.
+
+        Parameters:
+            where: the table's TOML path, for messages.
+            allowed: keys of others that may stand beside ours.
+
+        Raises:
+            OptionsError: lists everything that is wrong with the table.
+        """
+        reader = _Reader(table, where, frozenset(allowed))
+        values = reader.read()
+        if reader.problems:
+            raise OptionsError("the configuration is wrong", reader.problems)
+        return cls(**values)
+
+    def expand(self, template: str, environment: Environment, project: Project) -> str:
+        """Fill in a template; without a version, `{version}` goes with the `-` before it."""
+        if project.version is None:
+            template = template.replace("-{version}", "").replace("{version}", "")
+        return template.format(
+            name=canonicalize_name(project.name),
+            version=project.version,
+            python_tag=environment.interpreter.abi,
+            platform_tag=environment.interpreter.platform_tag,
+        )
+
+
+class _Reader:
+    """Reads one table and collects what is wrong with it."""
+
+    def __init__(self, table: Mapping[str, Any], where: str, allowed: frozenset[str]) -> None:
+        self.table = table
+        self.where = where
+        self.allowed = allowed
+        self.problems: list[str] = []
+
+    def read(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in self.table.items():
+            if key in _KEYS:
+                field, parse = _KEYS[key]
+                try:
+                    values[field] = parse(value)
+                except _WrongValueError as error:
+                    self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
+            elif key in NOT_BUILT_YET:
+                self.problems.append(f"{self.where}.{key} is not supported yet: remove it")
+            elif key not in self.allowed:
+                self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
+        self._check_level(values)
+        return values
+
+    def _suggestion(self, key: str) -> str:
+        near = difflib.get_close_matches(key, [*_KEYS, *sorted(self.allowed)], n=1)
+        if near:
+            return f"; did you mean {near[0]!r}?"
+        return f"; the keys are {', '.join(_KEYS)}"
+
+    def _check_level(self, values: Mapping[str, Any]) -> None:
+        level = values.get("compression_level")
+        if level is None:
+            return
+        for format in values.get("formats", PackOptions().formats):
+            name, levels = format.suffix.removeprefix("."), format.levels
+            if levels is None:
+                self.problems.append(
+                    f"{self.where}.compression-level cannot be used with {name!r}, which does not"
+                    " compress: remove it"
+                )
+            elif not levels.fastest <= level <= levels.smallest:
+                self.problems.append(
+                    f"{self.where}.compression-level must be from {levels.fastest} to"
+                    f" {levels.smallest} for {name!r}, not {level!r}"
+                )
+
+
+class _WrongValueError(Exception):
+    """Its text says what a value must be."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        message = "a string that is not empty"
+        raise _WrongValueError(message)
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        message = "a path"
+        raise _WrongValueError(message)
+    return Path(value)
+
+
+def _choice(*choices: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
+    expected = " or ".join(repr(choice) for choice in choices)
+    if later:
+        expected += f" ({', '.join(repr(choice) for choice in later)}: not supported yet)"
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise _WrongValueError(expected)
+        return value
+
+    return parse
+
+
+def _level(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = "an integer of the format's own scale"
+        raise _WrongValueError(message)
+    return value
+
+
+def _list_of(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        message = f"a list of {what}"
+        raise _WrongValueError(message)
+    return value
+
+
+def _formats(value: Any) -> tuple[CompressionFormat, ...]:
+    names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
+    items = value if isinstance(value, list) else [value]
+    known = all(isinstance(item, str) and item in names for item in items)
+    if not items or not known or len(set(items)) < len(items):
+        choices = ", ".join(repr(name) for name in names)
+        message = f"one or a list of {choices}, each once"
+        raise _WrongValueError(message)
+    return tuple(names[item] for item in items)
+
+
+def _template(value: Any) -> str:
+    text = _text(value)
+    fields = "a name of one part"
+    try:
+        parts = list(string.Formatter().parse(text))
+        known = all(
+            field is None or (field in TEMPLATE_FIELDS and not spec and not conversion)
+            for _, field, spec, conversion in parts
+        )
+    except ValueError:
+        known = False
+    if not known or text != posixpath.basename(text) or "\\" in text or text == "..":
+        choices = ", ".join(f"{{{field}}}" for field in TEMPLATE_FIELDS)
+        message = f"{fields}, with no fields but {choices}"
+        raise _WrongValueError(message)
+    return text
+
+
+def _archive_name(value: Any) -> str:
+    text = _template(value)
+    if text == ".":
+        message = "a file name without its suffix"
+        raise _WrongValueError(message)
+    return text
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    return tuple(_list_of(value, "gitignore-style patterns"))
+
+
+def _wheels(value: Any) -> tuple[Path, ...]:
+    return tuple(Path(item) for item in _list_of(value, "paths of wheel files"))
+
+
+_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "source": ("source", _path),
+    "interpreter": (
+        "interpreter",
+        _choice("bundled", "target", later=("an absolute path",)),
+    ),
+    "project": ("project", _choice("wheel", "installed", "exclude")),
+    "editables": ("editables", _choice("error", later=("copy", "exclude"))),
+    "format": ("formats", _formats),
+    "compression-level": ("compression_level", _level),
+    "output-directory": ("output_directory", _path),
+    "archive-name": ("archive_name", _archive_name),
+    "install-target": ("install_target", _template),
+    "exclude-files": ("exclude_files", _patterns),
+    "include-files": ("include_files", _patterns),
+    "wheels": ("wheels", _wheels),
+}

@@ -1,0 +1,306 @@
+"""The plan: everything that is decided about an archive, decided before anything is written.
+
+`build_plan` is pure. It selects, judges links, relocates, lays the wheels and the runtime over the
+environment, injects the post-install script, normalises, and either returns a whole plan or raises
+one error that lists every problem.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from . import manifest
+from .entries import (
+    DirectoryEntry,
+    Entry,
+    FileEntry,
+    ScannedEntry,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
+from .errors import PlanError
+from .launchers import relocate_script
+from .metadata import foreign_paths, names_a_local_path, relocate_path_file
+from .normalise import Times, in_order, with_times
+from .selection import Selection, parents_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .environment import Environment
+    from .wheels import WheelOverlay
+
+POSTINSTALL: Final = "postinstall.py"
+
+Interpreter: TypeAlias = Literal["bundled", "target", "linked"]
+"""Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How an archive is to be made.
+
+    Parameters:
+        name, version: of the project, or of the environment.
+        install_target: the top folder in the archive; `"."` for none.
+        external_links: whether links may leave the environment; else copies stand in their place.
+        project: the normalised name of a distribution that stays out.
+    """
+
+    name: str
+    version: str | None = None
+    install_target: str
+    interpreter: Interpreter = "bundled"
+    external_links: bool = False
+    excluded_project: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    times: Times = field(default_factory=Times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackPlan:
+    """What an archive will hold, in the archive's order; the manifest follows as the last entry.
+
+    Parameters:
+        head: what the manifest says before it lists the files.
+        notes: what a user may want to know of, a sentence each.
+    """
+
+    entries: tuple[Entry, ...]
+    install_target: str
+    head: Mapping[str, Any]
+    manifest_time: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that will be read, the manifest apart."""
+        return sum(entry.size for entry in self.entries if isinstance(entry, FileEntry))
+
+
+def build_plan(
+    scanned: Iterable[ScannedEntry],
+    *,
+    environment: Environment,
+    recipe: Recipe,
+    runtime: Iterable[ScannedEntry] = (),
+    overlays: Iterable[WheelOverlay] = (),
+) -> PackPlan:
+    """Decide what an archive holds.
+
+    Parameters:
+        scanned: the environment's entries.
+        runtime: the interpreter's entries, for `bundled`.
+        overlays: wheels that replace what the environment holds of their distributions.
+
+    Raises:
+        PlanError: lists everything that cannot be packed as asked.
+    """
+    planner = _Planner(environment, recipe, tuple(overlays))
+    return planner.plan(list(scanned), list(runtime))
+
+
+class _Planner:
+    def __init__(
+        self, environment: Environment, recipe: Recipe, overlays: tuple[WheelOverlay, ...]
+    ) -> None:
+        self.environment = environment
+        self.recipe = recipe
+        self.overlays = overlays
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        replaced = {overlay.distribution.key for overlay in overlays} | {recipe.excluded_project}
+        self.dropped = [d for d in environment.distributions if d.key in replaced]
+        self.kept = [d for d in environment.distributions if d.key not in replaced]
+        self.entry_points = {point.name: point for d in self.kept for point in d.entry_points}
+        shared = {name for distribution in self.kept for name in distribution.files}
+        self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
+        self.dropped_files = {name for d in self.dropped for name in d.files} - shared
+
+    def plan(self, scanned: list[ScannedEntry], runtime: list[ScannedEntry]) -> PackPlan:
+        self._refuse_editables()
+        selected = [entry for entry in scanned if not self._is_left_out(entry)]
+        entries: dict[str, Entry] = {}
+        for entry in selected:
+            for packed in self._portable(entry):
+                entries[packed.arcname] = self._relocated(packed)
+        for overlay in self.overlays:
+            entries.update({entry.arcname: entry for entry in self._chosen(overlay.entries)})
+        for added in self._chosen(runtime):
+            self._add_runtime(entries, added)
+        entries[POSTINSTALL] = _postinstall_entry()
+        self._complete_folders(entries, scanned)
+        self._drop_dangling(entries)
+        self._check(entries)
+        return self._finish(entries)
+
+    # select
+
+    def _refuse_editables(self) -> None:
+        self.problems += [
+            f"{editable.name} is installed editable from {editable.editable_source}, which will"
+            " not exist on the target: install it as a regular package, or name its wheel in"
+            " `wheels`"
+            for editable in self.kept
+            if editable.editable_source is not None
+        ]
+
+    def _is_left_out(self, entry: ScannedEntry) -> bool:
+        name = entry.arcname
+        if self.recipe.interpreter != "linked" and self.environment.is_interpreter_name(name):
+            return True
+        if name in self.dropped_files or name.startswith(self.dropped_metadata):
+            return True
+        left_out = self.recipe.selection.excludes(entry, self.environment)
+        if left_out and posixpath.basename(name) == "sitecustomize.py":
+            self.notes.append(f"{name} was left out: it customised the environment it was made in")
+        if isinstance(entry, FileEntry) and posixpath.basename(name) == "direct_url.json":
+            return left_out or (
+                isinstance(entry.content, bytes) and names_a_local_path(entry.content)
+            )
+        return left_out
+
+    def _chosen(self, entries: Iterable[ScannedEntry]) -> Iterable[Entry]:
+        """Yield those that no pattern leaves out, and note the ones nothing can hold."""
+        for entry in entries:
+            if self.recipe.selection.by_pattern(entry.arcname):
+                continue
+            if isinstance(entry, UnsupportedEntry):
+                self.problems.append(f"{entry.arcname} {entry.reason}: remove it or exclude it")
+            else:
+                yield entry
+
+    # links
+
+    def _portable(self, entry: ScannedEntry) -> Iterable[Entry]:
+        """Yield what stands for an entry of the environment in the archive."""
+        if isinstance(entry, SymlinkEntry) and entry.target is not None:
+            return self._portable_link(entry, entry.target.kind)
+        return self._chosen([entry])
+
+    def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
+        external = kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
+        if kind is TargetKind.INTERNAL or (external and self.recipe.external_links):
+            return [link]
+        if external:
+            return self._interpreter_alias(link) or self._chosen(link.copies)
+        what = {TargetKind.LOOP: "leads in a loop", TargetKind.SPECIAL: "leads to a special file"}
+        self.problems.append(
+            f"the link {link.arcname} {what.get(kind, 'leads nowhere')} ({link.linkname}): repair"
+            " it, remove it or exclude it"
+        )
+        return []
+
+    def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
+        """Point another name of the base interpreter at the one in the archive."""
+        interpreter = self.environment.interpreter
+        if self.recipe.interpreter == "linked" or link.target is None:
+            return []
+        if link.target.path != interpreter.executable:
+            return []
+        name = f"{self.environment.scripts}/{interpreter.executable_name}"
+        linkname = posixpath.relpath(name, posixpath.dirname(link.arcname) or ".")
+        return [replace(link, linkname=linkname, target=None, copies=())]
+
+    # relocate
+
+    def _relocated(self, entry: Entry) -> Entry:
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
+            return entry
+        folder, name = posixpath.split(entry.arcname)
+        spellings = self.environment.spellings
+        content: bytes | None = None
+        if folder == self.environment.scripts:
+            content = relocate_script(entry.content, spellings, self.entry_points.get(name))
+        elif folder in self.environment.site_packages and name.endswith(".pth"):
+            content = relocate_path_file(entry.content, folder, spellings)
+            self.problems += [
+                f"{entry.arcname} adds {path} to sys.path, which will not exist on the target:"
+                " install what is there as a regular package, or exclude the file"
+                for path in foreign_paths(content)
+            ]
+        return entry if content is None else replace(entry, content=content, size=len(content))
+
+    # runtime, folders
+
+    def _add_runtime(self, entries: dict[str, Entry], added: Entry) -> None:
+        there = entries.get(added.arcname)
+        if there is not None and not isinstance(there, DirectoryEntry):
+            self.problems.append(
+                f"{added.arcname} of the environment has the name of a file of the bundled"
+                " interpreter: exclude it"
+            )
+        entries[added.arcname] = added
+
+    def _complete_folders(self, entries: dict[str, Entry], scanned: list[ScannedEntry]) -> None:
+        """Add the folders above every entry, and drop those that have lost all they held."""
+        had_children = parents_of(entry.arcname for entry in scanned)
+        leaves = [
+            name
+            for name, entry in entries.items()
+            if not isinstance(entry, DirectoryEntry) or name not in had_children
+        ]
+        needed = [*leaves, manifest.ARCNAME]
+        parents = parents_of(needed) | {
+            self.environment.scripts,
+            *self.environment.site_packages,
+            *parents_of(self.environment.site_packages),
+        }
+        for name, entry in list(entries.items()):
+            if isinstance(entry, DirectoryEntry) and name in had_children and name not in parents:
+                del entries[name]
+        for name in parents:
+            entries.setdefault(name, DirectoryEntry(arcname=name))
+
+    def _drop_dangling(self, entries: dict[str, Entry]) -> None:
+        """Drop links inside the environment whose target was left out."""
+        prefix = self.environment.prefix
+        for name, entry in list(entries.items()):
+            if not isinstance(entry, SymlinkEntry) or entry.target is None:
+                continue
+            if entry.target.kind is not TargetKind.INTERNAL:
+                continue
+            target = entry.target.path.relative_to(prefix).as_posix()
+            if target not in entries and target != ".":
+                del entries[name]
+                self.notes.append(f"the link {name} was left out with its target {target}")
+
+    # check, normalise
+
+    def _check(self, entries: dict[str, Entry]) -> None:
+        for name, entry in entries.items():
+            folder = posixpath.dirname(name)
+            if folder and not isinstance(entries.get(folder), DirectoryEntry):
+                self.problems.append(f"{name} lies below {folder}, which is no folder: exclude one")
+            if isinstance(entry, SymlinkEntry) and not self.recipe.external_links:
+                target = posixpath.normpath(posixpath.join(folder, entry.linkname))
+                if target.startswith(("../", "/")) or target == "..":
+                    self.problems.append(f"the link {name} leaves the environment: exclude it")
+        if self.problems:
+            raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
+
+    def _finish(self, entries: dict[str, Entry]) -> PackPlan:
+        recipe = self.recipe
+        head = manifest.manifest_head(
+            self.environment,
+            [*self.kept, *(overlay.distribution for overlay in self.overlays)],
+            name=recipe.name,
+            version=recipe.version,
+            interpreter="bundled" if recipe.interpreter == "bundled" else "target",
+        )
+        return PackPlan(
+            entries=tuple(in_order(with_times(entries.values(), recipe.times))),
+            install_target=recipe.install_target,
+            head=head,
+            manifest_time=recipe.times.of(None),
+            notes=tuple(self.notes),
+        )
+
+
+def _postinstall_entry() -> FileEntry:
+    script = files("hatch_pack_venv.injected") / POSTINSTALL
+    return FileEntry.from_bytes(POSTINSTALL, script.read_bytes(), executable=False)

@@ -1,0 +1,187 @@
+"""Writing a plan: the only step that reads large files, each once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+
+from . import manifest
+from .copies import without_links
+from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
+from .errors import SourceProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .entries import Entry, Patch
+    from .plan import PackPlan
+    from .sinks import Sink
+
+Progress: TypeAlias = "Callable[[int], None]"
+"""Called with the number of bytes just read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What went into a sink.
+
+    Parameters:
+        digest: the content digest.
+        entry_count: entries written, the manifest and the install target among them.
+        size: bytes of all files, unpacked.
+    """
+
+    digest: str
+    entry_count: int
+    size: int
+
+
+def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
+    """Write a plan's entries and, from the hashes seen, its manifest.
+
+    Raises:
+        SourceProblem: a file cannot be read, or is not what the plan says.
+        LinkError: links that the sink cannot hold and that cannot be copied.
+    """
+    try:
+        return _write(plan, sink, progress)
+    except BaseException:
+        sink.discard()
+        raise
+
+
+def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
+    entries = plan.entries if sink.holds_links else without_links(plan.entries)
+    files = _HashedFiles(sink, progress)
+    if plan.install_target != ".":
+        files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
+    for entry in entries:
+        files.add(entry)
+    digest = manifest.content_digest(plan.entries, files.hashes)
+    head = {**plan.head, "content_digest": digest}
+    content = manifest.render_manifest(head, entries, files.hashes)
+    files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
+    sink.close()
+    return Written(digest=digest, entry_count=files.count, size=files.size)
+
+
+class _HashedFiles:
+    """Passes entries on to a sink and keeps the hashes of what went by."""
+
+    def __init__(self, sink: Sink, progress: Progress) -> None:
+        self.sink = sink
+        self.progress = progress
+        self.hashes: dict[str, str] = {}
+        self.count = 0
+        self.size = 0
+
+    def add(self, entry: Entry) -> None:
+        self.count += 1
+        match entry:
+            case DirectoryEntry():
+                self.sink.add_directory(entry)
+            case SymlinkEntry():
+                self.sink.add_link(entry)
+            case FileEntry():
+                with _opened(entry) as stream:
+                    reader = HashingReader(stream, entry, self.progress)
+                    self.sink.add_file(entry, cast("BinaryIO", reader))
+                    self.hashes[entry.arcname] = reader.finish()
+                self.size += entry.size
+
+
+class HashingReader:
+    """Reads exactly as many bytes as the plan says, hashing them as they go by."""
+
+    def __init__(self, stream: BinaryIO, entry: FileEntry, progress: Progress) -> None:
+        self._stream = stream
+        self._entry = entry
+        self._progress = progress
+        self._hash = hashlib.sha256()
+        self._left = entry.size
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        try:
+            data = self._stream.read(wanted) if wanted else b""
+        except OSError as error:
+            raise _unreadable(self._entry, error) from error
+        if len(data) < wanted:
+            raise self._changed()
+        self._hash.update(data)
+        self._left -= len(data)
+        self._progress(len(data))
+        return data
+
+    def finish(self) -> str:
+        """Return the SHA-256 of the whole file.
+
+        Raises:
+            SourceProblem: the file is longer or shorter than planned.
+        """
+        if self._left or self._stream.read(1):
+            raise self._changed()
+        return self._hash.hexdigest()
+
+    def _changed(self) -> SourceProblem:
+        return SourceProblem(
+            f"{_source(self._entry)} changed while it was packed: pack again when nothing writes to"
+            " the environment"
+        )
+
+
+@contextmanager
+def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
+    if isinstance(entry.content, bytes):
+        yield io.BytesIO(entry.content)
+        return
+    try:
+        stream = _source(entry).open("rb")
+    except OSError as error:
+        raise _unreadable(entry, error) from error
+    with stream:
+        if isinstance(entry.content, PatchedFile):
+            yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
+        else:
+            yield stream
+
+
+class _PatchedReader:
+    """Reads a file with some of its bytes replaced."""
+
+    def __init__(self, stream: BinaryIO, patches: tuple[Patch, ...]) -> None:
+        self._stream = stream
+        self._patches = patches
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._stream.tell()
+        data = bytearray(self._stream.read(size))
+        for patch in self._patches:
+            begin = max(patch.offset, start)
+            end = min(patch.offset + len(patch.replacement), start + len(data))
+            if begin < end:
+                data[begin - start : end - start] = patch.replacement[
+                    begin - patch.offset : end - patch.offset
+                ]
+        return bytes(data)
+
+
+def _source(entry: FileEntry) -> Path:
+    match entry.content:
+        case PatchedFile(path=path):
+            return path
+        case bytes():
+            return Path(entry.arcname)
+        case path:
+            return path
+
+
+def _unreadable(entry: FileEntry, error: OSError) -> SourceProblem:
+    return SourceProblem(
+        f"{_source(entry)} cannot be read: {error.strerror or error}; nothing was written"
+    )

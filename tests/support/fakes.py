@@ -1,0 +1,134 @@
+"""Environments, entries and sinks made by hand: no disk, no process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hatch_pack_venv.distributions import InstalledDistribution
+from hatch_pack_venv.entries import (
+    DirectoryEntry,
+    Entry,
+    FileEntry,
+    LinkTarget,
+    ScannedEntry,
+    SymlinkEntry,
+    TargetKind,
+)
+from hatch_pack_venv.environment import Environment
+from hatch_pack_venv.interpreter import Interpreter
+from hatch_pack_venv.plan import PackPlan, Recipe, build_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PREFIX = Path("/build/env")
+SITE = "lib/python3.11/site-packages"
+
+INTERPRETER = Interpreter(
+    version="3.11.7",
+    minor="3.11",
+    implementation="cpython",
+    abi="cp311",
+    cache_tag="cpython-311",
+    pointer_bits=64,
+    system="linux",
+    machine="x86_64",
+    platform="linux-x86_64",
+    executable=Path("/opt/python/bin/python3.11"),
+    base_prefix=Path("/opt/python"),
+    stdlib=Path("/opt/python/lib/python3.11"),
+    platlibdir="lib",
+)
+
+
+def environment(*distributions: InstalledDistribution, **changes: Any) -> Environment:
+    """Return an environment at `PREFIX` that exists nowhere."""
+    facts: dict[str, Any] = {
+        "prefix": PREFIX,
+        "given": PREFIX,
+        "config": {"home": "/opt/python/bin"},
+        "interpreter": INTERPRETER,
+        "site_packages": (SITE,),
+        "distributions": distributions,
+    }
+    return Environment(**{**facts, **changes})
+
+
+def distribution(name: str, *files: str, **changes: Any) -> InstalledDistribution:
+    """Return an installed distribution that owns some files of site-packages."""
+    facts: dict[str, Any] = {
+        "name": name,
+        "version": "1.0",
+        "metadata_dir": f"{SITE}/{name}-1.0.dist-info",
+        "files": frozenset(files),
+    }
+    return InstalledDistribution(**{**facts, **changes})
+
+
+def file(arcname: str, content: bytes = b"", **changes: Any) -> FileEntry:
+    """Return a file."""
+    return FileEntry.from_bytes(arcname, content, **changes)
+
+
+def folder(arcname: str, mtime: int = 0) -> DirectoryEntry:
+    """Return a folder."""
+    return DirectoryEntry(arcname=arcname, mtime=mtime)
+
+
+def link(arcname: str, linkname: str, target: str, kind: TargetKind | None = None) -> SymlinkEntry:
+    """Return a scanned link; `target` is relative to `PREFIX`, or absolute for one outside."""
+    path = PREFIX / target
+    inside = path.is_relative_to(PREFIX)
+    kind = kind or (TargetKind.INTERNAL if inside else TargetKind.EXTERNAL_FILE)
+    return SymlinkEntry(
+        arcname=arcname, linkname=linkname, target=LinkTarget(kind=kind, path=path), mtime=0
+    )
+
+
+def recipe(**changes: Any) -> Recipe:
+    """Return a recipe for target mode."""
+    facts: dict[str, Any] = {"name": "app", "install_target": "app", "interpreter": "target"}
+    return Recipe(**{**facts, **changes})
+
+
+def plan(*scanned: ScannedEntry, **changes: Any) -> PackPlan:
+    """Plan entries with the default recipe and environment, or others."""
+    arguments: dict[str, Any] = {"environment": environment(), "recipe": recipe()}
+    return build_plan(scanned, **{**arguments, **changes})
+
+
+def names(entries: Iterable[Entry]) -> list[str]:
+    """Return the arcnames of entries."""
+    return [entry.arcname for entry in entries]
+
+
+class ListSink:
+    """A sink that is a list."""
+
+    def __init__(self, *, holds_links: bool = True) -> None:
+        self.holds_links = holds_links
+        self.entries: list[Entry] = []
+        self.contents: dict[str, bytes] = {}
+        self.closed = False
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Keep a folder."""
+        self.entries.append(entry)
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Keep a link."""
+        self.entries.append(entry)
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Keep a file and what it holds."""
+        self.entries.append(entry)
+        self.contents[entry.arcname] = stream.read()
+
+    def close(self) -> None:
+        """Remember the end."""
+        self.closed = True
+
+    def discard(self) -> None:
+        """Forget everything."""
+        self.entries.clear()

@@ -1,0 +1,160 @@
+"""The configuration: right, wrong type, wrong value, unknown, misspelt; all problems together."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatch_pack_venv import CompressionFormat, PackOptions
+from hatch_pack_venv.errors import OptionsError
+from hatch_pack_venv.options import HATCHLING_HOOK_KEYS, NOT_BUILT_YET
+
+WHERE = "tool.hatch.build.hooks.pack-venv"
+
+
+def problems_of(table: dict[str, Any]) -> list[str]:
+    with pytest.raises(OptionsError) as caught:
+        PackOptions.from_mapping(table)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    """An empty table gives the documented defaults."""
+    options = PackOptions.from_mapping({})
+    assert options == PackOptions(
+        source=Path(".venv"),
+        interpreter="bundled",
+        project="wheel",
+        editables="error",
+        formats=(CompressionFormat.XZ,),
+        compression_level=None,
+        output_directory=Path("dist-venv"),
+        archive_name="{name}-{version}-{python_tag}-{platform_tag}",
+        install_target="{name}-{version}",
+        exclude_files=(),
+        include_files=(),
+        wheels=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "expected"),
+    [
+        ("source", "envs/release", "source", Path("envs/release")),
+        ("interpreter", "target", "interpreter", "target"),
+        ("project", "exclude", "project", "exclude"),
+        ("editables", "error", "editables", "error"),
+        ("format", "tar.zst", "formats", (CompressionFormat.ZSTD,)),
+        (
+            "format",
+            ["zip", "tar"],
+            "formats",
+            (CompressionFormat.ZIP, CompressionFormat.UNCOMPRESSED),
+        ),
+        ("compression-level", 9, "compression_level", 9),
+        ("output-directory", "out", "output_directory", Path("out")),
+        ("archive-name", "{name}-{platform_tag}", "archive_name", "{name}-{platform_tag}"),
+        ("install-target", ".", "install_target", "."),
+        ("exclude-files", ["*.h"], "exclude_files", ("*.h",)),
+        ("include-files", ["bin/activate"], "include_files", ("bin/activate",)),
+        ("wheels", ["dist/a-1-py3-none-any.whl"], "wheels", (Path("dist/a-1-py3-none-any.whl"),)),
+    ],
+)
+def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> None:
+    """A right value of each key arrives in its field."""
+    assert getattr(PackOptions.from_mapping({key: value}), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expectation"),
+    [
+        ("source", 1, "must be a path, not 1"),
+        ("source", "", "must be a path, not ''"),
+        ("interpreter", "system", "must be 'bundled' or 'target'"),
+        ("interpreter", ["target"], "must be 'bundled' or 'target'"),
+        ("interpreter", "/usr/bin/python3", "not supported yet"),
+        ("project", True, "must be 'wheel' or 'installed' or 'exclude', not True"),
+        ("editables", "copy", "not supported yet"),
+        ("format", "rar", "must be one or a list of 'tar', 'tar.bz2', 'tar.gz'"),
+        ("format", [], "must be one or a list of"),
+        ("format", ["zip", "zip"], "each once"),
+        ("format", 7, "must be one or a list of"),
+        ("compression-level", "9", "must be an integer of the format's own scale, not '9'"),
+        ("compression-level", True, "must be an integer"),
+        ("compression-level", 10, "must be from 0 to 9 for 'tar.xz', not 10"),
+        ("output-directory", [], "must be a path, not []"),
+        ("archive-name", "{nmae}", "with no fields but {name}, {version}"),
+        ("archive-name", "out/{name}", "must be a name of one part"),
+        ("archive-name", "{name", "must be a name of one part"),
+        ("archive-name", "{name!r}", "must be a name of one part"),
+        ("archive-name", ".", "must be a file name"),
+        ("install-target", "/opt/x", "must be a name of one part"),
+        ("install-target", "..", "must be a name of one part"),
+        ("install-target", 3, "must be a string that is not empty"),
+        ("exclude-files", "*.h", "must be a list of gitignore-style patterns, not '*.h'"),
+        ("include-files", [1], "must be a list of gitignore-style patterns"),
+        ("wheels", "a.whl", "must be a list of paths of wheel files"),
+    ],
+)
+def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> None:
+    """A wrong value gives one sentence with the TOML path, the value and what was expected."""
+    (problem,) = problems_of({key: value})
+    assert problem.startswith(f"{WHERE}.{key} ")
+    assert expectation in problem
+
+
+def test_all_problems_come_together() -> None:
+    """Several mistakes are one message, a line each."""
+    with pytest.raises(OptionsError) as caught:
+        PackOptions.from_mapping({"format": "rar", "sorce": "x", "lock": "pylock.toml"})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "the configuration is wrong:"
+    assert [line.split()[1].rpartition(".")[2] for line in lines[1:]] == ["format", "sorce", "lock"]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("sorce", "source"), ("formats", "format"), ("exclude_files", "exclude-files")],
+)
+def test_a_misspelt_key_suggests_the_nearest(key: str, meant: str) -> None:
+    """A key with a slip of the pen is refused with the key that was meant."""
+    (problem,) = problems_of({key: "x"})
+    assert problem == f"{WHERE}.{key} is unknown; did you mean {meant!r}?"
+
+
+def test_an_unknown_key_lists_the_keys() -> None:
+    """A key like no other is refused with all there are."""
+    (problem,) = problems_of({"zzz": 1})
+    assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, interpreter, ")
+
+
+@pytest.mark.parametrize("key", sorted(NOT_BUILT_YET))
+def test_a_key_that_does_nothing_yet_is_refused(key: str) -> None:
+    """A promised key is refused by name, never ignored."""
+    assert problems_of({key: "x"}) == [f"{WHERE}.{key} is not supported yet: remove it"]
+
+
+@pytest.mark.parametrize("key", sorted(HATCHLING_HOOK_KEYS))
+def test_hatchlings_own_keys_may_stand_beside_ours(key: str) -> None:
+    """Keys that hatchling reads from the same table are no mistakes."""
+    assert PackOptions.from_mapping({key: True}) == PackOptions()
+
+
+def test_the_level_must_fit_every_format() -> None:
+    """A level is checked against the scale of each format, and refused for a plain tar."""
+    problems = problems_of({"format": ["tar", "tar.zst", "zip"], "compression-level": 19})
+    assert problems == [
+        f"{WHERE}.compression-level cannot be used with 'tar', which does not compress: remove it",
+        f"{WHERE}.compression-level must be from 0 to 9 for 'zip', not 19",
+    ]
+
+
+def test_the_table_is_not_modified() -> None:
+    """Reading leaves the caller's table as it was."""
+    table = {"format": ["zip"], "exclude-files": ["*.h"], "dependencies": ["hatch-pack-venv"]}
+    before = copy.deepcopy(table)
+    PackOptions.from_mapping(table)
+    assert table == before

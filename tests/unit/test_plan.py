@@ -1,0 +1,288 @@
+"""The plan, from entries made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from support.fakes import (
+    PREFIX,
+    SITE,
+    distribution,
+    environment,
+    file,
+    folder,
+    link,
+    names,
+    plan,
+    recipe,
+)
+
+from hatch_pack_venv.entries import (
+    DirectoryEntry,
+    FileEntry,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
+from hatch_pack_venv.errors import PlanError
+from hatch_pack_venv.launchers import EntryPoint
+from hatch_pack_venv.normalise import DEFAULT_TIME, Times
+from hatch_pack_venv.selection import Selection
+
+OLD_LAUNCHER = b"#!/build/env/bin/python3.11\nimport sys\nsys.exit(0)\n"
+
+
+def problems_of(*scanned: object, **changes: object) -> list[str]:
+    with pytest.raises(PlanError) as caught:
+        plan(*scanned, **changes)  # type: ignore[arg-type]
+    return list(caught.value.problems)
+
+
+def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
+    """Scripts folder, site-packages, the manifest's folder and postinstall.py are always there."""
+    assert names(plan().entries) == [
+        "bin",
+        "lib",
+        "lib/python3.11",
+        SITE,
+        "postinstall.py",
+        "share",
+        "share/venv",
+        "share/venv/metadata",
+    ]
+
+
+def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
+    """Parents come first and the order does not depend on the scan's."""
+    scanned = [file("a-b"), file("a/z"), folder("a"), file("a/b/c"), folder("a/b"), file("A")]
+    there = names(plan(*scanned).entries)
+    back = names(plan(*reversed(scanned)).entries)
+    assert there == back
+    assert [name for name in there if name[0] in "aA"] == ["A", "a", "a/b", "a/b/c", "a/z", "a-b"]
+
+
+@pytest.mark.parametrize(
+    "arcname",
+    [
+        f"{SITE}/pkg/__pycache__/mod.cpython-311.pyc",
+        f"{SITE}/pkg-1.0.dist-info/RECORD",
+        f"{SITE}/pkg-1.0.dist-info/uv_cache.json",
+        "bin/activate",
+        "bin/activate.fish",
+        "bin/Activate.ps1",
+        "bin/activate_this.py",
+        "bin/deactivate.bat",
+        "pyvenv.cfg",
+        ".gitignore",
+        ".lock",
+        "CACHEDIR.TAG",
+    ],
+)
+def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
+    """What a rule leaves out comes back by `include-files`, its neighbours do not."""
+    neighbour = file("bin/activate.csh")
+    assert arcname not in names(plan(file(arcname), neighbour).entries)
+    back = plan(
+        file(arcname), neighbour, recipe=recipe(selection=Selection(include=(f"/{arcname}",)))
+    )
+    assert arcname in names(back.entries)
+    assert neighbour.arcname not in names(back.entries)
+
+
+def test_patterns_are_gitignores() -> None:
+    """Excludes anchor, negate and match folders as gitignore does."""
+    selection = Selection(exclude=("*.h", "!keep.h", "/docs/", "tests/"))
+    scanned = [
+        file(name) for name in ("a.h", "x/keep.h", "docs/a", "x/docs/a", "x/tests/b/c", "x/d")
+    ]
+    packed = names(plan(*scanned, recipe=recipe(selection=selection)).entries)
+    assert [name for name in packed if name in names(scanned)] == ["x/d", "x/docs/a", "x/keep.h"]
+
+
+def test_folders_that_lost_all_they_held_go_too() -> None:
+    """A folder emptied by the rules is dropped, one that was empty stays."""
+    packed = names(
+        plan(
+            folder("a"), folder("a/__pycache__"), file("a/__pycache__/m.pyc"), folder("empty")
+        ).entries
+    )
+    assert "a" not in packed
+    assert "empty" in packed
+
+
+def test_the_interpreter_stays_behind_in_target_mode() -> None:
+    """Links and copies of the interpreter are left out, other files of the folder are not."""
+    scanned = [
+        link("bin/python", "python3.11", "/opt/python/bin/python3.11"),
+        link("bin/python3.11", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11"),
+        file("bin/python3", b"\x7fELF"),
+        file("bin/python-config"),
+    ]
+    assert [name for name in names(plan(*scanned).entries) if name.startswith("bin/")] == [
+        "bin/python-config"
+    ]
+
+
+def test_the_interpreters_link_is_kept_when_links_may_leave() -> None:
+    """The seed API's archives keep `bin/python` the link it is."""
+    python = link("bin/python", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11")
+    packed = plan(python, recipe=recipe(interpreter="linked", external_links=True))
+    assert python.linkname in [e.linkname for e in packed.entries if isinstance(e, SymlinkEntry)]
+
+
+def test_another_name_of_the_interpreter_points_at_the_one_in_the_archive() -> None:
+    """`bin/py`, a link to the base interpreter, becomes a link to `bin/python3.11`."""
+    packed = plan(link("bin/py", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11"))
+    (entry,) = [entry for entry in packed.entries if entry.arcname == "bin/py"]
+    assert isinstance(entry, SymlinkEntry)
+    assert entry.linkname == "python3.11"
+
+
+def test_internal_links_stay_and_go_with_their_target() -> None:
+    """A link inside the environment is packed; with its target left out it goes, and a note tells."""
+    packed = plan(
+        file("data/a"),
+        link("data/to-a", "a", "data/a"),
+        link("data/to-cache", "__pycache__", "data/__pycache__"),
+        folder("data/__pycache__"),
+    )
+    assert "data/to-a" in names(packed.entries)
+    assert "data/to-cache" not in names(packed.entries)
+    assert packed.notes == ("the link data/to-cache was left out with its target data/__pycache__",)
+
+
+def test_external_links_become_copies() -> None:
+    """What a link outside leads to stands in its place."""
+    outside = SymlinkEntry(
+        arcname="share/data",
+        linkname="/srv/data",
+        target=link("x", "/srv/data", "/srv/data", TargetKind.EXTERNAL_DIRECTORY).target,
+        copies=(folder("share/data"), file("share/data/a", b"1")),
+    )
+    packed = {entry.arcname: entry for entry in plan(outside).entries}
+    assert isinstance(packed["share/data"], DirectoryEntry)
+    assert isinstance(packed["share/data/a"], FileEntry)
+
+
+def test_everything_that_cannot_be_packed_is_told_at_once() -> None:
+    """One error lists every problem by name, and what to do."""
+    outside = SymlinkEntry(
+        arcname="deep",
+        linkname="/srv",
+        target=link("x", "/srv", "/srv", TargetKind.EXTERNAL_DIRECTORY).target,
+        copies=(UnsupportedEntry(arcname="deep/loop", reason="leads in a loop to /srv"),),
+    )
+    found = problems_of(
+        link("gone", "nowhere", "nowhere", TargetKind.DANGLING),
+        link("round", "round", "round", TargetKind.LOOP),
+        link("device", "/dev/null", "/dev/null", TargetKind.SPECIAL),
+        UnsupportedEntry(arcname="pipe", reason="is no file, folder or link"),
+        outside,
+        file(f"{SITE}/x.pth", b"/home/me/src\n"),
+        environment=environment(distribution("lib-x", editable_source="/home/me/lib-x")),
+    )
+    assert [problem.split(" ", 3)[:3] for problem in found] == [
+        ["lib-x", "is", "installed"],
+        ["the", "link", "gone"],
+        ["the", "link", "round"],
+        ["the", "link", "device"],
+        ["pipe", "is", "no"],
+        ["deep/loop", "leads", "in"],
+        [f"{SITE}/x.pth", "adds", "/home/me/src"],
+    ]
+    assert all(": " in problem for problem in found)
+
+
+def test_what_is_excluded_is_no_problem() -> None:
+    """A FIFO or a dangling link that a pattern leaves out does not stop the packing."""
+    selection = Selection(exclude=("pipe", "gone"))
+    plan(
+        UnsupportedEntry(arcname="pipe", reason="is no file, folder or link"),
+        link("gone", "nowhere", "nowhere", TargetKind.DANGLING),
+        recipe=recipe(selection=selection),
+    )
+
+
+def test_a_link_that_leaves_by_its_text_is_refused() -> None:
+    """The last check looks at the text of every link, whatever the scan said."""
+    (problem,) = problems_of(link("a/b", "../../out", "a/c"), file("a/c"))
+    assert problem == "the link a/b leaves the environment: exclude it"
+
+
+def test_launchers_find_their_own_place() -> None:
+    """Scripts of entry points are made anew, other scripts get a new head, foreign ones stay."""
+    point = EntryPoint(name="tool", module="tool.cli", attr="main")
+    packed = plan(
+        file("bin/tool", OLD_LAUNCHER, executable=True),
+        file("bin/script", OLD_LAUNCHER, executable=True),
+        file("bin/foreign", b"#!/usr/bin/perl\n", executable=True),
+        environment=environment(distribution("tool", entry_points=(point,))),
+    )
+    content = {e.arcname: e.content for e in packed.entries if isinstance(e, FileEntry)}
+    assert b"from tool.cli import main" in bytes(content["bin/tool"])  # type: ignore[arg-type]
+    assert b"sys.exit(0)" in bytes(content["bin/script"])  # type: ignore[arg-type]
+    for name in ("bin/tool", "bin/script"):
+        assert b"/build/env" not in bytes(content[name])  # type: ignore[arg-type]
+    assert content["bin/foreign"] == b"#!/usr/bin/perl\n"
+    sizes = {e.arcname: e.size for e in packed.entries if isinstance(e, FileEntry)}
+    assert sizes["bin/tool"] == len(content["bin/tool"])  # type: ignore[arg-type]
+
+
+def test_path_files_point_inside_relatively() -> None:
+    """An absolute line into the environment becomes relative to site-packages."""
+    packed = plan(file(f"{SITE}/x.pth", b"/build/env/share/code\nimport x\n"))
+    content = {e.arcname: e.content for e in packed.entries if isinstance(e, FileEntry)}
+    assert content[f"{SITE}/x.pth"] == b"../../../share/code\nimport x\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "packed"),
+    [("file:///home/me/wheels/x.whl", False), ("https://files.example/x.whl", True)],
+)
+def test_direct_url_does_not_tell_a_local_path(url: str, packed: bool) -> None:  # noqa: FBT001
+    """`direct_url.json` is left out when it names a place of the build machine."""
+    name = f"{SITE}/x-1.0.dist-info/direct_url.json"
+    content = f'{{"url": "{url}", "archive_info": {{}}}}'.encode()
+    assert (name in names(plan(file(name, content)).entries)) is packed
+
+
+def test_the_excluded_project_goes_with_all_it_installed() -> None:
+    """Files by RECORD and the metadata folder go; what another distribution claims too stays."""
+    mine = distribution("app", f"{SITE}/app.py", f"{SITE}/shared.py", "bin/app")
+    other = distribution("other", f"{SITE}/shared.py")
+    packed = plan(
+        file(f"{SITE}/app.py"),
+        file(f"{SITE}/shared.py"),
+        file("bin/app"),
+        file(f"{SITE}/app-1.0.dist-info/METADATA"),
+        environment=environment(mine, other),
+        recipe=recipe(excluded_project="app"),
+    )
+    assert [n for n in names(packed.entries) if "app" in n or "shared" in n] == [
+        f"{SITE}/shared.py"
+    ]
+    assert packed.head["distributions"] == [{"name": "other", "version": "1.0"}]
+
+
+def test_times_are_one_rule() -> None:
+    """Reproducible times are the same for all; kept times are clamped; generated ones too."""
+    fixed = plan(file("a", mtime=5), recipe=recipe(times=Times(fixed=7, generated=7)))
+    assert {entry.mtime for entry in fixed.entries} == {7}
+    kept = plan(file("a", mtime=5), file("b", mtime=99), recipe=recipe(times=Times(latest=50)))
+    times = {entry.arcname: entry.mtime for entry in kept.entries}
+    assert (times["a"], times["b"], times["postinstall.py"]) == (5, 50, 50)
+    assert {e.arcname: e.mtime for e in plan().entries}["postinstall.py"] == DEFAULT_TIME
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused() -> None:
+    """Nothing can lie below a file."""
+    problems = problems_of(file("share"))
+    assert problems[0].startswith("share/venv lies below share, which is no folder")
+
+
+def test_the_head_names_python_and_platform() -> None:
+    """The manifest's head says what the archive needs."""
+    head = plan().head
+    assert head["python"]["abi"] == "cp311"
+    assert head["platform"] == {"system": "linux", "machine": "x86_64", "tag": "linux_x86_64"}
+    assert head["interpreter"] == "target"
+    assert str(PREFIX) not in repr(head)

@@ -1,0 +1,126 @@
+"""The shape of the code, and its lint, format and types."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hatch_pack_venv
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "hatch_pack_venv"
+
+# Each layer may import those before it and its own; design: README, "Design".
+LAYERS = [
+    {"errors", "entries", "injected"},
+    {"formats", "links", "launchers", "metadata", "normalise", "interpreter", "occasions", "elf"},
+    {"conversion", "distributions", "copies"},
+    {"environment", "manifest", "output"},
+    {"selection", "wheels", "runtime"},
+    {"plan", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},
+    {"writing"},
+    {"archives", "progress"},
+    {"options", "packing", "seed"},
+    {"__init__"},
+    {"hooks", "cli"},
+    {"__main__"},
+]
+LAYER_OF = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not name.startswith("injected."):
+            found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def own_imports(name: str, tree: ast.Module) -> set[str]:
+    """Return the modules of the package that a module imports at run time."""
+    typing_only = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in typing_only:
+            depth = name.count(".") + (1 if (PACKAGE / name).is_dir() else 0)
+            assert node.level <= depth + 1
+            inside = ".".join([*name.split(".")[: depth - node.level + 1], node.module or ""])
+            module = inside.strip(".")
+            if module:
+                found.add(module)
+            else:
+                found |= {a.name if a.name in LAYER_OF else "__init__" for a in node.names}
+    return found
+
+
+def test_every_module_has_its_layer() -> None:
+    """A new module is put into the picture."""
+    assert set(modules()) <= LAYER_OF.keys()
+
+
+def test_imports_go_one_way() -> None:
+    """No module imports one of a later layer when it runs."""
+    wrong = [
+        f"{name} imports {imported}"
+        for name, tree in modules().items()
+        for imported in own_imports(name, tree)
+        if LAYER_OF[imported] > LAYER_OF[name]
+    ]
+    assert wrong == []
+
+
+def test_only_the_hooks_import_hatchling() -> None:
+    """The core does not know its front end."""
+    users = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hatchling"))
+        or (isinstance(node, ast.Import) and node.names[0].name.startswith("hatchling"))
+    }
+    assert users == {"hooks"}
+
+
+def test_only_the_command_prints_or_exits() -> None:
+    """`print` and `sys.exit` stand in one module."""
+    users = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.exit")
+    }
+    assert users <= {"cli"}
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    """`__all__` lists what the documentation promises."""
+    assert hatch_pack_venv.__all__ == sorted(hatch_pack_venv.__all__)
+    for name in hatch_pack_venv.__all__:
+        assert hasattr(hatch_pack_venv, name)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    ],
+    ids=["lint", "format", "types"],
+)
+def test_the_code_is_clean(command: list[str]) -> None:
+    """Lint, format check and strict typing find nothing."""
+    result = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
