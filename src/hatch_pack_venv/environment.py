@@ -20,7 +20,7 @@ from .entries import (
 )
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
-from .links import relative_linkname, resolve_link
+from .links import copies_of, portable_linkname, resolve_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -243,10 +243,7 @@ class _Scanner:
         if self.boundary.is_relative_to(target.path) and self.boundary != target.path:
             reason = f"leads to {target.path}, a folder that holds the environment itself"
             return UnsupportedEntry(arcname=arcname, reason=reason)
-        if target.kind is TargetKind.INTERNAL:
-            linkname = relative_linkname(path, target.path, self.boundary)
-        else:
-            linkname = os.readlink(path)
+        linkname = portable_linkname(path, target, self.boundary) or os.readlink(path)
         external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
         return SymlinkEntry(
             arcname=arcname,
@@ -265,35 +262,3 @@ def _read_rewritable(path: Path, *, script: bool) -> bytes | None:
             return None
         stream.seek(0)
         return stream.read()
-
-
-def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
-    """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
-
-    Links in it are followed; one that leads to a folder it lies in is yielded as unsupported.
-
-    Parameters:
-        path: a real path.
-        parents: the real folders that are being walked.
-    """
-    status = path.stat()
-    if stat.S_ISREG(status.st_mode):
-        yield FileEntry(
-            arcname=arcname,
-            content=path,
-            size=status.st_size,
-            executable=bool(status.st_mode & stat.S_IXUSR),
-            mtime=int(status.st_mtime),
-        )
-    elif not stat.S_ISDIR(status.st_mode):
-        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, no file or folder")
-    elif path in parents:
-        yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
-    else:
-        yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
-        for child in sorted(path.iterdir()):
-            name = f"{arcname}/{child.name}"
-            try:
-                yield from copies_of(child.resolve(strict=True), name, (*parents, path))
-            except (OSError, RuntimeError):
-                yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")

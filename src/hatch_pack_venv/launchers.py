@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 _SHEBANG: Final = b"#!/bin/sh\n"
 
 # Starts no process unless called through a link. Its variables have odd names because assigning to
-# one that the caller exported would change what Python inherits. printf is no builtin of mksh.
+# one that the caller exported would change what Python inherits. ksh93 quotes what `command -v`
+# tells; printf is no builtin of mksh; yash has no `[` if PATH is empty, and goes on.
 _FIND_PYTHON: Final = b"""\
 ''':'
 _s=$0
 case $_s in
   -*/*) _s=./$_s ;;
   */*) ;;
-  *) [ -e "$_s" ] && _s=./$_s || _s=$(command -v -- "$_s") ;;
+  *)
+    if [ -e "$_s" ]; then _s=./$_s; else _s=$(command -v -- "$_s"); fi
+    case $_s in "'"* | "$'"*) eval "_s=$_s" ;; esac ;;
 esac
 _p=$_s
 while [ -h "$_p" ]; do

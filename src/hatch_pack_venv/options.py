@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from packaging.utils import canonicalize_name
-
 from .errors import OptionsError
 from .formats import CompressionFormat
 
@@ -130,7 +128,7 @@ class PackOptions:
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
         return template.format(
-            name=canonicalize_name(project.name),
+            name=project.name,
             version=project.version,
             python_tag=environment.interpreter.abi,
             platform_tag=environment.interpreter.platform_tag,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from .elf import ElfFile
 from .entries import FileEntry, PatchedFile, SymlinkEntry, UnsupportedEntry
-from .environment import copies_of
 from .errors import InterpreterProblem
+from .links import copies_of
 from .metadata import bundled_config
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
@@ -23,6 +22,8 @@ from hatch_pack_venv.occasions import reason_not_to_pack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hatchling.builders.plugin.interface import BuilderInterface
+
 PYPROJECT = """\
 [build-system]
 requires = ["hatchling", "hatch-pack-venv"]
@@ -31,12 +32,14 @@ build-backend = "hatchling.build"
 [project]
 name = "My.App"
 version = "1.0"
+requires-python = ">=3.9"
 
 [project.scripts]
 my-app = "my_app:main"
 
 [tool.hatch.build.targets.wheel]
 packages = ["my_app"]
+dev-mode-dirs = ["."]
 
 """
 TABLE = """\
@@ -163,7 +166,7 @@ def test_where_nothing_is_released_nothing_is_packed(
     if kind == "editable":
         arguments["versions"] = ["editable"]
     elif kind == "unpacked sdist":
-        (project / "PKG-INFO").write_text("Metadata-Version: 2.4\n")
+        (project / "PKG-INFO").write_text("Metadata-Version: 2.4\nName: my-app\nVersion: 1.0\n")
     elif kind == "installing":
         monkeypatch.setattr("tempfile.tempdir", str(project.parent))
         arguments["directory"] = str(project.parent / "pip-ephem-wheel-cache-abcd1234" / "x")
@@ -194,7 +197,7 @@ def test_where_nothing_is_released_nothing_is_packed(
 )
 def test_occasions(
     tmp_path: Path, folder: str, packs: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:  # noqa: FBT001
+) -> None:
     """Generated folders below the temporary one and tagged caches are a front end's own."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "cache").mkdir()
@@ -250,7 +253,7 @@ def mistakes() -> Iterator[Any]:
     )
 
 
-@pytest.mark.parametrize(("mistake", "expected"), mistakes())
+@pytest.mark.parametrize(("mistake", "expected"), list(mistakes()))
 def test_mistakes_end_the_build_with_one_message(
     project: Path, mistake: Any, expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

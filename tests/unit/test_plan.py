@@ -19,6 +19,7 @@ from support.fakes import (
 from hatch_pack_venv.entries import (
     DirectoryEntry,
     FileEntry,
+    ScannedEntry,
     SymlinkEntry,
     TargetKind,
     UnsupportedEntry,
@@ -53,7 +54,14 @@ def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
 
 def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
     """Parents come first and the order does not depend on the scan's."""
-    scanned = [file("a-b"), file("a/z"), folder("a"), file("a/b/c"), folder("a/b"), file("A")]
+    scanned: list[ScannedEntry] = [
+        file("a-b"),
+        file("a/z"),
+        folder("a"),
+        file("a/b/c"),
+        folder("a/b"),
+        file("A"),
+    ]
     there = names(plan(*scanned).entries)
     back = names(plan(*reversed(scanned)).entries)
     assert there == back
@@ -111,7 +119,7 @@ def test_folders_that_lost_all_they_held_go_too() -> None:
 
 def test_the_interpreter_stays_behind_in_target_mode() -> None:
     """Links and copies of the interpreter are left out, other files of the folder are not."""
-    scanned = [
+    scanned: list[ScannedEntry] = [
         link("bin/python", "python3.11", "/opt/python/bin/python3.11"),
         link("bin/python3.11", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11"),
         file("bin/python3", b"\x7fELF"),
@@ -138,7 +146,7 @@ def test_another_name_of_the_interpreter_points_at_the_one_in_the_archive() -> N
 
 
 def test_internal_links_stay_and_go_with_their_target() -> None:
-    """A link inside the environment is packed; with its target left out it goes, and a note tells."""
+    """A link inside is packed; with its target left out it goes, and a note tells."""
     packed = plan(
         file("data/a"),
         link("data/to-a", "a", "data/a"),
@@ -238,7 +246,7 @@ def test_path_files_point_inside_relatively() -> None:
     ("url", "packed"),
     [("file:///home/me/wheels/x.whl", False), ("https://files.example/x.whl", True)],
 )
-def test_direct_url_does_not_tell_a_local_path(url: str, packed: bool) -> None:  # noqa: FBT001
+def test_direct_url_does_not_tell_a_local_path(url: str, packed: bool) -> None:
     """`direct_url.json` is left out when it names a place of the build machine."""
     name = f"{SITE}/x-1.0.dist-info/direct_url.json"
     content = f'{{"url": "{url}", "archive_info": {{}}}}'.encode()

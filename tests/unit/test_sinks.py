@@ -186,7 +186,7 @@ def test_of_several_formats_all_appear_or_none(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(zipfile.ZipFile, "close", interrupted)
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_archives(example(), tmp_path / "app", [CompressionFormat.GZIP, CompressionFormat.ZIP])
     assert list(tmp_path.iterdir()) == []
@@ -213,7 +213,7 @@ def test_a_folder_of_the_archives_name_is_refused(tmp_path: Path) -> None:
 def test_a_target_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
     """A file in the place of the output folder is named."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputProblem, match="file/app.tar cannot be written"):
+    with pytest.raises(OutputProblem, match=r"file/app\.tar cannot be written"):
         write_archives(example(), tmp_path / "file" / "app", [CompressionFormat.UNCOMPRESSED])
 
 
