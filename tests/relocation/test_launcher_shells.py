@@ -7,11 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
+from support.hiding import namespace
 
 from hatch_pack_venv.launchers import EntryPoint, relocate_script
 
@@ -50,21 +50,6 @@ for name, (argv, cwd, path) in task["calls"].items():
 """
 
 Call = tuple[list[str], str, str]
-
-
-@cache
-def namespace() -> list[str] | None:
-    """The command that starts another in a mount namespace of its own, if that is allowed."""
-    for flags in ("-m", "-rm"):
-        command = ["unshare", flags, "--propagation", "private"]
-        sh = os.path.realpath("/bin/sh")
-        probe = [*command, "mount", "--bind", sh, sh]
-        try:
-            if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
-                return command
-        except OSError:
-            return None
-    return None
 
 
 def run_calls(shell: str, calls: dict[str, Call]) -> dict[str, tuple[int, int, str, str]]:

@@ -17,53 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.interpreters import Python, find_pythons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SCRIPT = Path(__file__).parents[2] / "src/hatch_pack_venv/injected/postinstall.py"
 ENVIRON = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-QUESTION = (
-    "import sys, os; print('.'.join(map(str, sys.version_info[:3])), sys.implementation.name,"
-    " getattr(sys, 'abiflags', '') or '-', os.path.realpath(sys.executable), sep='|')"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Python:
-    """An interpreter of this machine."""
-
-    version: str
-    path: Path
-
-    @property
-    def minor(self) -> str:
-        """Give X.Y."""
-        return ".".join(self.version.split(".")[:2])
-
-    @property
-    def number(self) -> tuple[int, ...]:
-        """Give the version as numbers."""
-        return tuple(map(int, self.version.split(".")))
-
-
-def find_pythons() -> list[Python]:
-    """Return every ordinary CPython 3 on PATH and of pyenv, one for each version, oldest first."""
-    names = ["python3", *(f"python3.{minor}" for minor in range(6, 20))]
-    folders = os.get_exec_path()
-    candidates = [shutil.which(name, path=folder) for folder in folders for name in names]
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates += map(str, sorted(pyenv.glob("versions/*/bin/python3")))
-    found: dict[str, Python] = {}
-    for candidate in filter(None, candidates):
-        command = [candidate, "-I", "-c", QUESTION]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        version, name, flags, real = (done.stdout.strip() or "|||").split("|", 3)
-        shim = Path(real).parent.name == "shims"
-        if name == "cpython" and not shim and set(flags) <= {"-", "m"}:
-            found.setdefault(version, Python(version=version, path=Path(real)))
-    return sorted(found.values(), key=lambda python: python.number)
-
 
 EVERY = find_pythons()
 PYTHONS = [python for python in EVERY if python.number >= (3, 8)]

@@ -1,0 +1,116 @@
+"""The demo of the README: build greeter, unpack it elsewhere, hide the originals, run it.
+
+Run it with the Python of an environment in which this repository is installed with its `test`
+extra; it needs a package index, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support import hiding  # noqa: E402
+from support.environments import tool  # noqa: E402
+from support.interpreters import Python, bundlable, find_pythons  # noqa: E402
+from support.projects import copy_project  # noqa: E402
+
+
+def step(text: str) -> None:
+    """Say what happens next."""
+    print(f"• {text}", flush=True)
+
+
+def run(*command: str | Path, **options: object) -> None:
+    """Run a command; show what it said only if it fails."""
+    done = subprocess.run(  # type: ignore[call-overload]
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nfailed: {' '.join(map(str, command))}")
+
+
+def choose_python() -> tuple[Python, str]:
+    """Return the interpreter to build with, and how the archive gets it on the target."""
+    own = Path(sys.base_prefix).resolve()
+    candidates = sorted(bundlable(), key=lambda python: python.prefix != own)
+    if candidates:
+        return candidates[0], "bundled"
+    step("no CPython here was built with --enable-shared, so the target has to provide one")
+    version = sys.version_info[:2]
+    return next(p for p in find_pythons() if p.number[:2] == version), "target"
+
+
+def build(project: Path, python: Python, mode: str, work: Path) -> Path:
+    """Prepare the project's environment, run `hatch build` and return the archive."""
+    step(f"a copy of test-projects/greeter, its .venv with CPython {python.version}")
+    copy_project("greeter", project)
+    if mode == "target":
+        with (project / "pyproject.toml").open("a", encoding="utf-8") as configuration:
+            configuration.write('interpreter = "target"\n')
+    run(python.path, "-m", "venv", project / ".venv")
+    run(project / ".venv/bin/python", "-m", "pip", "install", "humanize>=4")
+    step("this repository's wheel, for hatch to find the plugin")
+    plugin = work / "plugin"
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", plugin, ROOT)
+    links = f"{os.environ.get('PIP_FIND_LINKS', '')} {plugin}"
+    variables = {
+        "PIP_FIND_LINKS": links,
+        "UV_FIND_LINKS": str(plugin),
+        "HATCH_DATA_DIR": str(work / "hatch"),
+    }
+    step("hatch build")
+    run(tool("hatch"), "build", cwd=project, env={**os.environ, **variables})
+    (archive,) = (project / "dist-venv").glob("*.tar.xz")
+    step(f"dist-venv/{archive.name}: {archive.stat().st_size / 1e6:.1f} MB")
+    return archive
+
+
+def unpack(archive: Path, place: Path) -> Path:
+    """Unpack the archive and return the environment's folder."""
+    place.mkdir()
+    with tarfile.open(archive) as tar:
+        tar.extractall(place, filter="data")
+    (root,) = place.iterdir()
+    step(f"unpacked to {root}")
+    return root
+
+
+def greet(root: Path, hide: list[Path]) -> int:
+    """Run the application with folders hidden, if the machine allows that."""
+    command = [str(root / "bin/greet"), "World"]
+    if hiding.namespace() is None:
+        step("this machine allows no mount namespace: the originals are NOT hidden")
+        return subprocess.run(command, env={}, check=False).returncode
+    step(f"env -i greet World, with nothing to be seen of {', '.join(map(str, hide))}\n")
+    done = hiding.run_hidden(command, hide=hide, env={"PATH": os.defpath})
+    sys.stderr.write(done.stderr)
+    print(done.stdout, end="", flush=True)
+    return done.returncode
+
+
+def main() -> int:
+    """Do it all in a temporary folder."""
+    python, mode = choose_python()
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        work = Path(folder).resolve()
+        project = work / "project"
+        root = unpack(build(project, python, mode, work), work / "Ünpacked here")
+        if mode == "target":
+            run(python.path, root / "postinstall.py")
+            return greet(root, [project])
+        return greet(root, [project, python.prefix])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

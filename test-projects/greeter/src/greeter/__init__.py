@@ -1,0 +1,1 @@
+"""Greets by name, from package data and with a dependency."""

@@ -1,0 +1,58 @@
+"""Fixtures of all tests, and what the machine has."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from support import hiding, interpreters
+from support.environments import run, tool
+from support.projects import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What a developer's shell or a front end may have set, and what would change a result.
+_VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
+
+
+def pytest_report_header() -> list[str]:
+    """Name the CPythons that are found and those that are missing, and whether hiding works."""
+    found = ", ".join(python.version for python in interpreters.find_pythons())
+    missing = ", ".join(interpreters.missing()) or "none"
+    hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
+    return [
+        f"CPython found: {found}; missing of those supported: {missing}",
+        f"originals can be hidden: {hides}",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(_VARIABLES):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build this project's wheel into a folder that isolated builds can find it in."""
+    folder = tmp_path_factory.mktemp("plugin")
+    run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture
+def front_end(plugin_wheels: Path, tmp_path: Path) -> dict[str, str]:
+    """Return the variables with which real front ends find this plugin."""
+    home = tmp_path / "home"
+    home.mkdir()
+    links = f"{os.environ.get('PIP_FIND_LINKS', '')} {plugin_wheels}".strip()
+    variables = {k: v for k, v in os.environ.items() if not k.startswith((*_VARIABLES, "XDG_"))}
+    return {
+        **variables,
+        "HATCH_DATA_DIR": str(home / "hatch"),
+        "PIP_FIND_LINKS": links,
+        "UV_FIND_LINKS": str(plugin_wheels),
+    }

@@ -1,0 +1,1 @@
+"""Machinery of the tests: real interpreters, environments and namespaces; fakes for pure code."""

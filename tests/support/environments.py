@@ -1,0 +1,53 @@
+"""Real environments, made by the real tools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from support.interpreters import Python
+
+TOOLS = ("venv", "venv --copies", "virtualenv", "uv")
+
+
+def run(
+    *command: str | Path, cwd: str | Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    """Run a command that must succeed, and return its output and messages."""
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, cwd=cwd, env=env, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def tool(name: str) -> str:
+    """Return the path of a command that the tests' own environment brings."""
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    assert path is not None, f"{name} is not installed"
+    return path
+
+
+def make_environment(
+    path: Path, python: Python, requirements: Sequence[str] = (), *, by: str = "venv"
+) -> Path:
+    """Make an environment with one of `TOOLS` and install into it."""
+    if by == "uv":
+        run(tool("uv"), "venv", "--quiet", "--python", python.path, path)
+        if requirements:
+            run(tool("uv"), "pip", "install", "--python", path / "bin/python", *requirements)
+        return path
+    if by == "virtualenv":
+        run(sys.executable, "-m", "virtualenv", "--python", python.path, path)
+    else:
+        run(python.path, "-m", *by.split(), path)
+    if requirements:
+        run(path / "bin/python", "-m", "pip", "install", "--no-compile", *requirements)
+    return path
