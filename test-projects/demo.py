@@ -27,17 +27,15 @@ def step(text: str) -> None:
     print(f"• {text}", flush=True)
 
 
-def run(*command: str | Path, **options: object) -> None:
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
     """Run a command; show what it said only if it fails."""
-    done = subprocess.run(  # type: ignore[call-overload]
-        list(map(str, command)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
+    words = list(map(str, command))
+    pipe, merge = subprocess.PIPE, subprocess.STDOUT
+    done = subprocess.run(
+        words, stdout=pipe, stderr=merge, text=True, cwd=cwd, env=env, check=False
     )
     if done.returncode:
-        sys.exit(f"{done.stdout}\nfailed: {' '.join(map(str, command))}")
+        sys.exit(f"{done.stdout}\nfailed: {' '.join(words)}")
 
 
 def choose_python() -> tuple[Python, str]:

@@ -96,10 +96,15 @@ class Environment:
         """The paths by which its files may name it."""
         return tuple(dict.fromkeys((str(self.given), str(self.prefix))))
 
-    def is_interpreter_name(self, arcname: str) -> bool:
-        """Whether a file or link of the scripts folder is a name of the interpreter."""
+    def is_of_interpreter(self, arcname: str) -> bool:
+        """Whether a file or link is a name of the interpreter, or a copy of its library.
+
+        `virtualenv --copies` puts both into the environment.
+        """
         folder, _, name = arcname.rpartition("/")
-        return folder == self.scripts and bool(re.fullmatch(r"python(\d+(\.\d+t?)?)?", name))
+        if folder == self.scripts:
+            return bool(re.fullmatch(r"python(\d+(\.\d+t?)?)?", name))
+        return folder == "lib" and name.startswith(f"lib{self.interpreter.executable_name}.so")
 
 
 def _read_config(prefix: Path) -> dict[str, str]:

@@ -151,7 +151,7 @@ class _Planner:
 
     def _is_left_out(self, entry: ScannedEntry) -> bool:
         name = entry.arcname
-        if self.recipe.interpreter != "linked" and self.environment.is_interpreter_name(name):
+        if self.recipe.interpreter != "linked" and self.environment.is_of_interpreter(name):
             return True
         if name in self.dropped_files or name.startswith(self.dropped_metadata):
             return True

@@ -18,7 +18,7 @@ from support.projects import copy_project
 from support.trees import tree_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
@@ -70,9 +70,7 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def build(
-    tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path
-) -> Iterator[Callable[..., Built]]:
+def build(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Callable[..., Built]:
     """Build projects once for this module, by name and interpreter mode."""
     done: dict[tuple[str, str, str], Built] = {}
 
@@ -94,7 +92,9 @@ def _build(name: str, mode: str, python: Python, root: Path, plugin_wheels: Path
     text = configuration.read_text().replace(table, f'{table}interpreter = "{mode}"\n')
     configuration.write_text(text)
     by = INSTALLED_BY[name]
-    environment = make_environment(root / ".venv", python, REQUIREMENTS[name], by=by)
+    environment = make_environment(
+        root / ".venv", python, REQUIREMENTS[name], by=by, cache=root.parent / "uv"
+    )
     variables = {
         **os.environ,
         "PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {plugin_wheels}",

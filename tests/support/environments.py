@@ -36,13 +36,24 @@ def tool(name: str) -> str:
 
 
 def make_environment(
-    path: Path, python: Python, requirements: Sequence[str] = (), *, by: str = "venv"
+    path: Path,
+    python: Python,
+    requirements: Sequence[str] = (),
+    *,
+    by: str = "venv",
+    cache: Path | None = None,
 ) -> Path:
-    """Make an environment with one of `TOOLS` and install into it."""
+    """Make an environment with one of `TOOLS` and install into it.
+
+    Parameters:
+        cache: uv's cache, for tests that count the hard links into it.
+    """
+    variables = {**os.environ, "UV_CACHE_DIR": str(cache)} if cache else None
     if by == "uv":
         run(tool("uv"), "venv", "--quiet", "--python", python.path, path)
         if requirements:
-            run(tool("uv"), "pip", "install", "--python", path / "bin/python", *requirements)
+            install = [tool("uv"), "pip", "install", "--python", str(path / "bin/python")]
+            run(*install, *requirements, env=variables)
         return path
     if by == "virtualenv":
         run(sys.executable, "-m", "virtualenv", "--python", python.path, path)
