@@ -7,16 +7,16 @@ before it reads the Python part. Measured with dash, bash, busybox ash, ksh93, m
 
 from __future__ import annotations
 
-import itertools
 import keyword
 import re
 import shlex
-import tokenize
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .script_bodies import behind_header
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _SHEBANG: Final = b"#!/bin/sh\n"
 
@@ -219,114 +219,6 @@ def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
     """
     cookie = _COOKIE.match(body)
     if cookie is None:
-        return _header(options) + _behind_header(body, "utf-8")
+        return _header(options) + behind_header(body, "utf-8")
     header = _header(options, cookie[0].strip() + b"\n")
-    return header + _behind_header(body[cookie.end() :], cookie[1].decode())
-
-
-def _behind_header(body: bytes, encoding: str) -> bytes:
-    if b"\0" in body:
-        return body
-    for codec in (encoding, "latin-1"):  # Latin-1 reads all; quotes are ASCII nearly everywhere
-        try:
-            text = body.decode(codec)
-            if text.encode(codec) == body:
-                return _with_own_doc(text).encode(codec)
-        except (LookupError, UnicodeError):
-            continue
-    return body
-
-
-def _with_own_doc(text: str) -> str:
-    """Give the module its `__doc__` back, which the header would be otherwise.
-
-    Only a docstring may stand before `from __future__` imports, and the header is one: the body's
-    own docstring has to leave its place. It becomes that of a function defined after the imports,
-    because the compiler then treats it alike: indentation (stripped since CPython 3.13), `-OO`.
-    """
-    before, repair, end = "", "__doc__ = None\n", 0
-    for statement in _simple_statements(text):
-        if end == 0 and statement.is_docstring:
-            docstring = text[statement.start : statement.stop]
-            repair = f"def __doc__(): {docstring}\n__doc__ = __doc__.__doc__\n"
-            before = text[: statement.start]
-            if not statement.goes_on:
-                before += text[statement.stop : statement.following]
-        elif statement.is_future_import:
-            before += text[end : statement.following]
-        else:
-            break
-        end = statement.following
-    if before and not before.endswith(("\n", "\r")):
-        before += "\n"
-    return before + repair + text[end:]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Statement:
-    """A simple statement, or the start of a compound one, and its place in the text.
-
-    Parameters:
-        following: where the next statement, or the next line, begins.
-        goes_on: whether a semicolon ends it.
-    """
-
-    tokens: tuple[tokenize.TokenInfo, ...]
-    start: int
-    stop: int
-    following: int
-    goes_on: bool
-
-    @property
-    def is_docstring(self) -> bool:
-        """Whether it is strings only, no bytes, no f-string; in parentheses or not."""
-        strings = [token.string for token in self.tokens if token.type == tokenize.STRING]
-        prefixes = {re.split("[\"']", string)[0].lower() for string in strings}
-        others = {token.string for token in self.tokens if token.type != tokenize.STRING}
-        return bool(strings) and prefixes <= {"", "r", "u"} and others <= {"(", ")"}
-
-    @property
-    def is_future_import(self) -> bool:
-        return [token.string for token in self.tokens[:2]] == ["from", "__future__"]
-
-
-def _simple_statements(text: str) -> Iterator[_Statement]:
-    """Yield the statements from the top, and read no further than asked for.
-
-    Tokens are all it looks at: the rest may be in the grammar of a newer or an older Python. It
-    ends where tokens cannot be told.
-    """
-    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
-    starts = [0, *itertools.accumulate(map(len, lines))]
-    tokens: list[tokenize.TokenInfo] = []
-    try:
-        for token in tokenize.generate_tokens(iter([*lines, ""]).__next__):
-            if token.type in {tokenize.COMMENT, tokenize.NL}:
-                continue
-            if token.type not in {tokenize.NEWLINE, tokenize.ENDMARKER} and token.string != ";":
-                tokens.append(token)
-            elif tokens:
-                yield _statement(tokens, token, text, starts)
-                tokens = []
-    except (tokenize.TokenError, SyntaxError):
-        return
-
-
-def _statement(
-    tokens: Sequence[tokenize.TokenInfo], end: tokenize.TokenInfo, text: str, starts: Sequence[int]
-) -> _Statement:
-    def offset(place: tuple[int, int]) -> int:
-        return starts[min(place[0], len(starts)) - 1] + place[1]
-
-    goes_on = end.string == ";"
-    following = offset((end.start[0] + 1, 0))
-    if goes_on:
-        following = offset(end.end)
-        following += len(text[following:]) - len(text[following:].lstrip(" \t"))
-    return _Statement(
-        tokens=tuple(tokens),
-        start=offset(tokens[0].start),
-        stop=offset(tokens[-1].end),
-        following=following,
-        goes_on=goes_on,
-    )
+    return header + behind_header(body[cookie.end() :], cookie[1].decode())

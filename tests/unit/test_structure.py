@@ -17,7 +17,17 @@ PACKAGE = ROOT / "src" / "hatch_pack_venv"
 # Each layer may import those before it and its own; design: README, "Design".
 LAYERS = [
     {"errors", "entries", "injected"},
-    {"formats", "links", "launchers", "metadata", "normalise", "interpreter", "occasions", "elf"},
+    {
+        "formats",
+        "links",
+        "launchers",
+        "script_bodies",
+        "metadata",
+        "normalise",
+        "interpreter",
+        "occasions",
+        "elf",
+    },
     {"conversion", "distributions", "copies"},
     {"environment", "manifest", "output"},
     {"selection", "wheels", "runtime"},

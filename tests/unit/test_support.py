@@ -129,8 +129,7 @@ def test_a_base_interpreter_can_be_hidden(tmp_path: Path) -> None:
     python = Python(version="", path=tmp_path / "base/bin/python3")
     python.path.parent.mkdir(parents=True)
     python.path.symlink_to(sys.executable)
-    words = [python.path, "-c", "print('alive')"]
-    assert run(*words).strip() == "alive"
+    assert run(python.path, "-c", "print('alive')").strip() == "alive"
     done = hiding.run_hidden(["sh", "-c", '"$0"', python.path], hide=[python.prefix])
     assert done.returncode == 127
 

@@ -8,7 +8,7 @@ import lzma
 import sys
 import tarfile
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from ..formats import CompressionFormat
 from ..normalise import mode_of
@@ -20,6 +20,9 @@ else:
 
 if TYPE_CHECKING:
     from ..entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
+
+
+_BLOCK: Final = 1 << 20
 
 
 class TarSink:
@@ -36,8 +39,11 @@ class TarSink:
         self, output: BinaryIO, format: CompressionFormat, level: int | None, install_target: str
     ) -> None:
         self._compressor = _compressor(output, format, level)
-        self._tar = tarfile.open(  # noqa: SIM115 - closed by close()
-            fileobj=self._compressor or output, mode="w", format=tarfile.PAX_FORMAT
+        self._tar = tarfile.TarFile(
+            fileobj=self._compressor or output,
+            mode="w",
+            format=tarfile.PAX_FORMAT,
+            copybufsize=_BLOCK,
         )
         self._top = "" if install_target == "." else f"{install_target}/"
 
