@@ -109,6 +109,7 @@ _OPTION_KEYS: Final = (
     "install-target",
     "exclude-files",
     "include-files",
+    "record-files",
 )
 
 
@@ -190,6 +191,11 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a wheel that replaces what the environment holds of its distribution; may be given"
         " several times",
+    )
+    command.add_argument(
+        "--record-files",
+        metavar="RULE",
+        help="update: RECORD files are kept and made true; exclude: left out (default: update)",
     )
     for name, text in (
         ("--exclude-files", "gitignore-style pattern of files that stay out"),

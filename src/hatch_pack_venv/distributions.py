@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from .errors import EnvironmentProblem
 from .launchers import EntryPoint, parse_entry_points
+from .records import recorded_arcname
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,15 +104,10 @@ def _folder_of(found: PathDistribution) -> Path:
 
 def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterator[str]:
     for row in csv.reader((found.read_text("RECORD") or "").splitlines()):
-        if not row or not row[0]:
-            continue
-        name = row[0].replace("\\", "/")
-        if name.startswith("/"):
-            name = posixpath.relpath(name, prefix.as_posix())
-        else:
-            name = posixpath.normpath(posixpath.join(site, name))
-        if not name.startswith("../"):
-            yield name
+        if row and row[0]:
+            arcname = recorded_arcname(row[0], site, prefix)
+            if not arcname.startswith("../"):
+                yield arcname
 
 
 def _editable_source(direct_url: str | None) -> str | None:

@@ -60,7 +60,6 @@ NOT_BUILT_YET: Final = frozenset(
         "layers",
         "lock",
         "max-size",
-        "record-files",
         "threads",
         "vendor-libraries",
     }
@@ -85,6 +84,7 @@ class PackOptions:
         archive_name, install_target: templates of `{name}`, `{version}`, `{python_tag}` and
             `{platform_tag}`.
         exclude_files, include_files: gitignore-style patterns.
+        record_files: `update` or `exclude`.
         wheels: each replaces what the environment holds of its distribution.
     """
 
@@ -99,6 +99,7 @@ class PackOptions:
     install_target: str = "{name}-{version}"
     exclude_files: tuple[str, ...] = ()
     include_files: tuple[str, ...] = ()
+    record_files: str = "update"
     wheels: tuple[Path, ...] = ()
 
     @classmethod
@@ -289,5 +290,6 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "install-target": ("install_target", _template),
     "exclude-files": ("exclude_files", _patterns),
     "include-files": ("include_files", _patterns),
+    "record-files": ("record_files", _choice("update", "exclude")),
     "wheels": ("wheels", _wheels),
 }

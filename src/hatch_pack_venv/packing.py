@@ -115,7 +115,11 @@ def plan_environment(
         install_target=options.expand(options.install_target, environment, project),
         interpreter="bundled" if bundled else "target",
         excluded_project=canonicalize_name(project.name) if options.project == "exclude" else None,
-        selection=Selection(exclude=options.exclude_files, include=options.include_files),
+        selection=Selection(
+            exclude=options.exclude_files,
+            include=options.include_files,
+            records=options.record_files == "update",
+        ),
         times=times,
     )
     return build_plan(

@@ -26,6 +26,7 @@ from .errors import PlanError
 from .launchers import relocate_script
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
+from .records import new_record, updated_record
 from .selection import Selection, parents_of
 
 if TYPE_CHECKING:
@@ -129,12 +130,13 @@ class _Planner:
             for packed in self._portable(entry):
                 entries[packed.arcname] = self._relocated(packed)
         for overlay in self.overlays:
-            entries.update({entry.arcname: entry for entry in self._chosen(overlay.entries)})
+            entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for added in self._chosen(runtime):
             self._add_runtime(entries, added)
         entries[POSTINSTALL] = _postinstall_entry()
         self._complete_folders(entries, scanned)
         self._drop_dangling(entries)
+        self._make_records_true(entries)
         self._check(entries)
         return self._finish(entries)
 
@@ -173,6 +175,16 @@ class _Planner:
                 self.problems.append(f"{entry.arcname} {entry.reason}: remove it or exclude it")
             else:
                 yield entry
+
+    def _laid_over(self, overlay: WheelOverlay) -> Iterable[Entry]:
+        """Yield the files of a wheel, its RECORD among them."""
+        chosen = list(self._chosen(overlay.entries))
+        yield from chosen
+        if self.recipe.selection.records:
+            files = [entry for entry in chosen if isinstance(entry, FileEntry)]
+            record = new_record(overlay.distribution, files)
+            name = f"{overlay.distribution.metadata_dir}/RECORD"
+            yield from self._chosen([FileEntry.from_bytes(name, record)])
 
     # links
 
@@ -224,6 +236,14 @@ class _Planner:
                 for path in foreign_paths(content)
             ]
         return entry if content is None else replace(entry, content=content, size=len(content))
+
+    def _make_records_true(self, entries: dict[str, Entry]) -> None:
+        for distribution in self.kept:
+            record = entries.get(f"{distribution.metadata_dir}/RECORD")
+            if isinstance(record, FileEntry) and isinstance(record.content, bytes):
+                prefix = self.environment.prefix
+                content = updated_record(distribution, record.content, entries, prefix)
+                entries[record.arcname] = replace(record, content=content, size=len(content))
 
     # runtime, folders
 

@@ -136,7 +136,7 @@ def _plan(
         install_target=install_target or name,
         interpreter="linked",
         external_links=external_links,
-        selection=Selection(sitecustomize=False),
+        selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )
     return build_plan(scan(environment), environment=environment, recipe=recipe)

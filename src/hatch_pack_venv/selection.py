@@ -35,11 +35,13 @@ class Selection:
     Parameters:
         exclude: gitignore-style patterns of what stays out.
         include: gitignore-style patterns that bring back what any rule or pattern left out.
+        records: whether RECORD files are packed.
         sitecustomize: whether a `sitecustomize.py` directly in site-packages is packed.
     """
 
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    records: bool = True
     sitecustomize: bool = True
 
     def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
@@ -68,7 +70,7 @@ class Selection:
         if "__pycache__" in arcname.split("/"):
             return True
         if folder.endswith(".dist-info"):
-            return name == "RECORD" or name in _INSTALLER_NOTES
+            return name in _INSTALLER_NOTES or (name == "RECORD" and not self.records)
         if folder in environment.site_packages:
             return name == "sitecustomize.py" and not self.sitecustomize
         if folder == environment.scripts:

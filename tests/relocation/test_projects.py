@@ -16,6 +16,7 @@ from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
 from support.projects import copy_project
 from support.trees import tree_state
+from support.wheels import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,6 +239,35 @@ def test_every_python_found_can_be_bundled(
     ):
         done = hiding.run_hidden(command, hide=built.originals, env=BARE)
         assert done.stdout.endswith(expected), done.stdout + done.stderr
+
+
+def test_installers_work_where_it_was_unpacked(build: Callable[..., Built], tmp_path: Path) -> None:
+    """pip finds every file, replaces a distribution and removes the project with its launcher."""
+    built = build("greeter", "bundled")
+    root = built.unpack(tmp_path / "here")
+    site = root / f"lib/python{built.python.minor}/site-packages"
+    code = (
+        "from importlib.metadata import files; print(all(f.locate().exists() for f in files({!r})))"
+    )
+    for name in ("greeter", "humanize"):
+        done = hiding.run_hidden(
+            [str(root / "bin/python"), "-c", code.format(name)], hide=built.originals, env=BARE
+        )
+        assert done.stdout == "True\n", done.stderr
+    wheel = make_wheel(
+        tmp_path, {"humanize/__init__.py": b"x = 1\n"}, "humanize-99-py3-none-any.whl"
+    )
+    for words in (
+        ["install", "--no-index", "--upgrade", str(wheel)],
+        ["uninstall", "--yes", "greeter"],
+    ):
+        done = hiding.run_hidden([str(root / "bin/pip"), *words], hide=built.originals, env=BARE)
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in (site / "humanize").iterdir() if path.suffix == ".py"] == [
+        "__init__.py"
+    ]
+    assert list(site.glob("greeter*")) == []
+    assert not (root / "bin/greet").exists()
 
 
 def test_the_bundles_own_library_is_loaded(build: Callable[..., Built], tmp_path: Path) -> None:

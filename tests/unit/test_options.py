@@ -36,6 +36,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         install_target="{name}-{version}",
         exclude_files=(),
         include_files=(),
+        record_files="update",
         wheels=(),
     )
 
@@ -60,6 +61,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("install-target", ".", "install_target", "."),
         ("exclude-files", ["*.h"], "exclude_files", ("*.h",)),
         ("include-files", ["bin/activate"], "include_files", ("bin/activate",)),
+        ("record-files", "exclude", "record_files", "exclude"),
         ("wheels", ["dist/a-1-py3-none-any.whl"], "wheels", (Path("dist/a-1-py3-none-any.whl"),)),
     ],
 )
@@ -96,6 +98,7 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("install-target", 3, "must be a string that is not empty"),
         ("exclude-files", "*.h", "must be a list of gitignore-style patterns, not '*.h'"),
         ("include-files", [1], "must be a list of gitignore-style patterns"),
+        ("record-files", False, "must be 'update' or 'exclude', not False"),
         ("wheels", "a.whl", "must be a list of paths of wheel files"),
     ],
 )

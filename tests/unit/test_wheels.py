@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import SITE, distribution, environment, file, names, plan
+from support.wheels import make_wheel
 
 from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.errors import PlanError, WheelProblem
@@ -16,28 +14,6 @@ from hatch_pack_venv.wheels import WheelOverlay
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def make_wheel(
-    folder: Path, files: dict[str, bytes], name: str = "my_app-2.0-py3-none-any.whl"
-) -> Path:
-    """Write a wheel as a build backend does."""
-    project, version, *_ = name.split("-")
-    info = f"{project}-{version}.dist-info"
-    files = {
-        **files,
-        f"{info}/METADATA": f"Name: {project}\nVersion: {version}\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    rows = []
-    for path, content in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-        rows.append(f"{path},sha256={digest},{len(content)}")
-    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
-    with zipfile.ZipFile(folder / name, "w") as wheel:
-        for path, content in files.items():
-            wheel.writestr(path, content)
-    return folder / name
 
 
 def test_files_go_where_an_installation_puts_them(tmp_path: Path) -> None:
@@ -102,6 +78,7 @@ def test_the_wheel_replaces_whatever_is_installed(tmp_path: Path, state: str) ->
         info,
         f"{info}/INSTALLER",
         f"{info}/METADATA",
+        f"{info}/RECORD",
         f"{info}/WHEEL",
     ]
     assert packed.head["distributions"] == [{"name": "my-app", "version": "2.0"}]
