@@ -113,7 +113,8 @@ def write_archives(
             file = stack.enter_context(PendingFile(format.archive_path(output_base)))
             results.append(_write_archive(plan, file, format, level, report))
             facts = file.path.with_name(f"{file.path.name}.json")
-            pending += [file, stack.enter_context(_facts_file(facts, results[-1], plan))]
+            pending += [file, stack.enter_context(PendingFile(facts))]
+            _write_facts(pending[-1], results[-1], plan)
         for file in pending:
             file.finish()
         for file in pending:
@@ -148,13 +149,11 @@ def _write_archive(
     )
 
 
-def _facts_file(path: Path, result: PackResult, plan: PackPlan) -> PendingFile:
-    """Prepare the file beside an archive: what it is, and the manifest's head."""
-    file = PendingFile(path)
+def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
+    """Fill the file beside an archive: what it is, and the manifest's head."""
     facts = {**result.to_dict(), "manifest": dict(plan.head)}
-    with telling_write_errors(path):
+    with telling_write_errors(file.path):
         file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
-    return file
 
 
 def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> ExportResult:

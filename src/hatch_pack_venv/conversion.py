@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from contextlib import contextmanager
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from .entries import TargetKind, UnsupportedEntry
-from .errors import EnvironmentProblem, LinkError, OptionsError, OutputProblem
-from .links import copies_of, portable_linkname, resolve_link
+from .entries import UnsupportedEntry
+from .errors import EnvironmentProblem, LinkError, OptionsError
+from .links import NO_TARGET, copies_of, portable_linkname, resolve_link
+from .replacing import Replacements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +28,12 @@ def convert_symlinks(
     """Make an environment portable in place.
 
     Links inside the environment become relative; links to files outside become hard links, or
-    copies where the target lies on another device or may not be linked to; links to folders outside
-    become copied trees, since a hard link to a folder does not exist. A hard link shares its file
-    with the original: whoever edits it in place edits both.
+    copies where the target lies on another device, is owned by somebody else or may not be linked
+    to; links to folders outside become copied trees, since a hard link to a folder does not exist.
+    A hard link shares its file with the original: whoever edits it in place edits both.
 
-    Everything is decided before anything is changed, and each link is replaced atomically.
+    Everything is decided, and then everything new is made, before anything is changed; then each
+    link is replaced in one step. Either all of them are converted, or none.
 
     Parameters:
         env_dir: the environment.
@@ -47,8 +48,7 @@ def convert_symlinks(
         OptionsError: `containing_dir` is no parent of the environment (also a `ValueError`).
         LinkError: links that lead nowhere, in a loop, to a special file, or to a folder that holds
             the environment, all of them; nothing was changed.
-        PackVenvError: a link could not be replaced; it is as it was, and those before it are
-            converted.
+        PackVenvError: a link could not be replaced; nothing was changed.
     """
     environment = Path(os.path.abspath(env_dir))
     if not environment.is_dir():
@@ -61,12 +61,13 @@ def convert_symlinks(
             raise OptionsError("containing_dir is wrong", [problem])
         boundary = containing
     relative, external = _decide(environment, boundary)
-    for link, text in relative:
-        with _replacing(link) as new:
-            new.symlink_to(text)
-    for link, target in external:
-        with _replacing(link) as new:
-            _bring(target, new)
+    if relative or external:
+        with Replacements(environment) as replacements:
+            for link, text in relative:
+                replacements.prepare(link).symlink_to(text)
+            for link, target in external:
+                _bring(target, replacements.prepare(link))
+            replacements.commit()
     return relative, external
 
 
@@ -83,8 +84,9 @@ def _decide(environment: Path, boundary: Path) -> tuple[Links, Links]:
     relative: Links = []
     external: Links = []
     problems: list[str] = []
-    for link in _links(environment):
-        verdict = _judge(link, boundary, environment.resolve())
+    real = environment.resolve()
+    for link in _links(environment, problems):
+        verdict = _judge(link, boundary, real)
         problems += verdict.problems
         if verdict.text is not None:
             relative.append((link, verdict.text))
@@ -95,24 +97,24 @@ def _decide(environment: Path, boundary: Path) -> tuple[Links, Links]:
     return relative, external
 
 
-def _links(folder: Path) -> Iterator[Path]:
+def _links(folder: Path, problems: list[str]) -> Iterator[Path]:
     """Yield the links below a folder in the order of names, without following any."""
-    for child in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    try:
+        children = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(f"{folder} cannot be read ({error.strerror}): its links are not known")
+        return
+    for child in children:
         if child.is_symlink():
             yield Path(child.path)
         elif child.is_dir():
-            yield from _links(Path(child.path))
+            yield from _links(Path(child.path), problems)
 
 
 def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
     target = resolve_link(link, boundary)
-    reasons = {
-        TargetKind.DANGLING: "leads nowhere",
-        TargetKind.LOOP: "leads in a loop",
-        TargetKind.SPECIAL: "leads to a special file",
-    }
-    if target.kind in reasons:
-        return _refused(link, reasons[target.kind])
+    if target.kind in NO_TARGET:
+        return _refused(link, NO_TARGET[target.kind])
     text = portable_linkname(link, target, boundary)
     if text is not None:
         old = os.readlink(link)
@@ -122,7 +124,7 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
     if environment.is_relative_to(target.path):
         return _refused(link, "leads to a folder that holds the environment")
     problems = [
-        f"{entry.arcname} {entry.reason}"
+        f"{entry.arcname} {entry.reason}: repair it or remove it"
         for entry in copies_of(target.path, str(link))
         if isinstance(entry, UnsupportedEntry)
     ]
@@ -134,38 +136,24 @@ def _refused(link: Path, reason: str) -> _Verdict:
     return _Verdict(problems=(problem,))
 
 
-@contextmanager
-def _replacing(link: Path) -> Iterator[Path]:
-    """Give a path beside a link for what is to take its place when the block ends well."""
-    try:
-        with tempfile.TemporaryDirectory(dir=link.parent, prefix=".pack-venv-") as work:
-            new = Path(work) / link.name
-            yield new
-            if new.is_dir() and not new.is_symlink():
-                _swap(new, link, Path(work) / "link")
-            else:
-                new.replace(link)
-    except (OSError, shutil.Error) as error:
-        raise OutputProblem(f"{link} cannot be replaced: {error}; it is as it was") from error
-
-
-def _swap(folder: Path, link: Path, aside: Path) -> None:
-    """Put a folder in the place of a link; a folder cannot be renamed over one."""
-    link.rename(aside)
-    try:
-        folder.rename(link)
-    except BaseException:
-        aside.rename(link)
-        raise
-
-
 def _bring(target: Path, new: Path) -> None:
+    """Make what takes the place of a link to the outside."""
     if target.is_dir():
         shutil.copytree(target, new)
-        return
+        # A folder that its owner may not write to could be neither renamed nor cleaned up.
+        for folder, _, _ in os.walk(new):
+            os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)
+    elif not _link_hard(target, new):
+        shutil.copy2(target, new)
+
+
+def _link_hard(target: Path, new: Path) -> bool:
+    """Try to make a hard link, but never one through which somebody else changes the file."""
+    if hasattr(os, "geteuid") and target.stat().st_uid != os.geteuid():
+        return False
     try:
         new.hardlink_to(target)
     except OSError:
-        # Another device, a file of somebody else (fs.protected_hardlinks), too many links, or a
-        # file system without any.
-        shutil.copy2(target, new)
+        # Another device, too many links, or a file system without any.
+        return False
+    return True

@@ -51,9 +51,9 @@ class _Copier:
             old = len(link.arcname)
             for entry in link.copies:
                 if isinstance(entry, UnsupportedEntry):
-                    self.problems.append(f"{entry.arcname} {entry.reason}")
+                    self.problems.append(f"{entry.arcname} {entry.reason}: remove it or exclude it")
                 else:
-                    yield replace(entry, arcname=arcname + entry.arcname[old:], mtime=link.mtime)
+                    yield replace(entry, arcname=arcname + entry.arcname[old:])
             return
         target = self._follow(posixpath.dirname(link.arcname), link.linkname)
         if target is None:
@@ -79,7 +79,7 @@ class _Copier:
                 " would never end: remove it or exclude it"
             )
             return
-        yield DirectoryEntry(arcname=arcname, mtime=link.mtime)
+        yield DirectoryEntry(arcname=arcname, mtime=entry.mtime if entry else link.mtime)
         for child in self.children.get(source, []):
             name = f"{arcname}/{posixpath.basename(child)}"
             yield from self._copies_of(child, name, link, (*above, source))

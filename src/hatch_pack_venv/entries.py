@@ -80,6 +80,7 @@ class TargetKind(enum.Enum):
     DANGLING = "dangling"
     LOOP = "loop"
     SPECIAL = "special file"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,7 +20,7 @@ from .entries import (
 )
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
-from .links import copies_of, portable_linkname, resolve_link
+from .links import copies_of, file_entry, portable_linkname, resolve_link, special_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -213,29 +213,25 @@ class _Scanner:
             yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
             yield from self.folder(arcname, path)
         elif stat.S_ISREG(status.st_mode):
-            yield self._file(arcname, path, status)
+            yield self._with_bytes(file_entry(arcname, path, status))
         else:
-            yield UnsupportedEntry(arcname=arcname, reason="is no file, folder or link")
+            yield UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
 
-    def _file(self, arcname: str, path: Path, status: os.stat_result) -> ScannedEntry:
-        content: Path | bytes = path
-        size = status.st_size
-        if self._may_be_rewritten(arcname, size):
-            is_script = arcname.rpartition("/")[0] == self.environment.scripts
-            try:
-                data = _read_rewritable(path, script=is_script)
-            except OSError as error:
-                reason = f"cannot be read ({error.strerror})"
-                return UnsupportedEntry(arcname=arcname, reason=reason)
-            if data is not None:
-                content, size = data, len(data)
-        return FileEntry(
-            arcname=arcname,
-            content=content,
-            size=size,
-            executable=bool(status.st_mode & stat.S_IXUSR),
-            mtime=int(status.st_mtime),
-        )
+    def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
+        """Read a file that a rule may rewrite, wherever it lies."""
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, Path):
+            return entry
+        if not self._may_be_rewritten(entry.arcname, entry.size):
+            return entry
+        is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
+        try:
+            content = _read_rewritable(entry.content, script=is_script)
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+            return UnsupportedEntry(arcname=entry.arcname, reason=reason)
+        if content is None:
+            return entry
+        return replace(entry, content=content, size=len(content))
 
     def _may_be_rewritten(self, arcname: str, size: int) -> bool:
         folder, _, name = arcname.rpartition("/")
@@ -250,11 +246,12 @@ class _Scanner:
             return UnsupportedEntry(arcname=arcname, reason=reason)
         linkname = portable_linkname(path, target, self.boundary) or os.readlink(path)
         external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
+        copies = copies_of(target.path, arcname) if external and self.with_copies else ()
         return SymlinkEntry(
             arcname=arcname,
             linkname=linkname,
             target=target,
-            copies=tuple(copies_of(target.path, arcname)) if external and self.with_copies else (),
+            copies=tuple(map(self._with_bytes, copies)),
             optional=arcname == "lib64",
             mtime=mtime,
         )

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .entries import ScannedEntry
+
+NO_TARGET: Final = {
+    TargetKind.DANGLING: "leads nowhere",
+    TargetKind.LOOP: "leads in a loop",
+    TargetKind.SPECIAL: "leads to a device, FIFO or socket",
+    TargetKind.UNREADABLE: "leads to where this user may not look",
+}
+"""What to say of links that lead to nothing which could be packed."""
 
 
 def resolve_link(link: Path, boundary: Path) -> LinkTarget:
@@ -29,8 +37,8 @@ def resolve_link(link: Path, boundary: Path) -> LinkTarget:
     try:
         mode = link.stat().st_mode
     except OSError as error:
-        loop = error.errno == errno.ELOOP
-        return LinkTarget(kind=TargetKind.LOOP if loop else TargetKind.DANGLING, path=real)
+        kinds = {errno.ELOOP: TargetKind.LOOP, errno.EACCES: TargetKind.UNREADABLE}
+        return LinkTarget(kind=kinds.get(error.errno or 0, TargetKind.DANGLING), path=real)
     is_directory = stat.S_ISDIR(mode)
     if not is_directory and not stat.S_ISREG(mode):
         kind = TargetKind.SPECIAL
@@ -62,6 +70,23 @@ def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | N
     return None
 
 
+def file_entry(arcname: str, path: Path, status: os.stat_result) -> FileEntry:
+    """Return the entry of a regular file, to be streamed from where it lies."""
+    return FileEntry(
+        arcname=arcname,
+        content=path,
+        size=status.st_size,
+        executable=bool(status.st_mode & stat.S_IXUSR),
+        mtime=int(status.st_mtime),
+    )
+
+
+def special_kind(mode: int) -> str:
+    """Say what it is that is neither file nor folder nor link."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
 def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
     """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
 
@@ -80,15 +105,11 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         yield UnsupportedEntry(arcname=arcname, reason=reason)
         return
     if stat.S_ISREG(status.st_mode):
-        yield FileEntry(
-            arcname=arcname,
-            content=path,
-            size=status.st_size,
-            executable=bool(status.st_mode & stat.S_IXUSR),
-            mtime=int(status.st_mtime),
-        )
+        yield file_entry(arcname, path, status)
     elif not stat.S_ISDIR(status.st_mode):
-        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, no file or folder")
+        yield UnsupportedEntry(
+            arcname=arcname, reason=f"is {special_kind(status.st_mode)} ({path})"
+        )
     elif path in parents:
         yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
     else:

@@ -10,7 +10,7 @@ import calendar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
-from .entries import DirectoryEntry, Entry, FileEntry
+from .entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry, UnsupportedEntry
 from .errors import OptionsError
 
 if TYPE_CHECKING:
@@ -84,8 +84,18 @@ def mode_of(entry: Entry) -> int:
 
 
 def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
-    """Give each entry its time."""
-    return [replace(entry, mtime=times.of(entry.mtime)) for entry in entries]
+    """Give each entry, and what can stand in the place of a link, its time."""
+    return [_with_time(entry, times) for entry in entries]
+
+
+def _with_time(entry: Entry, times: Times) -> Entry:
+    if isinstance(entry, SymlinkEntry) and entry.copies:
+        copies = tuple(
+            copy if isinstance(copy, UnsupportedEntry) else _with_time(copy, times)
+            for copy in entry.copies
+        )
+        entry = replace(entry, copies=copies)
+    return replace(entry, mtime=times.of(entry.mtime))
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

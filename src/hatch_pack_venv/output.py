@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from . import manifest
 from .errors import OutputProblem
+from .replacing import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @contextmanager
@@ -34,12 +35,17 @@ class PendingFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with telling_write_errors(path):
+            self._made = missing_folders(path.parent)
             if path.is_dir():
                 raise OutputProblem(f"{path} is a folder: remove it or choose another name")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(
-                dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-            )
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(
+                    dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
+                )
+            except BaseException:
+                remove_empty(self._made)
+                raise
         self.partial = Path(name)
         self.stream: BinaryIO = os.fdopen(handle, "w+b")
 
@@ -48,10 +54,11 @@ class PendingFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the partial file if it is still there."""
+        """Remove the partial file if it is still there, and the folders made for it if empty."""
         with suppress(OSError):
             self.stream.close()
         self.partial.unlink(missing_ok=True)
+        remove_empty(self._made)
 
     def finish(self) -> None:
         """Bring everything to the disk; what can fail fails here and not in `commit`."""
@@ -65,6 +72,18 @@ class PendingFile:
         """Replace the file of that name."""
         with telling_write_errors(self.path):
             self.partial.replace(self.path)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and its parents that do not exist yet, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, as far as they are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _umask() -> int:
@@ -83,23 +102,34 @@ def pending_folder(target: Path) -> Iterator[Path]:
         OutputProblem: there is something else, or the folder cannot be written.
     """
     _check_replaceable(target)
-    with telling_write_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        name = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
-    work = Path(name)
+    made: list[Path] = []
+    work = None
     try:
+        with telling_write_errors(target):
+            made += missing_folders(target.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(
+                tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
+            )
         yield work / "new"
         with telling_write_errors(target):
-            if target.exists():
-                target.rename(work / "old")
-            try:
-                (work / "new").rename(target)
-            except BaseException:
-                if (work / "old").exists():
-                    (work / "old").rename(target)
-                raise
+            if not target.exists() or not exchange(work / "new", target):
+                _move(work / "new", target, work / "old")
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        remove_empty(made)
+
+
+def _move(new: Path, target: Path, aside: Path) -> None:
+    try:
+        if target.exists():
+            target.rename(aside)
+        new.rename(target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
 
 
 def _check_replaceable(target: Path) -> None:

@@ -24,6 +24,7 @@ from .entries import (
 )
 from .errors import PlanError
 from .launchers import relocate_script
+from .links import NO_TARGET
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
@@ -196,14 +197,17 @@ class _Planner:
 
     def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
         external = kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
-        if kind is TargetKind.INTERNAL or (external and self.recipe.external_links):
+        if kind is TargetKind.INTERNAL:
             return [link]
         if external:
-            return self._interpreter_alias(link) or self._chosen(link.copies)
-        what = {TargetKind.LOOP: "leads in a loop", TargetKind.SPECIAL: "leads to a special file"}
+            copies = [entry for entry in link.copies if not self._is_left_out(entry)]
+            if self.recipe.external_links:
+                relocated = map(self._relocated_copy, copies)
+                return [replace(link, copies=tuple(relocated))]
+            return self._interpreter_alias(link) or self._chosen(copies)
         self.problems.append(
-            f"the link {link.arcname} {what.get(kind, 'leads nowhere')} ({link.linkname}): repair"
-            " it, remove it or exclude it"
+            f"the link {link.arcname} {NO_TARGET[kind]} ({link.linkname}): repair it, remove it or"
+            " exclude it"
         )
         return []
 
@@ -219,6 +223,9 @@ class _Planner:
         return [replace(link, linkname=linkname, target=None, copies=())]
 
     # relocate
+
+    def _relocated_copy(self, entry: ScannedEntry) -> ScannedEntry:
+        return entry if isinstance(entry, UnsupportedEntry) else self._relocated(entry)
 
     def _relocated(self, entry: Entry) -> Entry:
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
@@ -277,7 +284,10 @@ class _Planner:
             entries.setdefault(name, DirectoryEntry(arcname=name))
 
     def _drop_dangling(self, entries: dict[str, Entry]) -> None:
-        """Drop links inside the environment whose target was left out."""
+        """Drop links inside the environment whose target was left out.
+
+        Where it is only a link between them that was left out, the link skips it.
+        """
         prefix = self.environment.prefix
         for name, entry in list(entries.items()):
             if not isinstance(entry, SymlinkEntry) or entry.target is None:
@@ -285,9 +295,13 @@ class _Planner:
             if entry.target.kind is not TargetKind.INTERNAL:
                 continue
             target = entry.target.path.relative_to(prefix).as_posix()
+            folder = posixpath.dirname(name)
+            next_hop = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target not in entries and target != ".":
                 del entries[name]
                 self.notes.append(f"the link {name} was left out with its target {target}")
+            elif next_hop not in entries and next_hop != "." and not next_hop.startswith("../"):
+                entries[name] = replace(entry, linkname=posixpath.relpath(target, folder or "."))
 
     # check, normalise
 

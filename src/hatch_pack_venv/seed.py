@@ -76,8 +76,7 @@ def create_archive(
     """
     chosen = CompressionFormat.get_format(format)
     _check_arguments(install_target, work_dir)
-    links = chosen.is_tar_format and os.name != "nt"
-    plan = _plan(source_dir, install_target, clamp_mtime, external_links=links)
+    plan = _plan(source_dir, install_target, clamp_mtime)
     report = terminal_progress if show_progress else silent
     results = write_archives(plan, archive_base_name, [chosen], report=report)
     return results[0].path
@@ -104,7 +103,7 @@ def export_venv(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     target = Path(os.path.abspath(target_dir))
-    plan = _plan(source_dir, None, None, external_links=os.name != "nt")
+    plan = _plan(source_dir, None, None)
     write_folder(plan, target)
     if run_postinstall is not None:
         scripts = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
@@ -123,11 +122,7 @@ def _check_arguments(install_target: str | None, work_dir: StrPath | None) -> No
 
 
 def _plan(
-    source_dir: StrPath,
-    install_target: str | None,
-    clamp_mtime: datetime | None,
-    *,
-    external_links: bool,
+    source_dir: StrPath, install_target: str | None, clamp_mtime: datetime | None
 ) -> PackPlan:
     environment = Environment.from_prefix(source_dir)
     name = environment.given.name
@@ -135,7 +130,8 @@ def _plan(
         name=name,
         install_target=install_target or name,
         interpreter="linked",
-        external_links=external_links,
+        # What cannot hold them, a zip file or a folder on FAT, gets copies when it is written.
+        external_links=os.name != "nt",
         selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )

@@ -27,6 +27,7 @@ LAYERS = [
         "interpreter",
         "occasions",
         "elf",
+        "replacing",
     },
     {"conversion", "records", "copies"},
     {"distributions"},
