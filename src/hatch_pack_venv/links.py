@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import posixpath
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
+from .entries import (
+    DirectoryEntry,
+    FileEntry,
+    LinkTarget,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +77,19 @@ def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | N
     if target.kind is TargetKind.INTERNAL:
         return os.path.relpath(target.path, parent)
     return None
+
+
+def next_hop(link: SymlinkEntry) -> str | None:
+    """Return the arcname that a link's text names, `.` for the root; `None` if that is not certain.
+
+    A text that leaves, or that goes up from what may be another link, is judged by its target only.
+    """
+    parts = [part for part in link.linkname.split("/") if part not in ("", posixpath.curdir)]
+    downwards = list(itertools.dropwhile(lambda part: part == posixpath.pardir, parts))
+    if link.linkname.startswith("/") or posixpath.pardir in downwards:
+        return None
+    hop = posixpath.normpath(posixpath.join(posixpath.dirname(link.arcname), link.linkname))
+    return None if hop.split("/")[0] == posixpath.pardir else hop
 
 
 def file_entry(arcname: str, path: Path, status: os.stat_result) -> FileEntry:

@@ -24,7 +24,7 @@ from .entries import (
 )
 from .errors import PlanError
 from .launchers import relocate_script
-from .links import NO_TARGET
+from .links import NO_TARGET, next_hop
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
@@ -204,7 +204,10 @@ class _Planner:
             if self.recipe.external_links:
                 relocated = map(self._relocated_copy, copies)
                 return [replace(link, copies=tuple(relocated))]
-            return self._interpreter_alias(link) or self._chosen(copies)
+            alias = self._interpreter_alias(link)
+            if not alias and next_hop(link) is not None:
+                return [replace(link, copies=tuple(map(self._relocated_copy, copies)))]
+            return alias or self._chosen(copies)
         self.problems.append(
             f"the link {link.arcname} {NO_TARGET[kind]} ({link.linkname}): repair it, remove it or"
             " exclude it"
@@ -293,15 +296,17 @@ class _Planner:
             if not isinstance(entry, SymlinkEntry) or entry.target is None:
                 continue
             if entry.target.kind is not TargetKind.INTERNAL:
+                if not self.recipe.external_links and next_hop(entry) not in entries:
+                    del entries[name]
+                    entries.update({copy.arcname: copy for copy in self._chosen(entry.copies)})
                 continue
             target = entry.target.path.relative_to(prefix).as_posix()
-            folder = posixpath.dirname(name)
-            next_hop = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target not in entries and target != ".":
                 del entries[name]
                 self.notes.append(f"the link {name} was left out with its target {target}")
-            elif next_hop not in entries and next_hop != "." and not next_hop.startswith("../"):
-                entries[name] = replace(entry, linkname=posixpath.relpath(target, folder or "."))
+            elif (hop := next_hop(entry)) not in (None, ".") and hop not in entries:
+                folder = posixpath.dirname(name) or "."
+                entries[name] = replace(entry, linkname=posixpath.relpath(target, folder))
 
     # check, normalise
 

@@ -50,7 +50,11 @@ class Replacements:
         traceback: TracebackType | None,
     ) -> None:
         """Remove what was not put in place, and tell what a user can put right."""
-        shutil.rmtree(self._work, ignore_errors=True)
+        try:
+            shutil.rmtree(self._work, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(self._work, ignore_errors=True)
+            raise
         if isinstance(error, OSError):
             # shutil.Error, of copied trees, is one, and lists its files.
             raise OutputProblem(
