@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .archives import silent, write_archives, write_folder
+from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
 from .formats import CompressionFormat
@@ -130,9 +132,10 @@ def _plan(
         name=name,
         install_target=install_target or name,
         interpreter="linked",
-        # What cannot hold them, a zip file or a folder on FAT, gets copies when it is written.
-        external_links=os.name != "nt",
+        external_links=True,
         selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )
-    return build_plan(scan(environment), environment=environment, recipe=recipe)
+    plan = build_plan(scan(environment), environment=environment, recipe=recipe)
+    # A zip file or a folder on FAT gets its copies when it is written.
+    return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan

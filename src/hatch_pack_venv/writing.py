@@ -124,7 +124,11 @@ class HashingReader:
         Raises:
             SourceProblem: the file is longer or shorter than planned.
         """
-        if self._left or self._stream.read(1):
+        try:
+            more = self._left or self._stream.read(1)
+        except OSError as error:
+            raise _unreadable(self._entry, error) from error
+        if more:
             raise self._changed()
         return self._hash.hexdigest()
 

@@ -190,7 +190,7 @@ def test_a_full_disk_changes_nothing(scene: Scene, tmp_path: Path) -> None:
     (scene.out / "d/big").write_bytes(b"x" * 2_000_000)
     small, listing = tmp_path / "small", tmp_path / "listing"
     small.mkdir()
-    arguments = [small, scene.env, listing, sys.executable, CONVERT]
+    arguments: list[str | Path] = [small, scene.env, listing, sys.executable, CONVERT]
     done = run(*prefix, "sh", "-c", ON_A_FULL_DISK, "sh", *arguments)
     problem, _, rest = done.partition("\n")
     assert "No space left on device" in problem
