@@ -18,6 +18,8 @@ from support.fakes import INTERPRETER, recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_pack_venv.plan import PackPlan
+
 SITE = "lib/python3.11/site-packages"
 
 
@@ -75,13 +77,17 @@ class Scene:
         """Read the environment without starting its interpreter."""
         return Environment.from_prefix(self.env, ask=lambda _: INTERPRETER)
 
-    def pack(self, format: str, *, external_links: bool) -> Path:
-        """Pack as the hook does in target mode, or as the seed API does with external links."""
+    def plan(self, *, external_links: bool = False) -> PackPlan:
+        """Plan as the hook does in target mode, or as the seed API does with external links."""
         environment = self.environment()
         interpreter = "linked" if external_links else "target"
         how = recipe(interpreter=interpreter, external_links=external_links)
-        plan = build_plan(scan(environment), environment=environment, recipe=how)
+        return build_plan(scan(environment), environment=environment, recipe=how)
+
+    def pack(self, format: str, *, external_links: bool) -> Path:
+        """Pack into one format."""
         chosen = CompressionFormat.get_format(format)
+        plan = self.plan(external_links=external_links)
         (result,) = write_archives(plan, self.root / "packed/app", [chosen])
         return result.path
 
