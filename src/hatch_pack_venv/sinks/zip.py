@@ -19,6 +19,7 @@ _UNIX: Final = 3
 _MS_DOS_DIRECTORY: Final = 0x10
 _FIRST: Final = (1980, 1, 1, 0, 0, 0)
 _LAST: Final = (2107, 12, 31, 23, 59, 58)
+_BEYOND: Final = 1 << 33  # seconds: the year 2242; gmtime does not know every number
 _BLOCK: Final = 1 << 20
 
 
@@ -71,7 +72,7 @@ class ZipSink:
             self._zip.close()
 
     def _member(self, entry: Entry, name: str, kind: int) -> zipfile.ZipInfo:
-        year, month, day, hour, minute, second, *_ = time.gmtime(entry.mtime or 0)
+        year, month, day, hour, minute, second, *_ = time.gmtime(min(entry.mtime or 0, _BEYOND))
         moment = (year, month, day, hour, minute, second)
         member = zipfile.ZipInfo(name, max(_FIRST, min(_LAST, moment)))
         member.create_system = _UNIX
