@@ -21,6 +21,7 @@ from .entries import (
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
 from .links import copies_of, file_entry, portable_linkname, resolve_link, special_kind
+from .spellings import other_spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,7 @@ class Environment:
         scripts: arcname of the scripts folder.
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: what is installed there.
+        aliases: further paths by which its scripts name it.
     """
 
     prefix: Path
@@ -54,6 +56,7 @@ class Environment:
     scripts: str = "bin"
     site_packages: tuple[str, ...]
     distributions: tuple[InstalledDistribution, ...] = field(repr=False)
+    aliases: tuple[str, ...] = ()
 
     @classmethod
     def from_prefix(
@@ -84,6 +87,7 @@ class Environment:
             interpreter=interpreter,
             site_packages=sites,
             distributions=tuple(installed_distributions(given.resolve(), sites)),
+            aliases=other_spellings(given.resolve(), "bin"),
         )
 
     @property
@@ -94,7 +98,7 @@ class Environment:
     @property
     def spellings(self) -> tuple[str, ...]:
         """The paths by which its files may name it."""
-        return tuple(dict.fromkeys((str(self.given), str(self.prefix))))
+        return tuple(dict.fromkeys((str(self.given), str(self.prefix), *self.aliases)))
 
     def is_of_interpreter(self, arcname: str) -> bool:
         """Whether a file or link is a name of the interpreter, or a copy of its library.

@@ -28,6 +28,7 @@ LAYERS = [
         "occasions",
         "elf",
         "replacing",
+        "spellings",
     },
     {"conversion", "records", "copies"},
     {"distributions"},
