@@ -7,6 +7,7 @@ import itertools
 import os
 import posixpath
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,9 @@ from .entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from .entries import ScannedEntry
+    from .entries import Entry, ScannedEntry
 
 NO_TARGET: Final = {
     TargetKind.DANGLING: "leads nowhere",
@@ -90,6 +91,34 @@ def next_hop(link: SymlinkEntry) -> str | None:
         return None
     hop = posixpath.normpath(posixpath.join(posixpath.dirname(link.arcname), link.linkname))
     return None if hop.split("/")[0] == posixpath.pardir else hop
+
+
+def without_dangling(
+    entries: Mapping[str, Entry], prefix: Path
+) -> tuple[dict[str, Entry], list[str]]:
+    """Drop links inside the environment whose target was left out; return a note on each, too.
+
+    Where it is only a link on the way that was left out, the link skips it.
+
+    Parameters:
+        entries: what is packed, by arcname.
+        prefix: the environment's real path.
+    """
+    result = dict(entries)
+    notes: list[str] = []
+    for name, entry in entries.items():
+        if not isinstance(entry, SymlinkEntry) or entry.target is None:
+            continue
+        if entry.target.kind is not TargetKind.INTERNAL:
+            continue
+        target, hop = entry.target.path.relative_to(prefix).as_posix(), next_hop(entry)
+        if target != posixpath.curdir and target not in entries:
+            del result[name]
+            notes.append(f"the link {name} was left out with its target {target}")
+        elif hop not in (None, posixpath.curdir) and hop not in entries:
+            folder = posixpath.dirname(name) or posixpath.curdir
+            result[name] = replace(entry, linkname=posixpath.relpath(target, folder))
+    return result, notes
 
 
 def file_entry(arcname: str, path: Path, status: os.stat_result) -> FileEntry:

@@ -24,7 +24,7 @@ from .entries import (
 )
 from .errors import PlanError
 from .launchers import relocate_script
-from .links import NO_TARGET, next_hop
+from .links import NO_TARGET, next_hop, without_dangling
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
@@ -136,7 +136,10 @@ class _Planner:
             self._add_runtime(entries, added)
         entries[POSTINSTALL] = _postinstall_entry()
         self._complete_folders(entries, scanned)
-        self._drop_dangling(entries)
+        if not self.recipe.external_links:
+            entries = self._with_copies(entries)
+        entries, notes = without_dangling(entries, self.environment.prefix)
+        self.notes += notes
         self._make_records_true(entries)
         self._check(entries)
         return self._finish(entries)
@@ -201,18 +204,24 @@ class _Planner:
             return [link]
         if external:
             copies = [entry for entry in link.copies if not self._is_left_out(entry)]
-            if self.recipe.external_links:
-                relocated = map(self._relocated_copy, copies)
-                return [replace(link, copies=tuple(relocated))]
-            alias = self._interpreter_alias(link)
-            if not alias and next_hop(link) is not None:
-                return [replace(link, copies=tuple(map(self._relocated_copy, copies)))]
-            return alias or self._chosen(copies)
+            if self.recipe.external_links or next_hop(link) is not None:
+                kept = replace(link, copies=tuple(map(self._relocated_copy, copies)))
+                return self._interpreter_alias(link) or [kept]
+            return self._interpreter_alias(link) or self._chosen(copies)
         self.problems.append(
             f"the link {link.arcname} {NO_TARGET[kind]} ({link.linkname}): repair it, remove it or"
             " exclude it"
         )
         return []
+
+    def _with_copies(self, entries: dict[str, Entry]) -> dict[str, Entry]:
+        """Let copies stand for links which lead outside by another link that was left out."""
+        result = dict(entries)
+        for name, entry in entries.items():
+            if isinstance(entry, SymlinkEntry) and entry.copies and next_hop(entry) not in entries:
+                del result[name]
+                result.update({copy.arcname: copy for copy in self._chosen(entry.copies)})
+        return result
 
     def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
         """Point another name of the base interpreter at the one in the archive."""
@@ -285,28 +294,6 @@ class _Planner:
                 del entries[name]
         for name in parents:
             entries.setdefault(name, DirectoryEntry(arcname=name))
-
-    def _drop_dangling(self, entries: dict[str, Entry]) -> None:
-        """Drop links inside the environment whose target was left out.
-
-        Where it is only a link between them that was left out, the link skips it.
-        """
-        prefix = self.environment.prefix
-        for name, entry in list(entries.items()):
-            if not isinstance(entry, SymlinkEntry) or entry.target is None:
-                continue
-            if entry.target.kind is not TargetKind.INTERNAL:
-                if not self.recipe.external_links and next_hop(entry) not in entries:
-                    del entries[name]
-                    entries.update({copy.arcname: copy for copy in self._chosen(entry.copies)})
-                continue
-            target = entry.target.path.relative_to(prefix).as_posix()
-            if target not in entries and target != ".":
-                del entries[name]
-                self.notes.append(f"the link {name} was left out with its target {target}")
-            elif (hop := next_hop(entry)) not in (None, ".") and hop not in entries:
-                folder = posixpath.dirname(name) or "."
-                entries[name] = replace(entry, linkname=posixpath.relpath(target, folder))
 
     # check, normalise
 

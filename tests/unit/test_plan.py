@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.fakes import (
     PREFIX,
@@ -293,3 +295,70 @@ def test_the_head_names_python_and_platform() -> None:
     assert head["platform"] == {"system": "linux", "machine": "x86_64", "tag": "linux_x86_64"}
     assert head["interpreter"] == "target"
     assert str(PREFIX) not in repr(head)
+
+
+def outside(arcname: str, linkname: str, *copies: ScannedEntry) -> SymlinkEntry:
+    """Return a link that leads outside, with what can stand in its place."""
+    return replace(link(arcname, linkname, "/out/f"), copies=copies or (file(arcname, b"out"),))
+
+
+def test_a_link_skips_another_that_was_left_out() -> None:
+    """Of a chain inside, a link in the middle may be excluded."""
+    scanned: list[ScannedEntry] = [
+        file("data/f"),
+        link("data/b", "f", "data/f"),
+        link("x/a", "../data/b", "data/f"),
+    ]
+    how = recipe(selection=Selection(exclude=("/data/b",)))
+    found = {entry.arcname: entry for entry in plan(*scanned, recipe=how).entries}
+    assert "data/b" not in found
+    kept = found["x/a"]
+    assert isinstance(kept, SymlinkEntry)
+    assert kept.linkname == "../data/f"
+
+
+def test_a_chain_that_ends_outside_stays_a_chain() -> None:
+    """Only its last link becomes a copy; if that is excluded, the one before it does."""
+    scanned: list[ScannedEntry] = [outside("data/b", "/out/f"), outside("x/a", "../data/b")]
+    found = {entry.arcname: entry for entry in plan(*scanned).entries}
+    assert isinstance(found["data/b"], FileEntry)
+    assert isinstance(found["x/a"], SymlinkEntry)
+    how = recipe(selection=Selection(exclude=("/data/b",)))
+    found = {entry.arcname: entry for entry in plan(*scanned, recipe=how).entries}
+    assert "data/b" not in found
+    assert found["x/a"] == replace(file("x/a", b"out"), mtime=DEFAULT_TIME)
+
+
+def test_a_text_with_dots_behind_a_name_is_not_trusted() -> None:
+    """`d/../f` may lead to another place than the text says: what it really leads to is packed."""
+    found = {
+        entry.arcname: entry
+        for entry in plan(file("data/f", b"in"), outside("data/l", "d/../f")).entries
+    }
+    packed = found["data/l"]
+    assert isinstance(packed, FileEntry)
+    assert packed.content == b"out"
+
+
+def test_rules_hold_for_what_stands_in_a_links_place() -> None:
+    """Byte code, and what patterns exclude, stays out of a folder from outside; scripts move."""
+    copies = (
+        folder("pkg"),
+        folder("pkg/__pycache__"),
+        file("pkg/__pycache__/m.pyc"),
+        file("pkg/keep"),
+        file("pkg/drop"),
+    )
+    how = recipe(selection=Selection(exclude=("drop",)))
+    packed = names(plan(outside("pkg", "/out/pkg", *copies), recipe=how).entries)
+    assert [name for name in packed if name.startswith("pkg")] == ["pkg", "pkg/keep"]
+    tool = replace(
+        link("bin/tool", "/out/tool", "/out/tool"),
+        copies=(file("bin/tool", OLD_LAUNCHER, executable=True),),
+    )
+    for how in (recipe(), recipe(interpreter="linked", external_links=True)):
+        (found,) = (e for e in plan(tool, recipe=how).entries if e.arcname == "bin/tool")
+        (script,) = found.copies if isinstance(found, SymlinkEntry) else (found,)
+        assert isinstance(script, FileEntry)
+        assert isinstance(script.content, bytes)
+        assert script.content.startswith(b"#!/bin/sh\n")
