@@ -1,0 +1,36 @@
+"""The activation scripts that an environment is shipped with.
+
+They take the place of those that its maker wrote, which name the folder it was made in: where that
+folder still exists, a moved environment would activate it without a word. Ours name no folder.
+Each finds its own when it is sourced; the texts lie in `injected/activation/`.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Final
+
+from .entries import FileEntry
+
+# "activate.ps1" would be the same file as "Activate.ps1" on a disk that ignores case.
+_NAMES: Final = (
+    "Activate.ps1",
+    "activate",
+    "activate.csh",
+    "activate.fish",
+    "activate.nu",
+    "activate_this.py",
+)
+
+
+def activation_scripts(scripts: str = "bin") -> list[FileEntry]:
+    """Return the scripts for POSIX shells, fish, csh, Nushell, PowerShell and Python.
+
+    Parameters:
+        scripts: the arcname of the folder that holds the environment's interpreter. The scripts
+            are the same wherever they lie; the environment is the folder around this one.
+    """
+    folder = files(__package__) / "injected" / "activation"
+    return [
+        FileEntry.from_bytes(f"{scripts}/{name}", (folder / name).read_bytes()) for name in _NAMES
+    ]
