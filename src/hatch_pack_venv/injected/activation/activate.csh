@@ -11,35 +11,46 @@ set _hpv_find = ( \
     'while [ "$p" -gt 1 ]; do' \
     '  for d in /proc/$p/fd/*; do' \
     '    if [ -f "$d" ]; then' \
-    '      f=$(readlink "$d");' \
-    '      case $f in */activate.csh)' \
+    '      f=$(readlink "$d"); case $f in */activate.csh)' \
     '        IFS= read -r line <"$f";' \
-    '        if [ "$line" = "# hatch-pack-venv: activate.csh" ]; then' \
-    '          bin=${f%/*}; env=${bin%/*}; name=${env##*/};' \
-    '          printf "%s\n" "$bin" "${env:-/}" "$name";' \
-    '          printf "%s\n" "$name" | LC_ALL=C tr "\\041\\044\\045\\134\\140" _____;' \
-    '          exit;' \
-    '        fi ;;' \
+    '        if [ "$line" = "# hatch-pack-venv: activate.csh" ]; then break 2; fi;;' \
     '      esac;' \
     '    fi;' \
     '  done;' \
     '  if [ "$p" = "$top" ]; then exit; fi;' \
-    '  read -r line </proc/$p/stat;' \
-    '  line=${line##*") "? }; p=${line%% *};' \
-    'done' \
+    '  read -r line </proc/$p/stat; line=${line##*") "? }; p=${line%% *};' \
+    'done;' \
+    'bin=${f%/*}; env=${bin%/*}; name=${env##*/};' \
+    'if [ -r "$env/pyvenv.cfg" ]; then' \
+    '  while IFS=" =" read -r key value || [ -n "$key" ]; do' \
+    '    if [ "$key" = prompt ]; then name=$value; fi;' \
+    '  done <"$env/pyvenv.cfg";' \
+    'fi;' \
+    'case $name in "\""*"\"" | "'"'"'"*"'"'"'") name=${name#?}; name=${name%?};; esac;' \
+    'printf "%s\n" "$bin" "${env:-/}" "$name";' \
+    'printf "%s\n" "$name" | LC_ALL=C tr "\041\044\045\134\140" _____' \
 )
-set _hpv_place = ( "`/bin/sh -c 'top=\$1; shift; eval \"set -- \$top; \$*\"' sh $$ $_hpv_find:q`" )
+setenv _HPV_FIND "$_hpv_find"
 unset _hpv_find
+set _hpv_place = ( "`printenv _HPV_FIND | /bin/sh -s $$`" )
+unsetenv _HPV_FIND
 
+# csh expands an "else if" that it does not come to: conditions stand apart.
+set _hpv_bad = ""
 if ( $#_hpv_place != 4 ) then
-    /bin/sh -c 'echo "activate.csh: cannot tell where this file lies, nothing was changed" >&2'
-    unset _hpv_place
-    /bin/sh -c 'exit 1'
-else if ( "$_hpv_place[1]" =~ *:* ) then
-    /bin/sh -c 'echo "activate.csh: PATH cannot name a folder with a colon, nothing was changed;" "move the environment" >&2'
-    unset _hpv_place
+    set _hpv_bad = "cannot tell where this file lies"
+else
+    if ( "$_hpv_place[1]:q" =~ *:* ) then
+        set _hpv_bad = "PATH cannot name a folder with a colon (move the environment)"
+    endif
+endif
+if ( "$_hpv_bad" != "" ) then
+    /bin/sh -c 'printf "activate.csh: %s, nothing was changed\n" "$1" >&2' sh "$_hpv_bad"
+    unset _hpv_bad _hpv_place
     /bin/sh -c 'exit 1'
 else
+    unset _hpv_bad
+
     # Leave the environment that this shell is in, whoever's it is.
     if ( $?_OLD_VIRTUAL_PATH ) then
         if ( "`alias deactivate`" != "" ) eval deactivate nondestructive
