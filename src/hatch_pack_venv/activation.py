@@ -21,16 +21,22 @@ _NAMES: Final = (
     "activate.nu",
     "activate_this.py",
 )
+_BATCH_NAMES: Final = ("activate.bat", "deactivate.bat")
 
 
-def activation_scripts(scripts: str = "bin") -> list[FileEntry]:
+def activation_scripts(scripts: str) -> list[FileEntry]:
     """Return the scripts for POSIX shells, fish, csh, Nushell, PowerShell and Python.
 
     Parameters:
-        scripts: the arcname of the folder that holds the environment's interpreter. The scripts
-            are the same wherever they lie; the environment is the folder around this one.
+        scripts: the arcname of the folder that holds the environment's interpreter or launchers;
+            the environment is the folder around it. `Scripts`, as it is called on Windows, gets
+            the batch files of cmd.exe too.
     """
-    folder = files(__package__) / "injected" / "activation"
-    return [
-        FileEntry.from_bytes(f"{scripts}/{name}", (folder / name).read_bytes()) for name in _NAMES
-    ]
+    names = [*_NAMES, *(_BATCH_NAMES if scripts == "Scripts" else ())]
+    return [FileEntry.from_bytes(f"{scripts}/{name}", _text(name)) for name in names]
+
+
+def _text(name: str) -> bytes:
+    content = (files(__package__) / "injected" / "activation" / name).read_bytes()
+    # cmd.exe loses its place in a file with plain line feeds.
+    return content.replace(b"\n", b"\r\n") if name.endswith(".bat") else content

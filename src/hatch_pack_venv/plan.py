@@ -133,9 +133,7 @@ class _Planner:
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for script in self._chosen(activation_scripts(self.environment.scripts)):
-            entries.setdefault(
-                script.arcname, script
-            )  # one that `include-files` brought back stays
+            entries.setdefault(script.arcname, script)  # unless `include-files` brought one back
         for added in self._chosen(runtime):
             self._add_runtime(entries, added)
         entries[POSTINSTALL] = _postinstall_entry()

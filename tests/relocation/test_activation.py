@@ -85,14 +85,14 @@ class Moved:
         """Run commands where the environment that was packed does not exist."""
         task = self.folder / "task.json"
         task.write_text(json.dumps(calls))
-        command = [sys.executable, "-c", DRIVER, task]
+        command: list[str | Path] = [sys.executable, "-c", DRIVER, task]
         done = hiding.run_hidden(command, hide=[self.source.parent, *hide], env=BARE)
         assert done.returncode == 0, done.stderr
         return {name: tuple(rest) for name, *rest in map(json.loads, done.stdout.splitlines())}
 
     def check(self, shell: str, calls: list[Call], prompt: str | None = None) -> None:
         """Run what `call` returned, and look at what the shells noted."""
-        wrong = []
+        wrong: list[tuple[str, object]] = []
         for name, outcome in self.run(calls).items():
             if outcome != (0, "", ""):
                 wrong.append((name, outcome))

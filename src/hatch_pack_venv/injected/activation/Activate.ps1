@@ -11,28 +11,31 @@ if (-not $_hpvFile -or -not (Test-Path -LiteralPath $_hpvFile -PathType Leaf)) {
 }
 $_hpvBin = Split-Path -Parent -Path ([IO.Path]::GetFullPath($_hpvFile))
 Remove-Variable -Name _hpvFile
-if ($_hpvBin.Contains([IO.Path]::PathSeparator)) {
+if ($_hpvBin.Contains([string][IO.Path]::PathSeparator)) {
     [Console]::Error.WriteLine("Activate.ps1: ${_hpvBin}: PATH cannot name this folder, nothing was changed; move the environment")
     Remove-Variable -Name _hpvBin
     return
 }
 
 # Leave the environment that this shell is in, whoever's it is.
-if (($env:VIRTUAL_ENV) -and (Test-Path -LiteralPath Function:deactivate)) {
+if ($env:VIRTUAL_ENV -and (Test-Path -LiteralPath Function:deactivate)) {
     deactivate -NonDestructive
 }
 
 # Put things back as they were. With -NonDestructive, stay defined.
 function global:deactivate([switch] $NonDestructive) {
-    if ($null -ne $global:_HpvOld) {
+    if (Test-Path -LiteralPath Variable:_HpvOld) {
         foreach ($name in $global:_HpvOld.Keys) {
-            # A value of $null removes the variable.
-            [Environment]::SetEnvironmentVariable($name, $global:_HpvOld[$name])
+            if ($null -ne $global:_HpvOld[$name]) {
+                Set-Item -LiteralPath "Env:$name" -Value $global:_HpvOld[$name]
+            } elseif (Test-Path -LiteralPath "Env:$name") {
+                Remove-Item -LiteralPath "Env:$name"
+            }
         }
         Remove-Variable -Name _HpvOld -Scope Global
     }
     if (Test-Path -LiteralPath Function:_hpv_old_prompt) {
-        Copy-Item -LiteralPath Function:_hpv_old_prompt -Destination Function:global:prompt
+        $function:prompt = $function:_hpv_old_prompt
         Remove-Item -LiteralPath Function:_hpv_old_prompt
     }
     if (-not $NonDestructive) {
@@ -44,22 +47,30 @@ $global:_HpvOld = @{}
 foreach ($_hpvName in "PATH", "PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT") {
     $global:_HpvOld[$_hpvName] = [Environment]::GetEnvironmentVariable($_hpvName)
 }
+if (Test-Path -LiteralPath Env:PYTHONHOME) {
+    Remove-Item -LiteralPath Env:PYTHONHOME
+}
 $env:VIRTUAL_ENV = Split-Path -Parent -Path $_hpvBin
 $env:VIRTUAL_ENV_PROMPT = Split-Path -Leaf -Path $env:VIRTUAL_ENV
+$_hpvFile = Join-Path -Path $env:VIRTUAL_ENV -ChildPath "pyvenv.cfg"
+if (Test-Path -LiteralPath $_hpvFile -PathType Leaf) {
+    foreach ($_hpvName in Get-Content -LiteralPath $_hpvFile -Encoding UTF8) {
+        if ($_hpvName -match '^prompt\s*=\s*(.+?)\s*$') {
+            $env:VIRTUAL_ENV_PROMPT = $Matches[1] -replace '^([''"])(.+)\1$', '$2'
+        }
+    }
+}
 if ($env:PATH) {
     $env:PATH = $_hpvBin + [IO.Path]::PathSeparator + $env:PATH
 } else {
     $env:PATH = $_hpvBin
 }
-[Environment]::SetEnvironmentVariable("PYTHONHOME", $null)
-Remove-Variable -Name _hpvBin, _hpvName
+Remove-Variable -Name _hpvBin, _hpvFile, _hpvName
 
-if (-not $env:VIRTUAL_ENV_DISABLE_PROMPT) {
-    if (Test-Path -LiteralPath Function:prompt) {
-        Copy-Item -LiteralPath Function:prompt -Destination Function:global:_hpv_old_prompt
-        function global:prompt {
-            Write-Host -NoNewline "($env:VIRTUAL_ENV_PROMPT) "
-            _hpv_old_prompt
-        }
+if (-not $env:VIRTUAL_ENV_DISABLE_PROMPT -and (Test-Path -LiteralPath Function:prompt)) {
+    function global:_hpv_old_prompt { "" }
+    $function:_hpv_old_prompt = $function:prompt
+    function global:prompt {
+        "($env:VIRTUAL_ENV_PROMPT) " + (_hpv_old_prompt)
     }
 }

@@ -72,6 +72,10 @@ set -gx VIRTUAL_ENV (string replace -r '(?s)/[^/]*$' '' -- "$_hpv_bin" | string 
 test -n "$VIRTUAL_ENV"
 or set -gx VIRTUAL_ENV /
 set -gx VIRTUAL_ENV_PROMPT (string replace -r '(?s)^.*/' '' -- "$VIRTUAL_ENV" | string collect)
+if test -r "$VIRTUAL_ENV/pyvenv.cfg"
+    set -l _hpv_name (string replace -rf '^prompt\s*=\s*(.+?)\s*$' '$1' <"$VIRTUAL_ENV/pyvenv.cfg")
+    and set -gx VIRTUAL_ENV_PROMPT (string replace -r '^([\'"])(.+)\1$' '$2' -- $_hpv_name[1])
+end
 set -gx PATH $_hpv_bin $PATH
 
 if test -z "$VIRTUAL_ENV_DISABLE_PROMPT"; and functions -q fish_prompt

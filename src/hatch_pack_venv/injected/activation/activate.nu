@@ -13,7 +13,14 @@ export-env {
             msg: $"activate.nu: ($bin): PATH cannot name a folder with a (char esep), nothing was changed; move the environment"
         }
     }
-    let name = $root | path basename
+    let config = $root | path join "pyvenv.cfg"
+    let chosen = if ($config | path exists) {
+        open --raw $config | decode utf-8 | lines | parse --regex '^prompt\s*=\s*(?<text>.+)$'
+            | get text | each { str trim | str replace --regex `^(['"])(.+)\1$` '$2' }
+    } else {
+        []
+    }
+    let name = $chosen | get --optional 0 | default ($root | path basename)
     let path_name = if "Path" in $env { "Path" } else { "PATH" }
     let old_path = $env | get --optional $path_name | default []
     let old_path = if ($old_path | describe) == "string" {
