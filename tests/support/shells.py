@@ -39,6 +39,10 @@ class Dialect:
         script: the script's name.
         source: what sources the first argument.
         state: what defines `state`, which notes the shell's state in files below `$OUT`.
+        path_states: what makes PATH empty, and what removes it.
+        another: what sources the script of the environment `$OTHER`.
+        python: what asks Python for its prefix, which goes to a file below `$OUT`.
+        attempt: what sources the first argument and tells whether it failed.
         expands: whether the prompt is expanded, so that what is special there has to go.
     """
 
@@ -46,15 +50,19 @@ class Dialect:
     source: str
     state: str
     ways: dict[str, Way]
+    path_states: tuple[str, str]
+    another: str
+    python: str
+    attempt: str
     expands: bool = True
 
     def write(self, folder: Path, way: Way) -> Path:
         """Write a file that notes the shell's state before, while and after activation."""
-        source = way.source or self.source
-        active = f"{source}\nstate active\ndeactivate\nstate after\n"
-        text = f"{self.state}{way.before}\nstate before\n{way.around[0]}\n{active}{way.around[1]}\n"
+        active = f"{way.source or self.source}\nstate active\ndeactivate\nstate after\n"
+        begin, end = way.around
+        text = f"{begin}\n" if begin == end == _INNER else f"{begin}\n{active}{end}\n"
         for name, content in {
-            "script": text.replace(f"SOURCE INNER\n{active}", f"{self.inner}\n"),
+            "script": f"{self.state}{way.before}\nstate before\n{text}",
             "inner": active,
             "outer": f"{self.source}\n",
             self.script: f"{self.source}\n",
@@ -62,11 +70,15 @@ class Dialect:
             (folder / name).write_text(content)
         return folder / "script"
 
-    @property
-    def inner(self) -> str:
-        """Give what runs all that follows in a subshell of csh, which expands aliases early."""
-        return "(source $OUT:q/inner)"
+    def write_attempt(self, folder: Path) -> Path:
+        """Write a file that notes the shell's state before and after a failing activation."""
+        path = folder / "attempt"
+        path.write_text(f"{self.state}state before\n{self.attempt}\nstate after\n")
+        return path
 
+
+# csh expands aliases before it starts a subshell: what it runs there lies in a file.
+_INNER: Final = "(source $OUT:q/inner)"
 
 PATHS: Final = {
     "absolute": Way(),
@@ -111,6 +123,10 @@ state() {
         "PATH": Way(path="activate", before="PATH=$BIN:$PATH"),
         "PATH, not in this folder": Way(path="activate", cwd="{out}", before="PATH=$BIN:$PATH"),
     },
+    path_states=("PATH=", "unset PATH"),
+    another='. "$OTHER/bin/activate"',
+    python='python -c "$CODE" >"$OUT/python"',
+    attempt='. "$1" || echo failed',
 )
 FISH: Final = Dialect(
     script="activate.fish",
@@ -137,6 +153,10 @@ function fish_prompt; printf '%s in %s> .' $status (pwd | string collect); end
         "CDPATH": Way(path="bin/activate.fish", cwd="{root}", before="set -gx CDPATH / /usr"),
     },
     expands=False,
+    path_states=("set -gx PATH", "set -e PATH"),
+    another="source $OTHER/bin/activate.fish",
+    python="python -c $CODE >$OUT/python",
+    attempt="source $argv[1]; or echo failed",
 )
 CSH: Final = Dialect(
     script="activate.csh",
@@ -145,17 +165,21 @@ CSH: Final = Dialect(
 alias state '/usr/bin/env -0 > $OUT:q/\\!:1.env; set > $OUT:q/\\!:1.set; \
 alias >> $OUT:q/\\!:1.set; /usr/bin/printf %s. "$prompt:q" > $OUT:q/\\!:1.prompt; \
 /usr/bin/printf %s $cwd:q > $OUT:q/\\!:1.shell; \
-alias | cut -f1 | sed -n "s/_hpv.*/deactivate/; /deactivate/p" | uniq > $OUT:q/\\!:1.functions'
+alias | /usr/bin/sed -n "s/^deactivate.*/deactivate/p" > $OUT:q/\\!:1.functions'
 set prompt = "%~> "
 """,
     ways={
         **PATHS,
         "twice": Way(source="source $argv[1]:q; source $argv[1]:q"),
-        "subshell": Way(around=("SOURCE INNER", "")),
+        "subshell": Way(around=(_INNER, _INNER)),
         "file": Way(source="source $OUT:q/outer"),
         "file of the same name": Way(source="source $OUT:q/activate.csh"),
         "cdpath": Way(path="bin/activate.csh", cwd="{root}", before="set cdpath = (/ /usr)"),
     },
+    path_states=('setenv PATH ""', "unsetenv PATH"),
+    another="source $OTHER:q/bin/activate.csh",
+    python="python -c $CODE:q > $OUT:q/python",
+    attempt="source $argv[1]:q; if ( $status ) echo failed",
 )
 SHELLS: Final = {
     "dash": (SH, ["dash"]),
@@ -182,7 +206,7 @@ def require(shell: str) -> None:
 
 # Variables that shells change by themselves.
 NOISE: Final = re.compile(
-    r"'?\W'?|_|0|x|argv|BASH_\w+(%%)?|BASHPID|FUNCNAME|KSH_MATCH|LINENO|OPTIND|PIPESTATUS|PPID"
+    r"'?\W'?|_|_AST_FEATURES|0|x|argv|BASH_\w+(%%)?|BASHPID|FUNCNAME|KSH_MATCH|LINENO|OPTIND|PIPESTATUS|PPID"
     r"|RANDOM|SECONDS|SHLVL|status|pipestatus|TTYIDLE|ZSH_\w+|zsh_eval_context|EPOCH\w+|\.sh\.\w+"
 )
 
@@ -209,7 +233,29 @@ def _difference(given: object, expected: object) -> object:
     return given, expected
 
 
-def wrong_with(out: Path, root: Path, dialect: Dialect, prompt: str | None = None) -> object:
+def unrestored(out: Path) -> dict[str, object]:
+    """Return what `deactivate` (or a refusal to activate) did not leave as it was before.
+
+    Parameters:
+        out: where the shell's states were noted.
+    """
+    states = ("before", "after")
+    checks: dict[str, list[object]] = {
+        "exported": [_exported(out / f"{state}.env") for state in states],
+        "variables": [_variables(out / f"{state}.set") for state in states],
+    }
+    for what in ("prompt", "shell", "functions"):
+        checks[what] = [(out / f"{state}.{what}").read_text() for state in states]
+    return {
+        f"{what} after": _difference(after, before)
+        for what, (before, after) in checks.items()
+        if before != after
+    }
+
+
+def wrong_with(
+    out: Path, root: Path, dialect: Dialect, prompt: str | None = None
+) -> dict[str, object]:
     """Return what was not as it should be while and after an environment was active.
 
     Parameters:
@@ -217,28 +263,28 @@ def wrong_with(out: Path, root: Path, dialect: Dialect, prompt: str | None = Non
         root: the environment.
         prompt: the name in the prompt; by default the folder's.
     """
+    before, active = (_exported(out / f"{state}.env") for state in ("before", "active"))
     prompt = prompt or root.name
-    before, active, after = (_exported(out / f"{x}.env") for x in ("before", "active", "after"))
-    old_prompt = (out / "before.prompt").read_text()
+    prompts = [(out / f"{state}.prompt").read_text() for state in ("before", "active")]
     shown = re.sub(r"[$`\\%!]", "_", prompt) if dialect.expands else prompt
-    new_prompt = old_prompt if old_prompt == "unset." else f"({shown}) {old_prompt}"
+    hidden = prompts[0] == "unset." or before.get("VIRTUAL_ENV_DISABLE_PROMPT")
+    new_prompt = prompts[0] if hidden else f"({shown}) {prompts[0]}"
     path = f"{root}/bin:{before['PATH']}" if before.get("PATH") else f"{root}/bin"
     expected = {**before, "VIRTUAL_ENV": str(root), "VIRTUAL_ENV_PROMPT": prompt, "PATH": path}
     expected.pop("PYTHONHOME", None)
     if "PS1" in expected and dialect is SH:
         expected["PS1"] = new_prompt.removesuffix(".")
-    if "set -fCa" in out.name:
+    if "set -fCa" in out.name:  # it exports all
         expected.update({n: v for n, v in active.items() if n.startswith(("_HPV_", "_OLD_"))})
-    shell, functions, prompts = (
-        [(out / f"{x}.{what}").read_text() for x in ("before", "active", "after")]
-        for what in ("shell", "functions", "prompt")
+    shell, functions = (
+        [(out / f"{state}.{what}").read_text() for state in ("before", "active")]
+        for what in ("shell", "functions")
     )
     checks = {
-        "exported while active": (active, expected),
-        "exported after": (after, before),
-        "variables after": (_variables(out / "after.set"), _variables(out / "before.set")),
-        "prompts": (prompts, [old_prompt, new_prompt, old_prompt]),
-        "functions": (functions, ["", "deactivate\n", ""]),
-        "options and folder": (shell, shell[:1] * 3),
+        "exported": (active, expected),
+        "prompt": (prompts[1], new_prompt),
+        "functions": (functions, ["", "deactivate\n"]),
+        "options and folder": (shell[1], shell[0]),
     }
-    return {what: _difference(*pair) for what, pair in checks.items() if pair[0] != pair[1]}
+    wrong = {what: _difference(*pair) for what, pair in checks.items() if pair[0] != pair[1]}
+    return {**wrong, **unrestored(out)}

@@ -35,7 +35,9 @@ unset _hpv_find
 set _hpv_place = ( "`printenv _HPV_FIND | /bin/sh -s $$`" )
 unsetenv _HPV_FIND
 
-# csh expands an "else if" that it does not come to: conditions stand apart.
+# csh expands an "else if" that it does not come to: conditions stand apart. The status is that of
+# the file's last command, not that of the last command in an "if".
+set _hpv_end = "unset _hpv_end"
 set _hpv_bad = ""
 if ( $#_hpv_place != 4 ) then
     set _hpv_bad = "cannot tell where this file lies"
@@ -47,7 +49,7 @@ endif
 if ( "$_hpv_bad" != "" ) then
     /bin/sh -c 'printf "activate.csh: %s, nothing was changed\n" "$1" >&2' sh "$_hpv_bad"
     unset _hpv_bad _hpv_place
-    /bin/sh -c 'exit 1'
+    set _hpv_end = "unset _hpv_end; /bin/sh -c 'exit 1'"
 else
     unset _hpv_bad
 
@@ -58,12 +60,13 @@ else
 
     # Put things back as they were. Some names are the ones venv uses, so that each can end the
     # other. csh looks at the variables of a command before it looks at its condition: all are set.
-    alias _hpv_restore 'unsetenv PATH; if ( $_hpv_had[1] ) setenv PATH "$_OLD_VIRTUAL_PATH:q"; if ( $_hpv_had[2] ) setenv PYTHONHOME "$_hpv_old_home:q"; unsetenv VIRTUAL_ENV; if ( $_hpv_had[3] ) setenv VIRTUAL_ENV "$_hpv_old_env:q"; unsetenv VIRTUAL_ENV_PROMPT; if ( $_hpv_had[4] ) setenv VIRTUAL_ENV_PROMPT "$_hpv_old_name:q"; if ( $?_OLD_VIRTUAL_PROMPT ) eval _hpv_restore_prompt; unset _hpv_had _hpv_old_home _hpv_old_env _hpv_old_name _OLD_VIRTUAL_PATH'
+    alias _hpv_restore 'set path = ( $_hpv_old_path:q ); unsetenv PATH; if ( $_hpv_had[1] ) setenv PATH "$_OLD_VIRTUAL_PATH:q"; if ( $_hpv_had[2] ) setenv PYTHONHOME "$_hpv_old_home:q"; unsetenv VIRTUAL_ENV; if ( $_hpv_had[3] ) setenv VIRTUAL_ENV "$_hpv_old_env:q"; unsetenv VIRTUAL_ENV_PROMPT; if ( $_hpv_had[4] ) setenv VIRTUAL_ENV_PROMPT "$_hpv_old_name:q"; if ( $?_OLD_VIRTUAL_PROMPT ) eval _hpv_restore_prompt; unset _hpv_had _hpv_old_path _hpv_old_home _hpv_old_env _hpv_old_name _OLD_VIRTUAL_PATH'
     alias _hpv_restore_prompt 'set prompt = "$_OLD_VIRTUAL_PROMPT:q"; unset _OLD_VIRTUAL_PROMPT'
     alias _hpv_forget 'unalias deactivate _hpv_restore _hpv_restore_prompt _hpv_forget'
     alias deactivate 'if ( $?_hpv_had ) eval _hpv_restore; if ( "\!:*" != "nondestructive" ) eval _hpv_forget'
 
     set _hpv_had = ( $?PATH $?PYTHONHOME $?VIRTUAL_ENV $?VIRTUAL_ENV_PROMPT )
+    set _hpv_old_path = ( $path:q )
     set _OLD_VIRTUAL_PATH = ""
     set _hpv_old_home = ""
     set _hpv_old_env = ""
@@ -100,3 +103,4 @@ else
     endif
     unset _hpv_quiet _hpv_place
 endif
+eval "$_hpv_end"
