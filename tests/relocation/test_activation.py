@@ -13,7 +13,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import bundlable, newest_of_each
-from support.shells import CSH, SH, SHELLS, Way, require, unrestored, wrong_with
+from support.shells import CSH, SHELLS, Way, require, unrestored, wrong_with
 
 from hatch_pack_venv import PackOptions, export_venv
 from hatch_pack_venv.activation import activation_scripts
@@ -35,6 +35,7 @@ RICH: Final = {
     "VIRTUAL_ENV": "/before",
     "VIRTUAL_ENV_PROMPT": "",
     "PS1": "$ ",
+    "PROMPT_HERE": "$ ",
 }
 
 # Runs where the originals are hidden.
@@ -175,18 +176,15 @@ def test_the_place_it_came_from_is_there(
     require(shell)
     moved = move(exported, tmp_path)
     dialect = SHELLS[shell][0]
-    # bash takes no PS1 from outside unless it is interactive; venv's script exports it.
-    before = "export PS1='$ '" if dialect is SH else ""
     code = "import sys; print(sys.prefix)"
-    variables = {**BARE, "OTHER": str(moved.source), "CODE": code}
+    prompt = {"PS1": "$ ", "PROMPT_HERE": "$ "}  # venv's script exports PS1
+    variables = {**BARE, **prompt, "OTHER": str(moved.source), "CODE": code}
     orders = {
         "over": [dialect.another, dialect.source],
         "under": [dialect.source, dialect.another],
     }
     calls = [
-        moved.call(
-            shell, name, Way(before=before, source="\n".join([*order, dialect.python])), variables
-        )
+        moved.call(shell, name, Way(source="\n".join([*order, dialect.python])), variables)
         for name, order in orders.items()
     ]
     outcomes = moved.run(calls, hide=[tmp_path / "nothing"])

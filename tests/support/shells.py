@@ -103,6 +103,7 @@ state() {
         command -v "$x" || :
     done >"$OUT/$1.functions"
 }
+if [ -n "${PROMPT_HERE-}" ]; then export PS1="$PROMPT_HERE"; fi  # bash drops it
 """,
     ways={
         **PATHS,

@@ -23,7 +23,7 @@ set _hpv_find = ( \
     'bin=${f%/*}; env=${bin%/*}; name=${env##*/};' \
     'if [ -r "$env/pyvenv.cfg" ]; then' \
     '  while IFS=" =" read -r key value || [ -n "$key" ]; do' \
-    '    if [ "$key" = prompt ]; then name=$value; fi;' \
+    '    if [ "$key" = prompt ]; then name=${value:-$name}; fi;' \
     '  done <"$env/pyvenv.cfg";' \
     'fi;' \
     'case $name in "\""*"\"" | "'"'"'"*"'"'"'") name=${name#?}; name=${name%?};; esac;' \
