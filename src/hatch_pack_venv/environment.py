@@ -21,6 +21,7 @@ from .entries import (
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
 from .links import copies_of, file_entry, portable_linkname, resolve_link, special_kind
+from .metadata import prompt_of
 from .spellings import other_spellings
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ class Environment:
     def include_system_site_packages(self) -> bool:
         """Whether the base interpreter's packages are visible in it (PEP 405)."""
         return self.config.get("include-system-site-packages", "false").lower() == "true"
+
+    @property
+    def prompt(self) -> str | None:
+        """The name that was chosen for its prompt; uv writes a folder's name unasked."""
+        prompt = prompt_of(self.config)
+        return None if prompt in (self.given.name, self.given.parent.name) else prompt
 
     @property
     def spellings(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def manifest_head(
             "scripts": environment.scripts,
             "site_packages": list(environment.site_packages),
             "include_system_site_packages": environment.include_system_site_packages,
+            "prompt": environment.prompt,
         },
         "distributions": [{"name": each.name, "version": each.version} for each in packed],
     }

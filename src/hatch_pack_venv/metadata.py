@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import posixpath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def names_a_local_path(direct_url: bytes) -> bool:
@@ -52,11 +53,28 @@ def foreign_paths(path_file: bytes) -> list[str]:
     return [line.strip() for line in lines if os.path.isabs(line.strip())]
 
 
-def bundled_config(version: str) -> bytes:
+def prompt_of(config: Mapping[str, str]) -> str | None:
+    """Return the `prompt` of a `pyvenv.cfg`: venv and virtualenv quote it, uv does not."""
+    text = config.get("prompt", "")
+    if text[:1] in ("'", '"'):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = None
+        text = value if isinstance(value, str) else text
+    return text or None
+
+
+def bundled_config(version: str, prompt: str | None = None) -> bytes:
     """Return the `pyvenv.cfg` of a bundled interpreter.
 
     Without `home`, so that nothing in it depends on the place (measured on CPython 3.8 to 3.13);
     with the file, user site-packages stay out. `relocatable` makes uv write relative launchers.
+
+    Parameters:
+        prompt: what activation scripts show instead of the folder's name.
     """
     lines = ["include-system-site-packages = false", "relocatable = true", f"version = {version}"]
+    if prompt is not None:
+        lines.append(f"prompt = {prompt!r}")  # quoted, as venv does
     return ("\n".join(lines) + "\n").encode()

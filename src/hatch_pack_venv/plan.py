@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from . import manifest
+from .activation import activation_scripts
 from .entries import (
     DirectoryEntry,
     Entry,
@@ -132,6 +133,8 @@ class _Planner:
                 entries[packed.arcname] = self._relocated(packed)
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
+        for script in self._chosen(activation_scripts(self.environment.scripts)):
+            entries.setdefault(script.arcname, script)  # unless `include-files` brought one back
         for added in self._chosen(runtime):
             self._add_runtime(entries, added)
         entries[POSTINSTALL] = _postinstall_entry()

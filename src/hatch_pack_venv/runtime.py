@@ -186,5 +186,5 @@ def runtime_entries(environment: Environment) -> list[ScannedEntry]:
             " (include-system-site-packages = true in pyvenv.cfg), which are not bundled yet:"
             ' create it without --system-site-packages, or set interpreter = "target"'
         )
-    config = bundled_config(interpreter.version)
+    config = bundled_config(interpreter.version, environment.prompt)
     return [*Runtime(interpreter).entries(), FileEntry.from_bytes("pyvenv.cfg", config)]

@@ -54,9 +54,9 @@ def create_archive(
 ) -> Path:
     """Pack an environment into an archive without touching it.
 
-    Byte code, RECORD files, activation scripts, `pyvenv.cfg` and a `sitecustomize.py` of
-    site-packages stay out; `postinstall.py` is injected and writes `pyvenv.cfg` again on the
-    target. Launchers find their own place. Links out of the environment stay as they are, but for
+    Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` of site-packages stay out;
+    `postinstall.py` is injected and writes `pyvenv.cfg` again on the target. Launchers and
+    activation scripts find their own place. Links out of the environment stay as they are, but for
     zip files and on Windows, where copies replace all links. Owners are discarded, modes are 755
     or 644.
 

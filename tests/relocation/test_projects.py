@@ -139,6 +139,7 @@ def ways(built: Built, root: Path, command: str) -> dict[str, str]:
             [],
         ),
         "through a link": ([link], BARE, Path("/"), []),
+        "activated": (["sh", "-c", f". bin/activate && {command}"], BARE, root, []),
         "env -i": (["env", "-i", root / "bin" / command], BARE, Path("/"), []),
         "read-only": ([root / "bin" / command], BARE, Path("/"), [root]),
     }

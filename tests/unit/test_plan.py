@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import (
@@ -18,6 +19,7 @@ from support.fakes import (
     recipe,
 )
 
+from hatch_pack_venv.activation import activation_scripts
 from hatch_pack_venv.entries import (
     DirectoryEntry,
     FileEntry,
@@ -31,6 +33,9 @@ from hatch_pack_venv.launchers import EntryPoint
 from hatch_pack_venv.normalise import DEFAULT_TIME, Times
 from hatch_pack_venv.selection import Selection
 
+if TYPE_CHECKING:
+    from hatch_pack_venv.plan import PackPlan
+
 OLD_LAUNCHER = b"#!/build/env/bin/python3.11\nimport sys\nsys.exit(0)\n"
 
 
@@ -40,10 +45,21 @@ def problems_of(*scanned: object, **changes: object) -> list[str]:
     return list(caught.value.problems)
 
 
+def contents(made: PackPlan) -> dict[str, object]:
+    """Return what the files of a plan hold."""
+    return {entry.arcname: entry.content for entry in made.entries if isinstance(entry, FileEntry)}
+
+
 def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
-    """Scripts folder, site-packages, the manifest's folder and postinstall.py are always there."""
+    """Activation scripts, site-packages, the manifest's folder, postinstall.py: always there."""
     assert names(plan().entries) == [
         "bin",
+        "bin/Activate.ps1",
+        "bin/activate",
+        "bin/activate.csh",
+        "bin/activate.fish",
+        "bin/activate.nu",
+        "bin/activate_this.py",
         "lib",
         "lib/python3.11",
         SITE,
@@ -88,13 +104,27 @@ def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
 )
 def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
     """What a rule leaves out comes back by `include-files`, its neighbours do not."""
-    neighbour = file("bin/activate.csh")
-    assert arcname not in names(plan(file(arcname), neighbour).entries)
-    back = plan(
-        file(arcname), neighbour, recipe=recipe(selection=Selection(include=(f"/{arcname}",)))
-    )
-    assert arcname in names(back.entries)
+    own = file(arcname, b"own")
+    neighbour = file("bin/activate.xsh")
+    assert own.content not in contents(plan(own, neighbour)).values()
+    back = plan(own, neighbour, recipe=recipe(selection=Selection(include=(f"/{arcname}",))))
+    assert contents(back)[arcname] == own.content
     assert neighbour.arcname not in names(back.entries)
+
+
+def test_activation_scripts_are_ours_unless_excluded() -> None:
+    """Ours take the place of the environment's, in every mode; patterns leave them out."""
+    scanned = [file("bin/activate", b"own"), file("bin/activate.fish", b"own")]
+    ours = {entry.arcname: entry.content for entry in activation_scripts("bin")}
+    for mode in ("target", "linked", "bundled"):
+        made = plan(*scanned, recipe=recipe(interpreter=mode, external_links=mode == "linked"))
+        assert ours.items() <= contents(made).items()
+    selection = Selection(exclude=("/bin/activate*", "!/bin/activate"))
+    packed = names(plan(*scanned, recipe=recipe(selection=selection)).entries)
+    assert [name for name in packed if name.startswith("bin/")] == [
+        "bin/Activate.ps1",
+        "bin/activate",
+    ]
 
 
 def test_patterns_are_gitignores() -> None:
@@ -126,7 +156,7 @@ def test_the_interpreter_stays_behind_in_target_mode() -> None:
         file("bin/python3", b"\x7fELF"),
         file("bin/python-config"),
     ]
-    assert [name for name in names(plan(*scanned).entries) if name.startswith("bin/")] == [
+    assert [name for name in names(plan(*scanned).entries) if "bin/python" in name] == [
         "bin/python-config"
     ]
 

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "src" / "hatch_pack_venv"
 LAYERS = [
     {"errors", "entries", "injected"},
     {
+        "activation",
         "formats",
         "links",
         "launchers",

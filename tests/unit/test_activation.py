@@ -1,0 +1,95 @@
+"""The activation scripts as entries, and the names that prompts show."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.fakes import environment, plan
+
+from hatch_pack_venv.activation import activation_scripts
+from hatch_pack_venv.metadata import bundled_config, prompt_of
+
+
+def texts(scripts: str) -> dict[str, str]:
+    """Return the scripts' texts, by name."""
+    return {
+        entry.arcname: entry.content.decode()
+        for entry in activation_scripts(scripts)
+        if isinstance(entry.content, bytes)
+    }
+
+
+def test_batch_files_come_where_windows_runs_them() -> None:
+    """`Scripts` gets the two batch files, with the line ends cmd.exe needs; `bin` has none."""
+    assert not [name for name in texts("bin") if name.endswith(".bat")]
+    batch = {n: text for n, text in texts("Scripts").items() if n.endswith(".bat")}
+    assert list(batch) == ["Scripts/activate.bat", "Scripts/deactivate.bat"]
+    for text in batch.values():
+        assert re.fullmatch(r"(?:@[^\r\n]*\r\n|:\w+\r\n|\r\n)+", text)  # echoes nothing
+    others = {n: text for n, text in texts("Scripts").items() if n not in batch}
+    assert {name.replace("Scripts", "bin"): text for name, text in others.items()} == texts("bin")
+
+
+def test_no_two_names_differ_by_case() -> None:
+    """All can lie in one folder of a disk that ignores case."""
+    names = [name.lower() for name in texts("Scripts")]
+    assert len(set(names)) == len(names)
+
+
+def test_batch_files_restore_what_they_change() -> None:
+    """Each variable that activate.bat keeps is put back and forgotten by deactivate.bat."""
+    scripts = texts("Scripts")
+    kept = set(re.findall(r'set "(_(?:OLD|HPV_OLD)_\w+)=%', scripts["Scripts/activate.bat"]))
+    assert kept == {
+        "_OLD_VIRTUAL_PATH",
+        "_OLD_VIRTUAL_PROMPT",
+        "_OLD_VIRTUAL_PYTHONHOME",
+        "_HPV_OLD_ENV",
+        "_HPV_OLD_PROMPT",
+    }
+    for name in kept:
+        assert re.search(rf'set "\w+=%{name}%"', scripts["Scripts/deactivate.bat"]), name
+        assert f'set "{name}="' in scripts["Scripts/deactivate.bat"]
+
+
+@pytest.mark.parametrize("name", ["activate.bat", "Activate.ps1", "activate.nu"])
+def test_scripts_without_a_shell_here_find_their_own_folder(name: str) -> None:
+    """Those that may have no shell on this machine ask it for the script's own path."""
+    asked = {
+        "activate.bat": '"%~dp0."',
+        "Activate.ps1": "$MyInvocation.MyCommand.Path",
+        "activate.nu": "path self | path dirname",
+    }
+    assert asked[name] in texts("Scripts")[f"Scripts/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("plain text", "plain text"),
+        ("'quoted'", "quoted"),
+        (r"'both \' and \"'", "both ' and \""),
+        ("'unfinished", "'unfinished"),
+        ("'a', 'b'", "'a', 'b'"),
+        ("", None),
+        ("''", None),
+    ],
+)
+def test_prompts_as_venv_and_uv_write_them(text: str, prompt: str | None) -> None:
+    """venv and virtualenv quote the prompt in pyvenv.cfg as Python does, uv leaves it as it is."""
+    assert prompt_of({"prompt": text}) == prompt
+
+
+def test_a_chosen_prompt_goes_along() -> None:
+    """Both modes pass a prompt on, but not one that is the folder's name, which uv writes."""
+    chosen = environment(config={"prompt": "'mine'"})
+    assert chosen.prompt == "mine"
+    assert plan(environment=chosen).head["layout"]["prompt"] == "mine"
+    assert bundled_config("3.11.7", chosen.prompt).decode().endswith("\nprompt = 'mine'\n")
+    for given in ("/home/me/work", "/home/me/work/.venv"):
+        named = environment(config={"prompt": "work"}, given=Path(given))
+        assert named.prompt is None
+    assert b"prompt" not in bundled_config("3.11.7", None)
+    assert plan().head["layout"]["prompt"] is None
