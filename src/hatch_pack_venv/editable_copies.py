@@ -72,7 +72,8 @@ class Settled:
         folder, name = posixpath.split(arcname)
         if posixpath.basename(folder) == "__pycache__":
             module = posixpath.join(posixpath.dirname(folder), f"{name.split('.')[0]}.py")
-            return module in self.gone
+            if module in self.gone:
+                return True
         return any(arcname == gone or arcname.startswith(f"{gone}/") for gone in self.gone)
 
     def _changed(self, entry: ScannedEntry) -> ScannedEntry | None:
@@ -161,8 +162,9 @@ class _Copier:
             editable = distribution.editable
             if editable is None:
                 continue
-            entries = [] if editable.problem else self._copies(distribution, editable)
-            problem = editable.problem or self._problem(distribution, editable, entries)
+            problem = editable.problem or self._unreadable(distribution, editable)
+            entries = [] if problem else self._copies(distribution, editable)
+            problem = problem or self._problem(distribution, editable, entries)
             if problem is None:
                 self.done.append(distribution)
                 self._install(distribution, editable, [carried(entry) for entry in entries])
@@ -197,6 +199,18 @@ class _Copier:
             or not os.path.lexists(self.environment.prefix / entry.arcname)
         ]
 
+    def _unreadable(self, distribution: InstalledDistribution, editable: Editable) -> str | None:
+        """Say what is not there to be copied."""
+        for exposed in editable.exposed:
+            if not exposed.name and exposed.path.is_file():
+                return f"{exposed.path} is no folder"
+        wanted = [exposed.path for exposed in editable.exposed]
+        if editable.metadata is not None:
+            scripts = (self._develop_source(name) for name in distribution.files - editable.hooks)
+            wanted += [path for path in scripts if path is not None]
+        gone = [path for path in wanted if not os.access(path, os.R_OK)]
+        return f"{gone[0]} is not there or cannot be read" if gone else None
+
     def _problem(
         self,
         distribution: InstalledDistribution,
@@ -204,9 +218,6 @@ class _Copier:
         entries: list[ScannedEntry],
     ) -> str | None:
         """Say why these entries cannot stand for the source folder."""
-        for exposed in editable.exposed:
-            if not exposed.path.exists():
-                return f"{exposed.path} does not exist"
         installed = (name for name in distribution.files - editable.hooks)
         if not any(isinstance(entry, FileEntry) for entry in entries) and not any(
             name.endswith(MODULE_SUFFIXES) for name in installed
@@ -246,10 +257,14 @@ class _Copier:
     def _develop_script(self, arcname: str) -> tuple[bytes, int]:
         """Put a script itself in the place of the one that runs it from the source tree."""
         content = (self.environment.prefix / arcname).read_bytes()
-        match = _DEVELOP_FILE.search(content)
-        if match is not None:
+        source = self._develop_source(arcname)
+        if source is not None:
             head = content.partition(b"\n")[0]
-            body = Path(os.fsdecode(match["path"])).read_bytes()
+            body = source.read_bytes()
             rest = body.partition(b"\n")[2] if body.startswith(b"#!") else body
             content = self.contents[arcname] = head + b"\n" + rest
         return hashlib.sha256(content).digest(), len(content)
+
+    def _develop_source(self, arcname: str) -> Path | None:
+        match = _DEVELOP_FILE.search((self.environment.prefix / arcname).read_bytes())
+        return None if match is None else Path(os.fsdecode(match["path"]))

@@ -64,9 +64,9 @@ def _importable(name: str, editable: Editable) -> Iterator[tuple[str, Path]]:
             continue
         is_project = any((exposed.path / each).is_file() for each in PROJECT_FILES)
         left_out = []
-        for child in sorted(exposed.path.iterdir()) if exposed.path.is_dir() else ():
+        for child in sorted(exposed.path.iterdir()):
             module = child.name.split(".")[0]
-            if not _is_importable(child):
+            if not _is_importable(child) or (is_project and not _holds_modules(child)):
                 continue
             if is_project and module not in editable.names and _NOT_SHIPPED.fullmatch(module):
                 left_out.append(child.name)
@@ -77,14 +77,19 @@ def _importable(name: str, editable: Editable) -> Iterator[tuple[str, Path]]:
 
 
 def _is_importable(path: Path) -> bool:
-    if not path.is_dir():
+    """Whether a child of a folder of `sys.path` is a module or a package, of whatever kind."""
+    if not os.path.isdir(path):
         return path.name.split(".")[0].isidentifier() and path.name.endswith(MODULE_SUFFIXES)
-    if not path.name.isidentifier() or (path / "pyvenv.cfg").exists():
-        return False
-    for folder, folders, files in os.walk(path):
+    return path.name.isidentifier() and not os.path.exists(path / "pyvenv.cfg")
+
+
+def _holds_modules(path: Path) -> bool:
+    if not os.path.isdir(path):
+        return True
+    for _, folders, files in os.walk(path):
         folders[:] = [name for name in folders if name.isidentifier()]
         if any(name.endswith(MODULE_SUFFIXES) for name in files):
-            return not os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+            return True
     return False
 
 

@@ -1,8 +1,9 @@
 """Editable installs, recognised by the files they leave in an environment.
 
 Every style ends in site-packages: a line of a `.pth` file that adds a folder to `sys.path`, one
-that imports a finder, or an `.egg-link`. `direct_url.json` (PEP 610) tells most of them; what was
-installed from an editable wheel file, or by `setup.py develop`, has none.
+that imports a finder, a link to a package (`flit install --symlink`), or an `.egg-link`.
+`direct_url.json` (PEP 610) tells most of them; what was installed from an editable wheel file, or by
+`setup.py develop`, has none.
 """
 
 from __future__ import annotations
@@ -62,8 +63,7 @@ def recognise(
         direct_url: the text of its `direct_url.json`.
     """
     declared = _declared_source(direct_url)
-    reader = _HookReader(prefix, site, frozenset(recorded), inside=declared is not None)
-    found = reader.read()
+    found = _HookReader(prefix, site, frozenset(recorded), declared).read()
     if declared is None and not found.hooks:
         return None
     if not found.exposed and not found.problem:
@@ -107,20 +107,23 @@ def refusal(name: str, editable: Editable) -> str:
     said = (
         f"{name} is installed editable from {editable.source}, which will not exist on the target"
     )
-    instead = "install it as a regular package, or name its wheel in `wheels`"
+    instead = "install it as a regular package, name its wheel in `wheels`"
     if editable.problem is not None:
-        return f"{said}, and cannot be copied because {editable.problem}: {instead}"
+        said += f", and cannot be copied because {editable.problem}"
+        return f'{said}: {instead}, or set `editables` to "exclude"'
     return f'{said}: {instead}, or set `editables` to "copy" or "exclude"'
 
 
 class _HookReader:
     """Reads the hooks among the files of one distribution."""
 
-    def __init__(self, prefix: Path, site: str, recorded: frozenset[str], *, inside: bool) -> None:
+    def __init__(
+        self, prefix: Path, site: str, recorded: frozenset[str], declared: str | None
+    ) -> None:
         self.prefix = prefix
         self.site = site
         self.recorded = recorded
-        self.inside = inside  # whether a folder inside the environment counts (pip's `src`)
+        self.declared = declared
         self.hooks: set[str] = set()
         self.lines: set[str] = set()
         self.exposed: list[Exposed] = []
@@ -138,6 +141,8 @@ class _HookReader:
                 self._folders(arcname, path_lines(text))
             elif name.endswith(".start"):
                 self._finders(arcname, _START.findall(_text(self.prefix / arcname)))
+            else:
+                self._link(arcname)
         return Editable(
             source="",
             hooks=frozenset(self.hooks),
@@ -163,10 +168,19 @@ class _HookReader:
         for line in lines:
             path = Path(os.path.normpath(self.prefix / self.site / line))
             own = path.is_relative_to(self.prefix / self.site)
-            if _is_foreign(self.prefix, self.site, line) or (self.inside and not own):
+            # What is declared may lie inside the environment, in pip's `src`.
+            if _is_foreign(self.prefix, self.site, line) or (self.declared and not own):
                 self.exposed.append(Exposed(name="", path=path))
                 self.hooks.add(arcname)
                 self.lines.add(line)
+
+    def _link(self, arcname: str) -> None:
+        path = self.prefix / arcname
+        if self.declared and path.is_symlink():
+            real = Path(os.path.realpath(path))
+            if real.is_relative_to(os.path.realpath(self.declared)):
+                self.exposed.append(Exposed(name=posixpath.basename(arcname), path=real))
+                self.hooks.add(arcname)
 
 
 def _declared_source(direct_url: str | None) -> str | None:
