@@ -2,8 +2,8 @@
 
 Every style ends in site-packages: a line of a `.pth` file that adds a folder to `sys.path`, one
 that imports a finder, a link to a package (`flit install --symlink`), or an `.egg-link`.
-`direct_url.json` (PEP 610) tells most of them; what was installed from an editable wheel file, or by
-`setup.py develop`, has none.
+`direct_url.json` (PEP 610) tells most of them; what was installed from an editable wheel file, or
+by `setup.py develop`, has none.
 """
 
 from __future__ import annotations
