@@ -80,7 +80,8 @@ class Settled:
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
             return entry
         content = self.contents.get(entry.arcname, entry.content)
-        content += self.rows.get(entry.arcname, b"")
+        if entry.arcname in self.rows:
+            content = content.rstrip() + b"\n" + self.rows[entry.arcname]
         folder, name = posixpath.split(entry.arcname)
         if self.lines and folder in self.environment.site_packages and name.endswith(".pth"):
             content = _without_lines(content, self.lines)

@@ -34,8 +34,9 @@ def updated_record(
         prefix: the environment's real path, for rows that name a file by it.
     """
     site = posixpath.dirname(distribution.metadata_dir)
+    lines = record.decode("utf-8", "surrogateescape").splitlines()
     rows: list[tuple[str, str, str]] = []
-    for name, *facts in csv.reader(record.decode("utf-8", "surrogateescape").splitlines()):
+    for name, *facts in filter(None, csv.reader(lines)):
         arcname = recorded_arcname(name, site, prefix)
         entry = entries.get(arcname)
         if entry is None or isinstance(entry, DirectoryEntry):
