@@ -26,6 +26,7 @@ from .editable_sources import (
 from .entries import DirectoryEntry, FileEntry, ScannedEntry
 from .metadata import path_lines
 from .records import record_rows
+from .selection import parents_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,11 +62,14 @@ class Settled:
 
     def applied(self, scanned: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield the environment's entries as if nothing had been editable."""
-        for entry in scanned:
-            if not self._is_gone(entry.arcname):
-                changed = self._changed(entry)
-                if changed is not None:
-                    yield changed
+        entries = list(scanned)
+        kept = [entry for entry in entries if not self._is_gone(entry.arcname)]
+        parents = parents_of(entry.arcname for entry in kept)
+        emptied = parents_of(entry.arcname for entry in entries) - parents
+        for entry in kept:
+            changed = None if entry.arcname in emptied else self._changed(entry)
+            if changed is not None:
+                yield changed
         yield from self.added
 
     def _is_gone(self, arcname: str) -> bool:

@@ -81,10 +81,11 @@ def missing_requirements(
         markers: as `marker_environment` tells them.
     """
     gone = set(excluded)
-    return [
+    told = (
         f"{distribution.name} requires {requirement.name}, an editable install that"
         ' `editables = "exclude"` leaves out: name its wheel in `wheels`, or set `editables` to'
         ' "copy"'
         for distribution, requirement in requirements_of(packed, markers)
         if canonicalize_name(requirement.name) in gone
-    ]
+    )
+    return list(dict.fromkeys(told))

@@ -175,7 +175,9 @@ def test_nothing_editable_is_left_of_copies(installed: Installed, moved: Path) -
     site = site_of(moved)
     left = [path.name for path in site.iterdir() if "edit" in path.name and path.suffix]
     assert [name for name in left if not name.startswith("editables-")] == []
-    assert list(site.glob("*.pth")) == list(site.glob("*.egg-link")) == []
+    own = {f"{name}.pth" for name in ("distutils-precedence", "_virtualenv")}
+    assert {path.name for path in site.glob("*.pth")} <= own
+    assert list(site.glob("*.egg-link")) == []
     assert list(site.glob("*/direct_url.json")) == []
     assert {"tests", "setup", "ext"}.isdisjoint(path.name.split(".")[0] for path in site.iterdir())
     needle = str(installed.projects).encode()
@@ -208,7 +210,7 @@ def test_records_of_copies_are_true(installed: Installed, moved: Path) -> None:
 
 
 def test_copies_can_be_uninstalled(installed: Installed, moved: Path, tmp_path: Path) -> None:
-    """What was copied is an ordinary distribution to pip, which removes all of it."""
+    """What was copied is an ordinary distribution to pip, which removes every file of it."""
     root = tmp_path / "copy"
     run("cp", "-a", moved, root)
     listed = json.loads(
@@ -218,8 +220,9 @@ def test_copies_can_be_uninstalled(installed: Installed, moved: Path, tmp_path: 
     assert sorted(each["name"] for each in ours) == sorted(installed.names)
     assert [each for each in listed if "editable_project_location" in each] == []
     hidden(installed, root / "bin/python", "-m", "pip", "uninstall", "-y", *installed.names)
-    left = {path.name for path in site_of(root).iterdir()}
-    assert {*installed.modules, "st_module.py", "spaced"}.isdisjoint(left)
+    names = {*installed.modules, "st_module.py", "spaced"}
+    left = [path for path in site_of(root).rglob("*") if names & set(path.parts)]
+    assert [path for path in left if not path.is_dir()] == []  # a namespace's folder stays
     assert [path.name for path in (root / "bin").iterdir() if path.name.startswith("run-")] == []
 
 
@@ -248,6 +251,19 @@ def test_excluded_ones_leave_nothing(installed: Installed) -> None:
     listed = {each["name"] for each in planned.head["distributions"]}
     assert {"editables", "pip"} <= listed
     assert listed.isdisjoint(installed.names)
+
+
+@pytest.mark.parametrize("rule", ["copy", "exclude"])
+def test_the_project_follows_the_rule_too_if_asked_for_as_installed(
+    installed: Installed, rule: str
+) -> None:
+    """With `project = "installed"` an editable project is one like the others."""
+    table = {"interpreter": "target", "project": "installed", "editables": rule}
+    environment = Environment.from_prefix(installed.prefix)
+    project = Project(name="ha-src", wheel=installed.projects / "not-used.whl")
+    planned = plan_environment(environment, PackOptions.from_mapping(table), project)
+    names = [entry.arcname for entry in planned.entries]
+    assert any("ha_src" in name for name in names) is (rule == "copy")
 
 
 def test_what_is_packed_may_not_require_excluded_ones(installed: Installed, tmp_path: Path) -> None:

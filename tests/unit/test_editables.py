@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import SITE, distribution, environment, file, names, plan, recipe
+from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
 
 from hatch_pack_venv.distributions import InstalledDistribution, installed_distributions
 from hatch_pack_venv.editable_copies import Settled, settle_editables
@@ -478,21 +478,24 @@ def test_records_and_metadata_of_copies_are_an_installations(tmp_path: Path) -> 
     settled = copied(tmp_path, editable("a", source))
     info = f"{SITE}/a-1.0.dist-info"
     record = b"a.pth,sha256=old,1\na-1.0.dist-info/METADATA,,\na-1.0.dist-info/RECORD,,"
-    scanned = [
+    scanned: list[ScannedEntry] = [
         file(f"{SITE}/a.pth", f"{source}\n".encode()),
         file(f"{SITE}/__pycache__/a.cpython-311.pyc"),
         file(f"{info}/METADATA"),
         file(f"{info}/RECORD", record),
         file(f"{info}/direct_url.json", direct_url(source).encode()),
+        folder("src"),
+        folder("src/a"),
         file("src/a/a/__init__.py", b"x = 1\n"),
-        file("src/b.py"),
+        folder("empty"),
     ]
     planned = plan(*settled.applied(scanned), environment=settled.environment)
     packed = [entry for entry in planned.entries if isinstance(entry, FileEntry)]
     assert names(packed) == [
         *(f"{SITE}/a/__init__.py", f"{SITE}/a/large.bin"),
-        *(f"{info}/METADATA", f"{info}/RECORD", "postinstall.py", "src/b.py"),
+        *(f"{info}/METADATA", f"{info}/RECORD", "postinstall.py"),
     ]
+    assert {"src", "empty"} & {entry.arcname for entry in planned.entries} == {"empty"}
     (content,) = [entry.content for entry in packed if entry.arcname == f"{info}/RECORD"]
     assert bytes(content).decode().splitlines() == [  # type: ignore[arg-type]
         "a-1.0.dist-info/METADATA,,",
