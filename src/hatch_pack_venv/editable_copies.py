@@ -223,7 +223,7 @@ class _Copier:
         entries: list[ScannedEntry],
     ) -> str | None:
         """Say why these entries cannot stand for the source folder."""
-        installed = (name for name in distribution.files - editable.hooks)
+        installed = distribution.files - editable.hooks
         if not any(isinstance(entry, FileEntry) for entry in entries) and not any(
             name.endswith(MODULE_SUFFIXES) for name in installed
         ):

@@ -111,9 +111,9 @@ def plan_environment(
         wheels.append(project.wheel)
     overlays = [WheelOverlay.from_path(wheel, environment) for wheel in wheels]
     excluded = canonicalize_name(project.name) if options.project == "exclude" else None
-    replaced = {overlay.distribution.key for overlay in overlays} | (
-        {excluded} if excluded else set()
-    )
+    replaced = {overlay.distribution.key for overlay in overlays}
+    if excluded is not None:
+        replaced.add(excluded)
     settled = settle_editables(environment, options.editables, frozenset(replaced))
     bundled = options.interpreter == "bundled"
     recipe = Recipe(

@@ -154,10 +154,12 @@ class _Entries(WheelDestination):
 
     def requires(self, metadata_dir: str) -> tuple[str, ...]:
         """Return the requirements of the metadata."""
-        wanted = f"{metadata_dir}/METADATA"
-        texts = [entry.content for entry in self.entries if entry.arcname == wanted]
-        parsed = BytesParser().parsebytes(bytes(texts[0]) if texts else b"", headersonly=True)  # type: ignore[arg-type]
-        return tuple(parsed.get_all("Requires-Dist", ()))
+        contents = {entry.arcname: entry.content for entry in self.entries}
+        metadata = contents.get(f"{metadata_dir}/METADATA")
+        if not isinstance(metadata, bytes):
+            return ()
+        parsed = BytesParser().parsebytes(metadata, headersonly=True)
+        return tuple(map(str, parsed.get_all("Requires-Dist", ())))
 
     def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
         arcname = posixpath.normpath(arcname)

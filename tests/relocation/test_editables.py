@@ -19,7 +19,7 @@ from support.interpreters import Python, bundlable
 from support.trees import State, tree_state
 from support.wheels import make_wheel
 
-from hatch_pack_venv import PackOptions, pack
+from hatch_pack_venv import PackOptions
 from hatch_pack_venv.environment import Environment
 from hatch_pack_venv.errors import PlanError
 from hatch_pack_venv.packing import Project, plan_environment
@@ -127,13 +127,13 @@ def installed(
 
 @pytest.fixture(scope="module")
 def moved(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pack with `editables = "copy"`, unpack elsewhere and move; the source is only read."""
+    """Pack with `--editables copy`, unpack elsewhere and move; the source is only read."""
     folder = tmp_path_factory.mktemp("moved é")
     before = [facts_of(each) for each in (installed.prefix, installed.projects)]
-    options = PackOptions.from_mapping({"editables": "copy", "format": "tar"})
-    (result,) = pack(installed.prefix, folder / "app", options)
+    command = [tool("pack-venv"), "pack", installed.prefix, "-o", folder / "app"]
+    run(*command, "--editables", "copy", "--format", "tar")
     assert [facts_of(each) for each in (installed.prefix, installed.projects)] == before
-    with tarfile.open(result.path) as tar:
+    with tarfile.open(folder / "app.tar") as tar:
         tar.extractall(folder / "first", filter="data")
     (root,) = (folder / "first").iterdir()
     return root.rename(folder / "sec ond")

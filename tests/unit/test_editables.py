@@ -17,6 +17,7 @@ from hatch_pack_venv.editable_finders import Exposed, UnknownFinderError, read_f
 from hatch_pack_venv.editables import Editable, recognise, refusal
 from hatch_pack_venv.entries import FileEntry, UnsupportedEntry
 from hatch_pack_venv.errors import PlanError
+from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,6 +319,20 @@ def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path
     assert problem == f"{project}/bin/plain is not there or cannot be read"
 
 
+def test_metadata_in_the_source_tree_make_no_second_distribution(tmp_path: Path) -> None:
+    """What an installed editable left there, and what is installed besides, counts once."""
+    _, prefix = development(tmp_path)
+    old = write(tmp_path / "project/src", **{"old.egg-info/PKG-INFO": "Name: old\nVersion: 1\n"})
+    info = {"METADATA": "Name: my-app\nVersion: 2\n", "RECORD": "hook.pth,,\n"}
+    write(prefix / SITE / "my_app-2.dist-info", **info)
+    assert [each.key for each in installed_distributions(prefix, (SITE,))] == ["my-app", "old"]
+    (prefix / SITE / "My-App.egg-link").unlink()
+    (prefix / SITE / "easy-install.pth").rename(prefix / SITE / "hook.pth")
+    (found,) = installed_distributions(prefix, (SITE,))
+    assert found.editable is not None
+    assert found.editable.lines == {str(old)}
+
+
 # copies
 
 
@@ -468,6 +483,7 @@ def test_a_library_of_the_build_folder_is_refused(tmp_path: Path) -> None:
         problem = problem_of(link(rpath, built))
         assert problem == f"{SITE}/a/_ext.so needs {built}, which is not importable"
     beside = built.rename(source / "a/libx.so")
+    assert str(problem_of(link(str(beside.parent), beside))).endswith("which is not importable")
     assert problem_of(link("$ORIGIN", beside)) is None
 
 
@@ -512,17 +528,26 @@ def test_excluded_ones_go_if_nothing_requires_them(tmp_path: Path) -> None:
     """Their files, lines and launchers go; who requires one is told, by true markers only."""
     source = write(tmp_path / "src", "a/__init__.py")
     there = environment(
-        editable("a", source),
+        editable("a", source, hooks=frozenset({f"{SITE}/a.pth", f"{SITE}/a_finder.py"})),
         distribution("no", requires=("a; python_version < '3.11'", "a; extra == 'dev'", "six")),
         prefix=tmp_path,
         given=tmp_path,
     )
     settled = settle_editables(there, "exclude")
     assert settled.excluded == {"a"}
-    scanned = [file(f"{SITE}/a.pth", f"{source}\n".encode()), file(f"{SITE}/no.py")]
-    chosen = recipe(excluded_editables=settled.excluded)
+    scanned = [
+        file(f"{SITE}/a.pth", b"import a_finder\n"),
+        *(file(f"{SITE}/a_finder.py"), file(f"{SITE}/__pycache__/a_finder.cpython-311.pyc")),
+        *(file(f"{SITE}/no.py"), file(f"{SITE}/__pycache__/no.cpython-311.pyc")),
+    ]
+    chosen = recipe(
+        excluded_editables=settled.excluded, selection=Selection(include=("__pycache__",))
+    )
     planned = plan(*settled.applied(scanned), environment=settled.environment, recipe=chosen)
-    assert f"{SITE}/a.pth" not in names(planned.entries)
+    packed = [entry for entry in planned.entries if isinstance(entry, FileEntry)]
+    assert names(packed) == [
+        *(f"{SITE}/__pycache__/no.cpython-311.pyc", f"{SITE}/no.py", "postinstall.py")
+    ]
     assert planned.head["distributions"] == [{"name": "no", "version": "1.0"}]
 
 
