@@ -183,7 +183,9 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--editables",
         metavar="RULE",
-        help="what becomes of editable installs; error: refuse them (default: error)",
+        help="what becomes of editable installs; error: refuse them; copy: pack what is importable"
+        " from their source folders; exclude: leave them out, if nothing packed requires them"
+        " (default: error)",
     )
     command.add_argument(
         "--wheel",

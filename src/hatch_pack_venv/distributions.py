@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import csv
-import json
+import os
 import posixpath
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from importlib.metadata import PathDistribution, distributions
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Final, Self
 
 from packaging.utils import canonicalize_name
 
+from .editables import Editable, developed, recognise
 from .errors import EnvironmentProblem
 from .launchers import EntryPoint, parse_entry_points
 from .records import recorded_arcname
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+# The first lines of the scripts that `setup.py develop` writes, of both kinds.
+_DEVELOP_SCRIPT: Final = re.compile(
+    rb"#![^\n]*\n# EASY-INSTALL-(?:ENTRY|DEV)-SCRIPT: '([^'=]+)(?:==[^']*)?',"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +35,8 @@ class InstalledDistribution:
         name: as its metadata spells it; `key` is the normal form (PEP 503).
         metadata_dir: arcname of its `.dist-info` or `.egg-info`.
         files: arcnames that its RECORD (PEP 627) lists below the prefix; empty without one.
-        editable_source: the folder or URL that an editable install (PEP 610, PEP 660) points to.
+        requires: the requirements of its metadata, markers included.
+        editable: how it is editable (PEP 610, PEP 660, `setup.py develop`); `None` if it is not.
     """
 
     name: str
@@ -37,12 +44,18 @@ class InstalledDistribution:
     metadata_dir: str
     files: frozenset[str] = frozenset()
     entry_points: tuple[EntryPoint, ...] = ()
-    editable_source: str | None = None
+    requires: tuple[str, ...] = ()
+    editable: Editable | None = None
 
     @property
     def key(self) -> str:
         """The normalised name."""
         return canonicalize_name(self.name)
+
+    @property
+    def editable_source(self) -> str | None:
+        """The folder or URL that an editable install points to."""
+        return None if self.editable is None else self.editable.source
 
     @classmethod
     def from_metadata(cls, found: PathDistribution, site: str, prefix: Path) -> Self:
@@ -63,13 +76,35 @@ class InstalledDistribution:
                 f"{prefix / metadata_dir} has no name or version in its metadata: what an"
                 " interrupted installation leaves; remove the folder or install the package again"
             )
+        files = frozenset(_recorded_files(found, site, prefix))
+        editable = recognise(prefix, site, files, found.read_text("direct_url.json"))
+        if editable is not None:
+            editable = replace(editable, names=_module_names(found, name, entry_points))
         return cls(
             name=name,
             version=version,
             metadata_dir=metadata_dir,
-            files=frozenset(_recorded_files(found, site, prefix)),
+            files=files,
             entry_points=entry_points,
-            editable_source=_editable_source(found.read_text("direct_url.json")),
+            requires=tuple(found.requires or ()),
+            editable=editable,
+        )
+
+    @classmethod
+    def from_development(
+        cls, found: PathDistribution, editable: Editable, site: str, prefix: Path
+    ) -> Self:
+        """Read one that `setup.py develop` made, whose metadata lie in its source folder.
+
+        `metadata_dir` is what an installation would make.
+        """
+        read = cls.from_metadata(found, site, prefix)
+        name = re.sub(r"[-_.]+", "_", read.name)
+        return replace(
+            read,
+            metadata_dir=f"{site}/{name}-{read.version}.dist-info",
+            files=editable.hooks | frozenset(_develop_scripts(prefix, read.key)),
+            editable=replace(editable, names=_module_names(found, read.name, read.entry_points)),
         )
 
 
@@ -84,16 +119,40 @@ def installed_distributions(
     Raises:
         EnvironmentProblem: metadata is unreadable or left half deleted.
     """
+    installed = [
+        InstalledDistribution.from_metadata(found, site, prefix)
+        for site in sites
+        for found in _with_metadata(prefix / site)
+    ]
+    yield from installed
+    yield from _developed_distributions(prefix, sites, installed)
+
+
+def _with_metadata(site: Path) -> list[PathDistribution]:
+    found = [
+        distribution
+        for distribution in distributions(path=[str(site)])
+        if isinstance(distribution, PathDistribution)
+        # pip renames what it is about to remove to `~ame`; an interrupted run leaves it.
+        and not _folder_of(distribution).name.startswith("~")
+    ]
+    return sorted(found, key=lambda each: _folder_of(each).name)
+
+
+def _developed_distributions(
+    prefix: Path, sites: tuple[str, ...], installed: list[InstalledDistribution]
+) -> Iterator[InstalledDistribution]:
+    """Yield those that only links and lines to their source folders tell of."""
+    keys = {distribution.key for distribution in installed}
+    owned = {line for each in installed if each.editable for line in each.editable.lines}
     for site in sites:
-        found = [
-            distribution
-            for distribution in distributions(path=[str(prefix / site)])
-            if isinstance(distribution, PathDistribution)
-            # pip renames what it is about to remove to `~ame`; an interrupted run leaves it.
-            and not _folder_of(distribution).name.startswith("~")
-        ]
-        for distribution in sorted(found, key=lambda each: _folder_of(each).name):
-            yield InstalledDistribution.from_metadata(distribution, site, prefix)
+        for metadata, editable in developed(prefix, site, owned):
+            distribution = InstalledDistribution.from_development(
+                PathDistribution(metadata), editable, site, prefix
+            )
+            if distribution.key not in keys:
+                keys.add(distribution.key)
+                yield distribution
 
 
 def _folder_of(found: PathDistribution) -> Path:
@@ -110,12 +169,22 @@ def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterato
                 yield arcname
 
 
-def _editable_source(direct_url: str | None) -> str | None:
-    try:
-        facts: Any = json.loads(direct_url or "{}")
-        if not facts.get("dir_info", {}).get("editable", False):
-            return None
-        url = str(facts["url"])
-    except (ValueError, AttributeError, KeyError):
-        return None
-    return unquote(urlsplit(url).path) if url.startswith("file:") else url
+def _module_names(
+    found: PathDistribution, name: str, entry_points: Iterable[EntryPoint]
+) -> frozenset[str]:
+    """Return the top-level modules that metadata speak of, and the one named as the project is."""
+    named = [name.replace("-", "_"), *(point.module for point in entry_points)]
+    named += (found.read_text("top_level.txt") or "").split()
+    for field in ("Import-Name", "Import-Namespace"):  # PEP 794
+        named += found.metadata.get_all(field) or ()
+    return frozenset(re.split(r"[.;\s/]", each, maxsplit=1)[0] for each in named)
+
+
+def _develop_scripts(prefix: Path, key: str) -> Iterator[str]:
+    for path in sorted((prefix / "bin").iterdir()):
+        if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
+            continue
+        with path.open("rb") as stream:
+            match = _DEVELOP_SCRIPT.match(stream.read(1024))
+        if match and canonicalize_name(match[1].decode("utf-8", "replace")) == key:
+            yield f"bin/{path.name}"

@@ -47,10 +47,24 @@ def _relocated_line(line: str, site: str, spellings: Sequence[str]) -> str:
     return line
 
 
-def foreign_paths(path_file: bytes) -> list[str]:
-    """Return the absolute folders that a (relocated) `.pth` file adds to `sys.path`."""
-    lines = path_file.decode("utf-8", "surrogateescape").splitlines()
-    return [line.strip() for line in lines if os.path.isabs(line.strip())]
+def path_lines(text: str) -> list[str]:
+    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them."""
+    lines = (line.rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
+
+
+def foreign_paths(path_file: bytes, site: str) -> list[str]:
+    """Return the folders outside that a (relocated) `.pth` file adds to `sys.path`.
+
+    Parameters:
+        site: arcname of the folder that the file lies in, from which `site` takes relative lines.
+    """
+    lines = path_lines(path_file.decode("utf-8", "surrogateescape"))
+    return [
+        line
+        for line in lines
+        if os.path.isabs(line) or f"{posixpath.normpath(f'{site}/{line}')}/".startswith("../")
+    ]
 
 
 def prompt_of(config: Mapping[str, str]) -> str | None:

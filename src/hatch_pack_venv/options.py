@@ -77,7 +77,8 @@ class PackOptions:
         source: the environment, relative to the project root.
         interpreter: `bundled` or `target`.
         project: `wheel`, `installed` or `exclude`.
-        editables: `error`.
+        editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
+            project that `project` replaces or leaves out.
         formats: the key `format`; one archive each.
         compression_level: of the formats' own scale; `None` for their default.
         output_directory: relative to the project root.
@@ -282,7 +283,7 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
         _choice("bundled", "target", later=("an absolute path",)),
     ),
     "project": ("project", _choice("wheel", "installed", "exclude")),
-    "editables": ("editables", _choice("error", later=("copy", "exclude"))),
+    "editables": ("editables", _choice("error", "copy", "exclude")),
     "format": ("formats", _formats),
     "compression-level": ("compression_level", _level),
     "output-directory": ("output_directory", _path),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
+from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .normalise import Times
 from .plan import PackPlan, Recipe, build_plan
@@ -108,13 +109,20 @@ def plan_environment(
     wheels = [*options.wheels]
     if project.wheel is not None and options.project == "wheel":
         wheels.append(project.wheel)
+    overlays = [WheelOverlay.from_path(wheel, environment) for wheel in wheels]
+    excluded = canonicalize_name(project.name) if options.project == "exclude" else None
+    replaced = {overlay.distribution.key for overlay in overlays}
+    if excluded is not None:
+        replaced.add(excluded)
+    settled = settle_editables(environment, options.editables, frozenset(replaced))
     bundled = options.interpreter == "bundled"
     recipe = Recipe(
         name=project.name,
         version=project.version,
         install_target=options.expand(options.install_target, environment, project),
         interpreter="bundled" if bundled else "target",
-        excluded_project=canonicalize_name(project.name) if options.project == "exclude" else None,
+        excluded_project=excluded,
+        excluded_editables=settled.excluded,
         selection=Selection(
             exclude=options.exclude_files,
             include=options.include_files,
@@ -123,11 +131,11 @@ def plan_environment(
         times=times,
     )
     return build_plan(
-        scan(environment),
-        environment=environment,
+        settled.applied(scan(environment)),
+        environment=settled.environment,
         recipe=recipe,
         runtime=runtime_entries(environment) if bundled else (),
-        overlays=[WheelOverlay.from_path(wheel, environment) for wheel in wheels],
+        overlays=overlays,
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from . import manifest
 from .activation import activation_scripts
+from .editables import refusal
 from .entries import (
     DirectoryEntry,
     Entry,
@@ -29,6 +30,7 @@ from .links import NO_TARGET, next_hop, without_dangling
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
+from .requirements import marker_environment, missing_requirements
 from .selection import Selection, parents_of
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class Recipe:
         name, version: of the project, or of the environment.
         install_target: the top folder in the archive; `"."` for none.
         external_links: whether links may leave the environment; else copies stand in their place.
-        project: the normalised name of a distribution that stays out.
+        excluded_project: the normalised name of a distribution that stays out.
+        excluded_editables: those of editable installs that stay out if nothing packed needs them.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Recipe:
     interpreter: Interpreter = "bundled"
     external_links: bool = False
     excluded_project: str | None = None
+    excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
     times: Times = field(default_factory=Times)
 
@@ -117,8 +121,12 @@ class _Planner:
         self.problems: list[str] = []
         self.notes: list[str] = []
         replaced = {overlay.distribution.key for overlay in overlays} | {recipe.excluded_project}
+        replaced |= recipe.excluded_editables
         self.dropped = [d for d in environment.distributions if d.key in replaced]
         self.kept = [d for d in environment.distributions if d.key not in replaced]
+        self.editable_lines = {
+            line for each in self.kept if each.editable for line in each.editable.lines
+        }
         self.entry_points = {point.name: point for d in self.kept for point in d.entry_points}
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
@@ -151,12 +159,12 @@ class _Planner:
 
     def _refuse_editables(self) -> None:
         self.problems += [
-            f"{editable.name} is installed editable from {editable.editable_source}, which will"
-            " not exist on the target: install it as a regular package, or name its wheel in"
-            " `wheels`"
-            for editable in self.kept
-            if editable.editable_source is not None
+            refusal(each.name, each.editable) for each in self.kept if each.editable is not None
         ]
+        if self.recipe.excluded_editables:
+            packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
+            markers = marker_environment(self.environment.interpreter)
+            self.problems += missing_requirements(self.recipe.excluded_editables, packed, markers)
 
     def _is_left_out(self, entry: ScannedEntry) -> bool:
         name = entry.arcname
@@ -255,7 +263,8 @@ class _Planner:
             self.problems += [
                 f"{entry.arcname} adds {path} to sys.path, which will not exist on the target:"
                 " install what is there as a regular package, or exclude the file"
-                for path in foreign_paths(content)
+                for path in foreign_paths(content, folder)
+                if path not in self.editable_lines
             ]
         return entry if content is None else replace(entry, content=content, size=len(content))
 

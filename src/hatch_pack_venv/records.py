@@ -34,8 +34,9 @@ def updated_record(
         prefix: the environment's real path, for rows that name a file by it.
     """
     site = posixpath.dirname(distribution.metadata_dir)
+    lines = record.decode("utf-8", "surrogateescape").splitlines()
     rows: list[tuple[str, str, str]] = []
-    for name, *facts in csv.reader(record.decode("utf-8", "surrogateescape").splitlines()):
+    for name, *facts in filter(None, csv.reader(lines)):
         arcname = recorded_arcname(name, site, prefix)
         entry = entries.get(arcname)
         if entry is None or isinstance(entry, DirectoryEntry):
@@ -69,10 +70,26 @@ def new_record(distribution: InstalledDistribution, files: Iterable[FileEntry]) 
     return _text(sorted(rows()))
 
 
+def record_rows(site: str, digests: Mapping[str, tuple[bytes, int]]) -> bytes:
+    """Return RECORD rows for files in the order of their names.
+
+    Parameters:
+        site: arcname of the folder that the RECORD's own folder lies in.
+        digests: SHA-256 and size of each file, by arcname.
+    """
+    named = {posixpath.relpath(name, site): facts for name, facts in digests.items()}
+    return _text(
+        (name, _spelled(digest), str(size)) for name, (digest, size) in sorted(named.items())
+    )
+
+
 def _digest(content: bytes) -> str:
+    return _spelled(hashlib.sha256(content).digest())
+
+
+def _spelled(digest: bytes) -> str:
     """Return a hash as RECORD spells it: URL-safe base64 without padding (PEP 427)."""
-    encoded = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
-    return f"sha256={encoded.decode().rstrip('=')}"
+    return f"sha256={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
 def _text(rows: Iterable[tuple[str, str, str]]) -> bytes:

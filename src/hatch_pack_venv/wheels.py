@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from dataclasses import dataclass
+from email.parser import BytesParser
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import installer
@@ -74,6 +75,7 @@ class WheelOverlay:
             metadata_dir=metadata_dir,
             files=frozenset(entry.arcname for entry in destination.entries),
             entry_points=tuple(destination.entry_points),
+            requires=destination.requires(metadata_dir),
         )
         return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
 
@@ -149,6 +151,15 @@ class _Entries(WheelDestination):
     ) -> None:
         """Remember which scheme the metadata went to; a RECORD is not written."""
         self.root = self.schemes[scheme]
+
+    def requires(self, metadata_dir: str) -> tuple[str, ...]:
+        """Return the requirements of the metadata."""
+        contents = {entry.arcname: entry.content for entry in self.entries}
+        metadata = contents.get(f"{metadata_dir}/METADATA")
+        if not isinstance(metadata, bytes):
+            return ()
+        parsed = BytesParser().parsebytes(metadata, headersonly=True)
+        return tuple(map(str, parsed.get_all("Requires-Dist", ())))
 
     def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
         arcname = posixpath.normpath(arcname)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hatch_pack_venv.distributions import InstalledDistribution
+from hatch_pack_venv.editables import Editable
 from hatch_pack_venv.entries import (
     DirectoryEntry,
     Entry,
@@ -57,7 +58,9 @@ def environment(*distributions: InstalledDistribution, **changes: Any) -> Enviro
 
 def distribution(name: str, *files: str, **changes: Any) -> InstalledDistribution:
     """Return an installed distribution that owns some files of site-packages."""
+    source = changes.pop("editable_source", None)
     facts: dict[str, Any] = {
+        "editable": None if source is None else Editable(source=source),
         "name": name,
         "version": "1.0",
         "metadata_dir": f"{SITE}/{name}-1.0.dist-info",

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
 
 def make_wheel(
-    folder: Path, files: dict[str, bytes], name: str = "my_app-2.0-py3-none-any.whl"
+    folder: Path,
+    files: dict[str, bytes],
+    name: str = "my_app-2.0-py3-none-any.whl",
+    metadata: bytes = b"",
 ) -> Path:
-    """Write a wheel as a build backend does."""
+    """Write a wheel as a build backend does; `metadata` follows its name and version."""
     project, version, *_ = name.split("-")
     info = f"{project}-{version}.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": f"Name: {project}\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": f"Name: {project}\nVersion: {version}\n".encode() + metadata,
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     rows = []

@@ -47,7 +47,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("source", "envs/release", "source", Path("envs/release")),
         ("interpreter", "target", "interpreter", "target"),
         ("project", "exclude", "project", "exclude"),
-        ("editables", "error", "editables", "error"),
+        ("editables", "copy", "editables", "copy"),
         ("format", "tar.zst", "formats", (CompressionFormat.ZSTD,)),
         (
             "format",
@@ -79,7 +79,7 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("interpreter", ["target"], "must be 'bundled' or 'target'"),
         ("interpreter", "/usr/bin/python3", "not supported yet"),
         ("project", True, "must be 'wheel' or 'installed' or 'exclude', not True"),
-        ("editables", "copy", "not supported yet"),
+        ("editables", "wheel", "must be 'error' or 'copy' or 'exclude', not 'wheel'"),
         ("format", "rar", "must be one or a list of 'tar', 'tar.bz2', 'tar.gz'"),
         ("format", [], "must be one or a list of"),
         ("format", ["zip", "zip"], "each once"),

@@ -23,6 +23,7 @@ INFO = f"{SITE}/tool-1.0.dist-info"
 RECORD = """\
 tool/__init__.py,sha256=same,3
 tool/__pycache__/__init__.cpython-311.pyc,,
+
 tool/gone.h,sha256=gone,1
 ../../../bin/tool,sha256=old,99
 /build/env/share/data,sha256=data,1
