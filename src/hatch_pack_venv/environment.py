@@ -22,6 +22,7 @@ from .entries import (
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
 from .links import copies_of, portable_linkname, resolve_link
+from .metadata import activated_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,7 @@ class Environment:
     Parameters:
         prefix: the environment's real path.
         given: the path it was asked for by, absolute; its name names archives.
+        aliases: other paths that lead to it, by which its files may name it.
         config: the keys of `pyvenv.cfg`, in lower case.
         interpreter: the facts of its base interpreter.
         scripts: arcname of the scripts folder.
@@ -54,6 +56,7 @@ class Environment:
     interpreter: Interpreter
     scripts: str = "bin"
     site_packages: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
     distributions: tuple[InstalledDistribution, ...] = field(repr=False)
 
     @classmethod
@@ -84,6 +87,7 @@ class Environment:
             config=config,
             interpreter=interpreter,
             site_packages=sites,
+            aliases=tuple(_aliases(given)),
             distributions=tuple(installed_distributions(given.resolve(), sites)),
         )
 
@@ -95,7 +99,7 @@ class Environment:
     @property
     def spellings(self) -> tuple[str, ...]:
         """The paths by which its files may name it."""
-        return tuple(dict.fromkeys((str(self.given), str(self.prefix))))
+        return tuple(dict.fromkeys((str(self.given), str(self.prefix), *self.aliases)))
 
     def is_of_interpreter(self, arcname: str) -> bool:
         """Whether a file or link is a name of the interpreter, or a copy of its library.
@@ -124,6 +128,17 @@ def _read_config(prefix: Path) -> dict[str, str]:
         raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
     pairs = (line.partition("=") for line in lines)
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _aliases(prefix: Path) -> Iterator[str]:
+    """Yield the paths that it was made by and that still lead to it."""
+    try:
+        activate = (prefix / "bin" / "activate").read_bytes()
+    except OSError:
+        return
+    for path in activated_paths(activate):
+        if os.path.realpath(path) == str(prefix.resolve()):
+            yield path.rstrip("/")
 
 
 def _find_site_packages(prefix: Path) -> tuple[str, ...]:
@@ -257,9 +272,18 @@ class _Scanner:
             arcname=arcname,
             linkname=linkname,
             target=target,
-            copies=tuple(copies_of(target.path, arcname)) if external and self.with_copies else (),
+            copies=self._copies(target.path, arcname) if external and self.with_copies else (),
             optional=arcname == "lib64",
             mtime=mtime,
+        )
+
+    def _copies(self, path: Path, arcname: str) -> tuple[ScannedEntry, ...]:
+        """Return what can stand in a link's place; small files that a rule may rewrite are read."""
+        return tuple(
+            self._file(entry.arcname, entry.content, entry.content.stat())
+            if isinstance(entry, FileEntry) and isinstance(entry.content, Path)
+            else entry
+            for entry in copies_of(path, arcname)
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,10 +48,37 @@ def _relocated_line(line: str, site: str, spellings: Sequence[str]) -> str:
     return line
 
 
-def foreign_paths(path_file: bytes) -> list[str]:
-    """Return the absolute folders that a (relocated) `.pth` file adds to `sys.path`."""
-    lines = path_file.decode("utf-8", "surrogateescape").splitlines()
-    return [line.strip() for line in lines if os.path.isabs(line.strip())]
+def foreign_paths(path_file: bytes, site: str) -> list[str]:
+    """Return the folders outside that a (relocated) `.pth` file adds to `sys.path`.
+
+    Parameters:
+        site: arcname of the folder the file lies in.
+    """
+    lines = map(str.strip, path_file.decode("utf-8", "surrogateescape").splitlines())
+    paths = [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
+    return [path for path in paths if os.path.isabs(path) or _leaves(posixpath.join(site, path))]
+
+
+def _leaves(arcname: str) -> bool:
+    return posixpath.normpath(arcname).split("/")[0] == ".."
+
+
+def activated_paths(activate: bytes) -> list[str]:
+    """Return the absolute paths that a POSIX `activate` script sets `VIRTUAL_ENV` to.
+
+    venv, virtualenv and uv write the path by which they were asked to make the environment, and
+    pip and uv spell it that way in launchers.
+    """
+    text = activate.decode("utf-8", "surrogateescape")
+    values = re.findall(r"^[ \t]*(?:export[ \t]+)?VIRTUAL_ENV=(.*)$", text, re.MULTILINE)
+    return [path for value in values for path in _words(value) if os.path.isabs(path)]
+
+
+def _words(value: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError:
+        return []
 
 
 def bundled_config(version: str) -> bytes:

@@ -242,7 +242,7 @@ class _Planner:
             self.problems += [
                 f"{entry.arcname} adds {path} to sys.path, which will not exist on the target:"
                 " install what is there as a regular package, or exclude the file"
-                for path in foreign_paths(content)
+                for path in foreign_paths(content, folder)
             ]
         return entry if content is None else replace(entry, content=content, size=len(content))
 
