@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from elftools.elf.dynamic import DynamicSegment
@@ -17,6 +17,7 @@ from support.interpreters import Python, bundlable
 from support.trees import State, tree_state
 
 from hatch_pack_venv import PackOptions, PackResult, pack
+from hatch_pack_venv.dynamic_section import DynamicSection
 from hatch_pack_venv.errors import PackVenvError
 
 if TYPE_CHECKING:
@@ -95,13 +96,16 @@ def extension(root: Path) -> Path:
     return path
 
 
+def dynamic_segment(elf: bytes) -> Any:
+    segments = ELFFile(io.BytesIO(elf)).iter_segments()
+    return next(segment for segment in segments if isinstance(segment, DynamicSegment))
+
+
 def search_paths(elf: bytes) -> list[str]:
     """Ask another reader than the packer's own."""
-    file = ELFFile(io.BytesIO(elf))
-    (segment,) = [s for s in file.iter_segments() if isinstance(s, DynamicSegment)]
     return [
         getattr(tag, tag.entry.d_tag[3:].lower())
-        for tag in segment.iter_tags()
+        for tag in dynamic_segment(elf).iter_tags()
         if tag.entry.d_tag in ("DT_RPATH", "DT_RUNPATH")
     ]
 
@@ -124,6 +128,20 @@ def test_a_compiled_module_names_no_place_and_loads(
     hide = made.originals if mode == "bundled" else [made.environment]
     done = hiding.run_hidden([root / "bin/python", "-I", "-c", CHECK_RECORD], hide=hide)
     assert (done.stdout.strip(), done.stderr) == (str(extension(root)), "")
+
+
+def test_the_fast_reader_sees_what_another_reader_sees(made: Made) -> None:
+    """Libraries, search paths and the names of all symbols, whichever hash table counts them."""
+    libraries = [extension(made.environment), *made.python.prefix.glob("lib/libpython3.*.so.1.0")]
+    for path in [*libraries, made.python.path]:
+        content = path.read_bytes()
+        segment = dynamic_segment(content)
+        section = DynamicSection.from_stream(io.BytesIO(content))
+        assert section is not None
+        assert section.needed == tuple(tag.needed for tag in segment.iter_tags("DT_NEEDED"))
+        assert [text.text for text in section.search_paths] == search_paths(content)
+        symbols = [symbol.entry.st_name for symbol in segment.iter_symbols()]
+        assert section.symbol_names(io.BytesIO(content)) == symbols
 
 
 def test_the_environment_and_the_cache_are_only_read(made: Made) -> None:
