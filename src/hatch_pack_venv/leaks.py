@@ -18,7 +18,7 @@ from .errors import LeakError
 from .places import BASE, ENVIRONMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .places import Place
 
@@ -45,23 +45,36 @@ class Watch:
         scripts: arcname of the scripts folder, whose files are run by what their head names.
         fatal: the kinds of places that are known to be missing on the target; a file that cannot
             run without them stops the packing.
+        ignored: arcnames of files to pass by.
     """
 
     places: tuple[Place, ...] = ()
     scripts: str = "bin"
     fatal: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
 
     @classmethod
-    def for_mode(cls, interpreter: str, places: tuple[Place, ...], scripts: str) -> Watch:
+    def for_mode(
+        cls,
+        interpreter: str,
+        places: tuple[Place, ...],
+        scripts: str,
+        interpreter_files: Iterable[str] = (),
+    ) -> Watch:
         """Tell what is known to be missing on the target.
 
         Parameters:
             interpreter: `bundled`, `target` or `linked`. The seed API, of the last, has no way to
                 leave a file out, so that nothing it finds is an error.
+            interpreter_files: arcnames of what postinstall.py replaces if it was not bundled.
         """
         missing = {"bundled": {ENVIRONMENT, BASE}, "target": {ENVIRONMENT}}
-        fatal = frozenset(missing.get(interpreter, ()))
-        return cls(places=places, scripts=scripts, fatal=fatal)
+        return cls(
+            places=places,
+            scripts=scripts,
+            fatal=frozenset(missing.get(interpreter, ())),
+            ignored=frozenset(interpreter_files if interpreter == "linked" else ()),
+        )
 
     @property
     def needles(self) -> tuple[bytes, ...]:
@@ -156,7 +169,8 @@ class FileLook:
         self._data = b""  # what may hold the beginning of a path that goes on in the next piece
         self._from = 0  # where in `_data` no path was looked for yet
         self._head: bytes | None = None
-        self._feed = self._begin if look.needles and not arcname.endswith(".pyc") else _ignore
+        passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
+        self._feed = self._begin if look.needles and not passed_by else _ignore
         self._elf_hit = False
 
     def feed(self, data: bytes) -> None:

@@ -327,7 +327,12 @@ class _Planner:
             head=head,
             manifest_time=recipe.times.of(None),
             notes=tuple(self.notes),
-            watch=Watch.for_mode(recipe.interpreter, recipe.places, self.environment.scripts),
+            watch=Watch.for_mode(
+                recipe.interpreter,
+                recipe.places,
+                self.environment.scripts,
+                filter(self.environment.is_of_interpreter, entries),
+            ),
         )
 
 

@@ -42,10 +42,14 @@ class SearchPaths:
         for entry in entries:
             if isinstance(entry, SymlinkEntry) and entry.copies:
                 yield replace(entry, copies=tuple(self.made_portable(entry.copies)))
-            elif isinstance(entry, FileEntry):
+            elif isinstance(entry, FileEntry) and not self._is_connected(entry.arcname):
                 yield self.portable_file(entry)
             else:
                 yield entry
+
+    def _is_connected(self, arcname: str) -> bool:
+        """Whether this is a copy of the interpreter: left out, or for postinstall.py to replace."""
+        return self.environment.is_of_interpreter(arcname)
 
     def portable_file(self, entry: FileEntry) -> FileEntry:
         """Return a file with search paths that hold wherever the environment is unpacked."""
@@ -93,8 +97,11 @@ class SearchPaths:
         return ()
 
     def _relocated(self, text: str, here: str, base_is_relative: bool) -> str:  # noqa: FBT001
-        folders = (self._folder(folder, here, base_is_relative) for folder in text.split(":"))
-        return ":".join(dict.fromkeys(folder for folder in folders if folder is not None))
+        before = text.split(":")
+        after = [self._folder(folder, here, base_is_relative) for folder in before]
+        if after == before:
+            return text
+        return ":".join(dict.fromkeys(folder for folder in after if folder is not None))
 
     def _folder(self, folder: str, here: str, base_is_relative: bool) -> str | None:  # noqa: FBT001
         """Return a folder as the copy shall name it; `None` to drop it."""

@@ -219,6 +219,14 @@ def test_nothing_is_an_error_where_no_file_can_be_left_out(
     assert "/build/env" not in facts
 
 
+def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
+    """A copy in place of the seed API's link names the base, and postinstall.py replaces it."""
+    entry = file("bin/python3.11", make_elf((DT_RUNPATH, "/opt/python/lib")))
+    planned = plan(entry, recipe=recipe(interpreter="linked", places=places_of(environment())))
+    (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.ZIP])
+    assert result.findings == ()
+
+
 def test_many_findings_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Ten are named, the rest stands in the results."""
     entries = [file(f"etc/{number}", b"/build/env") for number in range(13)]

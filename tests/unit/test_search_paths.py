@@ -107,6 +107,19 @@ def test_both_tags_of_one_text_change_together() -> None:
     assert {text for _, text in paths_of(portable(elf))} == {"$ORIGIN/../../.."}
 
 
+def test_a_foreign_text_keeps_every_byte() -> None:
+    """Folders that stand there twice are nobody's concern where nothing else changes."""
+    elf = make_elf((DT_RPATH, "$ORIGIN:/usr/lib/x:$ORIGIN"))
+    assert portable(elf) == elf
+
+
+def test_copies_of_the_interpreter_keep_theirs() -> None:
+    """Where links cannot be held, `bin/python` is a copy that has to run until it is replaced."""
+    entry = file("bin/python3", make_elf((DT_RUNPATH, "/opt/python/lib")))
+    paths = SearchPaths(environment=environment(), bundled=False)
+    assert list(paths.made_portable([entry])) == [entry]
+
+
 def test_a_system_pythons_folders_are_everyones() -> None:
     """`/usr/lib` stays where the base interpreter is the system's."""
     system = environment(
