@@ -7,7 +7,7 @@ import json
 import logging
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .entries import DirectoryEntry
 from .output import PendingFile, pending_folder, telling_write_errors
@@ -17,12 +17,13 @@ from .sinks.zip import ZipSink
 from .writing import Progress, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from _typeshed import StrPath
 
     from .formats import CompressionFormat
+    from .leaks import Finding
     from .plan import PackPlan
     from .sinks import Sink
 
@@ -30,6 +31,8 @@ Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
 """Called with the bytes that will be read; the context takes each number of bytes just read."""
 
 logger = logging.getLogger(__package__)
+
+_FINDINGS_SHOWN: Final = 10
 
 
 def silent(_total: int) -> AbstractContextManager[Progress]:
@@ -48,6 +51,7 @@ class PackResult:
         content_digest: SHA-256 of what it holds, the same in every format.
         entry_count: its members.
         unpacked_size: bytes of all files in it.
+        findings: files that name places of the build machine, one for each.
     """
 
     path: Path
@@ -57,6 +61,7 @@ class PackResult:
     content_digest: str
     entry_count: int
     unpacked_size: int
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON knows them; the archive by its name."""
@@ -67,6 +72,7 @@ class PackResult:
             "content_digest": self.content_digest,
             "entry_count": self.entry_count,
             "unpacked_size": self.unpacked_size,
+            "findings": [finding.to_dict() for finding in self.findings],
         }
 
 
@@ -79,12 +85,14 @@ class ExportResult:
         content_digest: SHA-256 of what it holds, the same as of an archive's.
         entry_count: files, folders and links.
         size: bytes of all files.
+        findings: as of an archive.
     """
 
     path: Path
     content_digest: str
     entry_count: int
     size: int
+    findings: tuple[Finding, ...] = ()
 
 
 def write_archives(
@@ -119,6 +127,7 @@ def write_archives(
             file.finish()
         for file in pending:
             file.commit()
+    _log_findings(results[0].findings if results else ())
     return results
 
 
@@ -146,6 +155,7 @@ def _write_archive(
         content_digest=written.digest,
         entry_count=written.entry_count,
         unpacked_size=written.size,
+        findings=written.findings,
     )
 
 
@@ -170,14 +180,24 @@ def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> 
         sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
         with report(plan.size) as progress:
             written = write(replace(plan, install_target="."), sink, progress)
+    _log_findings(written.findings)
     return ExportResult(
         path=target,
         content_digest=written.digest,
         entry_count=written.entry_count,
         size=written.size,
+        findings=written.findings,
     )
 
 
 def _log(plan: PackPlan) -> None:
     for note in plan.notes:
         logger.warning(note)
+
+
+def _log_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings[:_FINDINGS_SHOWN]:
+        logger.warning(finding)
+    more = len(findings) - _FINDINGS_SHOWN
+    if more > 0:
+        logger.warning("%d more files name such places: see `findings` in the results", more)

@@ -75,6 +75,7 @@ def _export(parsed: argparse.Namespace, options: PackOptions, report: Reporter) 
             "content_digest": result.content_digest,
             "entry_count": result.entry_count,
             "size": result.size,
+            "findings": [finding.to_dict() for finding in result.findings],
         }
     ]
 

@@ -26,10 +26,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchedFile:
-    """A file to be streamed with some of its bytes replaced; the file itself stays as it is."""
+    """A file to be streamed with some of its bytes replaced; the file itself stays as it is.
+
+    Parameters:
+        sha256: of the copy, where a RECORD may have to tell it.
+    """
 
     path: Path
     patches: tuple[Patch, ...]
+    sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from . import data_files
 from .distributions import InstalledDistribution, installed_distributions
 from .entries import (
     DirectoryEntry,
@@ -42,6 +43,7 @@ class Environment:
     Parameters:
         prefix: the environment's real path.
         given: the path it was asked for by, absolute; its name names archives.
+        aliases: other paths that lead to it, by which its files may name it.
         config: the keys of `pyvenv.cfg`, in lower case.
         interpreter: the facts of its base interpreter.
         scripts: arcname of the scripts folder.
@@ -248,7 +250,9 @@ class _Scanner:
         folder, _, name = arcname.rpartition("/")
         if folder == self.environment.scripts:
             return size <= _SCRIPT_LIMIT
-        return name in _REWRITTEN or name.endswith(".pth")
+        if name in _REWRITTEN or name.endswith(".pth"):
+            return True
+        return data_files.may_be_rewritten(arcname) and size <= data_files.SIZE_LIMIT
 
     def _link(self, arcname: str, path: Path, mtime: int) -> ScannedEntry:
         target = resolve_link(path, self.boundary)

@@ -64,5 +64,9 @@ class PlanError(ProblemList):
     """The environment holds things that cannot be packed as asked."""
 
 
+class LeakError(ProblemList):
+    """Packed files that need places of the build machine."""
+
+
 class LinkError(ProblemList):
     """Links that cannot be made portable."""

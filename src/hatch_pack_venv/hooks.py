@@ -161,7 +161,12 @@ def _source(root: Path, options: PackOptions) -> Path:
 
 def _project(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
     times = Times.reproducible if config.reproducible else Times.kept
-    return Project(name=metadata.core.name, version=metadata.version, times=times(os.environ))
+    return Project(
+        name=metadata.core.name,
+        version=metadata.version,
+        root=Path(metadata.root),
+        times=times(os.environ),
+    )
 
 
 def _pack(root: Path, options: PackOptions, project: Project, directory: Path) -> list[PackResult]:

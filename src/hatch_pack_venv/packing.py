@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ from .archives import ExportResult, PackResult, Reporter, silent, write_archives
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .normalise import Times
+from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
 from .runtime import runtime_entries
+from .search_paths import SearchPaths
 from .selection import Selection
 from .wheels import WheelOverlay
 
@@ -30,12 +32,14 @@ class Project:
 
     Parameters:
         wheel: the wheel just built; it replaces what the environment holds of the project.
+        root: the project's folder.
         times: which modification times entries get.
     """
 
     name: str
     version: str | None = None
     wheel: Path | None = None
+    root: Path | None = None
     times: Times | None = None
 
 
@@ -109,18 +113,24 @@ def plan_environment(
     wheels = [*options.wheels]
     if project.wheel is not None and options.project == "wheel":
         wheels.append(project.wheel)
-    overlays = [WheelOverlay.from_path(wheel, environment) for wheel in wheels]
+    bundled = options.interpreter == "bundled"
+    paths = SearchPaths(environment=environment, bundled=bundled)
+    overlays = [_overlay(wheel, environment, paths) for wheel in wheels]
     excluded = canonicalize_name(project.name) if options.project == "exclude" else None
     replaced = {overlay.distribution.key for overlay in overlays}
     if excluded is not None:
         replaced.add(excluded)
     settled = settle_editables(environment, options.editables, frozenset(replaced))
-    bundled = options.interpreter == "bundled"
     recipe = Recipe(
         name=project.name,
         version=project.version,
         install_target=options.expand(options.install_target, environment, project),
         interpreter="bundled" if bundled else "target",
+        places=places_of(
+            environment,
+            project=project.root or project_folder(environment.given),
+            home=os.path.expanduser("~"),
+        ),
         excluded_project=excluded,
         excluded_editables=settled.excluded,
         selection=Selection(
@@ -131,12 +141,24 @@ def plan_environment(
         times=times,
     )
     return build_plan(
-        settled.applied(scan(environment)),
+        paths.made_portable(settled.applied(scan(environment))),
         environment=settled.environment,
         recipe=recipe,
         runtime=runtime_entries(environment) if bundled else (),
         overlays=overlays,
     )
+
+
+def _overlay(wheel: Path, environment: Environment, paths: SearchPaths) -> WheelOverlay:
+    overlay = WheelOverlay.from_path(wheel, environment)
+    return replace(overlay, entries=tuple(map(paths.portable_file, overlay.entries)))
+
+
+def project_folder(prefix: Path) -> Path | None:
+    """Return the folder of the project that an environment was made for, as far as can be told."""
+    folder = prefix.parent
+    known = prefix.name == ".venv" or (folder / "pyproject.toml").is_file()
+    return folder if known else None
 
 
 def environment_name(prefix: Path) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from . import manifest
 from .activation import activation_scripts
+from .data_files import may_be_rewritten, relocate_data_file
 from .editables import refusal
 from .entries import (
     DirectoryEntry,
@@ -26,6 +27,7 @@ from .entries import (
 )
 from .errors import PlanError
 from .launchers import relocate_script
+from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .environment import Environment
+    from .places import Place
     from .wheels import WheelOverlay
 
 POSTINSTALL: Final = "postinstall.py"
@@ -52,6 +55,7 @@ class Recipe:
     Parameters:
         name, version: of the project, or of the environment.
         install_target: the top folder in the archive; `"."` for none.
+        places: folders of the build machine that nothing packed should name.
         external_links: whether links may leave the environment; else copies stand in their place.
         excluded_project: the normalised name of a distribution that stays out.
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
@@ -61,6 +65,7 @@ class Recipe:
     version: str | None = None
     install_target: str
     interpreter: Interpreter = "bundled"
+    places: tuple[Place, ...] = ()
     external_links: bool = False
     excluded_project: str | None = None
     excluded_editables: frozenset[str] = frozenset()
@@ -75,6 +80,7 @@ class PackPlan:
     Parameters:
         head: what the manifest says before it lists the files.
         notes: what a user may want to know of, a sentence each.
+        watch: what the writer looks for in all that it writes.
     """
 
     entries: tuple[Entry, ...]
@@ -82,6 +88,7 @@ class PackPlan:
     head: Mapping[str, Any]
     manifest_time: int
     notes: tuple[str, ...] = ()
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def size(self) -> int:
@@ -258,6 +265,8 @@ class _Planner:
         content: bytes | None = None
         if folder == self.environment.scripts:
             content = relocate_script(entry.content, spellings, self.entry_points.get(name))
+        elif may_be_rewritten(entry.arcname):
+            content = relocate_data_file(entry.arcname, entry.content, spellings)
         elif folder in self.environment.site_packages and name.endswith(".pth"):
             content = relocate_path_file(entry.content, folder, spellings)
             self.problems += [
@@ -336,6 +345,12 @@ class _Planner:
             head=head,
             manifest_time=recipe.times.of(None),
             notes=tuple(self.notes),
+            watch=Watch.for_mode(
+                recipe.interpreter,
+                recipe.places,
+                self.environment.scripts,
+                [manifest.ARCNAME, *filter(self.environment.is_of_interpreter, entries)],
+            ),
         )
 
 

@@ -13,7 +13,7 @@ import io
 import posixpath
 from typing import TYPE_CHECKING
 
-from .entries import DirectoryEntry, Entry, FileEntry
+from .entries import DirectoryEntry, Entry, FileEntry, PatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ def updated_record(
 ) -> bytes:
     """Return an installed RECORD without the files that are not packed, its hashes made true.
 
-    Only files that carry their bytes can differ from what was installed.
+    Only files that carry their bytes, or patches, can differ from what was installed.
 
     Parameters:
         entries: what is packed, by arcname.
@@ -42,8 +42,9 @@ def updated_record(
         if entry is None or isinstance(entry, DirectoryEntry):
             continue
         digest, size, *_ = [*facts, "", ""]
-        if isinstance(entry, FileEntry) and isinstance(entry.content, bytes) and digest:
-            digest, size = _digest(entry.content), str(entry.size)
+        if isinstance(entry, FileEntry) and digest:
+            changed = _digest_of(entry.content)
+            digest, size = (changed, str(entry.size)) if changed else (digest, size)
         rows.append((posixpath.relpath(arcname, site), digest, size))
     return _text(rows)
 
@@ -81,6 +82,15 @@ def record_rows(site: str, digests: Mapping[str, tuple[bytes, int]]) -> bytes:
     return _text(
         (name, _spelled(digest), str(size)) for name, (digest, size) in sorted(named.items())
     )
+
+
+def _digest_of(content: Path | PatchedFile | bytes) -> str | None:
+    match content:
+        case bytes():
+            return _digest(content)
+        case PatchedFile(sha256=bytes(sha256)):
+            return _spelled(sha256)
+    return None
 
 
 def _digest(content: bytes) -> str:

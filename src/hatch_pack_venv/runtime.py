@@ -52,6 +52,8 @@ _FILES_LEFT_OUT: Final = (
     "*.a",
 )
 
+_PREFIX_WORD: Final = "@base_prefix@"
+
 # What the build recorded as absolute paths (`prefix`, `LIBDIR`, …) follows the prefix.
 _SYSCONFIG_SUFFIX: Final = """
 
@@ -59,7 +61,7 @@ def _relocate(names):
     import sys
     for name, value in names.items():
         if isinstance(value, str):
-            names[name] = value.replace({prefix!r}, sys.base_prefix)
+            names[name] = value.replace({word!r}, sys.base_prefix)
 
 
 _relocate(build_time_vars)
@@ -127,8 +129,9 @@ class Runtime:
         if name.endswith(".so") and folder.endswith("lib-dynload"):
             return self._relocated(entry.arcname, entry.content)
         if fnmatch.fnmatch(name, "_sysconfigdata_*.py"):
-            suffix = _SYSCONFIG_SUFFIX.format(prefix=str(self.base)).encode()
-            content = entry.content.read_bytes() + suffix
+            suffix = _SYSCONFIG_SUFFIX.format(word=_PREFIX_WORD).encode()
+            content = entry.content.read_bytes()
+            content = content.replace(str(self.base).encode(), _PREFIX_WORD.encode()) + suffix
             return FileEntry.from_bytes(entry.arcname, content, mtime=entry.mtime)
         return entry
 

@@ -17,8 +17,10 @@ from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
 from .formats import CompressionFormat
 from .normalise import Times
+from .places import places_of
 from .plan import POSTINSTALL, PackPlan, Recipe, build_plan
 from .progress import terminal_progress
+from .search_paths import SearchPaths
 from .selection import Selection
 
 if TYPE_CHECKING:
@@ -132,10 +134,13 @@ def _plan(
         name=name,
         install_target=install_target or name,
         interpreter="linked",
+        places=places_of(environment, home=os.path.expanduser("~")),
         external_links=True,
         selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )
-    plan = build_plan(scan(environment), environment=environment, recipe=recipe)
+    paths = SearchPaths(environment=environment, bundled=False)
+    scanned = paths.made_portable(scan(environment))
+    plan = build_plan(scanned, environment=environment, recipe=recipe)
     # A zip file or a folder on FAT gets its copies when it is written.
     return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan

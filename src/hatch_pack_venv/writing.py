@@ -6,6 +6,7 @@ import hashlib
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
@@ -13,11 +14,13 @@ from . import manifest
 from .copies import without_links
 from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
 from .errors import SourceProblem
+from .leaks import LastLook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .entries import Entry, Patch
+    from .leaks import Finding
     from .plan import PackPlan
     from .sinks import Sink
 
@@ -33,11 +36,13 @@ class Written:
         digest: the content digest.
         entry_count: entries written, the manifest and the install target among them.
         size: bytes of all files, unpacked.
+        findings: files that name places of the build machine.
     """
 
     digest: str
     entry_count: int
     size: int
+    findings: tuple[Finding, ...] = ()
 
 
 def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
@@ -46,6 +51,7 @@ def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     Raises:
         SourceProblem: a file cannot be read, or is not what the plan says.
         LinkError: links that the sink cannot hold and that cannot be copied.
+        LeakError: files that need places of the build machine to run.
     """
     try:
         return _write(plan, sink, progress)
@@ -56,7 +62,7 @@ def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
 
 def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     entries = plan.entries if sink.holds_links else without_links(plan.entries)
-    files = _HashedFiles(sink, progress)
+    files = _HashedFiles(sink, progress, LastLook(plan.watch))
     if plan.install_target != ".":
         files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
     for entry in entries:
@@ -65,16 +71,23 @@ def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     head = {**plan.head, "content_digest": digest}
     content = manifest.render_manifest(head, entries, files.hashes)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
+    files.look.check()
     sink.close()
-    return Written(digest=digest, entry_count=files.count, size=files.size)
+    return Written(
+        digest=digest,
+        entry_count=files.count,
+        size=files.size,
+        findings=tuple(files.look.findings),
+    )
 
 
 class _HashedFiles:
-    """Passes entries on to a sink and keeps the hashes of what went by."""
+    """Passes entries on to a sink, looks them over and keeps the hashes of what went by."""
 
-    def __init__(self, sink: Sink, progress: Progress) -> None:
+    def __init__(self, sink: Sink, progress: Progress, look: LastLook) -> None:
         self.sink = sink
         self.progress = progress
+        self.look = look
         self.hashes: dict[str, str] = {}
         self.count = 0
         self.size = 0
@@ -87,20 +100,29 @@ class _HashedFiles:
             case SymlinkEntry():
                 self.sink.add_link(entry)
             case FileEntry():
+                look = self.look.at(entry.arcname)
                 with _opened(entry) as stream:
-                    reader = HashingReader(stream, entry, self.progress)
+                    reader = HashingReader(stream, entry, self.progress, look.feed)
                     self.sink.add_file(entry, cast("BinaryIO", reader))
                     self.hashes[entry.arcname] = reader.finish()
+                self.look.finish(look, partial(_whole, entry))
                 self.size += entry.size
 
 
 class HashingReader:
     """Reads exactly as many bytes as the plan says, hashing them as they go by."""
 
-    def __init__(self, stream: BinaryIO, entry: FileEntry, progress: Progress) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        entry: FileEntry,
+        progress: Progress,
+        look: Callable[[bytes], None],
+    ) -> None:
         self._stream = stream
         self._entry = entry
         self._progress = progress
+        self._look = look
         self._hash = hashlib.sha256()
         self._left = entry.size
 
@@ -114,6 +136,7 @@ class HashingReader:
         if len(data) < wanted:
             raise self._changed()
         self._hash.update(data)
+        self._look(data)
         self._left -= len(data)
         self._progress(len(data))
         return data
@@ -153,6 +176,11 @@ def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
         else:
             yield stream
+
+
+def _whole(entry: FileEntry) -> bytes:
+    with _opened(entry) as stream:
+        return stream.read()
 
 
 class _PatchedReader:

@@ -75,6 +75,19 @@ def test_an_environment_is_read_through_a_link(prefix: Path) -> None:
     assert environment.spellings == (str(alias), str(prefix))
 
 
+@pytest.mark.parametrize(
+    "form", ['VIRTUAL_ENV="{}"', "VIRTUAL_ENV='{}'", "    VIRTUAL_ENV={}", "export VIRTUAL_ENV={}"]
+)
+def test_the_path_it_was_made_by_is_known(prefix: Path, form: str) -> None:
+    """Launchers name it; a path that leads to another place, or nowhere, is none of its own."""
+    (prefix.parent / "alias").symlink_to("env")
+    alias = prefix.parent / "alias"
+    others = [prefix.parent / "base", prefix.parent / "gone", "$(cygpath -u x)", "'"]
+    lines = [form.format(path) for path in (*others, alias)]
+    (prefix / "bin" / "activate").write_text("\n".join(lines))
+    assert read(prefix).spellings == (str(prefix), str(alias))
+
+
 def test_a_real_lib64_is_a_second_site_packages(prefix: Path) -> None:
     """Platform-specific packages in a `lib64` of its own are seen."""
     (prefix / "lib64").unlink()
@@ -224,6 +237,21 @@ def test_external_folders_carry_their_copies(prefix: Path) -> None:
     to_f = copies["data/to-f"]
     assert isinstance(to_f, FileEntry)
     assert (to_f.content, to_f.size) == (outside / "deep" / "f", 2)
+
+
+def test_what_stands_in_a_links_place_carries_its_bytes_too(prefix: Path) -> None:
+    """Path files and scripts that are links into a cache can be rewritten like others."""
+    outside = prefix.parent / "cache"
+    outside.mkdir()
+    (outside / "x.pth").write_bytes(b"/somewhere\n")
+    (outside / "tool").write_bytes(b"#!/bin/sh\n")
+    (prefix / SITE / "x.pth").symlink_to(outside / "x.pth")
+    (prefix / "bin" / "tool").symlink_to(outside / "tool")
+    found = scanned(prefix)
+    for arcname, content in ((f"{SITE}/x.pth", b"/somewhere\n"), ("bin/tool", b"#!/bin/sh\n")):
+        entry = found[arcname]
+        assert isinstance(entry, SymlinkEntry)
+        assert [copy.content for copy in entry.copies if isinstance(copy, FileEntry)] == [content]
 
 
 def test_special_files_and_links_to_folders_above_are_unsupported(prefix: Path) -> None:

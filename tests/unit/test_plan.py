@@ -274,6 +274,22 @@ def test_path_files_point_inside_relatively() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "leaves"),
+    [
+        *((line, True) for line in ("../../../../src", "/src", "sub/../../../../..")),
+        *((line, False) for line in ("../../../src", "# ../../../../", "import x; x.y('/')", "")),
+    ],
+)
+def test_path_files_do_not_lead_out(line: str, leaves: bool) -> None:
+    """A line that adds a folder outside, absolute or relative, stops the packing."""
+    entry = file(f"{SITE}/x.pth", f"{line}\n".encode())
+    if leaves:
+        assert problems_of(entry)[0].startswith(f"{SITE}/x.pth adds {line} to sys.path")
+    else:
+        assert f"{SITE}/x.pth" in names(plan(entry).entries)
+
+
+@pytest.mark.parametrize(
     ("url", "packed"),
     [("file:///home/me/wheels/x.whl", False), ("https://files.example/x.whl", True)],
 )

@@ -1,0 +1,263 @@
+"""The last look: over all that is packed, while it streams by, for places of the build machine.
+
+Looked at are text files and, of ELF files, what the dynamic linker reads: debug strings that name
+a build folder do no harm. What is known to break at run time is an error, all else a warning.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .dynamic_section import MAGIC, DynamicSection
+from .errors import LeakError
+from .places import BASE, ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .places import Place
+
+_TEXT_HEAD: Final = 8000  # bytes without a NUL in which a file is text; git's rule
+_BEFORE: Final = 3  # bytes before a path that tell whether it begins there
+_LONGEST_NAME: Final = 256  # bytes of a name below a place, and a few more
+
+# What no path begins after, unless it is a compiler's option or an escaped control character.
+_JOINED: Final = re.compile(rb"[\w.~})$*%+\-\x80-\xff]\Z")
+_SEPARATED: Final = re.compile(rb"(?:(?<![\w-])-[ILBFR]|\\[abfnrtv])\Z")
+_GOES_ON: Final = re.compile(rb"[\w+\-\x80-\xff]|\.\w")
+_NAME_BELOW: Final = re.compile(rb"/+([^/\s\"'\\:;,)>\]}]+)")
+
+_LONG_FORM: Final = re.compile(rb"#![ \t]*/bin/sh[ \t]*\r?\n'''exec' [^\n]*")
+_DIRECT: Final = re.compile(rb"#![^\n]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What the last look looks for.
+
+    Parameters:
+        places: the longest first.
+        scripts: arcname of the scripts folder, whose files are run by what their head names.
+        fatal: the kinds of places that are known to be missing on the target; a file that cannot
+            run without them stops the packing.
+        ignored: arcnames of files to pass by.
+    """
+
+    places: tuple[Place, ...] = ()
+    scripts: str = "bin"
+    fatal: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+    @classmethod
+    def for_mode(
+        cls,
+        interpreter: str,
+        places: tuple[Place, ...],
+        scripts: str,
+        interpreter_files: Iterable[str] = (),
+    ) -> Watch:
+        """Tell what is known to be missing on the target.
+
+        Parameters:
+            interpreter: `bundled`, `target` or `linked`. The seed API, of the last, has no way to
+                leave a file out, so that nothing it finds is an error.
+            interpreter_files: arcnames of what postinstall.py replaces if it was not bundled, and
+                of what tells of them.
+        """
+        missing = {"bundled": {ENVIRONMENT, BASE}, "target": {ENVIRONMENT}}
+        return cls(
+            places=places,
+            scripts=scripts,
+            fatal=frozenset(missing.get(interpreter, ())),
+            ignored=frozenset(interpreter_files if interpreter == "linked" else ()),
+        )
+
+    @property
+    def needles(self) -> tuple[bytes, ...]:
+        """The paths to search for: those that do not begin with another of them."""
+        paths = [place.path for place in self.places]
+        return tuple(
+            path
+            for path in paths
+            if not any(path != other and path.startswith(other) for other in paths)
+        )
+
+    def place_at(self, data: bytes, start: int) -> Place | None:
+        """Return the place that is named from an offset on."""
+        before = data[max(start - _BEFORE, 0) : start]
+        if _JOINED.search(before) and not _SEPARATED.search(before):
+            return None
+        for place in self.places:
+            end = start + len(place.path)
+            if data.startswith(place.path, start) and not _GOES_ON.match(data, end):
+                below = _NAME_BELOW.match(data, end)
+                if place.names is None or (below and below[1] in place.names):
+                    return place
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A packed file that names places of the build machine.
+
+    Parameters:
+        names: what they are; never the paths themselves.
+        problem: why the file will not run on the target, and what to do, if that is known.
+    """
+
+    arcname: str
+    names: tuple[str, ...]
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return self.problem or f"{self.arcname} names {' and '.join(self.names)}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what may stand beside the archive."""
+        return {"path": self.arcname, "names": list(self.names)}
+
+
+class LastLook:
+    """Looks over one file after the other; `findings` in their order."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.needles = watch.needles
+        self.margin = max(map(len, self.needles), default=0) + _LONGEST_NAME
+        self.findings: list[Finding] = []
+
+    def at(self, arcname: str) -> FileLook:
+        """Begin with a file."""
+        return FileLook(self, arcname)
+
+    def finish(self, look: FileLook, content: Callable[[], bytes]) -> None:
+        """End with a file.
+
+        Parameters:
+            content: reads it once more; called for the rare ELF file that holds a needle at all.
+        """
+        finding = look.finish(content)
+        if finding is not None:
+            self.findings.append(finding)
+
+    def check(self) -> None:
+        """Stop if something is known to break.
+
+        Raises:
+            LeakError: names the files, and what to do about each.
+        """
+        if self.watch.fatal:
+            problems = [finding.problem for finding in self.findings if finding.problem]
+            if problems:
+                raise LeakError("what is packed would not run on the target", problems)
+
+
+class FileLook:
+    """Takes the bytes of one file, in as many pieces as they come."""
+
+    def __init__(self, look: LastLook, arcname: str) -> None:
+        self._look = look
+        self._watch = look.watch
+        self._arcname = arcname
+        self._kinds: set[str] = set()
+        self._problem: str | None = None
+        self._data = b""  # what may hold the beginning of a path that goes on in the next piece
+        self._from = 0  # where in `_data` no path was looked for yet
+        self._head: bytes | None = None
+        passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
+        self._feed = self._begin if look.needles and not passed_by else _ignore
+        self._elf_hit = False
+
+    def feed(self, data: bytes) -> None:
+        """Look over the next piece."""
+        self._feed(data)
+
+    def _begin(self, data: bytes) -> None:
+        if data.startswith(MAGIC):
+            self._feed = self._feed_elf
+        elif b"\0" in data[:_TEXT_HEAD]:
+            self._feed = _ignore
+        else:
+            self._feed = self._feed_text
+            if posixpath.dirname(self._arcname) == self._watch.scripts:
+                head = _LONG_FORM.match(data) or _DIRECT.match(data)
+                self._head = head[0] if head else None
+                if self._head:
+                    self._look_at_head(self._head)
+        self._feed(data)
+
+    def _feed_elf(self, data: bytes) -> None:
+        buffer = self._data + data
+        self._elf_hit = any(needle in buffer for needle in self._look.needles)
+        self._data = buffer[-self._look.margin :]
+        if self._elf_hit:
+            self._feed = _ignore
+
+    def _feed_text(self, data: bytes) -> None:
+        buffer = self._data + data if self._data else data
+        end = max(len(buffer) - self._look.margin, self._from)
+        self._search(buffer, end)
+        rest = max(end - _BEFORE, 0)
+        self._data, self._from = buffer[rest:], end - rest
+
+    def _search(self, buffer: bytes, end: int) -> None:
+        """Look for paths that begin before `end`."""
+        for needle in self._look.needles:
+            start = buffer.find(needle, self._from, end + len(needle) - 1)
+            while start >= 0:
+                place = self._watch.place_at(buffer, start)
+                if place is not None:
+                    self._kinds.add(place.kind)
+                start = buffer.find(needle, start + 1, end + len(needle) - 1)
+
+    def _look_at_head(self, head: bytes) -> None:
+        for place in self._places_in(head):
+            if place.kind in self._watch.fatal or not self._watch.fatal:
+                shown = head.splitlines()[-1].decode("utf-8", "replace")
+                self._problem = (
+                    f"{self._arcname} begins with {shown!r}, which will not exist on the target:"
+                    " install it again or exclude it"
+                )
+
+    def _places_in(self, data: bytes) -> Iterator[Place]:
+        for needle in self._look.needles:
+            for match in re.finditer(re.escape(needle), data):
+                place = self._watch.place_at(data, match.start())
+                if place is not None:
+                    yield place
+
+    def finish(self, content: Callable[[], bytes]) -> Finding | None:
+        """Return what was found in the whole file."""
+        if self._elf_hit:
+            self._look_at_elf(DynamicSection.from_stream(io.BytesIO(content())))
+        elif self._feed == self._feed_text:
+            self._search(self._data, len(self._data))
+        if not self._kinds:
+            return None
+        names = tuple(sorted(self._kinds))
+        return Finding(arcname=self._arcname, names=names, problem=self._problem)
+
+    def _look_at_elf(self, section: DynamicSection | None) -> None:
+        if section is None:
+            return
+        folders = [folder for text in section.search_paths for folder in text.text.split(":")]
+        for path in [*folders, *section.needed]:
+            place = self._watch.place_at(os.fsencode(path), 0)
+            if place is None:
+                continue
+            self._kinds.add(place.kind)
+            if place.kind in self._watch.fatal or not self._watch.fatal:
+                self._problem = (
+                    f"{self._arcname} looks for libraries in {path}, which will not exist on the"
+                    " target: build it with a search path relative to $ORIGIN, or exclude it"
+                )
+
+
+def _ignore(_: bytes) -> None:
+    """Pass by."""
