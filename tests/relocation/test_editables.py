@@ -130,8 +130,8 @@ def moved(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Pack with `--editables copy`, unpack elsewhere and move; the source is only read."""
     folder = tmp_path_factory.mktemp("moved é")
     before = [facts_of(each) for each in (installed.prefix, installed.projects)]
-    command = (tool("pack-venv"), "pack", installed.prefix, "-o", folder / "app")
-    run(*command, "--editables", "copy", "--format", "tar")
+    options = ["--editables", "copy", "--format", "tar"]
+    run(tool("pack-venv"), "pack", installed.prefix, "-o", folder / "app", *options)
     assert [facts_of(each) for each in (installed.prefix, installed.projects)] == before
     with tarfile.open(folder / "app.tar") as tar:
         tar.extractall(folder / "first", filter="data")
