@@ -65,7 +65,7 @@ if ($env:PATH) {
 } else {
     $env:PATH = $_hpvBin
 }
-Remove-Variable -Name _hpvBin, _hpvFile, _hpvName
+Remove-Variable -Name "_hpvBin", "_hpvFile", "_hpvName"
 
 if (-not $env:VIRTUAL_ENV_DISABLE_PROMPT -and (Test-Path -LiteralPath Function:prompt)) {
     function global:_hpv_old_prompt { "" }
