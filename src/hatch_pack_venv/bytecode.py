@@ -189,27 +189,36 @@ class _Compiler:
         folder: an empty one, to be in.
 
     Raises:
-        EnvironmentProblem: it cannot be started.
+        EnvironmentProblem: it does not run.
     """
 
     def __init__(self, environment: Environment, flags: int, folder: Path) -> None:
         self.python = environment.prefix / environment.scripts / "python"
+        self.flags = flags
+        self.folder = folder
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
         worker = (files(__package__) / "bytecode_worker.py").read_text(encoding="utf-8")
         # Isolated as by `-I`, which would hide the seed too: it fixes the order in which CPython
         # before 3.11 writes sets. `-c` lets imports look into the folder first.
-        options = ["-s", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", worker, str(flags)]
+        options = ["-s", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", worker, str(self.flags)]
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
         try:
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [self.python, *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                cwd=folder,
+                cwd=self.folder,
                 env={**variables, "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"},
             )
         except OSError as error:
             raise self._broken() from error
+        if cast("IO[bytes]", process.stdout).readline() != b"ready\n":
+            process.communicate()
+            raise self._broken()
+        return process
 
     def __enter__(self) -> Self:
         """Use the process."""
@@ -224,7 +233,6 @@ class _Compiler:
         """Compile a source and return the byte code's size; `None` if it does not compile.
 
         Raises:
-            EnvironmentProblem: the process has ended.
             SourceProblem: the source cannot be read, or its byte code not be written.
         """
         answer = self._ask(_source_path(job), job.target, job.source.arcname)
@@ -236,18 +244,18 @@ class _Compiler:
 
     def _ask(self, *fields: StrPath) -> str:
         request = b"\0".join(map(os.fsencode, fields)).hex()
-        requests, answers = (
-            cast("IO[bytes]", stream) for stream in (self.process.stdin, self.process.stdout)
-        )
-        try:
+        answer = b""
+        with suppress(BrokenPipeError):
+            requests = cast("IO[bytes]", self.process.stdin)
             requests.write(f"{request}\n".encode())
             requests.flush()
-            answer = answers.readline().decode("utf-8", "backslashreplace")
-        except BrokenPipeError:
-            answer = ""
-        if not answer.endswith("\n"):
-            raise self._broken()
-        return answer.rstrip("\n")
+            answer = cast("IO[bytes]", self.process.stdout).readline()
+        if not answer.endswith(b"\n"):
+            # The compiler itself crashed on this source.
+            self.__exit__()
+            self.process = self._start()
+            return "-"
+        return answer.decode("utf-8", "backslashreplace").rstrip("\n")
 
     def _broken(self) -> EnvironmentProblem:
         return EnvironmentProblem(

@@ -1,11 +1,7 @@
 """What the environment's Python runs to compile sources: standard library only, CPython 3.9+.
 
-`bytecode.py` passes this text to that Python with `-c`. What a compiler writes depends on what its
-process did before: on which strings are interned already, and on reference counts
-(https://github.com/python/cpython/issues/129724). So each source is compiled in a process forked
-for it, whose state is that of every other, in whatever order and number they come.
-
-A request is a line of standard input, the hexadecimal form of the source's path, the path to write
+`bytecode.py` passes this text to that Python with `-c`. It says `ready`, then answers requests. A
+request is a line of standard input, the hexadecimal form of the source's path, the path to write
 to and the name to compile in, with zero bytes between. The answer is a line of standard output: the
 byte code's size, `-` for a source that does not compile, or `!` and why a file cannot be read or
 written.
@@ -26,10 +22,18 @@ def byte_code(source: bytes, name: str, flags: int) -> bytes:
     """Return what a `.pyc` file holds: the header of PEP 552 and the code object.
 
     `flags` is 1 for a hash that the import does not compare with the source's, 3 for one it does.
+
+    What is written of a code object depends on which of its strings were interned before, by other
+    sources say, and on reference counts (https://github.com/python/cpython/issues/129724). Hence
+    it is compiled twice: with the first still there, all strings of the second are interned, and
+    have further references, whatever came before. Forking a process for each source would not do:
+    one module differed where the standard library had byte code itself and where it had none.
     """
-    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    first, code = (compile(source, name, "exec", dont_inherit=True, optimize=0) for _ in range(2))
     head = importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little")
-    return head + importlib.util.source_hash(source) + dumped(code)
+    content = head + importlib.util.source_hash(source) + dumped(code)
+    del first
+    return content
 
 
 def dumped(code: CodeType) -> bytes:
@@ -103,27 +107,14 @@ def answer(request: str, flags: int) -> str:
     return str(len(result))
 
 
-def serve_one(flags: int) -> bool:
-    """Answer one request; return whether there was one."""
-    request = sys.stdin.readline()
-    if request:
-        sys.stdout.write(answer(request, flags) + "\n")
-        sys.stdout.flush()
-    return bool(request)
-
-
 def main() -> None:
     """Answer requests until there are no more."""
     flags = int(sys.argv[1])
-    more = True
-    while more:
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if serve_one(flags) else 1)
-        status = os.waitpid(child, 0)[1]
-        more = status != 1 << 8
-        if os.WIFSIGNALED(status):
-            os.write(1, b"-\n")  # the compiler itself crashed on it
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for request in sys.stdin:
+        sys.stdout.write(answer(request, flags) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
