@@ -15,6 +15,8 @@ import sys
 from types import CodeType
 from typing import Any
 
+# One object each in a process before 3.12, interned or not by what another source did with it.
+CHARACTERS = [sys.intern(text) for text in ["", *map(chr, range(256))]]
 MARK = b"frozenset, in the order of its elements' bytes"
 
 
