@@ -111,6 +111,7 @@ _OPTION_KEYS: Final = (
     "exclude-files",
     "include-files",
     "record-files",
+    "bytecode",
 )
 
 
@@ -199,6 +200,13 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         "--record-files",
         metavar="RULE",
         help="update: RECORD files are kept and made true; exclude: left out (default: update)",
+    )
+    command.add_argument(
+        "--bytecode",
+        metavar="KIND",
+        help="none: the target compiles; checked-hash: compiled here, an import reads the source to"
+        " see whether it was edited; unchecked-hash: compiled here, edited sources are not noticed"
+        " (default: none)",
     )
     for name, text in (
         ("--exclude-files", "gitignore-style pattern of files that stay out"),

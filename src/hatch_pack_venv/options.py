@@ -48,7 +48,6 @@ HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
 NOT_BUILT_YET: Final = frozenset(
     {
         "base-runtime",
-        "bytecode",
         "check",
         "containing-dir",
         "distributions",
@@ -87,6 +86,7 @@ class PackOptions:
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
         wheels: each replaces what the environment holds of its distribution.
+        bytecode: `none`, `checked-hash` or `unchecked-hash`.
     """
 
     source: Path = Path(".venv")
@@ -102,6 +102,7 @@ class PackOptions:
     include_files: tuple[str, ...] = ()
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
+    bytecode: str = "none"
 
     @classmethod
     def from_mapping(
@@ -293,4 +294,5 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "include-files": ("include_files", _patterns),
     "record-files": ("record_files", _choice("update", "exclude")),
     "wheels": ("wheels", _wheels),
+    "bytecode": ("bytecode", _choice("none", "checked-hash", "unchecked-hash")),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
+from .bytecode import with_byte_code
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .normalise import Times
@@ -21,6 +23,8 @@ from .selection import Selection
 from .wheels import WheelOverlay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import StrPath
 
     from .options import PackOptions
@@ -61,8 +65,9 @@ def pack(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    plan = plan_environment(Environment.from_prefix(prefix), options, project)
-    return _write(plan, output_base, options, report)
+    environment = Environment.from_prefix(prefix)
+    with _whole_plan(environment, options, project, report) as plan:
+        return _write(plan, output_base, options, report)
 
 
 def pack_project(
@@ -79,9 +84,9 @@ def pack_project(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     environment = Environment.from_prefix(prefix)
-    plan = plan_environment(environment, options, project)
     name = options.expand(options.archive_name, environment, project)
-    return _write(plan, directory / name, options, report)
+    with _whole_plan(environment, options, project, report) as plan:
+        return _write(plan, directory / name, options, report)
 
 
 def export(
@@ -92,8 +97,9 @@ def export(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    plan = plan_environment(Environment.from_prefix(prefix), options, None)
-    return write_folder(plan, Path(os.path.abspath(target)), report=report)
+    environment = Environment.from_prefix(prefix)
+    with _whole_plan(environment, options, None, report) as plan:
+        return write_folder(plan, Path(os.path.abspath(target)), report=report)
 
 
 def _write(
@@ -102,6 +108,19 @@ def _write(
     return write_archives(
         plan, output_base, options.formats, level=options.compression_level, report=report
     )
+
+
+@contextmanager
+def _whole_plan(
+    environment: Environment, options: PackOptions, project: Project | None, report: Reporter
+) -> Iterator[PackPlan]:
+    """Give the plan and the byte code that it is completed with."""
+    plan = plan_environment(environment, options, project)
+    patterns = Selection(exclude=options.exclude_files, include=options.include_files)
+    with with_byte_code(
+        plan, environment, options.bytecode, patterns=patterns, report=report
+    ) as whole:
+        yield whole
 
 
 def plan_environment(

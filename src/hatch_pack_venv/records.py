@@ -93,6 +93,26 @@ def _digest_of(content: Path | PatchedFile | bytes) -> str | None:
     return None
 
 
+def with_byte_code_rows(record: bytes, site: str, byte_code: Mapping[str, str]) -> bytes:
+    """Return a RECORD that lists the byte code of its sources as pip does, without a hash.
+
+    An installer that replaces the distribution removes what is listed. With byte code that it does
+    not know of, new sources would run as the old ones.
+
+    Parameters:
+        site: arcname of the folder that the record's own folder lies in.
+        byte_code: arcnames by those of the sources.
+    """
+    rows: list[tuple[str, ...]] = []
+    for row in csv.reader(record.decode("utf-8", "surrogateescape").splitlines()):
+        arcname = posixpath.normpath(posixpath.join(site, row[0]))
+        if arcname in byte_code:
+            rows.append((posixpath.relpath(byte_code[arcname], site), "", ""))
+        rows.append(tuple(row))
+    named = {row[0]: row for row in reversed(rows)}
+    return _text(sorted(named.values()))
+
+
 def _digest(content: bytes) -> str:
     return _spelled(hashlib.sha256(content).digest())
 
@@ -102,7 +122,7 @@ def _spelled(digest: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
-def _text(rows: Iterable[tuple[str, str, str]]) -> bytes:
+def _text(rows: Iterable[tuple[str, ...]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")

@@ -363,7 +363,9 @@ def brings_bytecode(folder: str) -> bool:
         pattern = os.path.join(glob.escape(folder), middle, "__pycache__", "*.pyc")
         for path in glob.iglob(pattern):
             content = found(path)
-            return isinstance(content, bytes) and content[4:8] != bytes(4)
+            # An import or an installer may have put byte code by time beside it since.
+            if isinstance(content, bytes) and content[4:8] != bytes(4):
+                return True
     return False
 
 
