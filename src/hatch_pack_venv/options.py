@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import posixpath
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from .bundle import Vendoring
 from .errors import OptionsError
 from .formats import CompressionFormat
+from .libraries import COPYLEFT
+from .trim import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,13 +58,11 @@ NOT_BUILT_YET: Final = frozenset(
         "dynlib-dirs",
         "extras",
         "hatch-env",
-        "interpreter-trim",
         "keep",
         "layers",
         "lock",
         "max-size",
         "threads",
-        "vendor-libraries",
     }
 )
 """Keys that are promised, and refused until they do something."""
@@ -86,6 +87,9 @@ class PackOptions:
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
         wheels: each replaces what the environment holds of its distribution.
+        interpreter_trim: how much of a bundled interpreter stays out.
+        vendor_libraries: whether the system's libraries come along, and which of those under the
+            GPL do.
     """
 
     source: Path = Path(".venv")
@@ -101,6 +105,8 @@ class PackOptions:
     include_files: tuple[str, ...] = ()
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
+    interpreter_trim: Trim = Trim.DEFAULT
+    vendor_libraries: Vendoring = field(default_factory=Vendoring)
 
     @classmethod
     def from_mapping(
@@ -275,6 +281,20 @@ def _wheels(value: Any) -> tuple[Path, ...]:
     return tuple(Path(item) for item in _list_of(value, "paths of wheel files"))
 
 
+def _trim(value: Any) -> Trim:
+    return Trim(_choice(*(trim.value for trim in Trim))(value))
+
+
+def _vendoring(value: Any) -> Vendoring:
+    if isinstance(value, bool):
+        return Vendoring(wanted=value)
+    names = " and ".join(repr(name) for name in COPYLEFT)
+    what = f"true, false, or a list of libraries that come along besides: {names}"
+    if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
+        raise _WrongValueError(what)
+    return Vendoring(copyleft=tuple(value))
+
+
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
     "interpreter": (
@@ -292,4 +312,6 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "include-files": ("include_files", _patterns),
     "record-files": ("record_files", _choice("update", "exclude")),
     "wheels": ("wheels", _wheels),
+    "interpreter-trim": ("interpreter_trim", _trim),
+    "vendor-libraries": ("vendor_libraries", _vendoring),
 }

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
+from .bundle import Bundle, make_bundle
 from .environment import Environment, scan
 from .normalise import Times
 from .plan import PackPlan, Recipe, build_plan
-from .runtime import runtime_entries
 from .selection import Selection
 from .wheels import WheelOverlay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _typeshed import StrPath
 
     from .options import PackOptions
@@ -122,12 +124,36 @@ def plan_environment(
         ),
         times=times,
     )
-    return build_plan(
-        scan(environment),
+    overlays = [WheelOverlay.from_path(wheel, environment) for wheel in wheels]
+    bundle = _bundle(environment, options, recipe, overlays) if bundled else None
+    plan = build_plan(
+        scan(environment) if bundle is None else bundle.scanned,
         environment=environment,
         recipe=recipe,
-        runtime=runtime_entries(environment) if bundled else (),
-        overlays=[WheelOverlay.from_path(wheel, environment) for wheel in wheels],
+        runtime=() if bundle is None else bundle.entries,
+        overlays=overlays,
+    )
+    return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
+
+
+def _bundle(
+    environment: Environment,
+    options: PackOptions,
+    recipe: Recipe,
+    overlays: Iterable[WheelOverlay],
+) -> Bundle:
+    scanned = [*scan(environment)]
+    packed = [
+        entry
+        for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
+        if not recipe.selection.excludes(entry, environment)
+    ]
+    return make_bundle(
+        environment,
+        scanned,
+        packed=packed,
+        trim=options.interpreter_trim,
+        vendoring=options.vendor_libraries,
     )
 
 

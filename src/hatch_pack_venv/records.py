@@ -11,13 +11,14 @@ import csv
 import hashlib
 import io
 import posixpath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .entries import DirectoryEntry, Entry, FileEntry
+from .elf import patched
+from .entries import DirectoryEntry, Entry, FileEntry, PatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from .distributions import InstalledDistribution
 
@@ -27,7 +28,7 @@ def updated_record(
 ) -> bytes:
     """Return an installed RECORD without the files that are not packed, its hashes made true.
 
-    Only files that carry their bytes can differ from what was installed.
+    Only files that carry their bytes or patches can differ from what was installed.
 
     Parameters:
         entries: what is packed, by arcname.
@@ -41,8 +42,8 @@ def updated_record(
         if entry is None or isinstance(entry, DirectoryEntry):
             continue
         digest, size, *_ = [*facts, "", ""]
-        if isinstance(entry, FileEntry) and isinstance(entry.content, bytes) and digest:
-            digest, size = _digest(entry.content), str(entry.size)
+        if isinstance(entry, FileEntry) and not isinstance(entry.content, Path) and digest:
+            digest, size = _digest(_content(entry.content)), str(entry.size)
         rows.append((posixpath.relpath(arcname, site), digest, size))
     return _text(rows)
 
@@ -67,6 +68,12 @@ def new_record(distribution: InstalledDistribution, files: Iterable[FileEntry]) 
         yield f"{posixpath.basename(distribution.metadata_dir)}/RECORD", "", ""
 
     return _text(sorted(rows()))
+
+
+def _content(content: bytes | PatchedFile) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return patched(content.path.read_bytes(), content.patches)
 
 
 def _digest(content: bytes) -> str:
