@@ -21,6 +21,7 @@ from .relinking import relinked
 from .runtime import LIBRARIES, Runtime
 from .stripping import stripped
 from .system_packages import system_packages
+from .tcl import tcl_scripts
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class _Bundler:
         libraries = self._libraries()
         self.entries += self._modules(libraries)
         self.entries += self._vendored(libraries)
+        self.entries += tcl_scripts(libraries.found)
         components = {path: name for name, path in libraries.found.items()}
         owners = find_owners(
             [*components, self.runtime.executable.file.path],

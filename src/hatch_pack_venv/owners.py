@@ -6,6 +6,7 @@ Debian's and conda's records are files and read as such; RPM's database is asked
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -74,10 +75,19 @@ def _debian_owners(paths: Collection[Path], root: Path) -> dict[Path, Owner]:
         path: Owner(
             name=name,
             version=versions.get(name, "unknown"),
-            texts=tuple(_files(root / "usr/share/doc" / name / "copyright")),
+            texts=tuple(_debian_texts(name, root)),
         )
         for path, name in found.items()
     }
+
+
+def _debian_texts(name: str, root: Path) -> Iterator[Path]:
+    """Yield a package's copyright file and the common licences that it refers to."""
+    for path in _files(root / "usr/share/doc" / name / "copyright"):
+        yield path
+        text = path.read_text("utf-8", "replace")
+        for common in sorted(set(re.findall(r"/(usr/share/common-licenses/[\w.+-]*\w)", text))):
+            yield from _files(root / common)
 
 
 def _spellings(path: Path) -> set[str]:

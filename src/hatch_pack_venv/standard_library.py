@@ -86,6 +86,26 @@ def _look_for_system_certificates():
 _look_for_system_certificates()
 """
 
+# `find_library` asks ldconfig, gcc and ld, none of which knows the bundle or need be there.
+_OWN_LIBRARIES: Final = """
+
+def _with_own_libraries(find):
+    import sys
+
+    def find_library(name):
+        found = find(name)
+        if found is None:
+            folder = os.path.join(sys.base_prefix, "lib")
+            names = [n for n in os.listdir(folder) if n.startswith("lib" + name + ".so")]
+            found = min(names, default=None)
+        return found
+
+    return find_library
+
+
+find_library = _with_own_libraries(find_library)
+"""
+
 
 def addition_to(name: str, interpreter: Interpreter) -> str:
     """Return what a module of the standard library gets behind its text, if anything.
@@ -98,7 +118,7 @@ def addition_to(name: str, interpreter: Interpreter) -> str:
         return _RELOCATE.format(prefix=f"re.escape({str(interpreter.base_prefix)!r})")
     if interpreter.debian and name in ("sysconfig.py", "sysconfig/__init__.py"):
         return _UPSTREAM_SCHEMES
-    return _CERTIFICATES if name == "ssl.py" else ""
+    return {"ssl.py": _CERTIFICATES, "ctypes/util.py": _OWN_LIBRARIES}.get(name, "")
 
 
 def debian_path_file(interpreter: Interpreter) -> bytes:

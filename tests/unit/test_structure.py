@@ -30,6 +30,7 @@ LAYERS = [
         "stripping",
         "trim",
         "owners",
+        "tcl",
     },
     {"conversion", "records", "copies", "loader", "relinking", "standard_library"},
     {"distributions", "libraries"},
