@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -20,6 +19,7 @@ from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
