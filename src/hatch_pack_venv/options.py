@@ -165,6 +165,7 @@ class _Reader:
             elif key not in self.allowed:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
+        self._check_bundled_only(values)
         return values
 
     def _suggestion(self, key: str) -> str:
@@ -172,6 +173,16 @@ class _Reader:
         if near:
             return f"; did you mean {near[0]!r}?"
         return f"; the keys are {', '.join(_KEYS)}"
+
+    def _check_bundled_only(self, values: Mapping[str, Any]) -> None:
+        if values.get("interpreter", "bundled") == "bundled":
+            return
+        self.problems += [
+            f"{self.where}.{key} is about a bundled interpreter, and the interpreter is"
+            f" {values['interpreter']!r}: remove it"
+            for key in ("interpreter-trim", "vendor-libraries")
+            if key in self.table
+        ]
 
     def _check_level(self, values: Mapping[str, Any]) -> None:
         level = values.get("compression_level")
