@@ -128,9 +128,9 @@ class _Bundler:
         self.entries += self._modules(libraries)
         self.entries += self._vendored(libraries)
         self.entries += tcl_scripts(libraries.found)
-        components = {path: name for name, path in libraries.found.items()}
+        paths = [file.path.resolve() for file in libraries.found.values()]
         owners = find_owners(
-            [*components, self.runtime.executable.file.path],
+            [*paths, self.runtime.executable.file.path],
             prefix=self.environment.interpreter.base_prefix,
         )
         self.entries += _licences(owners)
@@ -166,12 +166,13 @@ class _Bundler:
         for module in self.runtime.modules:
             groups[self._folders(module, libraries)].append(module)
         for folders, modules in groups.items():
-            paths = [module.file.path for module in modules]
-            contents = [path.read_bytes() for path in paths]
+            files = [module.file for module in modules]
             if folders:
-                contents = relinked(paths, folders, strip=self.trim.strips)
-            elif self.trim.strips:
-                contents = [stripped(content) for content in contents]
+                contents = relinked(files, folders, strip=self.trim.strips)
+            else:
+                contents = [file.path.read_bytes() for file in files]
+                if self.trim.strips:
+                    contents = [stripped(content) for content in contents]
             for module, content in zip(modules, contents, strict=True):
                 yield _library_entry(module.arcname, module.file.path, content)
 
@@ -187,10 +188,10 @@ class _Bundler:
         return ("$ORIGIN" if relative == "." else f"$ORIGIN/{relative}",) if needs else ()
 
     def _vendored(self, libraries: Libraries) -> Iterator[ScannedEntry]:
-        paths = list(libraries.found.values())
-        contents = relinked(paths, ("$ORIGIN",), strip=self.trim.strips)
-        for (name, path), content in zip(libraries.found.items(), contents, strict=True):
-            yield _library_entry(f"{LIBRARIES}/{name}", path, content)
+        files = list(libraries.found.values())
+        contents = relinked(files, ("$ORIGIN",), strip=self.trim.strips)
+        for (name, file), content in zip(libraries.found.items(), contents, strict=True):
+            yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
 
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
         """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
@@ -206,10 +207,10 @@ class _Bundler:
         executable = owners.get(self.runtime.executable.file.path)
         return {
             "trim": self.trim.value,
-            "package": None if executable is None else _component(executable),
+            "package": _component(executable) or None,
             "libraries": [
-                {"name": name, **(_component(owners[path]) if path in owners else {})}
-                for name, path in libraries.found.items()
+                {"name": name, **_component(owners.get(file.path.resolve()))}
+                for name, file in libraries.found.items()
             ],
             "left_to_the_target": {name: sorted(users) for name, users in libraries.left.items()},
         }
@@ -227,7 +228,9 @@ def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:
     )
 
 
-def _component(owner: Owner) -> dict[str, str]:
+def _component(owner: Owner | None) -> dict[str, str]:
+    if owner is None:
+        return {}
     facts = {"package": owner.name, "version": owner.version}
     return facts if owner.licence is None else {**facts, "license": owner.licence}
 

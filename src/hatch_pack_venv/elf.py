@@ -6,6 +6,7 @@ Only headers are read; a change is a list of patches for the copy that goes into
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, cast
 
@@ -95,11 +96,11 @@ class ElfFile:
             segment = next((s for s in elf.iter_segments("PT_DYNAMIC")), None)
             if not isinstance(segment, DynamicSegment):
                 return cls(**facts)
-            return cls(
-                **facts,
-                needed=tuple(cast("Any", tag).needed for tag in segment.iter_tags("DT_NEEDED")),
-                search_path=_search_path(segment),
+            tags = list(segment.iter_tags())
+            needed = tuple(
+                cast("Any", tag).needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"
             )
+            return cls(**facts, needed=needed, search_path=_search_path(segment, tags))
         except (ELFError, KeyError, ValueError) as error:
             raise InterpreterProblem(f"{path} is a damaged ELF file: {error}") from error
 
@@ -174,8 +175,7 @@ def patched(content: bytes, patches: tuple[Patch, ...]) -> bytes:
     return bytes(data)
 
 
-def _search_path(segment: DynamicSegment) -> SearchPath | None:
-    tags = list(segment.iter_tags())
+def _search_path(segment: DynamicSegment, tags: list[Any]) -> SearchPath | None:
     names = [tag.entry.d_tag for tag in tags]
     # Where a file has both, the loader looks at DT_RUNPATH only.
     name = next((name for name in ("DT_RUNPATH", "DT_RPATH") if name in names), None)
@@ -197,16 +197,24 @@ def _search_path(segment: DynamicSegment) -> SearchPath | None:
 def _is_shared(path: Path, found: SearchPath) -> bool:
     """Whether another string of the file ends in the same bytes (linkers merge tails)."""
     with path.open("rb") as stream:
-        segment = next(s for s in ELFFile(stream).iter_segments("PT_DYNAMIC"))
-        dynamic = cast("DynamicSegment", segment)
-        _, table = dynamic.get_table_offset("DT_STRTAB")
+        elf = ELFFile(stream)
+        segment = cast("DynamicSegment", next(elf.iter_segments("PT_DYNAMIC")))
+        _, table = segment.get_table_offset("DT_STRTAB")
         value = found.text_offset - int(table or 0)
-        offsets = _string_offsets(dynamic)
+        offsets = _string_offsets(elf, segment)
     return offsets.count(value) > 1 or any(value < other <= value + found.room for other in offsets)
 
 
-def _string_offsets(segment: DynamicSegment) -> list[int]:
+def _string_offsets(elf: ELFFile, segment: DynamicSegment) -> list[int]:
     """Return the offsets of all strings that the dynamic section and its symbols refer to."""
     named = ("DT_NEEDED", "DT_SONAME", "DT_RPATH", "DT_RUNPATH")
     offsets = [tag.entry.d_val for tag in segment.iter_tags() if tag.entry.d_tag in named]
-    return offsets + [symbol.entry.st_name for symbol in segment.iter_symbols()]
+    _, table = segment.get_table_offset("DT_SYMTAB")
+    if table is not None:
+        # A symbol begins with the offset of its name; pyelftools would parse each in full.
+        layout = struct.Struct(f"{'<' if elf.little_endian else '>'}I")
+        size = elf.structs.Elf_Sym.sizeof()
+        elf.stream.seek(table)
+        data = elf.stream.read(size * segment.num_symbols())
+        offsets += [layout.unpack_from(data, at)[0] for at in range(0, len(data), size)]
+    return offsets

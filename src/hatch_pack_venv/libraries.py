@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .elf import ElfFile, needs_private_glibc
+from .elf import needs_private_glibc
 from .loader import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from .elf import ElfFile
 
 # What glibc consists of; libcrypt is no longer part of it where a library of its own provides it.
 _GLIBC: Final = re.compile(
@@ -55,11 +57,11 @@ class Libraries:
     """The libraries that come along and those that do not.
 
     Parameters:
-        found: where each lies on this machine, by the name that it is needed by.
+        found: each library, where it lies on this machine, by the name that it is needed by.
         left: for each library that is left to the target, the arcnames of what needs it.
     """
 
-    found: Mapping[str, Path] = field(default_factory=dict)
+    found: Mapping[str, ElfFile] = field(default_factory=dict)
     left: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def serve(self, file: ElfFile) -> bool:
@@ -102,7 +104,7 @@ class _Collector:
             if name not in asked_for
             for pattern in patterns
         ] + [*_DRIVERS]
-        self.found: dict[str, Path] = {}
+        self.found: dict[str, ElfFile] = {}
         self.left: dict[str, set[str]] = {}
 
     def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
@@ -113,13 +115,11 @@ class _Collector:
             if any(fnmatch.fnmatch(name, pattern) for pattern in self.refused):
                 self.left.setdefault(name, set()).add(arcname)
                 continue
-            path = self.loader.find(name, chain)
-            if path is None or self._is_packed(path) or needs_private_glibc(path):
+            file = self.loader.find(name, chain)
+            if file is None or self._is_packed(file.path) or needs_private_glibc(file.path):
                 continue
-            self.found[name] = Path(os.path.realpath(path))
-            file = ElfFile.from_path(path)
-            if file is not None:
-                self.add(arcname, [file, *chain])
+            self.found[name] = file
+            self.add(arcname, [file, *chain])
 
     def _is_packed(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self.prefix)

@@ -17,8 +17,6 @@ from .errors import InterpreterProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .elf import Kind
-
 _CACHE: Final = Path("/etc/ld.so.cache")
 _CACHE_MAGIC: Final = b"glibc-ld.so.cache1.1"
 _HEADER: Final = struct.Struct("=20sIIIIIII")
@@ -40,17 +38,27 @@ class Loader:
     ) -> None:
         self.cache = cache
         self.folders = tuple(folders)
+        self._files: dict[Path, ElfFile | None] = {}
 
-    def find(self, name: str, chain: Sequence[ElfFile]) -> Path | None:
-        """Return where a library is found, or `None`.
+    def find(self, name: str, chain: Sequence[ElfFile]) -> ElfFile | None:
+        """Return a library, with the path at which it is found, or `None`.
 
         Parameters:
             name: as in DT_NEEDED.
             chain: the file that needs it, the one that loaded that, and so on to the executable.
         """
         candidates = iter([Path(name)]) if "/" in name else self._candidates(name, chain)
-        wanted = chain[0].kind
-        return next((path for path in candidates if _is_loadable(path, wanted)), None)
+        files = (self._read(path) for path in candidates)
+        kind = chain[0].kind  # the loader passes over libraries for another machine
+        return next((file for file in files if file is not None and file.kind == kind), None)
+
+    def _read(self, path: Path) -> ElfFile | None:
+        if path not in self._files:
+            try:
+                self._files[path] = ElfFile.from_path(path)
+            except (OSError, InterpreterProblem):
+                self._files[path] = None
+        return self._files[path]
 
     def _candidates(self, name: str, chain: Sequence[ElfFile]) -> Iterator[Path]:
         for folder in _searched(chain):
@@ -86,15 +94,6 @@ def _expanded(file: ElfFile) -> Iterator[str]:
             folder = folder.replace(f"${{{token}}}", value).replace(f"${token}", value)
         if folder:
             yield os.path.normpath(folder)
-
-
-def _is_loadable(path: Path, wanted: Kind) -> bool:
-    """Whether a file is a library for the same machine; the loader passes over others."""
-    try:
-        elf = ElfFile.from_path(path)
-    except (OSError, InterpreterProblem):
-        return False
-    return elf is not None and elf.kind == wanted
 
 
 def _read_cache(data: bytes) -> dict[str, list[Path]]:

@@ -14,16 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from .elf import ElfFile, patched
+from .elf import patched
 from .errors import InterpreterProblem
 from .stripping import stripped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .elf import ElfFile
 
-def relinked(paths: Sequence[Path], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
-    """Return what copies of some ELF files hold once they search in other folders.
+
+def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
+    """Return what copies of some files hold once they search in other folders.
 
     The files themselves are only read.
 
@@ -34,13 +36,11 @@ def relinked(paths: Sequence[Path], folders: tuple[str, ...], *, strip: bool) ->
     Raises:
         InterpreterProblem: patchelf is missing or fails.
     """
-    contents = [path.read_bytes() for path in paths]
+    contents = [file.path.read_bytes() for file in files]
     left = []
-    for index, path in enumerate(paths):
+    for index, file in enumerate(files):
         try:
-            elf = ElfFile.from_path(path)
-            patches = elf.with_search_path(folders) if elf else ()
-            contents[index] = patched(contents[index], patches)
+            contents[index] = patched(contents[index], file.with_search_path(folders))
         except InterpreterProblem:
             left.append(index)
     if strip:

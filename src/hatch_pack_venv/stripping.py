@@ -19,7 +19,8 @@ _NAMES: Final = b".shstrtab"
 def stripped(content: bytes) -> bytes:
     """Return an ELF file without what is never loaded; an unusual one as it is."""
     elf = ELFFile(io.BytesIO(content))
-    sections = [section.header for section in elf.iter_sections()]
+    found = list(elf.iter_sections())
+    sections = [section.header for section in found]
     kept = [0, *(i for i, header in enumerate(sections) if header.sh_flags & _SHF_ALLOC)]
     # Symbols name sections by number: those that stay must keep theirs.
     if len(sections) < 2 or kept != list(range(len(kept))):
@@ -32,7 +33,7 @@ def stripped(content: bytes) -> bytes:
             if header.sh_type != "SHT_NOBITS"
         ]
     )
-    names, offsets = _names([elf.get_section(index).name for index in kept])
+    names, offsets = _names([found[index].name for index in kept])
     headers = b"".join(
         _header(elf, sections[index], sh_name=offsets[index]) for index in kept
     ) + _header(elf, sections[elf.header.e_shstrndx], **_names_section(names, offsets, end))

@@ -16,6 +16,7 @@ from .links import copies_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .elf import ElfFile
     from .entries import ScannedEntry
 
 _LIBRARY: Final = re.compile(r"lib(?:tcl9)?(tcl|tk)(\d+\.\d+)\.so.*")
@@ -26,18 +27,18 @@ _PLACES: Final = ("/usr/share/tcltk", "/usr/share", "/usr/lib", "/usr/lib64", "/
 _LEFT_OUT: Final = {"demos", "images", "tzdata"}
 
 
-def tcl_scripts(libraries: Mapping[str, Path]) -> Iterator[ScannedEntry]:
+def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
     """Yield the scripts of the versions of Tcl and Tk that are among some libraries.
 
     Parameters:
         libraries: where each lies, by name.
     """
-    for name, path in libraries.items():
+    for name, file in libraries.items():
         match = _LIBRARY.fullmatch(name)
         if match is None:
             continue
         part, version = match.groups()
-        for place in (path.parent, *map(Path, _PLACES)):
+        for place in (file.path.resolve().parent, *map(Path, _PLACES)):
             folder = place / f"{part}{version}"
             if (folder / _STARTS[part]).is_file():
                 yield from _scripts(folder, f"lib/{folder.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
@@ -14,15 +15,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import hiding
 from support.chroots import make_system, run_in_system, static_busybox
+from support.compiled import compile_library, runpath
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable, system_python
 from support.projects import build_wheel
+from support.trees import tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
 pytestmark = [
@@ -253,3 +255,52 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     assert list(root.glob("lib/python3*/site-packages/*.pth")) == []
     manifest = json.loads((root / "share/venv/metadata/pack-venv.json").read_bytes())
     assert [each["name"] for each in manifest["distributions"]] == ["both", "only_base"]
+
+
+@pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed")
+def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_path: Path) -> None:
+    """A DT_RUNPATH would hide the bundle's folder: the copy has a DT_RPATH, its RECORD is true."""
+    environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
+    module = compile_library(
+        tmp_path / "libmine.so",
+        "-lz",
+        *runpath("$ORIGIN/nowhere"),
+        source="const char *zlibVersion(void); const char *mine(void) { return zlibVersion(); }",
+    )
+    files = {"mine/__init__.py": b"", "mine/libmine.so": module.read_bytes()}
+    wheel = make_wheel(tmp_path, files, "mine-1-py3-none-any.whl")
+    install = [tool("uv"), "pip", "install", "--python", str(environment / "bin/python")]
+    run(*install, "--no-deps", wheel)
+    before = tree_state(environment)
+    (result,) = pack(environment, tmp_path / "app", PackOptions.from_mapping({"format": "tar"}))
+    assert tree_state(environment) == before
+    with tarfile.open(result.path) as tar:
+        tar.extractall(tmp_path / "there", filter="data")
+    code = (
+        "import ctypes, mine, importlib.metadata as m, base64, hashlib, pathlib\n"
+        "ctypes.CDLL(mine.__path__[0] + '/libmine.so').mine\n"
+        "for file in m.files('mine'):\n"
+        "    digest = hashlib.sha256(file.locate().read_bytes()).digest()\n"
+        "    text = base64.urlsafe_b64encode(digest).decode().rstrip('=')\n"
+        "    assert file.hash is None or file.hash.value == text, file\n"
+        "print('true')\n"
+    )
+    done = run_in_system(
+        make_system(tmp_path / "root"),
+        ["/opt/environment/bin/python", "-c", code],
+        seen={tmp_path / "there": "/opt"},
+    )
+    assert done.stdout == "true\n", done.stderr
+
+
+@pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed")
+def test_tcl_starts_where_there_is_none(service: Callable[[str], Unpacked], tmp_path: Path) -> None:
+    """Tcl finds its own scripts in the bundle, wherever that is."""
+    bundle = service("shared")
+    code = "import tkinter; print(tkinter.Tcl().eval('info library'))"
+    if subprocess.run([bundle.python.path, "-c", code], capture_output=True).returncode != 0:
+        pytest.skip("the interpreter has no tkinter")
+    system = make_system(tmp_path / "root")
+    command = ["/opt/app/bin/python", "-c", code]
+    done = run_in_system(system, command, seen={bundle.root: "/opt/app"})
+    assert done.stdout.startswith("/opt/app/lib/tcl"), done.stderr

@@ -58,7 +58,7 @@ def test_a_file_without_room_is_relinked_on_a_copy(tmp_path: Path, flags: tuple[
     assert file is not None
     with pytest.raises(InterpreterProblem, match="no room"):
         file.with_search_path((LONG,))
-    (content,) = relinked([library], ("$ORIGIN", LONG), strip=False)
+    (content,) = relinked([file], ("$ORIGIN", LONG), strip=False)
     assert (library.read_bytes(), library.stat()) == before
     listed = dynamic_section(write(tmp_path / "b.so", content))
     assert f"(RPATH) Library rpath: [$ORIGIN:{LONG}]" in listed

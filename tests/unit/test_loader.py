@@ -24,6 +24,11 @@ def read(path: Path) -> ElfFile:
     return file
 
 
+def place(loader: Loader, name: str, *chain: ElfFile) -> Path | None:
+    file = loader.find(name, chain)
+    return None if file is None else file.path
+
+
 @pytest.fixture
 def loader(tmp_path: Path) -> Loader:
     """Return a loader that knows no folder of the system."""
@@ -37,12 +42,12 @@ def test_the_cache_is_read_as_ldconfig_prints_it(tmp_path: Path) -> None:
     kind = read(compile_library(tmp_path / "libmine.so"))
     expected: dict[str, str] = {}
     for line in lines[1:]:
-        name, _, place = line.strip().partition(" (")
-        if "libc6,x86-64)" in place or "libc6,AArch64)" in place:
-            expected.setdefault(name, place.rpartition(" => ")[2])
+        name, _, rest = line.strip().partition(" (")
+        if "libc6,x86-64)" in rest or "libc6,AArch64)" in rest:
+            expected.setdefault(name, rest.rpartition(" => ")[2])
     assert len(expected) > 20
     known = Loader(folders=())
-    assert {name: str(known.find(name, [kind])) for name in expected} == expected
+    assert {name: str(place(known, name, kind)) for name in expected} == expected
 
 
 def test_the_search_paths_count_as_for_the_real_loader(tmp_path: Path, loader: Loader) -> None:
@@ -55,11 +60,11 @@ def test_the_search_paths_count_as_for_the_real_loader(tmp_path: Path, loader: L
     hiding = read(compile_library(tmp_path / "c/hiding.so", *link, *runpath("$ORIGIN/nowhere")))
     later = read(compile_library(tmp_path / "d/later.so", *runpath("$ORIGIN/../lib")))
     assert plain.needed[0] == wanted.name
-    assert loader.find(wanted.name, [plain, above]) == wanted
-    assert loader.find(wanted.name, [plain]) is None
-    assert loader.find(wanted.name, [own]) == wanted
-    assert loader.find(wanted.name, [hiding, above]) is None
-    assert loader.find(wanted.name, [plain, later]) is None
+    assert place(loader, wanted.name, plain, above) == wanted
+    assert place(loader, wanted.name, plain) is None
+    assert place(loader, wanted.name, own) == wanted
+    assert place(loader, wanted.name, hiding, above) is None
+    assert place(loader, wanted.name, plain, later) is None
     listed = subprocess.run(["ldd", own.path], capture_output=True, text=True, check=True).stdout
     assert f"{wanted.name} => {tmp_path}/b/../lib/{wanted.name}" in listed
 
@@ -74,7 +79,7 @@ def test_libraries_of_another_machine_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / folder / right.name).write_bytes(content)
     folders = [str(tmp_path / name) for name in ("other", "text", "right")]
     loader = Loader(cache=tmp_path / "no cache", folders=folders)
-    assert loader.find(right.name, [read(right)]) == right
+    assert place(loader, right.name, read(right)) == right
 
 
 @pytest.mark.parametrize("content", [b"", b"ld.so-1.7.0", b"glibc-ld.so.cache1.1" + b"\xff" * 40])
@@ -83,4 +88,4 @@ def test_a_damaged_cache_holds_nothing(tmp_path: Path, content: bytes) -> None:
     cache = tmp_path / "ld.so.cache"
     cache.write_bytes(content)
     mine = read(compile_library(tmp_path / "libmine.so"))
-    assert Loader(cache=cache, folders=()).find("libz.so.1", [mine]) is None
+    assert place(Loader(cache=cache, folders=()), "libz.so.1", mine) is None
