@@ -97,9 +97,16 @@ def _options(parsed: argparse.Namespace) -> PackOptions:
         for key in _OPTION_KEYS
         if getattr(parsed, key.replace("-", "_"), None) is not None
     }
+    if parsed.vendor_libraries is not None:
+        given["vendor-libraries"] = _vendoring(parsed.vendor_libraries)
     if parsed.wheel is not None:
         given["wheels"] = parsed.wheel
     return PackOptions.from_mapping(given, "the command line", ())
+
+
+def _vendoring(words: list[str]) -> bool | list[str]:
+    """Return what the configuration key of the same name would say."""
+    return words[0] == "true" if words in (["true"], ["false"]) else words
 
 
 _OPTION_KEYS: Final = (
@@ -112,6 +119,7 @@ _OPTION_KEYS: Final = (
     "include-files",
     "record-files",
     "bytecode",
+    "interpreter-trim",
 )
 
 
@@ -181,6 +189,21 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         metavar="WHOSE",
         help="bundled: the archive holds the interpreter; target: the target provides it and"
         " postinstall.py connects it (default: bundled)",
+    )
+    command.add_argument(
+        "--interpreter-trim",
+        metavar="LEVEL",
+        help="what a bundled interpreter leaves out; none: nothing but byte code; default: tests,"
+        " IDLE, headers, static libraries and debug information; minimal: also tkinter, turtle,"
+        " ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev (default: default)",
+    )
+    command.add_argument(
+        "--vendor-libraries",
+        action="append",
+        metavar="WHICH",
+        help="true: a bundle brings the shared libraries that a system with nothing but glibc"
+        " lacks; false: the target provides them; readline or gdbm: as true, with this library,"
+        " which is under the GPL (repeatable; default: true)",
     )
     command.add_argument(
         "--editables",

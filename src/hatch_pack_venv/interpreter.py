@@ -19,8 +19,14 @@ _TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a f
 
 # Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
 _QUESTIONS: Final = """
-import json, os, platform, struct, sys, sysconfig
+import json, os, platform, site, struct, sys, sysconfig
 var = sysconfig.get_config_var
+sys.prefix = sys.base_prefix
+try:
+    with open("/proc/self/maps") as maps:
+        loaded = [line.split(None, 5)[5].strip() for line in maps if "/libpython" in line]
+except OSError:
+    loaded = []
 base = getattr(sys, "_base_executable", None)
 if sys.version_info < (3, 11) or not base:
     base = sys.executable
@@ -40,8 +46,15 @@ print(json.dumps({
     "base_prefix": os.path.realpath(sys.base_prefix),
     "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
     "platlibdir": getattr(sys, "platlibdir", "lib"),
+    "library": (loaded or [None])[0],
+    "site_packages": [os.path.realpath(path) for path in site.getsitepackages([sys.base_prefix])],
+    "include": os.path.realpath(sysconfig.get_path("include")),
+    "wheel_folder": var("WHEEL_PKG_DIR"),
+    "debian": "deb_system" in sysconfig.get_scheme_names(),
 }))
 """
+
+_PATHS: Final = ("executable", "base_prefix", "stdlib", "library", "include", "wheel_folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,12 @@ class Interpreter:
         base_prefix: where it is installed, no link.
         stdlib: its standard library, no link.
         platlibdir: `lib`, or `lib64` on Fedora's kind of systems.
+        library: the libpython that it runs from, if it is not part of the executable.
+        site_packages: where it looks for packages of its own.
+        include: its headers.
+        wheel_folder: where `ensurepip` finds its wheels, if not in itself (Debian, Fedora).
+        debian: whether it is the system Python of Debian or Ubuntu, whose packages lie in
+            `dist-packages`.
     """
 
     version: str
@@ -76,6 +95,11 @@ class Interpreter:
     base_prefix: Path
     stdlib: Path
     platlibdir: str
+    library: Path | None = None
+    site_packages: tuple[Path, ...] = ()
+    include: Path | None = None
+    wheel_folder: Path | None = None
+    debian: bool = False
 
     @classmethod
     def from_executable(cls, executable: Path) -> Self:
@@ -85,14 +109,9 @@ class Interpreter:
             EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
         """
         facts = _ask(executable)
-        interpreter = cls(
-            **{
-                **facts,
-                "executable": Path(facts["executable"]),
-                "base_prefix": Path(facts["base_prefix"]),
-                "stdlib": Path(facts["stdlib"]),
-            }
-        )
+        paths = {key: Path(facts[key]) for key in _PATHS if facts[key] is not None}
+        sites = tuple(dict.fromkeys(map(Path, facts["site_packages"])))
+        interpreter = cls(**{**facts, **paths, "site_packages": sites})
         interpreter._check_supported(executable)
         return interpreter
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import posixpath
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from .bundle import Vendoring
 from .errors import OptionsError
 from .formats import CompressionFormat
+from .libraries import COPYLEFT
+from .trim import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,13 +57,11 @@ NOT_BUILT_YET: Final = frozenset(
         "dynlib-dirs",
         "extras",
         "hatch-env",
-        "interpreter-trim",
         "keep",
         "layers",
         "lock",
         "max-size",
         "threads",
-        "vendor-libraries",
     }
 )
 """Keys that are promised, and refused until they do something."""
@@ -87,6 +88,9 @@ class PackOptions:
         record_files: `update` or `exclude`.
         wheels: each replaces what the environment holds of its distribution.
         bytecode: `none`, `checked-hash` or `unchecked-hash`.
+        interpreter_trim: how much of a bundled interpreter stays out.
+        vendor_libraries: whether the system's libraries come along, and which of those under the
+            GPL do.
     """
 
     source: Path = Path(".venv")
@@ -103,6 +107,8 @@ class PackOptions:
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
     bytecode: str = "none"
+    interpreter_trim: Trim = Trim.DEFAULT
+    vendor_libraries: Vendoring = field(default_factory=Vendoring)
 
     @classmethod
     def from_mapping(
@@ -161,6 +167,7 @@ class _Reader:
             elif key not in self.allowed:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
+        self._check_bundled_only(values)
         return values
 
     def _suggestion(self, key: str) -> str:
@@ -168,6 +175,16 @@ class _Reader:
         if near:
             return f"; did you mean {near[0]!r}?"
         return f"; the keys are {', '.join(_KEYS)}"
+
+    def _check_bundled_only(self, values: Mapping[str, Any]) -> None:
+        if values.get("interpreter", "bundled") == "bundled":
+            return
+        self.problems += [
+            f"{self.where}.{key} is about a bundled interpreter, and the interpreter is"
+            f" {values['interpreter']!r}: remove it"
+            for key in ("interpreter-trim", "vendor-libraries")
+            if key in self.table
+        ]
 
     def _check_level(self, values: Mapping[str, Any]) -> None:
         level = values.get("compression_level")
@@ -277,6 +294,20 @@ def _wheels(value: Any) -> tuple[Path, ...]:
     return tuple(Path(item) for item in _list_of(value, "paths of wheel files"))
 
 
+def _trim(value: Any) -> Trim:
+    return Trim(_choice(*(trim.value for trim in Trim))(value))
+
+
+def _vendoring(value: Any) -> Vendoring:
+    if isinstance(value, bool):
+        return Vendoring(wanted=value)
+    names = " and ".join(repr(name) for name in COPYLEFT)
+    what = f"true, false, or a list of libraries that come along besides: {names}"
+    if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
+        raise _WrongValueError(what)
+    return Vendoring(copyleft=tuple(value))
+
+
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
     "interpreter": (
@@ -295,4 +326,6 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "record-files": ("record_files", _choice("update", "exclude")),
     "wheels": ("wheels", _wheels),
     "bytecode": ("bytecode", _choice("none", "checked-hash", "unchecked-hash")),
+    "interpreter-trim": ("interpreter_trim", _trim),
+    "vendor-libraries": ("vendor_libraries", _vendoring),
 }

@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
+from .bundle import Bundle, make_bundle
 from .bytecode import with_byte_code
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
-from .runtime import runtime_entries
 from .search_paths import SearchPaths
 from .selection import Selection
 from .wheels import WheelOverlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from _typeshed import StrPath
 
+    from .entries import ScannedEntry
     from .options import PackOptions
 
 
@@ -159,12 +160,36 @@ def plan_environment(
         ),
         times=times,
     )
-    return build_plan(
-        paths.made_portable(settled.applied(scan(environment))),
+    scanned = [*paths.made_portable(settled.applied(scan(environment)))]
+    bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
+    plan = build_plan(
+        scanned if bundle is None else bundle.scanned,
         environment=settled.environment,
         recipe=recipe,
-        runtime=runtime_entries(environment) if bundled else (),
+        runtime=() if bundle is None else bundle.entries,
         overlays=overlays,
+    )
+    return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
+
+
+def _bundle(
+    environment: Environment,
+    options: PackOptions,
+    recipe: Recipe,
+    scanned: Sequence[ScannedEntry],
+    overlays: Sequence[WheelOverlay],
+) -> Bundle:
+    packed = [
+        entry
+        for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
+        if not recipe.selection.excludes(entry, environment)
+    ]
+    return make_bundle(
+        environment,
+        scanned,
+        packed=packed,
+        trim=options.interpreter_trim,
+        vendoring=options.vendor_libraries,
     )
 
 

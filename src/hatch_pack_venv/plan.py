@@ -95,6 +95,10 @@ class PackPlan:
         """Bytes that will be read, the manifest apart."""
         return sum(entry.size for entry in self.entries if isinstance(entry, FileEntry))
 
+    def with_facts(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
+        """Return this plan with more to say in its manifest's head and to its user."""
+        return replace(self, head={**self.head, **facts}, notes=(*self.notes, *notes))
+
 
 def build_plan(
     scanned: Iterable[ScannedEntry],
@@ -289,7 +293,12 @@ class _Planner:
 
     def _add_runtime(self, entries: dict[str, Entry], added: Entry) -> None:
         there = entries.get(added.arcname)
-        if there is not None and not isinstance(there, DirectoryEntry):
+        same_link = (  # lib64 of Fedora's kind, which makers of environments add as well
+            isinstance(there, SymlinkEntry)
+            and isinstance(added, SymlinkEntry)
+            and there.linkname == added.linkname
+        )
+        if there is not None and not isinstance(there, DirectoryEntry) and not same_link:
             self.problems.append(
                 f"{added.arcname} of the environment has the name of a file of the bundled"
                 " interpreter: exclude it"

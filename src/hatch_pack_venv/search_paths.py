@@ -7,7 +7,6 @@ other has moved. The file itself is never written: the change is a patch for the
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import posixpath
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from .dynamic_section import DynamicSection, Text
-from .entries import FileEntry, Patch, PatchedFile, SymlinkEntry
+from .elf import patched, patched_file
+from .entries import FileEntry, Patch, SymlinkEntry
 from .places import is_tellable
 
 if TYPE_CHECKING:
@@ -56,16 +56,13 @@ class SearchPaths:
         content = entry.content
         if isinstance(content, bytes):
             patches = self.patches(io.BytesIO(content), entry.arcname)
-            return replace(entry, content=_patched(content, patches)) if patches else entry
+            return replace(entry, content=patched(content, patches)) if patches else entry
         if isinstance(content, Path) and _may_be_elf(entry):
             try:
                 with content.open("rb") as stream:
                     patches = self.patches(stream, entry.arcname)
-                    if patches:
-                        stream.seek(0)
-                        digest = hashlib.sha256(_patched(stream.read(), patches)).digest()
-                        patched = PatchedFile(path=content, patches=patches, sha256=digest)
-                        return replace(entry, content=patched)
+                if patches:
+                    return replace(entry, content=patched_file(content, patches))
             except OSError:
                 return entry  # the writer tells of it, by name
         return entry
@@ -154,10 +151,3 @@ def _without_search_paths(section: DynamicSection, stream: BinaryIO) -> tuple[Pa
     tags = Patch(offset=section.offset, replacement=section.without_search_paths())
     unused = [path for path in section.search_paths if not _is_shared(section, stream, path)]
     return (tags, *(_text_patch(section, path, "") for path in unused))
-
-
-def _patched(data: bytes, patches: tuple[Patch, ...]) -> bytes:
-    changed = bytearray(data)
-    for patch in patches:
-        changed[patch.offset : patch.offset + len(patch.replacement)] = patch.replacement
-    return bytes(changed)

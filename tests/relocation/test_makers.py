@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tarfile
@@ -15,7 +14,6 @@ from support.interpreters import Python, bundlable, newest_of_each
 from support.trees import tree_state
 
 from hatch_pack_venv import PackOptions, pack
-from hatch_pack_venv.errors import InterpreterProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,18 +104,3 @@ def test_every_python_found_can_be_the_targets(tmp_path: Path, python: Python) -
     run(python.path, moved / "postinstall.py", env=BARE)
     check(moved, [environment])
     run(python.path, moved / "postinstall.py", "--check", env=BARE)
-
-
-@pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="there is no system Python")
-def test_a_system_python_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """A kind that cannot be bundled yet is one sentence with the reason, and nothing is written."""
-    environment = tmp_path / "environment"
-    run(sys.executable, "-m", "virtualenv", "-p", "/usr/bin/python3", environment)
-    options = PackOptions.from_mapping({})
-    with pytest.raises(InterpreterProblem) as caught:
-        pack(environment, tmp_path / "app", options)
-    told = str(caught.value)
-    assert "cannot be bundled yet, it was built without --enable-shared" in told
-    assert 'interpreter = "target"' in told
-    assert "\n" not in told
-    assert [path.name for path in tmp_path.iterdir()] == ["environment"]

@@ -78,3 +78,15 @@ def bundlable() -> tuple[Python, ...]:
         if any(python.prefix.glob(f"lib/libpython{python.minor}.so.1.0"))
         and python.prefix != Path("/usr")
     )
+
+
+@cache
+def system_python() -> Python | None:
+    """Return the system's own Python, if it is of an age that environments may have."""
+    path = Path("/usr/bin/python3")
+    if not path.exists():
+        return None
+    done = subprocess.run([path, "-I", "-c", QUESTION], capture_output=True, text=True, check=True)
+    version, _, _, real = done.stdout.strip().split("|", 3)
+    python = Python(version=version, path=Path(real))
+    return python if python.minor in SUPPORTED else None

@@ -156,3 +156,34 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith(f"pack-venv: error: {tmp_path} is not a virtual environment")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], True),
+        (["--vendor-libraries", "false"], False),
+        (["--vendor-libraries", "readline"], True),
+    ],
+)
+def test_pack_takes_the_options_of_a_bundle(
+    environment: Path, tmp_path: Path, words: list[str], expected: bool
+) -> None:
+    """--vendor-libraries and --interpreter-trim decide what comes along with the interpreter."""
+    arguments = ["--format", "tar", "--interpreter-trim", "minimal", *words]
+    assert run("pack", environment, "-o", tmp_path / "a", *arguments, "-q") == 0
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        names = set(tar.getnames())
+    stems = {name.rpartition("/")[2].partition(".")[0] for name in names}
+    assert ("libcrypto" in stems) is expected
+    assert ("libreadline" in stems) is ("readline" in words)
+    assert not {"libc", "libm", "ld-linux-x86-64", "tkinter", "ensurepip", "test"} & stems
+
+
+def test_a_wrong_name_of_a_library_is_told(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A library that cannot be asked for by name is an error with those that can."""
+    arguments = ["-o", tmp_path / "a", "--vendor-libraries", "libssl"]
+    assert run("pack", environment, *arguments) == 1
+    assert "'readline' and 'gdbm'" in capsys.readouterr().err

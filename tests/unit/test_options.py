@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
+from hatch_pack_venv.bundle import Vendoring
 from hatch_pack_venv.errors import OptionsError
 from hatch_pack_venv.options import HATCHLING_HOOK_KEYS, NOT_BUILT_YET
+from hatch_pack_venv.trim import Trim
 
 WHERE = "tool.hatch.build.hooks.pack-venv"
 
@@ -38,6 +40,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
         include_files=(),
         record_files="update",
         wheels=(),
+        interpreter_trim=Trim.DEFAULT,
+        vendor_libraries=Vendoring(wanted=True),
     )
 
 
@@ -48,6 +52,9 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("interpreter", "target", "interpreter", "target"),
         ("project", "exclude", "project", "exclude"),
         ("editables", "copy", "editables", "copy"),
+        ("interpreter-trim", "minimal", "interpreter_trim", Trim.MINIMAL),
+        ("vendor-libraries", False, "vendor_libraries", Vendoring(wanted=False)),
+        ("vendor-libraries", ["gdbm"], "vendor_libraries", Vendoring(copyleft=("gdbm",))),
         ("format", "tar.zst", "formats", (CompressionFormat.ZSTD,)),
         (
             "format",
@@ -161,3 +168,21 @@ def test_the_table_is_not_modified() -> None:
     before = copy.deepcopy(table)
     PackOptions.from_mapping(table)
     assert table == before
+
+
+@pytest.mark.parametrize("value", ["libssl", ["openssl"], [], 1, [["gdbm"]]])
+def test_only_gpl_libraries_are_asked_for_by_name(value: object) -> None:
+    """Other names, and what is neither true nor false nor a list, are refused with the choices."""
+    (problem,) = problems_of({"vendor-libraries": value})
+    assert problem.startswith(f"{WHERE}.vendor-libraries must be true, false, or a list of")
+    assert "'readline' and 'gdbm'" in problem
+    assert problem.endswith(f"not {value!r}")
+
+
+def test_keys_about_a_bundled_interpreter_need_one() -> None:
+    """With the target's interpreter they would do nothing, and are refused."""
+    table = {"interpreter": "target", "interpreter-trim": "none", "vendor-libraries": True}
+    assert problems_of(table) == [
+        f"{WHERE}.{key} is about a bundled interpreter, and the interpreter is 'target': remove it"
+        for key in ("interpreter-trim", "vendor-libraries")
+    ]

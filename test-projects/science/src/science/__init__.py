@@ -1,0 +1,1 @@
+"""Computes something with numpy, scipy and pandas."""
