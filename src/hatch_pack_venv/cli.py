@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
+from .display import Style, inspection_lines, result_line, told_findings, verification_lines
 from .environment import Environment
-from .errors import PackVenvError
+from .errors import ArchiveProblem, PackVenvError
 from .formats import CompressionFormat
+from .inspection import inspect
 from .options import PackOptions
 from .packing import environment_name, export, pack
 from .progress import terminal_progress
+from .verify import check_is_there, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .archives import Reporter
 
@@ -34,6 +38,10 @@ examples:
   pack-venv pack .venv -o out/app --format tar.gz --format zip
   pack-venv pack .venv --interpreter target  # the target provides the interpreter
   pack-venv export .venv /srv/app
+  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
+  pack-venv verify /srv/app                  # is it still what was packed?
+
+Each command tells more with --help: pack-venv pack --help
 
 Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage.
 """
@@ -44,32 +52,36 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = _parser().parse_args(arguments)
     _set_up_logging(parsed.quiet, parsed.verbose)
     try:
-        options = _options(parsed)
-        report = silent if parsed.quiet or parsed.json else terminal_progress
-        results = parsed.run(parsed, options, report)
+        parsed.run(parsed)
     except PackVenvError as error:
         sys.exit(f"pack-venv: error: {error}")
     except KeyboardInterrupt:
         sys.exit("pack-venv: error: interrupted, nothing was written")
-    _print(results, as_json=parsed.json)
+    except (
+        BrokenPipeError
+    ):  # the reader of our output has seen enough: `pack-venv inspect X | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
-def _pack(parsed: argparse.Namespace, options: PackOptions, report: Reporter) -> list[Any]:
+def _pack(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
     base = parsed.output or environment_name(Environment.from_prefix(parsed.prefix).given)
-    return [
+    results: list[dict[str, Any]] = [
         {
             "path": str(result.path),
             "format": result.format.suffix.removeprefix("."),
             **result.to_dict(),
         }
-        for result in pack(parsed.prefix, base, options, report=report)
+        for result in pack(parsed.prefix, base, options, report=_report(parsed))
     ]
+    _print(results, map(result_line, results), parsed)
 
 
-def _export(parsed: argparse.Namespace, options: PackOptions, report: Reporter) -> list[Any]:
-    result = export(parsed.prefix, parsed.directory, options, report=report)
-    return [
+def _export(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
+    result = export(parsed.prefix, parsed.directory, options, report=_report(parsed))
+    results = [
         {
             "path": str(result.path),
             "content_digest": result.content_digest,
@@ -77,17 +89,36 @@ def _export(parsed: argparse.Namespace, options: PackOptions, report: Reporter) 
             "size": result.size,
         }
     ]
+    _print(results, map(result_line, results), parsed)
 
 
-def _print(results: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(results, indent=1))
-        return
-    for result in results:
-        parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
-        if "sha256" in result:
-            parts.append(f"sha256 {result['sha256']}")
-        print(f"{result['path']}  {', '.join(parts)}")
+def _inspect(parsed: argparse.Namespace) -> None:
+    check_is_there(parsed.path)
+    found = inspect(parsed.path)
+    _print(found.to_dict(), inspection_lines(found, _style()), parsed)
+
+
+def _verify(parsed: argparse.Namespace) -> None:
+    check_is_there(parsed.path)
+    result = verify(parsed.path, external_links=parsed.external_links)
+    _print(result.to_dict(), verification_lines(result, _style()), parsed)
+    if not result.is_whole:
+        raise ArchiveProblem(told_findings(result))
+
+
+def _print(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
+    """Print a result, as JSON or in lines."""
+    for line in [json.dumps(result, indent=1)] if parsed.json else lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _style() -> Style:
+    return Style.of_stream(sys.stdout, os.environ)
+
+
+def _report(parsed: argparse.Namespace) -> Reporter:
+    return silent if parsed.quiet or parsed.json else terminal_progress
 
 
 def _options(parsed: argparse.Namespace) -> PackOptions:
@@ -148,7 +179,40 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
     _add_common_options(command)
     command.set_defaults(run=_export)
+
+    command = commands.add_parser(
+        "inspect",
+        help="show what an archive is and what is in it",
+        description="Show what an archive or an unpacked folder is: name, Python, platform, what it"
+        " needs, and its distributions with their unpacked sizes, largest first. Nothing is"
+        " unpacked.",
+    )
+    _add_read_options(command)
+    command.set_defaults(run=_inspect)
+
+    command = commands.add_parser(
+        "verify",
+        help="find out whether an archive or a folder is as it was packed",
+        description="Compare every file of an archive or an unpacked folder with the manifest that"
+        " was packed with it: changed, missing and added files, modes, links. What postinstall.py"
+        " and Python itself write into an unpacked folder counts as neither. An archive is also"
+        " compared with the .json beside it. Nothing is unpacked or changed.",
+    )
+    _add_read_options(command)
+    command.add_argument(
+        "--external-links",
+        action="store_true",
+        help="accept links that lead out of it, as archives of create_archive may hold them",
+    )
+    command.set_defaults(run=_verify)
     return parser
+
+
+def _add_read_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "path", type=Path, metavar="ARCHIVE|DIRECTORY", help="an archive, or where it was unpacked"
+    )
+    _add_output_options(command)
 
 
 def _add_format_options(command: argparse.ArgumentParser) -> None:
@@ -202,6 +266,10 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         ("--include-files", "gitignore-style pattern of files that any rule left out"),
     ):
         command.add_argument(name, action="append", metavar="PATTERN", help=f"{text}; repeatable")
+    _add_output_options(command)
+
+
+def _add_output_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the results as JSON")
     volume = command.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")

@@ -156,3 +156,59 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith(f"pack-venv: error: {tmp_path} is not a virtual environment")
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture(scope="module")
+def archive(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("archive") / "app"
+    assert run("pack", environment, "-o", base, "--interpreter", "target", "-q") == 0
+    return base.with_name("app.tar.xz")
+
+
+def test_verify_is_exit_0_or_a_message(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is as packed is one line; what is not has a line for each finding, and exit 1."""
+    capsys.readouterr()
+    assert run("verify", archive) == 0
+    assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "postinstall.py").unlink()
+    (folder / "more").mkdir()
+    assert run("verify", folder) == 1
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "added      more is a directory that was not packed\n"
+        "missing    postinstall.py is not there\n"
+    )
+    expected = f"pack-venv: error: {folder} is not as it was packed: 1 added, 1 missing\n"
+    assert captured.err == expected
+    assert run("verify", folder, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is False
+    assert [finding["path"] for finding in result["findings"]] == ["more", "postinstall.py"]
+
+
+def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The object has the manifest's head and sizes."""
+    capsys.readouterr()
+    assert run("inspect", archive, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["name"] == "My Project"
+    assert result["interpreter"] == "target"
+    assert result["distributions"] == []
+    assert result["packed_size"] == archive.stat().st_size
+    assert run("inspect", archive) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("My Project\n  interpreter     target: needs cpython 3.")
+    assert "\033[" not in text
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_nothing_to_read_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path where nothing is gives one sentence."""
+    assert run(command, "/nowhere/a.tar.xz") == 1
+    told = capsys.readouterr().err
+    assert told == "pack-venv: error: there is no archive or folder /nowhere/a.tar.xz\n"
