@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
+from .arguments import add_output_options, add_reading_commands
 from .display import Style, inspection_lines, result_line, told_findings, verification_lines
+from .display_preview import preview_lines
 from .environment import Environment
-from .errors import ArchiveProblem, PackVenvError
+from .errors import ArchiveProblem, PackVenvError, PlanError
 from .formats import CompressionFormat
 from .inspection import inspect
 from .options import PackOptions
-from .packing import environment_name, export, pack
+from .packing import environment_name, export, pack, preview_pack
 from .progress import terminal_progress
 from .verify import check_is_there, verify
 
@@ -37,6 +39,7 @@ examples:
   pack-venv pack .venv                       # ./PROJECT.tar.xz, interpreter included
   pack-venv pack .venv -o out/app --format tar.gz --format zip
   pack-venv pack .venv --interpreter target  # the target provides the interpreter
+  pack-venv pack .venv --dry-run             # tell what would happen, write nothing
   pack-venv export .venv /srv/app
   pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
   pack-venv verify /srv/app                  # is it still what was packed?
@@ -66,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _pack(parsed: argparse.Namespace) -> None:
     options = _options(parsed)
+    if parsed.dry_run:
+        _preview(parsed, options)
+        return
     base = parsed.output or environment_name(Environment.from_prefix(parsed.prefix).given)
     results: list[dict[str, Any]] = [
         {
@@ -76,6 +82,13 @@ def _pack(parsed: argparse.Namespace) -> None:
         for result in pack(parsed.prefix, base, options, report=_report(parsed))
     ]
     _print(results, map(result_line, results), parsed)
+
+
+def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
+    found = preview_pack(parsed.prefix, options)
+    _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
+    if found.refused:
+        raise PlanError(f"{parsed.prefix} cannot be packed", found.refused)
 
 
 def _export(parsed: argparse.Namespace) -> None:
@@ -165,6 +178,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the archive's path without its suffix (default: the environment's name, its project"
         " folder's for .venv, in the current folder)",
     )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; tell what would go in, what would be rewritten and why, what stays"
+        " out, and what cannot be packed (with -v every file)",
+    )
     _add_format_options(command)
     _add_common_options(command)
     command.set_defaults(run=_pack)
@@ -180,39 +199,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_common_options(command)
     command.set_defaults(run=_export)
 
-    command = commands.add_parser(
-        "inspect",
-        help="show what an archive is and what is in it",
-        description="Show what an archive or an unpacked folder is: name, Python, platform, what it"
-        " needs, and its distributions with their unpacked sizes, largest first. Nothing is"
-        " unpacked.",
-    )
-    _add_read_options(command)
-    command.set_defaults(run=_inspect)
-
-    command = commands.add_parser(
-        "verify",
-        help="find out whether an archive or a folder is as it was packed",
-        description="Compare every file of an archive or an unpacked folder with the manifest that"
-        " was packed with it: changed, missing and added files, modes, links. What postinstall.py"
-        " and Python itself write into an unpacked folder counts as neither. An archive is also"
-        " compared with the .json beside it. Nothing is unpacked or changed.",
-    )
-    _add_read_options(command)
-    command.add_argument(
-        "--external-links",
-        action="store_true",
-        help="accept links that lead out of it, as archives of create_archive may hold them",
-    )
-    command.set_defaults(run=_verify)
+    add_reading_commands(commands, inspect=_inspect, verify=_verify)
     return parser
-
-
-def _add_read_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "path", type=Path, metavar="ARCHIVE|DIRECTORY", help="an archive, or where it was unpacked"
-    )
-    _add_output_options(command)
 
 
 def _add_format_options(command: argparse.ArgumentParser) -> None:
@@ -266,14 +254,7 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         ("--include-files", "gitignore-style pattern of files that any rule left out"),
     ):
         command.add_argument(name, action="append", metavar="PATTERN", help=f"{text}; repeatable")
-    _add_output_options(command)
-
-
-def _add_output_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print the results as JSON")
-    volume = command.add_mutually_exclusive_group()
-    volume.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
-    volume.add_argument("-v", "--verbose", action="store_true", help="tell more")
+    add_output_options(command)
 
 
 def _set_up_logging(quiet: bool, verbose: bool) -> None:  # noqa: FBT001

@@ -11,8 +11,10 @@ from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
 from .environment import Environment, scan
+from .errors import PlanError
 from .normalise import Times
 from .plan import PackPlan, Recipe, build_plan
+from .preview import Preview, preview
 from .runtime import runtime_entries
 from .selection import Selection
 from .wheels import WheelOverlay
@@ -91,6 +93,21 @@ def export(
     return write_folder(plan, Path(os.path.abspath(target)), report=report)
 
 
+def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
+    """Tell what `pack` would do; nothing is written.
+
+    Raises:
+        PackVenvError: there is no usable environment, or an option is wrong. What cannot be
+            packed is no error here, but listed.
+    """
+    environment = Environment.from_prefix(prefix)
+    try:
+        plan = plan_environment(environment, options, None)
+    except PlanError as error:
+        return Preview(refused=error.problems)
+    return preview(scan(environment), plan, environment, _selection(options))
+
+
 def _write(
     plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
 ) -> list[PackResult]:
@@ -115,11 +132,7 @@ def plan_environment(
         install_target=options.expand(options.install_target, environment, project),
         interpreter="bundled" if bundled else "target",
         excluded_project=canonicalize_name(project.name) if options.project == "exclude" else None,
-        selection=Selection(
-            exclude=options.exclude_files,
-            include=options.include_files,
-            records=options.record_files == "update",
-        ),
+        selection=_selection(options),
         times=times,
     )
     return build_plan(
@@ -128,6 +141,14 @@ def plan_environment(
         recipe=recipe,
         runtime=runtime_entries(environment) if bundled else (),
         overlays=[WheelOverlay.from_path(wheel, environment) for wheel in wheels],
+    )
+
+
+def _selection(options: PackOptions) -> Selection:
+    return Selection(
+        exclude=options.exclude_files,
+        include=options.include_files,
+        records=options.record_files == "update",
     )
 
 
