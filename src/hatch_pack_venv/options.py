@@ -54,7 +54,6 @@ NOT_BUILT_YET: Final = frozenset(
         "distributions",
         "dynlib-dirs",
         "extras",
-        "hatch-env",
         "interpreter-trim",
         "keep",
         "layers",
@@ -75,6 +74,7 @@ class PackOptions:
 
     Parameters:
         source: the environment, relative to the project root.
+        hatch_env: name of a Hatch environment that is packed instead.
         interpreter: `bundled` or `target`.
         project: `wheel`, `installed` or `exclude`.
         editables: `error`.
@@ -89,6 +89,7 @@ class PackOptions:
     """
 
     source: Path = Path(".venv")
+    hatch_env: str | None = None
     interpreter: str = "bundled"
     project: str = "wheel"
     editables: str = "error"
@@ -159,6 +160,10 @@ class _Reader:
             elif key not in self.allowed:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
+        if {"source", "hatch_env"} <= values.keys():
+            self.problems.append(
+                f"{self.where}.source and {self.where}.hatch-env name two environments: remove one"
+            )
         return values
 
     def _suggestion(self, key: str) -> str:
@@ -277,6 +282,7 @@ def _wheels(value: Any) -> tuple[Path, ...]:
 
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
+    "hatch-env": ("hatch_env", _text),
     "interpreter": (
         "interpreter",
         _choice("bundled", "target", later=("an absolute path",)),
