@@ -55,6 +55,11 @@ class Style:
         return self.paint(mark * full, "cyan") + " " * (_BAR_WIDTH - full)
 
 
+def shown(text: str) -> str:
+    """Return a text as it may go to a terminal: names in archives can hold control characters."""
+    return text if text.isprintable() else repr(text)
+
+
 def human_size(size: int) -> str:
     """Return bytes in a unit of three digits or so."""
     if size < 1000:
@@ -66,9 +71,9 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
     """Yield what an archive is, then its distributions, largest first."""
     head = found.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
-    yield style.paint(name or str(found.path), "bold")
+    yield style.paint(shown(name or str(found.path)), "bold")
     for label, value in _facts(found):
-        yield f"  {label:<15} {value}"
+        yield f"  {label:<15} {shown(value)}"
     distributions = f"{len(found.distributions)} distributions"
     for title, parts in ((distributions, found.distributions), ("other files", found.rest)):
         if parts:
@@ -99,7 +104,7 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
 
 def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
     largest = max(part.size or 0 for part in parts)
-    names = [f"{part.name} {part.version}" if part.version else part.name for part in parts]
+    names = [shown(f"{part.name} {part.version or ''}".rstrip()) for part in parts]
     column = max(map(len, names))
     for name, part in zip(names, parts, strict=True):
         if part.size is None:
@@ -112,7 +117,8 @@ def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
 def verification_lines(result: Verification, style: Style) -> Iterator[str]:
     """Yield each finding, and where there is none, that all is well."""
     for finding in result.findings:
-        yield f"{style.paint(f'{finding.what:<10}', 'red')} {finding.path} {finding.detail}"
+        what = style.paint(f"{finding.what:<10}", "red")
+        yield f"{what} {shown(finding.path)} {shown(finding.detail)}"
     if not result.is_whole:
         return
     parts = [f"{result.entry_count} entries", human_size(result.size)]

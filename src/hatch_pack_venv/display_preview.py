@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from .display import human_size
+from .display import human_size, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ def _section(title: str, steps: Iterable[Step], style: Style, *, every: bool) ->
     size = human_size(sum(step.size for step in steps))
     yield f"{style.paint(f'{len(steps)} {title}', 'bold')} ({size})"
     if every:
-        yield from (f"  {step.path}: {step.why}" for step in steps)
+        yield from (f"  {shown(step.path)}: {shown(step.why)}" for step in steps)
         return
     counts = Counter(step.why for step in steps)
     sizes: Counter[str] = Counter()

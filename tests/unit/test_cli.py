@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -108,6 +109,7 @@ def test_export_writes_a_folder(
     assert result["path"] == str(target)
     assert (target / "postinstall.py").is_file()
     assert (target / "share/venv/metadata/pack-venv.json").is_file()
+    assert run("verify", target) == 0
 
 
 @pytest.mark.parametrize(
@@ -300,6 +302,24 @@ def test_dry_run_tells_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert captured.err == real
     assert [line.split()[2] for line in json.loads(captured.out)["refused"]] == ["one", "two"]
+
+
+def test_names_cannot_command_the_terminal(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters and bytes that are no text are shown escaped, never sent."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "\033[2J").mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
+    capsys.readouterr()
+    assert run("verify", folder) == 1
+    told = capsys.readouterr().out
+    assert told.splitlines() == [
+        r"added      '\x1b[2J' is a directory that was not packed",
+        r"added      '\udcff' is a directory that was not packed",
+    ]
 
 
 class Terminal(io.StringIO):

@@ -225,12 +225,22 @@ def test_the_facts_beside_an_archive_are_compared(
 
 
 def test_links_of_create_archive_are_accepted_on_request(tmp_path: Path) -> None:
-    """`bin/python` leads out of such archives; without the option that is a finding."""
+    """`bin/python` leads out of such archives; without the option that is a finding.
+
+    Its zip files hold copies instead, and what postinstall.py makes of the tar's is a connection.
+    """
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     archive = create_archive(environment, tmp_path / "a", show_progress=False, format="tar")
     assert {what for what, _ in found(archive)} == {"leaves"}
     assert found(archive, external_links=True) == []
+    assert (
+        found(create_archive(environment, tmp_path / "a", show_progress=False, format="zip")) == []
+    )
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path / "out"], check=True)
+    subprocess.run([sys.executable, tmp_path / "out/env/postinstall.py", "-q"], check=True)
+    assert found(tmp_path / "out" / "env") == []
 
 
 @pytest.mark.parametrize("format", ["tar.zst", "zip"])
