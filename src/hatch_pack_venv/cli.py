@@ -172,7 +172,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = commands.add_parser(
-        "pack", help="write an archive", description="Pack an environment into an archive."
+        "pack",
+        help="write an archive",
+        description="Pack an environment into an archive, with a .json beside it that tells its"
+        " size and hashes. The environment is only read. On the target, unpack the archive with any"
+        " tool and run what lies in its bin folder; with --interpreter target, run postinstall.py"
+        " there first.",
     )
     command.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
     command.add_argument(

@@ -61,7 +61,7 @@ def reserve(config: FileSelection, *paths: Path) -> None:
         relative = inside(root, path)
         if relative is None:
             continue
-        config.build_reserved_paths.add(relative)
+        config.build_reserved_paths.add(relative.replace("/", os.sep))
         config.build_reserved_paths.update(
             config.get_distribution_path(name) for name in _listed_files(config, path)
         )

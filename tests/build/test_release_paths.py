@@ -110,6 +110,24 @@ def test_what_an_sdist_would_take_stops_the_build(
     assert sdists[0] == sdists[1]
 
 
+def test_the_target_looks_after_the_wheel_too(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A wheel that lists the whole project would take the archive: its own line is told."""
+    text = PYPROJECT.replace('packages = ["my_app"]', 'only-include = ["."]')
+    exclude = '[tool.hatch.build.targets.sdist]\nexclude = ["/dist-venv"]\n'
+    (project / "pyproject.toml").write_text(text + exclude + TARGET_TABLE)
+    code, message = told(capfd, project, PackVenvBuilder, directory=None)
+    assert code == 1
+    assert message == (
+        "pack-venv: the wheel would take /dist-venv: set in [tool.hatch.build.targets.wheel] of"
+        ' pyproject.toml: exclude = ["/dist-venv"]\n'
+    )
+    text = text.replace('only-include = ["."]', 'only-include = ["."]\nexclude = ["/dist-venv"]')
+    (project / "pyproject.toml").write_text(text + exclude + TARGET_TABLE)
+    assert told(capfd, project, PackVenvBuilder, directory=None)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("before", "line"),
     [
