@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
+from .arguments import add_output_options, add_reading_commands
+from .display import Style, inspection_lines, result_line, told_findings, verification_lines
+from .display_preview import preview_lines
 from .environment import Environment
-from .errors import PackVenvError
+from .errors import ArchiveProblem, PackVenvError, PlanError
 from .formats import CompressionFormat
+from .inspection import inspect
 from .options import PackOptions
-from .packing import environment_name, export, pack
+from .packing import environment_name, export, pack, preview_pack
 from .progress import terminal_progress
+from .verify import check_is_there, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .archives import Reporter
 
@@ -33,7 +40,12 @@ examples:
   pack-venv pack .venv                       # ./PROJECT.tar.xz, interpreter included
   pack-venv pack .venv -o out/app --format tar.gz --format zip
   pack-venv pack .venv --interpreter target  # the target provides the interpreter
+  pack-venv pack .venv --dry-run             # tell what would happen, write nothing
   pack-venv export .venv /srv/app
+  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
+  pack-venv verify /srv/app                  # is it still what was packed?
+
+Each command tells more with --help: pack-venv pack --help
 
 Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage.
 """
@@ -41,35 +53,52 @@ Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wron
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     _set_up_logging(parsed.quiet, parsed.verbose)
     try:
-        options = _options(parsed)
-        report = silent if parsed.quiet or parsed.json else terminal_progress
-        results = parsed.run(parsed, options, report)
+        parsed.run(parsed)
     except PackVenvError as error:
         sys.exit(f"pack-venv: error: {error}")
     except KeyboardInterrupt:
         sys.exit("pack-venv: error: interrupted, nothing was written")
-    _print(results, as_json=parsed.json)
+    except (
+        BrokenPipeError
+    ):  # the reader of our output has seen enough: `pack-venv inspect X | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
-def _pack(parsed: argparse.Namespace, options: PackOptions, report: Reporter) -> list[Any]:
+def _pack(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
+    if parsed.dry_run:
+        _preview(parsed, options)
+        return
     base = parsed.output or environment_name(Environment.from_prefix(parsed.prefix).given)
-    return [
+    results: list[dict[str, Any]] = [
         {
             "path": str(result.path),
             "format": result.format.suffix.removeprefix("."),
             **result.to_dict(),
         }
-        for result in pack(parsed.prefix, base, options, report=report)
+        for result in pack(parsed.prefix, base, options, report=_report(parsed))
     ]
+    _print(results, map(result_line, results), parsed)
 
 
-def _export(parsed: argparse.Namespace, options: PackOptions, report: Reporter) -> list[Any]:
-    result = export(parsed.prefix, parsed.directory, options, report=report)
-    return [
+def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
+    found = preview_pack(parsed.prefix, options)
+    _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
+    if found.refused:
+        raise PlanError(f"{parsed.prefix} cannot be packed", found.refused)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
+    result = export(parsed.prefix, parsed.directory, options, report=_report(parsed))
+    results = [
         {
             "path": str(result.path),
             "content_digest": result.content_digest,
@@ -78,17 +107,36 @@ def _export(parsed: argparse.Namespace, options: PackOptions, report: Reporter) 
             "findings": [finding.to_dict() for finding in result.findings],
         }
     ]
+    _print(results, map(result_line, results), parsed)
 
 
-def _print(results: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(results, indent=1))
-        return
-    for result in results:
-        parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
-        if "sha256" in result:
-            parts.append(f"sha256 {result['sha256']}")
-        print(f"{result['path']}  {', '.join(parts)}")
+def _inspect(parsed: argparse.Namespace) -> None:
+    check_is_there(parsed.path)
+    found = inspect(parsed.path)
+    _print(found.to_dict(), inspection_lines(found, _style()), parsed)
+
+
+def _verify(parsed: argparse.Namespace) -> None:
+    check_is_there(parsed.path)
+    result = verify(parsed.path, external_links=parsed.external_links)
+    _print(result.to_dict(), verification_lines(result, _style()), parsed)
+    if not result.is_whole:
+        raise ArchiveProblem(told_findings(result))
+
+
+def _print(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
+    """Print a result, as JSON or in lines."""
+    for line in [json.dumps(result, indent=1)] if parsed.json else lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _style() -> Style:
+    return Style.of_stream(sys.stdout, os.environ)
+
+
+def _report(parsed: argparse.Namespace) -> Reporter:
+    return silent if parsed.quiet or parsed.json else terminal_progress
 
 
 def _options(parsed: argparse.Namespace) -> PackOptions:
@@ -134,7 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = commands.add_parser(
-        "pack", help="write an archive", description="Pack an environment into an archive."
+        "pack",
+        help="write an archive",
+        description="Pack an environment into an archive, with a .json beside it that tells its"
+        " size and hashes. The environment is only read. On the target, unpack the archive with any"
+        " tool and run what lies in its bin folder; with --interpreter target, run postinstall.py"
+        " there first.",
     )
     command.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
     command.add_argument(
@@ -143,6 +196,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BASE_NAME",
         help="the archive's path without its suffix (default: the environment's name, its project"
         " folder's for .venv, in the current folder)",
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; tell what would go in, what would be rewritten and why, what stays"
+        " out, and what cannot be packed (with -v every file)",
     )
     _add_format_options(command)
     _add_common_options(command)
@@ -158,6 +217,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
     _add_common_options(command)
     command.set_defaults(run=_export)
+
+    add_reading_commands(commands, inspect=_inspect, verify=_verify)
     return parser
 
 
@@ -236,10 +297,7 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         ("--include-files", "gitignore-style pattern of files that any rule left out"),
     ):
         command.add_argument(name, action="append", metavar="PATTERN", help=f"{text}; repeatable")
-    command.add_argument("--json", action="store_true", help="print the results as JSON")
-    volume = command.add_mutually_exclusive_group()
-    volume.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
-    volume.add_argument("-v", "--verbose", action="store_true", help="tell more")
+    add_output_options(command)
 
 
 def _set_up_logging(quiet: bool, verbose: bool) -> None:  # noqa: FBT001

@@ -36,6 +36,14 @@ class OutputProblem(PackVenvError):
     """The archive or the exported folder cannot be written."""
 
 
+class ArchiveProblem(PackVenvError):
+    """An archive or folder to read is damaged, refused, or none of ours."""
+
+
+class DamagedArchive(ArchiveProblem):
+    """An archive's bytes are not those that were written."""
+
+
 class ProblemList(PackVenvError):
     """Several problems that were found together.
 

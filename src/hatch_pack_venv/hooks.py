@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hatchling.builders.config import BuilderConfig
+from hatchling.builders.constants import EXCLUDED_DIRECTORIES
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.builders.plugin.interface import BuilderInterface
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin import hookimpl
 from hatchling.plugin.manager import PluginManager
 
-from .environment import Environment
-from .errors import PackVenvError
+from .cleaning import remove_archives, remove_if_empty
+from .errors import OptionsError, PackVenvError
 from .normalise import Times
-from .occasions import reason_not_to_pack
+from .occasions import base_folder, only_hooks_run, reason_not_to_pack
 from .options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
-from .packing import Project, pack_project
-from .progress import terminal_progress
+from .packing import Project
+from .releases import Release, source_folder
+from .reservations import exclude_lines, reserve, taken_folders
+from .uploads import upload_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hatchling.bridge.app import Application
     from hatchling.metadata.core import ProjectMetadata
@@ -34,6 +39,10 @@ if TYPE_CHECKING:
     from .archives import PackResult
 
 PLUGIN_NAME: Final = "pack-venv"
+BUILD_DATA_KEY: Final = "pack_venv_archives"
+"""Where hooks that follow find the paths of the archives, a list of strings."""
+
+_BUILDERS: Final = {"sdist": SdistBuilder, "wheel": WheelBuilder}
 _HOOK_TABLE: Final = f"tool.hatch.build.hooks.{PLUGIN_NAME}"
 _WHEEL_HOOK_TABLE: Final = f"tool.hatch.build.targets.wheel.hooks.{PLUGIN_NAME}"
 _TARGET_TABLE: Final = f"tool.hatch.build.targets.{PLUGIN_NAME}"
@@ -44,42 +53,70 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
 
     PLUGIN_NAME = PLUGIN_NAME
 
-    _options: PackOptions | None = None
+    _release: Release | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Read the configuration and the environment before the target is built."""
-        self._options = None
-        root, directory = Path(self.root), Path(self.directory)
+        root = Path(self.root)
+        self._release = None
         with _aborting(self.app):
-            options = PackOptions.from_mapping(self.config, self._table(), HATCHLING_HOOK_KEYS)
-            self._reserve(_source(root, options), root / options.output_directory)
-            if self.target_name != "wheel":
-                return
-            reason = reason_not_to_pack(root, directory, version, os.environ)
-            if reason is not None:
-                self.app.display_info(f"{PLUGIN_NAME}: nothing packed, {reason}")
-                return
-            Environment.from_prefix(_source(root, options))
-        self._options = options
+            options = self._options()
+            reason = self._reason(version)
+            reserve(self.build_config, root / options.output_directory, root / options.source)
+            if self.target_name == "wheel":
+                self._release = self._prepared(options, reason)
+            elif reason is None:
+                with suppress(PackVenvError):
+                    reserve(self.build_config, source_folder(root, options))
+
+    def _prepared(self, options: PackOptions, reason: str | None) -> Release | None:
+        """Find out what is to be packed after the wheel; say why if it is nothing."""
+        if reason is None and only_hooks_run(os.environ, sys.argv):
+            reason = "only the hooks run, and there is no archive without the wheel"
+        if reason is not None:
+            self.app.display_info(f"{PLUGIN_NAME}: nothing packed, {reason}")
+            return None
+        release = Release.of(self._base, options)
+        reserve(self.build_config, release.source)
+        _refuse_taken(self.metadata, self.build_config.builder, release, ("sdist",))
+        return release
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Pack the environment with the wheel just built."""
-        if self._options is None:
+        """Pack the environment with the wheel just built; tell following hooks where to."""
+        if self._release is None:
             return
-        root = Path(self.root)
         with _aborting(self.app):
             project = replace(_project(self.metadata, self.build_config), wheel=Path(artifact_path))
-            directory = root / self._options.output_directory
-            results = _pack(root, self._options, project, directory)
-            for result in results:
-                self.app.display_info(_told(result, root))
+            results = self._release.pack(project)
+        build_data[BUILD_DATA_KEY] = [str(result.path) for result in results]
+        for result in results:
+            self.app.display_info(_told(result, Path(self.root)))
+        for warning in upload_warnings(results, Path(self.directory)):
+            self.app.display_warning(f"{PLUGIN_NAME}: {warning}")
 
-    def _reserve(self, *paths: Path) -> None:
-        """Keep paths below the project out of whatever is being built."""
-        for path in paths:
-            relative = os.path.relpath(path, self.root)
-            if relative != os.curdir and not relative.startswith(os.pardir):
-                self.build_config.build_reserved_paths.add(relative)
+    def clean(self, versions: list[str]) -> None:
+        """Remove this project's archives (`hatch clean`, `--clean`, `--clean-hooks-after`)."""
+        if self.target_name != "wheel" or "standard" not in versions:
+            return
+        if self._reason("standard") is not None:
+            return
+        with _aborting(self.app):
+            output = self._base / self._options().output_directory
+        remove_archives(output, self.metadata.core.name)
+        if output != Path(self.directory):
+            remove_if_empty(output)
+
+    @property
+    def _base(self) -> Path:
+        return base_folder(Path(self.root), Path(self.directory))
+
+    def _options(self) -> PackOptions:
+        options = PackOptions.from_mapping(self.config, self._table(), HATCHLING_HOOK_KEYS)
+        _refuse_root_as_output(Path(self.root), options, self._table())
+        return options
+
+    def _reason(self, version: str) -> str | None:
+        return reason_not_to_pack(Path(self.root), Path(self.directory), version, os.environ)
 
     def _table(self) -> str:
         targets = self.metadata.hatch.build_targets
@@ -117,22 +154,52 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         """Return the versions that are built when none is asked for."""
         return ["standard"]
 
-    def build_standard(self, directory: str, **_build_data: Any) -> str:
+    def get_default_build_data(self) -> dict[str, Any]:
+        """Return what hooks find in their `build_data`: the archives' paths, when there are any."""
+        return {BUILD_DATA_KEY: []}
+
+    def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002
+        """Remove this project's archives from a folder."""
+        remove_archives(Path(directory), self.metadata.core.name)
+        remove_if_empty(Path(directory))
+
+    def build_standard(self, directory: str, **build_data: Any) -> str:
         """Write the archives into a folder and return the first one's path."""
-        root = Path(self.root)
         with _aborting(self.app):
-            options = PackOptions.from_mapping(
-                self.target_config, _TARGET_TABLE, HATCHLING_TARGET_KEYS
-            )
-            project = _project(self.metadata, self.config)
-            Environment.from_prefix(_source(root, options))
-            with tempfile.TemporaryDirectory(prefix="pack-venv-") as work:
-                if options.project == "wheel":
-                    project = replace(project, wheel=self._build_wheel(work))
-                results = _pack(root, options, project, Path(directory))
-        for result in results[1:]:
-            self.app.display_info(_told(result, root))
+            try:
+                results = self._pack(Path(directory))
+            except BaseException:
+                remove_if_empty(Path(directory))  # hatchling has made it
+                raise
+        build_data[BUILD_DATA_KEY] += [str(result.path) for result in results]
+        for result in results:
+            self.app.display_info(_told(result, Path(self.root)))
+        packages = self.config.normalize_build_directory(self.build_config.get("directory", "dist"))
+        for warning in upload_warnings(results, Path(packages)):
+            self.app.display_warning(f"{PLUGIN_NAME}: {warning}")
         return str(results[0].path)
+
+    def _pack(self, directory: Path) -> list[PackResult]:
+        root = Path(self.root)
+        options = self._options()
+        release = replace(Release.of(root, options), output=directory)
+        project = _project(self.metadata, self.config)
+        targets = ("sdist", "wheel") if options.project == "wheel" else ("sdist",)
+        _refuse_taken(self.metadata, self, release, targets)
+        with tempfile.TemporaryDirectory(prefix="pack-venv-") as work:
+            if options.project == "wheel":
+                project = replace(project, wheel=self._build_wheel(work))
+            return release.pack(project)
+
+    def _options(self) -> PackOptions:
+        """Read the target's own table, or without one the hook's."""
+        table, where, allowed = self.target_config, _TARGET_TABLE, HATCHLING_TARGET_KEYS
+        hook = self.build_config.get("hooks", {}).get(PLUGIN_NAME)
+        if not table and hook:
+            table, where, allowed = hook, _HOOK_TABLE, HATCHLING_HOOK_KEYS
+        options = PackOptions.from_mapping(table, where, allowed)
+        _refuse_root_as_output(Path(self.root), options, where)
+        return options
 
     def _build_wheel(self, directory: str) -> Path:
         """Build the project's wheel with its other hooks."""
@@ -155,8 +222,34 @@ def _aborting(app: Application) -> Iterator[None]:
         app.abort(f"{PLUGIN_NAME}: {error}")
 
 
-def _source(root: Path, options: PackOptions) -> Path:
-    return root / (os.environ.get("HATCH_PACK_VENV_SOURCE") or options.source)
+def _refuse_root_as_output(root: Path, options: PackOptions, table: str) -> None:
+    if Path(os.path.abspath(root / options.output_directory)) == root:
+        problem = (
+            f"{table}.output-directory must be a folder of its own, not the project's: the next"
+            " sdist would take the archives"
+        )
+        raise OptionsError("the configuration is wrong", [problem])
+
+
+def _refuse_taken(
+    metadata: ProjectMetadata[Any],
+    builder: BuilderInterface[Any, Any],
+    release: Release,
+    targets: Iterable[str],
+) -> None:
+    """Stop where a target that this hook does not run for would take archives or environment."""
+    for target in targets:
+        other = _BUILDERS[target](builder.root, builder.plugin_manager, None, metadata, builder.app)
+        if PLUGIN_NAME in other.config.hook_config:
+            continue
+        ignored = EXCLUDED_DIRECTORIES
+        patterns = [*taken_folders(other.config, release.source, release.output, ignored)]
+        if patterns:
+            table, line = exclude_lines(metadata.hatch.build_config, target, patterns)
+            raise OptionsError(
+                f"the {target} would take {' and '.join(patterns)}",
+                [f"set in {table} of pyproject.toml: {line}"],
+            )
 
 
 def _project(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
@@ -167,12 +260,6 @@ def _project(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
         root=Path(metadata.root),
         times=times(os.environ),
     )
-
-
-def _pack(root: Path, options: PackOptions, project: Project, directory: Path) -> list[PackResult]:
-    options = replace(options, wheels=tuple(root / wheel for wheel in options.wheels))
-    source = _source(root, options)
-    return pack_project(source, directory, options, project, report=terminal_progress)
 
 
 def _told(result: PackResult, root: Path) -> str:

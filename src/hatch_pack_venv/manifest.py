@@ -89,9 +89,17 @@ def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
 
 
 def render_manifest(
-    head: Mapping[str, Any], entries: Iterable[Entry], hashes: Mapping[str, str]
+    head: Mapping[str, Any],
+    entries: Iterable[Entry],
+    hashes: Mapping[str, str],
+    copied: Iterable[SymlinkEntry] = (),
 ) -> bytes:
-    """Return the manifest's text: the head, then every file and link by name."""
+    """Return the manifest's text: the head, then every folder, link and file by name.
+
+    Parameters:
+        copied: links that copies stand for in this format, or that it goes without; with them the
+            content digest can be computed again from what the archive holds.
+    """
     entries = list(entries)
     files = [
         {
@@ -103,10 +111,25 @@ def render_manifest(
         for entry in entries
         if isinstance(entry, FileEntry)
     ]
-    links = [
-        {"path": entry.arcname, "target": entry.linkname}
-        for entry in entries
-        if isinstance(entry, SymlinkEntry)
-    ]
-    manifest = {**head, "links": links, "files": files}
+    manifest = {
+        **head,
+        "directories": [each.arcname for each in entries if isinstance(each, DirectoryEntry)],
+        "links": _listed(entry for entry in entries if isinstance(entry, SymlinkEntry)),
+        "copied_links": _listed(copied),
+        "files": files,
+    }
+    return render({**manifest, "manifest_sha256": own_digest(manifest)})
+
+
+def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
+    return [{"path": link.arcname, "target": link.linkname} for link in links]
+
+
+def render(manifest: Mapping[str, Any]) -> bytes:
+    """Return the one text that a manifest has."""
     return (json.dumps(manifest, indent=1, ensure_ascii=True) + "\n").encode()
+
+
+def own_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's text without this digest, by which damage is found."""
+    return hashlib.sha256(render(manifest)).hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # `tempfile.mkdtemp()`'s own names, pip's (`pip-wheel-…`, `pip-ephem-wheel-cache-…`), uv's
 # (`.tmpAb12Cd`): folders that no person has named.
@@ -35,11 +35,34 @@ def reason_not_to_pack(
         return "HATCH_PACK_VENV_SKIP is set"
     if version != "standard":
         return f"this is a build of version {version!r}, not of a release"
-    if (root / "PKG-INFO").is_file():
-        return "the project is an unpacked sdist, which holds no environment"
+    if is_unpacked_sdist(root) and not environ.get("HATCH_PACK_VENV_SOURCE"):
+        return (
+            "this is an unpacked sdist, which holds no environment: run `hatch build -t pack-venv`"
+            " in the project, or set HATCH_PACK_VENV_SOURCE"
+        )
     if _is_made_to_install(root, directory, environ):
         return "the wheel is built only to be installed"
     return None
+
+
+def is_unpacked_sdist(root: Path) -> bool:
+    """Whether a project's folder came out of an sdist, as `python -m build` and `uv build` do."""
+    return (root / "PKG-INFO").is_file()
+
+
+def base_folder(root: Path, directory: Path) -> Path:
+    """Return the folder that the configuration's paths are relative to.
+
+    An unpacked sdist lies in a temporary folder; what takes the wheel is still the project's
+    `dist`, and the folder around that stands for the project.
+    """
+    return directory.parent if is_unpacked_sdist(root) else root
+
+
+def only_hooks_run(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
+    """Whether no wheel follows the hooks (`--hooks-only`, which no hook is told of)."""
+    variable = environ.get("HATCH_BUILD_HOOKS_ONLY") in ("1", "true")
+    return variable or "--hooks-only" in arguments
 
 
 def _is_made_to_install(root: Path, directory: Path, environ: Mapping[str, str]) -> bool:

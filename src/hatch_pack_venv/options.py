@@ -56,7 +56,6 @@ NOT_BUILT_YET: Final = frozenset(
         "distributions",
         "dynlib-dirs",
         "extras",
-        "hatch-env",
         "keep",
         "layers",
         "lock",
@@ -75,6 +74,7 @@ class PackOptions:
 
     Parameters:
         source: the environment, relative to the project root.
+        hatch_env: name of a Hatch environment that is packed instead.
         interpreter: `bundled` or `target`.
         project: `wheel`, `installed` or `exclude`.
         editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
@@ -94,6 +94,7 @@ class PackOptions:
     """
 
     source: Path = Path(".venv")
+    hatch_env: str | None = None
     interpreter: str = "bundled"
     project: str = "wheel"
     editables: str = "error"
@@ -168,6 +169,10 @@ class _Reader:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
         self._check_bundled_only(values)
+        if {"source", "hatch_env"} <= values.keys():
+            self.problems.append(
+                f"{self.where}.source and {self.where}.hatch-env name two environments: remove one"
+            )
         return values
 
     def _suggestion(self, key: str) -> str:
@@ -310,6 +315,7 @@ def _vendoring(value: Any) -> Vendoring:
 
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
+    "hatch-env": ("hatch_env", _text),
     "interpreter": (
         "interpreter",
         _choice("bundled", "target", later=("an absolute path",)),

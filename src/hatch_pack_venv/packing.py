@@ -15,9 +15,11 @@ from .bundle import Bundle, make_bundle
 from .bytecode import with_byte_code
 from .editable_copies import settle_editables
 from .environment import Environment, scan
+from .errors import PlanError
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
+from .preview import Preview, preview
 from .search_paths import SearchPaths
 from .selection import Selection
 from .wheels import WheelOverlay
@@ -103,6 +105,21 @@ def export(
         return write_folder(plan, Path(os.path.abspath(target)), report=report)
 
 
+def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
+    """Tell what `pack` would do; nothing is written.
+
+    Raises:
+        PackVenvError: there is no usable environment, or an option is wrong. What cannot be
+            packed is no error here, but listed.
+    """
+    environment = Environment.from_prefix(prefix)
+    try:
+        plan = plan_environment(environment, options, None)
+    except PlanError as error:
+        return Preview(refused=error.problems)
+    return preview(scan(environment), plan, environment, _selection(options))
+
+
 def _write(
     plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
 ) -> list[PackResult]:
@@ -153,11 +170,7 @@ def plan_environment(
         ),
         excluded_project=excluded,
         excluded_editables=settled.excluded,
-        selection=Selection(
-            exclude=options.exclude_files,
-            include=options.include_files,
-            records=options.record_files == "update",
-        ),
+        selection=_selection(options),
         times=times,
     )
     scanned = [*paths.made_portable(settled.applied(scan(environment)))]
@@ -203,6 +216,14 @@ def project_folder(prefix: Path) -> Path | None:
     folder = prefix.parent
     known = prefix.name == ".venv" or (folder / "pyproject.toml").is_file()
     return folder if known else None
+
+
+def _selection(options: PackOptions) -> Selection:
+    return Selection(
+        exclude=options.exclude_files,
+        include=options.include_files,
+        records=options.record_files == "update",
+    )
 
 
 def environment_name(prefix: Path) -> str:

@@ -69,7 +69,9 @@ def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
         files.add(entry)
     digest = manifest.content_digest(plan.entries, files.hashes)
     head = {**plan.head, "content_digest": digest}
-    content = manifest.render_manifest(head, entries, files.hashes)
+    links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
+    copied = [] if sink.holds_links else links
+    content = manifest.render_manifest(head, entries, files.hashes, copied)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
     files.look.check()
     sink.close()

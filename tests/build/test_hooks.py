@@ -128,8 +128,9 @@ def test_the_target_follows_the_location(project: Path, tmp_path: Path) -> None:
 
 def test_the_hook_of_the_wheel_table_packs_too(project: Path) -> None:
     """The table under the wheel target is read as the global one is."""
+    exclude = '[tool.hatch.build.targets.sdist]\nexclude = ["/dist-venv"]\n'
     (project / "pyproject.toml").write_text(
-        PYPROJECT + TABLE.replace("build.hooks", "build.targets.wheel.hooks")
+        PYPROJECT + exclude + TABLE.replace("build.hooks", "build.targets.wheel.hooks")
     )
     build(project)
     assert len(tree(project, "dist-venv")) == 2

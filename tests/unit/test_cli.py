@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -10,8 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.environments import tool
+from support.trees import tree_state
+from support.wheels import make_wheel
 
 from hatch_pack_venv.cli import main
+from hatch_pack_venv.display import Style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,6 +109,7 @@ def test_export_writes_a_folder(
     assert result["path"] == str(target)
     assert (target / "postinstall.py").is_file()
     assert (target / "share/venv/metadata/pack-venv.json").is_file()
+    assert run("verify", target) == 0
 
 
 @pytest.mark.parametrize(
@@ -187,3 +194,184 @@ def test_a_wrong_name_of_a_library_is_told(
     arguments = ["-o", tmp_path / "a", "--vendor-libraries", "libssl"]
     assert run("pack", environment, *arguments) == 1
     assert "'readline' and 'gdbm'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def archive(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("archive") / "app"
+    assert run("pack", environment, "-o", base, "--interpreter", "target", "-q") == 0
+    return base.with_name("app.tar.xz")
+
+
+def test_verify_is_exit_0_or_a_message(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is as packed is one line; what is not has a line for each finding, and exit 1."""
+    capsys.readouterr()
+    assert run("verify", archive) == 0
+    assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "postinstall.py").unlink()
+    (folder / "more").mkdir()
+    assert run("verify", folder) == 1
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "added      more is a directory that was not packed\n"
+        "missing    postinstall.py is not there\n"
+    )
+    expected = f"pack-venv: error: {folder} is not as it was packed: 1 added, 1 missing\n"
+    assert captured.err == expected
+    assert run("verify", folder, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is False
+    assert [finding["path"] for finding in result["findings"]] == ["more", "postinstall.py"]
+
+
+def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The object has the manifest's head and sizes."""
+    capsys.readouterr()
+    assert run("inspect", archive, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["name"] == "My Project"
+    assert result["interpreter"] == "target"
+    assert result["distributions"] == []
+    assert result["packed_size"] == archive.stat().st_size
+    assert run("inspect", archive) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("My Project\n  interpreter     target: needs cpython 3.")
+    assert "\033[" not in text
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_nothing_to_read_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path where nothing is gives one sentence."""
+    assert run(command, "/nowhere/a.tar.xz") == 1
+    told = capsys.readouterr().err
+    assert told == "pack-venv: error: there is no archive or folder /nowhere/a.tar.xz\n"
+
+
+def test_dry_run_tells_and_writes_nothing(
+    environment: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is rewritten, added and left out has its reason; the folder stays empty."""
+    wheel = make_wheel(tmp_path, {"my_app/__init__.py": b""})
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    options = ["--interpreter", "target", "--wheel", wheel, "--exclude-files", "*.fish"]
+    before = tree_state(environment)
+    assert run("pack", environment, "--dry-run", "--json", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert run("pack", environment, "--dry-run", *options) == 0
+    text = capsys.readouterr().out
+    assert list(out.iterdir()) == []
+    assert tree_state(environment) == before
+    assert run("pack", environment, "--json", *options) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert told["entry_count"] == result["entry_count"]
+    assert told["manifest"]["distributions"] == [{"name": "my-app", "version": "2.0"}]
+    added = {step["path"]: step["why"] for step in told["added"]}
+    assert added["postinstall.py"] == "connects the environment where it is unpacked"
+    left_out = {step["path"]: step["why"] for step in told["left_out"]}
+    assert left_out["bin/activate.fish"] == "exclude-files"
+    assert left_out["bin/python"] == "a name of the interpreter"
+    assert left_out["pyvenv.cfg"] == "written about this environment by what made it"
+    assert "left out (" in text
+    assert "a name of the interpreter" in text
+
+
+def test_dry_run_tells_what_is_rewritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Launchers, RECORD, path files and copied links are named with the reason."""
+    environment = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    wheel = make_wheel(
+        tmp_path,
+        {
+            "my_app/__init__.py": b"",
+            "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:main\n",
+        },
+    )
+    subprocess.run(
+        [tool("uv"), "pip", "install", "-q", "--python", environment / "bin/python", wheel],
+        check=True,
+    )
+    site = next((environment / "lib").glob("python3.*/site-packages"))
+    (site / "extra.pth").write_text(f"{site}/my_app\n")
+    (site / "data.txt").symlink_to(wheel)
+    assert run("pack", environment, "--dry-run", "--json", "--interpreter", "target") == 0
+    told = json.loads(capsys.readouterr().out)
+    name = site.relative_to(environment).as_posix()
+    why = {step["path"].removeprefix(f"{name}/"): step["why"] for step in told["rewritten"]}
+    assert why == {
+        "bin/my-app": "a launcher that finds its own interpreter",
+        "data.txt": f"a copy of what the link leads to ({wheel})",
+        "extra.pth": "its paths are relative",
+        "my_app-2.0.dist-info/RECORD": "made true for what is packed",
+    }
+    left_out = {Path(step["path"]).name: step["why"] for step in told["left_out"]}
+    expected = "tells where it was installed from on this machine"
+    assert left_out["direct_url.json"] == expected
+
+
+def test_dry_run_tells_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All problems are listed, as the packing itself would list them, with exit 1."""
+    environment = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    for name in ("one", "two"):
+        (environment / name).symlink_to("nowhere")
+    arguments = ["pack", environment, "-o", tmp_path / "a", "--interpreter", "target"]
+    assert run(*arguments) == 1
+    real = capsys.readouterr().err
+    assert run(*arguments, "--dry-run", "--json") == 1
+    captured = capsys.readouterr()
+    assert captured.err == real
+    assert [line.split()[2] for line in json.loads(captured.out)["refused"]] == ["one", "two"]
+
+
+def test_names_cannot_command_the_terminal(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters and bytes that are no text are shown escaped, never sent."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "\033[2J").mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
+    capsys.readouterr()
+    assert run("verify", folder) == 1
+    told = capsys.readouterr().out
+    assert told.splitlines() == [
+        r"added      '\x1b[2J' is a directory that was not packed",
+        r"added      '\udcff' is a directory that was not packed",
+    ]
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "colours"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colours_are_for_terminals(
+    stream: io.StringIO, variables: dict[str, str], colours: bool
+) -> None:
+    """A terminal that wants them gets colours; a file, a pipe and NO_COLOR do not."""
+    assert Style.of_stream(stream, variables).colours is colours

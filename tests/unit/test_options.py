@@ -11,7 +11,7 @@ import pytest
 from hatch_pack_venv import CompressionFormat, PackOptions
 from hatch_pack_venv.bundle import Vendoring
 from hatch_pack_venv.errors import OptionsError
-from hatch_pack_venv.options import HATCHLING_HOOK_KEYS, NOT_BUILT_YET
+from hatch_pack_venv.options import _KEYS, HATCHLING_HOOK_KEYS, NOT_BUILT_YET
 from hatch_pack_venv.trim import Trim
 
 WHERE = "tool.hatch.build.hooks.pack-venv"
@@ -49,6 +49,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     ("key", "value", "field", "expected"),
     [
         ("source", "envs/release", "source", Path("envs/release")),
+        ("hatch-env", "release", "hatch_env", "release"),
         ("interpreter", "target", "interpreter", "target"),
         ("project", "exclude", "project", "exclude"),
         ("editables", "copy", "editables", "copy"),
@@ -82,6 +83,8 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
     [
         ("source", 1, "must be a path, not 1"),
         ("source", "", "must be a path, not ''"),
+        ("hatch-env", True, "must be a string that is not empty, not True"),
+        ("hatch-env", " ", "must be a string that is not empty, not ' '"),
         ("interpreter", "system", "must be 'bundled' or 'target'"),
         ("interpreter", ["target"], "must be 'bundled' or 'target'"),
         ("interpreter", "/usr/bin/python3", "not supported yet"),
@@ -116,6 +119,27 @@ def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> No
     assert expectation in problem
 
 
+def test_every_key_is_among_these_tests() -> None:
+    """No key goes without a right and a wrong value."""
+    for test in (test_each_key_is_read, test_each_wrong_value_is_named):
+        (mark,) = test.pytestmark
+        keys = [row[0] for row in mark.args[1]]
+        assert [key for key in _KEYS if key not in keys] == []
+
+
+@pytest.mark.parametrize("key", _KEYS)
+def test_every_key_is_suggested_when_a_letter_is_missing(key: str) -> None:
+    """A slip in any key is refused with that key."""
+    (problem,) = problems_of({key[:2] + key[3:]: "x"})
+    assert problem.endswith(f"did you mean {key!r}?")
+
+
+def test_two_environments_are_refused() -> None:
+    """`source` and `hatch-env` exclude each other."""
+    (problem,) = problems_of({"source": "x", "hatch-env": "y"})
+    assert problem == f"{WHERE}.source and {WHERE}.hatch-env name two environments: remove one"
+
+
 def test_all_problems_come_together() -> None:
     """Several mistakes are one message, a line each."""
     with pytest.raises(OptionsError) as caught:
@@ -138,7 +162,7 @@ def test_a_misspelt_key_suggests_the_nearest(key: str, meant: str) -> None:
 def test_an_unknown_key_lists_the_keys() -> None:
     """A key like no other is refused with all there are."""
     (problem,) = problems_of({"zzz": 1})
-    assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, interpreter, ")
+    assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, hatch-env, ")
 
 
 @pytest.mark.parametrize("key", sorted(NOT_BUILT_YET))

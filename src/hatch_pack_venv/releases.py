@@ -1,0 +1,67 @@
+"""What the hook and the target are going to pack, found out before the wheel is built."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from .environment import Environment
+from .hatch_environments import find_hatch_environment
+from .packing import Project, pack_project
+from .progress import terminal_progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .archives import PackResult
+    from .options import PackOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A prepared environment, and where its archives go.
+
+    Parameters:
+        source: the environment.
+        output: the folder that takes the archives.
+    """
+
+    source: Path
+    output: Path
+    options: PackOptions
+
+    @classmethod
+    def of(cls, base: Path, options: PackOptions) -> Self:
+        """Find the environment and read it once, so that what is wrong with it is told early.
+
+        Parameters:
+            base: the folder that the options' paths are relative to.
+
+        Raises:
+            EnvironmentProblem: there is no usable environment.
+        """
+        source = source_folder(base, options)
+        Environment.from_prefix(source)
+        options = replace(options, wheels=tuple(base / wheel for wheel in options.wheels))
+        return cls(source=source, output=base / options.output_directory, options=options)
+
+    def pack(self, project: Project) -> list[PackResult]:
+        """Write the archives."""
+        return pack_project(
+            self.source, self.output, self.options, project, report=terminal_progress
+        )
+
+
+def source_folder(base: Path, options: PackOptions) -> Path:
+    """Return the environment's folder; an active environment plays no part.
+
+    Raises:
+        EnvironmentProblem: Hatch does not tell where its environment is.
+    """
+    given = os.environ.get("HATCH_PACK_VENV_SOURCE")
+    if given:
+        return base / given
+    if options.hatch_env is not None:
+        return find_hatch_environment(base, options.hatch_env, os.environ)
+    return base / options.source

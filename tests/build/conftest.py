@@ -1,0 +1,43 @@
+"""A wheelhouse, made once, so that front ends run without an index."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.environments import run
+from support.interpreters import newest_of_each
+
+# What front ends install into their build environments, and what the test projects need.
+_BUILD = ("hatchling", "editables>=0.3")
+_RUN = ("humanize>=4", "pip")
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Download every wheel that the front ends will ask for; the plugin is among them."""
+    folder = tmp_path_factory.mktemp("wheelhouse")
+    (plugin,) = plugin_wheels.glob("*.whl")
+    oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
+    for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
+        download = ("-m", "pip", "download", "--quiet", "--prefer-binary", "--dest", folder)
+        run(python, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
+    return folder
+
+
+@pytest.fixture
+def offline(front_end: dict[str, str], wheelhouse: Path) -> dict[str, str]:
+    """Return the variables with which front ends find the wheelhouse and nothing else."""
+    nowhere = "http://127.0.0.1:9"
+    return {
+        **front_end,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheelhouse),
+        "UV_FIND_LINKS": str(wheelhouse),
+        "UV_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "no_proxy": "127.0.0.1",
+    }
