@@ -19,7 +19,7 @@ from support.fakes import SITE, distribution, environment, file, folder, names, 
 
 from hatch_pack_venv.archives import silent
 from hatch_pack_venv.bytecode import completed, importable, with_byte_code
-from hatch_pack_venv.bytecode_worker import MARK, answer, dumped_in_order
+from hatch_pack_venv.bytecode_worker import MARK, answer, byte_code, dumped_in_order
 from hatch_pack_venv.entries import FileEntry, ScannedEntry, SymlinkEntry
 from hatch_pack_venv.errors import EnvironmentProblem, SourceProblem
 from hatch_pack_venv.selection import Selection
@@ -298,6 +298,19 @@ def test_a_source_with_the_mark_itself_is_not_compiled_wrongly() -> None:
     code = compile(text, "name", "exec", dont_inherit=True)
     with pytest.raises(ValueError, match="fixed order"):
         dumped_in_order(code)
+
+
+def test_what_was_interned_before_does_not_matter() -> None:
+    """A set is one object or two by what other sources did (CPython issue 129724), here neither.
+
+    The same holds for the cached strings of one character, which may be interned or not.
+    """
+    word = "w" + os.urandom(8).hex()
+    source = f"a = {{'{word}', 2, 3}}\ndef f():\n    b = {{'{word}', 2, 3}}, '}}'\n".encode()
+    before = byte_code(source, "name", 1)
+    interned = sys.intern(word), sys.intern("}")
+    assert byte_code(source, "name", 1) == before
+    del interned
 
 
 def test_code_without_such_sets_is_written_as_ever() -> None:
