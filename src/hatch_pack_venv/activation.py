@@ -13,7 +13,7 @@ from typing import Final
 from .entries import FileEntry
 
 # "activate.ps1" would be the same file as "Activate.ps1" on a disk that ignores case.
-_NAMES: Final = (
+NAMES: Final = (
     "Activate.ps1",
     "activate",
     "activate.csh",
@@ -32,7 +32,7 @@ def activation_scripts(scripts: str) -> list[FileEntry]:
             the environment is the folder around it. `Scripts`, as it is called on Windows, gets
             the batch files of cmd.exe too.
     """
-    names = [*_NAMES, *(_BATCH_NAMES if scripts == "Scripts" else ())]
+    names = [*NAMES, *(_BATCH_NAMES if scripts == "Scripts" else ())]
     return [FileEntry.from_bytes(f"{scripts}/{name}", _text(name)) for name in names]
 
 

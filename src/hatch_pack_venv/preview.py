@@ -6,6 +6,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from . import activation, data_files
 from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
 
 if TYPE_CHECKING:
@@ -148,9 +149,11 @@ class _Comparison:
             return "its search path begins at its own place"
         if name in _REWRITTEN:
             return _REWRITTEN[name]
+        if folder == self.environment.scripts and name in activation.NAMES:
+            return "an activation script that finds its own folder"
         if folder == self.environment.scripts:
             return "a launcher that finds its own interpreter"
-        if name.endswith(".pth"):
+        if name.endswith(".pth") or data_files.may_be_rewritten(entry.arcname):
             return "its paths are relative"
         return "replaced by another file of this name"
 
@@ -163,6 +166,8 @@ class _Comparison:
             why = "a folder of other entries"
         elif self._is_of_runtime(name):
             why = "of the interpreter"
+        elif posixpath.basename(name) in activation.NAMES:
+            why = "an activation script that finds its own folder"
         elif posixpath.basename(name) == "RECORD":
             why = "lists what a wheel brings"
         else:

@@ -70,6 +70,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("exclude-files", ["*.h"], "exclude_files", ("*.h",)),
         ("include-files", ["bin/activate"], "include_files", ("bin/activate",)),
         ("record-files", "exclude", "record_files", "exclude"),
+        ("bytecode", "checked-hash", "bytecode", "checked-hash"),
         ("wheels", ["dist/a-1-py3-none-any.whl"], "wheels", (Path("dist/a-1-py3-none-any.whl"),)),
     ],
 )
@@ -110,6 +111,9 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("include-files", [1], "must be a list of gitignore-style patterns"),
         ("record-files", False, "must be 'update' or 'exclude', not False"),
         ("wheels", "a.whl", "must be a list of paths of wheel files"),
+        ("bytecode", True, "must be 'none' or 'checked-hash' or 'unchecked-hash', not True"),
+        ("interpreter-trim", "all", "must be 'none' or 'default' or 'minimal', not 'all'"),
+        ("vendor-libraries", "yes", "must be true, false, or a list of libraries"),
     ],
 )
 def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> None:

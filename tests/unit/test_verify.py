@@ -188,7 +188,13 @@ def test_one_flipped_bit_of_an_archive_is_found(
 ) -> None:
     """In any format, without the facts beside it, in the parts that hold files."""
     data = bytearray(archives[format].read_bytes())
-    data[len(data) * (2 * place + 3) // 16] ^= 1 << place
+    offset = len(data) * (2 * place + 3) // 16
+    if format == "tar":  # between its members lie bytes that mean nothing
+        with tarfile.open(archives[format]) as tar:
+            filled = [member for member in tar if member.size]
+        member = filled[place * len(filled) // 5]
+        offset = member.offset_data + member.size // 2
+    data[offset] ^= 1 << place
     damaged = tmp_path / "damaged"
     damaged.write_bytes(data)
     assert told_of(damaged) != "[]"
