@@ -313,7 +313,7 @@ def test_dry_run_tells_what_is_rewritten(
     assert scripts == {
         f"bin/{name}" for name in ("activate", "activate.csh", "activate.fish", "Activate.ps1")
     }
-    assert {name: reason for name, reason in why.items() if path not in scripts} == {
+    assert {path: reason for path, reason in why.items() if path not in scripts} == {
         "bin/my-app": "a launcher that finds its own interpreter",
         "data.txt": f"a copy of what the link leads to ({wheel})",
         "extra.pth": "its paths are relative",

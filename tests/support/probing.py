@@ -1,0 +1,93 @@
+"""What an environment answers, to compare it before and after it was packed and moved.
+
+Run as a script by the environment's own Python (3.9 or later): `python probing.py SCRIPTS_FOLDER`
+prints JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import distributions
+
+ANSWER_SECONDS = 120
+
+
+def ask(*command: str) -> list[object]:
+    """Return a command's exit status and everything it printed."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [type(error).__name__, str(error)]
+    return [done.returncode, done.stdout.decode("utf-8", "replace")]
+
+
+def scripts(folder: str) -> dict[str, list[object]]:
+    """Return what the console and GUI scripts of all distributions answer to `--help`."""
+    groups = ("console_scripts", "gui_scripts")
+    points = [point for found in distributions() for point in found.entry_points]
+    names = sorted({point.name for point in points if point.group in groups})
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda name: ask(os.path.join(folder, name), "--help"), names)
+        return dict(zip(names, answers))  # noqa: B905 - Python 3.9
+
+
+def installed() -> dict[str, list[str]]:
+    """Return the files of each distribution that are there, by its name."""
+    return {
+        found.metadata["Name"]: sorted(
+            str(file) for file in found.files or () if os.path.exists(str(found.locate_file(file)))
+        )
+        for found in distributions()
+    }
+
+
+def modules() -> dict[str, str]:
+    """Return for each top-level module that a RECORD names whether it can be imported."""
+    names = set()
+    for found in distributions():
+        for file in found.files or ():
+            top, _, rest = str(file).partition("/")
+            name = top if rest else top.partition(".")[0]
+            if file.suffix in (".py", ".so") and name.isidentifier():
+                names.add(name)
+    return {name: imported(name) for name in sorted(names)}
+
+
+def imported(name: str) -> str:
+    """Import a module and return `imported`, or the name of the error."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            import_module(name)
+    except BaseException as error:  # noqa: BLE001 - a module may even exit
+        return type(error).__name__
+    return "imported"
+
+
+def main() -> None:
+    """Ask everything and print it."""
+    answers = {
+        "scripts": scripts(sys.argv[1]),
+        "installed": installed(),
+        "pip check": ask(sys.executable, "-m", "pip", "check"),
+        "modules": modules(),
+    }
+    print(json.dumps(answers), flush=True)
+    os._exit(0)  # whatever threads the modules have started
+
+
+if __name__ == "__main__":
+    main()
