@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import tarfile
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding, probing
@@ -22,18 +20,68 @@ from support.interpreters import Python, bundlable
 
 from hatch_pack_venv import PackOptions, pack
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
     pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
 ]
 
-POPULAR: Final = """
-aiohttp alembic attrs babel beautifulsoup4 black build celery cffi click coverage cryptography
-cython django docutils fastapi flake8 flask gunicorn httpx ipykernel isort jinja2 jsonschema
-lxml markdown mypy nox numpy packaging pillow pip psutil pycparser pydantic pyflakes pygments pytest
-pyyaml requests rich setuptools sphinx sqlalchemy tornado tox tqdm typer uvicorn virtualenv
-watchdog wheel
-""".split()
+POPULAR: Final = [
+    "aiohttp",
+    "alembic",
+    "attrs",
+    "babel",
+    "beautifulsoup4",
+    "black",
+    "build",
+    "celery",
+    "cffi",
+    "click",
+    "coverage",
+    "cryptography",
+    "cython",
+    "django",
+    "docutils",
+    "fastapi",
+    "flake8",
+    "flask",
+    "gunicorn",
+    "httpx",
+    "ipykernel",
+    "isort",
+    "jinja2",
+    "jsonschema",
+    "lxml",
+    "markdown",
+    "mypy",
+    "nox",
+    "numpy",
+    "packaging",
+    "pillow",
+    "pip",
+    "psutil",
+    "pycparser",
+    "pydantic",
+    "pyflakes",
+    "pygments",
+    "pytest",
+    "pyyaml",
+    "requests",
+    "rich",
+    "setuptools",
+    "sphinx",
+    "sqlalchemy",
+    "tornado",
+    "tox",
+    "tqdm",
+    "typer",
+    "uvicorn",
+    "virtualenv",
+    "watchdog",
+    "wheel",
+]
 SMALL: Final = ["black", "flask", "gunicorn", "ipykernel", "pip", "pytest", "pyyaml", "rich"]
 VARIABLES: Final = {
     "PATH": "/usr/bin:/bin",
