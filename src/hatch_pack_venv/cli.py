@@ -106,6 +106,7 @@ _OPTION_KEYS: Final = (
     "editables",
     "format",
     "compression-level",
+    "threads",
     "install-target",
     "exclude-files",
     "include-files",
@@ -164,7 +165,7 @@ def _add_format_options(command: argparse.ArgumentParser) -> None:
         "--compression-level",
         type=int,
         metavar="N",
-        help="of the format's own scale (default: gz, xz and zip 6, bz2 and zst 9)",
+        help="of the format's own scale (default: gz and xz 6, zip 7, bz2 and zst 9)",
     )
     command.add_argument(
         "--install-target",
@@ -196,6 +197,13 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         "--record-files",
         metavar="RULE",
         help="update: RECORD files are kept and made true; exclude: left out (default: update)",
+    )
+    command.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="how many threads compress or copy; the result does not depend on it (default: the"
+        " CPUs this process may use)",
     )
     for name, text in (
         ("--exclude-files", "gitignore-style pattern of files that stay out"),

@@ -68,14 +68,14 @@ def manifest_head(
 def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
     """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
 
-    Times are left out, and so is how a format writes any of it; hence it is the same in every
-    format and with every compressor.
+    Times are left out, and so are the order of entries and how a format writes any of it; hence it
+    is the same in every format and with every compressor.
 
     Parameters:
         hashes: the SHA-256 of each file, in hexadecimal digits, by arcname.
     """
     digest = hashlib.sha256()
-    for entry in entries:
+    for entry in sorted(entries, key=_by_name):
         match entry:
             case FileEntry():
                 facts = ["file", entry.arcname, f"{mode_of(entry):o}", hashes[entry.arcname]]
@@ -87,11 +87,15 @@ def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
+def _by_name(entry: Entry) -> str:
+    return entry.arcname
+
+
 def render_manifest(
     head: Mapping[str, Any], entries: Iterable[Entry], hashes: Mapping[str, str]
 ) -> bytes:
     """Return the manifest's text: the head, then every file and link by name."""
-    entries = list(entries)
+    entries = sorted(entries, key=_by_name)
     files = [
         {
             "path": entry.arcname,

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
 from .environment import Environment, scan
+from .formats import Effort
 from .normalise import Times
 from .plan import PackPlan, Recipe, build_plan
 from .runtime import runtime_entries
@@ -94,9 +95,8 @@ def export(
 def _write(
     plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
 ) -> list[PackResult]:
-    return write_archives(
-        plan, output_base, options.formats, level=options.compression_level, report=report
-    )
+    effort = Effort(level=options.compression_level, threads=options.threads)
+    return write_archives(plan, output_base, options.formats, effort=effort, report=report)
 
 
 def plan_environment(
