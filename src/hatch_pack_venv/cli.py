@@ -17,6 +17,7 @@ from .formats import CompressionFormat
 from .options import PackOptions
 from .packing import environment_name, export, pack
 from .progress import terminal_progress
+from .signals import terminable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         options = _options(parsed)
         report = silent if parsed.quiet or parsed.json else terminal_progress
-        results = parsed.run(parsed, options, report)
+        with terminable():
+            results = parsed.run(parsed, options, report)
     except PackVenvError as error:
         sys.exit(f"pack-venv: error: {error}")
     except KeyboardInterrupt:

@@ -24,6 +24,7 @@ from .occasions import reason_not_to_pack
 from .options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
 from .packing import Project, pack_project
 from .progress import terminal_progress
+from .signals import terminable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,7 +151,8 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 def _aborting(app: Application) -> Iterator[None]:
     """End the build with one message when a user's mistake is met."""
     try:
-        yield
+        with terminable():
+            yield
     except PackVenvError as error:
         app.abort(f"{PLUGIN_NAME}: {error}")
 

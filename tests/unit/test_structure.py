@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "hatch_pack_venv"
 
 # Each layer may import those before it and its own; design: README, "Design".
 LAYERS = [
-    {"errors", "entries", "injected"},
+    {"errors", "entries", "injected", "signals"},
     {
         "formats",
         "links",
