@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 Filters: TypeAlias = list[dict[str, Any]]
 
 _PIECE: Final = 1 << 20
-_DICTIONARIES: Final = (1, 1, 2, 4, 4, 8, 16, 16, 32, 64)
-"""MiB by level. Level 6 has twice xz's own; a block holds three times its dictionary, as in xz."""
+_DICTIONARIES: Final = (1, 1, 2, 4, 4, 8, 12, 16, 32, 64)
+"""MiB by level; a block holds three times as much, as in xz. Level 6 has half as much again as xz:
+16 MiB made an environment 1 % smaller, and 6 % slower to compress."""
 _HEADER_SIZE: Final = 12
 _FOOTER_SIZE: Final = 12
 
