@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .entries import DirectoryEntry
-from .formats import Compression, CompressionFormat, Effort
+from .formats import Compression, CompressionFormat, Effort, usable_cpus
 from .output import PendingFile, pending_folder, telling_write_errors
 from .sinks.directory import DirectorySink
 from .sinks.hashed import HashedOutput
@@ -164,8 +164,13 @@ def _facts_file(path: Path, result: PackResult, plan: PackPlan) -> PendingFile:
     return file
 
 
-def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> ExportResult:
+def write_folder(
+    plan: PackPlan, target: Path, *, threads: int | None = None, report: Reporter = silent
+) -> ExportResult:
     """Write a plan into a folder, which takes the place of an empty one or an earlier export.
+
+    Parameters:
+        threads: how many write; `None` for the CPUs that this process may use.
 
     Raises:
         PackVenvError: something cannot be read or written; the target is as it was.
@@ -173,7 +178,7 @@ def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> 
     _log(plan)
     with pending_folder(target) as folder, telling_write_errors(target):
         folder.mkdir()
-        sink = DirectorySink(folder)
+        sink = DirectorySink(folder, threads or usable_cpus())
         # The folder itself is the install target.
         sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
         with report(plan.size) as progress:

@@ -42,11 +42,12 @@ class Effort:
         if level is None:
             level = format.levels.default if format.levels is not None else 0
         return Compression(
-            format=format, level=level, threads=self.threads or _usable_cpus(), x86=x86
+            format=format, level=level, threads=self.threads or usable_cpus(), x86=x86
         )
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

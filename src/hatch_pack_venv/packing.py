@@ -89,7 +89,8 @@ def export(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     plan = plan_environment(Environment.from_prefix(prefix), options, None)
-    return write_folder(plan, Path(os.path.abspath(target)), report=report)
+    target = Path(os.path.abspath(target))
+    return write_folder(plan, target, threads=options.threads, report=report)
 
 
 def _write(

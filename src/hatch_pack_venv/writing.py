@@ -131,9 +131,9 @@ class HashingReader:
         """Return the SHA-256 of the whole file.
 
         Raises:
-            SourceProblem: the file is longer or shorter than planned.
+            SourceProblem: not all of it has been read.
         """
-        if self._left or self._read(1):
+        if self._left:
             raise _changed(self._entry)
         return self._hash.hexdigest()
 
@@ -155,6 +155,8 @@ def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
         raise _unreadable(entry, error) from error
     with stream:
         before = _state(stream)
+        if before[0] != entry.size:
+            raise _changed(entry)
         if isinstance(entry.content, PatchedFile):
             yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
         else:

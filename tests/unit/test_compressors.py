@@ -6,12 +6,15 @@ import hashlib
 import lzma
 import random
 import shutil
+import tarfile
 import threading
 import time
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.environments import run
 from support.fakes import file, folder, link, plan, recipe
 from support.readers import planned_content, read_archive
@@ -22,6 +25,7 @@ from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.formats import Effort
 from hatch_pack_venv.sinks.blocks import Cutter
 from hatch_pack_venv.sinks.pool import Cancelled, OrderedPool
+from hatch_pack_venv.sinks.tar_headers import header
 from hatch_pack_venv.sinks.zip_records import Member, central_header, end_records, local_header
 
 if TYPE_CHECKING:
@@ -305,6 +309,33 @@ def test_blocks_do_not_depend_on_the_writes(steps: list[int]) -> None:
         start += step
     assert [len(block) for block in blocks] == [10] * (len(stream) // 10)
     assert b"".join(blocks) + cutter.rest() == stream
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE])
+@given(
+    name=st.one_of(
+        st.text("ab./ -", min_size=1, max_size=300),
+        st.lists(st.text("abc", min_size=1, max_size=160), min_size=1, max_size=4).map("/".join),
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9),
+    ),
+    numbers=st.tuples(*[st.one_of(st.just(8**11 - 1), st.integers(0, 1 << 40))] * 2),
+    link=st.one_of(st.just(""), st.text("l/.", max_size=120)),
+)
+def test_headers_are_those_of_tarfile(
+    kind: bytes, name: str, numbers: tuple[int, int], link: str
+) -> None:
+    """A header is what tarfile writes, as ustar where that can hold it, else as pax."""
+    name = name.strip("/").replace("\0", "") or "a"
+    size, mtime = numbers
+    made = header(name, kind, 0o644, mtime, size=size, link=link)
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime, info.size, info.linkname = kind, 0o644, mtime, size, link
+    try:
+        expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    except ValueError:
+        expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+    read = tarfile.TarInfo.frombuf(made[:512], "utf-8", "strict")
+    assert (made == expected) or (read.name == name and len(made) == len(expected) == 512)
 
 
 def test_the_programs_are_there() -> None:

@@ -32,7 +32,7 @@ LAYERS = [
     {"distributions"},
     {"environment", "manifest", "output"},
     {"selection", "wheels", "runtime"},
-    {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records"},
+    {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
     {"sinks.xz", "sinks.hashed"},
     {"sinks.compressors"},
     {"plan", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},
