@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -10,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .entries import DirectoryEntry
+from .formats import Compression, CompressionFormat, Effort, usable_cpus
 from .output import PendingFile, pending_folder, telling_write_errors
 from .sinks.directory import DirectorySink
+from .sinks.hashed import HashedOutput
 from .sinks.tar import TarSink
 from .sinks.zip import ZipSink
 from .writing import Progress, write
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from _typeshed import StrPath
 
-    from .formats import CompressionFormat
     from .leaks import Finding
     from .plan import PackPlan
     from .sinks import Sink
@@ -100,14 +100,14 @@ def write_archives(
     output_base: StrPath,
     formats: Iterable[CompressionFormat],
     *,
-    level: int | None = None,
+    effort: Effort | None = None,
     report: Reporter = silent,
 ) -> list[PackResult]:
     """Write a plan in several formats; all archives appear, or none.
 
     Parameters:
         output_base: the archives' path without the format's suffix.
-        level: the compression level; `None` for each format's default.
+        effort: level and threads; by default those of each format and all CPUs.
 
     Raises:
         PackVenvError: something cannot be read or written; nothing is left behind, and earlier
@@ -119,7 +119,9 @@ def write_archives(
         pending: list[PendingFile] = []
         for format in formats:
             file = stack.enter_context(PendingFile(format.archive_path(output_base)))
-            results.append(_write_archive(plan, file, format, level, report))
+            results.append(
+                _write_archive(plan, file, _compression(plan, format, effort or Effort()), report)
+            )
             facts = file.path.with_name(f"{file.path.name}.json")
             pending += [file, stack.enter_context(PendingFile(facts))]
             _write_facts(pending[-1], results[-1], plan)
@@ -131,27 +133,32 @@ def write_archives(
     return results
 
 
+def _compression(plan: PackPlan, format: CompressionFormat, effort: Effort) -> Compression:
+    machine = plan.head["platform"]["machine"]
+    return effort.for_format(format, x86=machine in ("x86_64", "AMD64", "i386", "i686"))
+
+
 def _write_archive(
-    plan: PackPlan,
-    file: PendingFile,
-    format: CompressionFormat,
-    level: int | None,
-    report: Reporter,
+    plan: PackPlan, file: PendingFile, compression: Compression, report: Reporter
 ) -> PackResult:
-    with telling_write_errors(file.path), report(plan.size) as progress:
+    format = compression.format
+    with (
+        telling_write_errors(file.path),
+        HashedOutput(file.stream) as output,
+        report(plan.size) as progress,
+    ):
         sink: Sink
         if format.is_tar_format:
-            sink = TarSink(file.stream, format, level, plan.install_target)
+            sink = TarSink(output, compression, plan.install_target)
         else:
-            sink = ZipSink(file.stream, level, plan.install_target)
+            sink = ZipSink(output, compression, plan.install_target)
         written = write(plan, sink, progress)
-        file.stream.seek(0)
-        sha256 = hashlib.file_digest(file.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        sha256 = output.finish()
     return PackResult(
         path=file.path,
         format=format,
         sha256=sha256,
-        size=file.stream.tell(),
+        size=output.size,
         content_digest=written.digest,
         entry_count=written.entry_count,
         unpacked_size=written.size,
@@ -166,8 +173,13 @@ def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
         file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
 
 
-def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> ExportResult:
+def write_folder(
+    plan: PackPlan, target: Path, *, threads: int | None = None, report: Reporter = silent
+) -> ExportResult:
     """Write a plan into a folder, which takes the place of an empty one or an earlier export.
+
+    Parameters:
+        threads: how many write; `None` for the CPUs that this process may use.
 
     Raises:
         PackVenvError: something cannot be read or written; the target is as it was.
@@ -175,7 +187,7 @@ def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> 
     _log(plan)
     with pending_folder(target) as folder, telling_write_errors(target):
         folder.mkdir()
-        sink = DirectorySink(folder)
+        sink = DirectorySink(folder, threads or usable_cpus())
         # The folder itself is the install target.
         sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
         with report(plan.size) as progress:

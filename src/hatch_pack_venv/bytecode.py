@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from .entries import DirectoryEntry, Entry, FileEntry, PatchedFile
 from .errors import EnvironmentProblem, SourceProblem
+from .formats import usable_cpus
 from .normalise import in_order
 from .output import telling_write_errors
 from .records import with_byte_code_rows
@@ -163,7 +164,7 @@ def _compile(
             idle.put(compiler)
 
     with ExitStack() as stack:
-        workers = min(_cpus(), len(jobs))
+        workers = min(usable_cpus(), len(jobs))
         for _ in range(workers):
             idle.put(stack.enter_context(_Compiler(environment, flags, jobs[0].target.parent)))
         progress = stack.enter_context(report(sum(job.source.size for job in jobs)))
@@ -173,13 +174,6 @@ def _compile(
             sizes.append(size)
             progress(job.source.size)
     return sizes
-
-
-def _cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Compiler:

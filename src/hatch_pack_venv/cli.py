@@ -23,6 +23,7 @@ from .inspection import inspect
 from .options import PackOptions
 from .packing import environment_name, export, pack, preview_pack
 from .progress import terminal_progress
+from .signals import terminable
 from .verify import check_is_there, verify
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parsed = _parser().parse_args(arguments)
     _set_up_logging(parsed.quiet, parsed.verbose)
     try:
-        parsed.run(parsed)
+        with terminable():
+            parsed.run(parsed)
     except PackVenvError as error:
         sys.exit(f"pack-venv: error: {error}")
     except KeyboardInterrupt:
@@ -162,6 +164,7 @@ _OPTION_KEYS: Final = (
     "editables",
     "format",
     "compression-level",
+    "threads",
     "install-target",
     "exclude-files",
     "include-files",
@@ -235,7 +238,7 @@ def _add_format_options(command: argparse.ArgumentParser) -> None:
         "--compression-level",
         type=int,
         metavar="N",
-        help="of the format's own scale (default: gz, xz and zip 6, bz2 and zst 9)",
+        help="of the format's own scale (default: gz and xz 6, zip 7, bz2 and zst 9)",
     )
     command.add_argument(
         "--install-target",
@@ -291,6 +294,13 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         help="none: the target compiles; checked-hash: compiled here, an import reads the source to"
         " see whether it was edited; unchecked-hash: compiled here, edited sources are not noticed"
         " (default: none)",
+    )
+    command.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="how many threads compress or copy; the result does not depend on it (default: the"
+        " CPUs this process may use)",
     )
     for name, text in (
         ("--exclude-files", "gitignore-style pattern of files that stay out"),

@@ -23,6 +23,52 @@ class Levels:
     default: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """What may be spent on compressing.
+
+    Parameters:
+        level: of the formats' own scale; `None` for each format's default.
+        threads: how many compress, `None` for the CPUs that this process may use; the bytes do not
+            depend on it.
+    """
+
+    level: int | None = None
+    threads: int | None = None
+
+    def for_format(self, format: CompressionFormat, *, x86: bool) -> Compression:
+        """Return how an archive is compressed; `x86` tells what machine code it holds."""
+        level = self.level
+        if level is None:
+            level = format.levels.default if format.levels is not None else 0
+        return Compression(
+            format=format, level=level, threads=self.threads or usable_cpus(), x86=x86
+        )
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """How one archive is compressed.
+
+    Parameters:
+        level: of the format's own scale; of no use where nothing is compressed.
+        threads: how many compress.
+        x86: whether the machine code in the archive is for x86.
+    """
+
+    format: CompressionFormat
+    level: int
+    threads: int
+    x86: bool = False
+
+
 class CompressionFormat(enum.StrEnum):
     """The compression of an archive; its value is the compressor's name."""
 
@@ -82,5 +128,5 @@ _LEVELS: Final = {
     "gzip": Levels(fastest=0, smallest=9, default=6),
     "xz": Levels(fastest=0, smallest=9, default=6),
     "zstd": Levels(fastest=1, smallest=22, default=9),
-    "zip": Levels(fastest=0, smallest=9, default=6),
+    "zip": Levels(fastest=0, smallest=9, default=7),
 }

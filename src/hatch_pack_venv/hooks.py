@@ -28,6 +28,7 @@ from .options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
 from .packing import Project
 from .releases import Release, source_folder
 from .reservations import exclude_lines, reserve, taken_folders
+from .signals import terminable
 from .uploads import upload_warnings
 
 if TYPE_CHECKING:
@@ -217,7 +218,8 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 def _aborting(app: Application) -> Iterator[None]:
     """End the build with one message when a user's mistake is met."""
     try:
-        yield
+        with terminable():
+            yield
     except PackVenvError as error:
         app.abort(f"{PLUGIN_NAME}: {error}")
 

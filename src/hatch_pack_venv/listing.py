@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from . import manifest
 from .entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
 from .errors import ArchiveProblem
-from .normalise import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +85,7 @@ class Listing:
         Parameters:
             hashes: the SHA-256 of each listed file.
         """
-        return manifest.content_digest(in_order(self._planned()), hashes)
+        return manifest.content_digest(self._planned(), hashes)
 
     def _planned(self) -> list[Entry]:
         """Return the entries as they were before a format turned links into copies."""

@@ -7,6 +7,7 @@ reaches an archive. See https://reproducible-builds.org/docs/archives/.
 from __future__ import annotations
 
 import calendar
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -22,6 +23,8 @@ DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))
 
 DIRECTORY_MODE: Final = 0o755
 SYMLINK_MODE: Final = 0o777
+_SHARED_OBJECT: Final = re.compile(r"\.(so(\.\d+)*|dylib|dll|pyd|exe)$")
+_PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,5 +102,41 @@ def _with_time(entry: Entry, times: Times) -> Entry:
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Sort entries by the parts of their names: parents first, the same on every machine."""
-    return sorted(entries, key=lambda entry: entry.arcname.split("/"))
+    """Sort entries: folders, files, links; parents first, the same on every machine.
+
+    Among the files like lies beside like, which compressors reward: machine code first, then the
+    others by their names' endings. Links come after all that they may lead to.
+    """
+    return sorted(entries, key=_place)
+
+
+def _place(entry: Entry) -> tuple[int, str, list[str]]:
+    parts = entry.arcname.split("/")
+    match entry:
+        case DirectoryEntry():
+            return 0, "", parts
+        case FileEntry():
+            return (1, "", parts) if is_native(entry) else (2, _ending(parts[-1]), parts)
+        case _:
+            return 3, "", parts
+
+
+def is_native(entry: FileEntry) -> bool:
+    """Whether a file is machine code, by its name: a shared object or a program.
+
+    A program is an executable file whose name has no ending but a version; scripts are read when
+    the environment is scanned, so that their first bytes tell.
+    """
+    name = entry.arcname.rpartition("/")[2]
+    if _SHARED_OBJECT.search(name):
+        return True
+    if not entry.executable:
+        return False
+    if isinstance(entry.content, bytes):
+        return entry.content.startswith(b"\x7fELF")
+    return _PROGRAM.fullmatch(name) is not None
+
+
+def _ending(name: str) -> str:
+    """Return what follows the last dot of a name; a dot at its start does not count."""
+    return name[1:].rpartition(".")[2].lower() if "." in name[1:] else ""

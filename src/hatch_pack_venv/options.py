@@ -60,7 +60,6 @@ NOT_BUILT_YET: Final = frozenset(
         "layers",
         "lock",
         "max-size",
-        "threads",
     }
 )
 """Keys that are promised, and refused until they do something."""
@@ -81,6 +80,7 @@ class PackOptions:
             project that `project` replaces or leaves out.
         formats: the key `format`; one archive each.
         compression_level: of the formats' own scale; `None` for their default.
+        threads: how many compress; `None` for the CPUs that this process may use.
         output_directory: relative to the project root.
         archive_name, install_target: templates of `{name}`, `{version}`, `{python_tag}` and
             `{platform_tag}`.
@@ -100,6 +100,7 @@ class PackOptions:
     editables: str = "error"
     formats: tuple[CompressionFormat, ...] = (CompressionFormat.get_format(None),)
     compression_level: int | None = None
+    threads: int | None = None
     output_directory: Path = Path("dist-venv")
     archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"
     install_target: str = "{name}-{version}"
@@ -247,6 +248,13 @@ def _level(value: Any) -> int:
     return value
 
 
+def _threads(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        message = "a whole number of threads, 1 or more"
+        raise _WrongValueError(message)
+    return value
+
+
 def _list_of(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         message = f"a list of {what}"
@@ -324,6 +332,7 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "editables": ("editables", _choice("error", "copy", "exclude")),
     "format": ("formats", _formats),
     "compression-level": ("compression_level", _level),
+    "threads": ("threads", _threads),
     "output-directory": ("output_directory", _path),
     "archive-name": ("archive_name", _archive_name),
     "install-target": ("install_target", _template),

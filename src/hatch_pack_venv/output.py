@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from . import manifest
 from .errors import OutputProblem
 from .replacing import exchange
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_SUFFIX: Final = ".partial"
+_OLD: Final = "old"
 
 
 @contextmanager
@@ -29,7 +37,9 @@ def telling_write_errors(what: Path) -> Iterator[None]:
 class PendingFile:
     """A file beside the one it will replace; `commit` puts it in its place.
 
-    Used as a context manager it removes what was not committed, whatever ended the block.
+    Used as a context manager it removes what was not committed, whatever ended the block. What a
+    killed run has left of the same file is removed first; a lock tells it from that of a run that
+    is still alive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,13 +50,11 @@ class PendingFile:
                 raise OutputProblem(f"{path} is a folder: remove it or choose another name")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(
-                    dir=path.parent, prefix=f".{path.name}.", suffix=".partial"
-                )
+                remove_abandoned(path)
+                handle, self.partial = _locked_file(path)
             except BaseException:
                 remove_empty(self._made)
                 raise
-        self.partial = Path(name)
         self.stream: BinaryIO = os.fdopen(handle, "w+b")
 
     def __enter__(self) -> PendingFile:
@@ -86,6 +94,69 @@ def remove_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
+def remove_abandoned(path: Path) -> None:
+    """Remove what killed runs have left beside a file or folder that they were to write.
+
+    An earlier export that such a run had just moved aside is put back.
+    """
+    pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
+    for partial in sorted(path.parent.glob(pattern)):
+        with suppress(OSError), _opened_for_lock(partial) as handle:
+            if not _lock(handle):
+                continue  # of a run that is still alive
+            if (partial / _OLD).exists() and not path.exists():
+                (partial / _OLD).rename(path)
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
+
+
+def _locked_file(path: Path) -> tuple[int, Path]:
+    """Make a new partial file; between its making and its lock another run may remove it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+        if _lock(handle) and os.path.exists(name):
+            return handle, Path(name)
+        os.close(handle)
+
+
+@contextmanager
+def _locked_folder(path: Path) -> Iterator[Path]:
+    """Make a new partial folder, locked as long as the block runs."""
+    while True:
+        name = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+        with _opened_for_lock(Path(name)) as handle:
+            if _lock(handle) and os.path.exists(name):
+                yield Path(name)
+                return
+
+
+@contextmanager
+def _opened_for_lock(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock a partial file or folder; the lock ends with the process, however that ends.
+
+    Where there are no such locks (Windows), a file that is open cannot be removed anyway.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
@@ -103,22 +174,18 @@ def pending_folder(target: Path) -> Iterator[Path]:
     """
     _check_replaceable(target)
     made: list[Path] = []
-    work = None
-    try:
+    with ExitStack() as stack:
+        stack.callback(remove_empty, made)
         with telling_write_errors(target):
             made += missing_folders(target.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(
-                tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
-            )
+            remove_abandoned(target)
+            work = stack.enter_context(_locked_folder(target))
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
         yield work / "new"
         with telling_write_errors(target):
             if not target.exists() or not exchange(work / "new", target):
-                _move(work / "new", target, work / "old")
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-        remove_empty(made)
+                _move(work / "new", target, work / _OLD)
 
 
 def _move(new: Path, target: Path, aside: Path) -> None:

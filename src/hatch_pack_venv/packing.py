@@ -16,6 +16,7 @@ from .bytecode import with_byte_code
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
+from .formats import Effort
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
@@ -101,8 +102,9 @@ def export(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     environment = Environment.from_prefix(prefix)
+    target = Path(os.path.abspath(target))
     with _whole_plan(environment, options, None, report) as plan:
-        return write_folder(plan, Path(os.path.abspath(target)), report=report)
+        return write_folder(plan, target, threads=options.threads, report=report)
 
 
 def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
@@ -123,9 +125,8 @@ def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
 def _write(
     plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
 ) -> list[PackResult]:
-    return write_archives(
-        plan, output_base, options.formats, level=options.compression_level, report=report
-    )
+    effort = Effort(level=options.compression_level, threads=options.threads)
+    return write_archives(plan, output_base, options.formats, effort=effort, report=report)
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Selection:
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
+        if not self.exclude:
+            return False
         return self._exclude_spec.match_file(arcname) and not self._brings_back(arcname)
 
     def _brings_back(self, arcname: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -131,37 +132,41 @@ class HashingReader:
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes."""
         wanted = self._left if size < 0 else min(size, self._left)
-        try:
-            data = self._stream.read(wanted) if wanted else b""
-        except OSError as error:
-            raise _unreadable(self._entry, error) from error
-        if len(data) < wanted:
-            raise self._changed()
+        data = self._read(wanted)
+        while len(data) < wanted:
+            more = self._read(wanted - len(data))
+            if not more:
+                raise _changed(self._entry)
+            data += more
         self._hash.update(data)
         self._look(data)
         self._left -= len(data)
         self._progress(len(data))
         return data
 
+    def fileno(self) -> int:
+        """Return the descriptor of the file that is read as it is.
+
+        Raises:
+            OSError: there is none; the bytes come from elsewhere or are patched.
+        """
+        return self._stream.fileno()
+
     def finish(self) -> str:
         """Return the SHA-256 of the whole file.
 
         Raises:
-            SourceProblem: the file is longer or shorter than planned.
+            SourceProblem: not all of it has been read.
         """
-        try:
-            more = self._left or self._stream.read(1)
-        except OSError as error:
-            raise _unreadable(self._entry, error) from error
-        if more:
-            raise self._changed()
+        if self._left:
+            raise _changed(self._entry)
         return self._hash.hexdigest()
 
-    def _changed(self) -> SourceProblem:
-        return SourceProblem(
-            f"{_source(self._entry)} changed while it was packed: pack again when nothing writes to"
-            " the environment"
-        )
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size) if size else b""
+        except OSError as error:
+            raise _unreadable(self._entry, error) from error
 
 
 @contextmanager
@@ -170,14 +175,25 @@ def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
         yield io.BytesIO(entry.content)
         return
     try:
-        stream = _source(entry).open("rb")
+        stream = open(_source(entry), "rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise _unreadable(entry, error) from error
     with stream:
+        before = _state(stream)
+        if before[0] != entry.size:
+            raise _changed(entry)
         if isinstance(entry.content, PatchedFile):
             yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
         else:
-            yield stream
+            yield cast("BinaryIO", stream)
+        if _state(stream) != before:
+            raise _changed(entry)
+
+
+def _state(stream: io.FileIO) -> tuple[int, int]:
+    """Return what changes when a file is written to."""
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _whole(entry: FileEntry) -> bytes:
@@ -188,7 +204,7 @@ def _whole(entry: FileEntry) -> bytes:
 class _PatchedReader:
     """Reads a file with some of its bytes replaced."""
 
-    def __init__(self, stream: BinaryIO, patches: tuple[Patch, ...]) -> None:
+    def __init__(self, stream: io.FileIO, patches: tuple[Patch, ...]) -> None:
         self._stream = stream
         self._patches = patches
 
@@ -204,6 +220,9 @@ class _PatchedReader:
                 ]
         return bytes(data)
 
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
 
 def _source(entry: FileEntry) -> Path:
     match entry.content:
@@ -213,6 +232,13 @@ def _source(entry: FileEntry) -> Path:
             return Path(entry.arcname)
         case path:
             return path
+
+
+def _changed(entry: FileEntry) -> SourceProblem:
+    return SourceProblem(
+        f"{_source(entry)} changed while it was packed: pack again when nothing writes to the"
+        " environment"
+    )
 
 
 def _unreadable(entry: FileEntry, error: OSError) -> SourceProblem:

@@ -63,15 +63,15 @@ def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
         "lib",
         "lib/python3.11",
         SITE,
-        "postinstall.py",
         "share",
         "share/venv",
         "share/venv/metadata",
+        "postinstall.py",
     ]
 
 
 def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
-    """Parents come first and the order does not depend on the scan's."""
+    """Folders come first, and the order does not depend on the scan's."""
     scanned: list[ScannedEntry] = [
         file("a-b"),
         file("a/z"),
@@ -83,7 +83,42 @@ def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
     there = names(plan(*scanned).entries)
     back = names(plan(*reversed(scanned)).entries)
     assert there == back
-    assert [name for name in there if name[0] in "aA"] == ["A", "a", "a/b", "a/b/c", "a/z", "a-b"]
+    assert [name for name in there if name[0] in "aA"] == ["a", "a/b", "A", "a/b/c", "a/z", "a-b"]
+
+
+def test_like_lies_beside_like() -> None:
+    """Folders, machine code, other files by their names' endings, then links."""
+    program = FileEntry(arcname="bin/python3.11", content=PREFIX / "x", size=1, executable=True)
+    planned = plan(
+        file("b/data.json"),
+        file("a/z.py"),
+        link("a/l", "z.py", "a/z.py"),
+        file("b/_c.cpython-311-x86_64-linux-gnu.so"),
+        file("b/a.PY"),
+        file("lib/libz.so.1.3"),
+        file("a/LICENSE"),
+        file("bin/run", b"#!/bin/sh", executable=True),
+        folder("b"),
+        folder("a"),
+        program,
+        recipe=recipe(interpreter="bundled"),
+        environment=environment(scripts="sbin"),
+    )
+    found = [name for name in names(planned.entries) if name[0] in "ab" or name.endswith("1.3")]
+    assert found == [
+        "a",
+        "b",
+        "bin",
+        "b/_c.cpython-311-x86_64-linux-gnu.so",
+        "bin/python3.11",
+        "lib/libz.so.1.3",
+        "a/LICENSE",
+        "bin/run",
+        "b/data.json",
+        "a/z.py",
+        "b/a.PY",
+        "a/l",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.archives import write_archives, write_folder
 from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.errors import OutputProblem, SourceProblem
+from hatch_pack_venv.formats import Effort
 from hatch_pack_venv.normalise import Times
+from hatch_pack_venv.sinks.zip import ZipSink
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +156,7 @@ def test_the_level_is_used(tmp_path: Path) -> None:
         if format.levels is None:
             continue
         sizes = [
-            write_archives(planned, tmp_path / "a", [format], level=level)[0].size
+            write_archives(planned, tmp_path / "a", [format], effort=Effort(level=level))[0].size
             for level in (format.levels.fastest, format.levels.smallest)
         ]
         if format is not CompressionFormat.BZIP2:
@@ -186,7 +188,7 @@ def test_of_several_formats_all_appear_or_none(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(zipfile.ZipFile, "writestr", interrupted)
+    monkeypatch.setattr(ZipSink, "add_directory", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_archives(example(), tmp_path / "app", [CompressionFormat.GZIP, CompressionFormat.ZIP])
     assert list(tmp_path.iterdir()) == []

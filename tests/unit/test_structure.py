@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "hatch_pack_venv"
 
 # Each layer may import those before it and its own; design: README, "Design".
 LAYERS = [
-    {"errors", "entries", "injected"},
+    {"errors", "entries", "injected", "signals"},
     {
         "activation",
         "formats",
@@ -66,6 +66,9 @@ LAYERS = [
         "leaks",
     },
     {"editable_copies"},
+    {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
+    {"sinks.xz", "sinks.hashed"},
+    {"sinks.compressors"},
     {"plan", "bundle", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},
     {"writing"},
     {"archives", "progress", "bytecode", "listing", "preview"},

@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from ..entries import DirectoryEntry, FileEntry, SymlinkEntry
 
 
+class Output(Protocol):
+    """Where an archive's bytes go."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Write all of the bytes."""
+        ...
+
+
 class Sink(Protocol):
     """Takes entries in the order of the plan; decides nothing about them.
 

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
-import time
-import zipfile
-from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ..formats import CompressionFormat
 from ..normalise import mode_of
+from .deflate import BLOCK, WINDOW, checksum, deflate
+from .pool import OrderedPool
+from .zip_records import (
+    DEFLATED,
+    STORED,
+    Member,
+    central_header,
+    dos_time,
+    end_records,
+    local_header,
+)
 
 if TYPE_CHECKING:
     from ..entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
+    from ..formats import Compression
+    from .hashed import HashedOutput
 
-_UNIX: Final = 3
-_MS_DOS_DIRECTORY: Final = 0x10
-_FIRST: Final = (1980, 1, 1, 0, 0, 0)
-_LAST: Final = (2107, 12, 31, 23, 59, 58)
-_BEYOND: Final = 1 << 33  # seconds: the year 2242; gmtime does not know every number
-_BLOCK: Final = 1 << 20
+_BATCH: Final = 1 << 18
+"""Bytes of small files that a thread compresses in one go: handing over a single one costs more."""
+_BATCH_LENGTH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Compressed data: of a whole member, or of a block of one."""
+
+    member: Member
+    data: bytes
+    first: bool = True
+    last: bool = True
 
 
 class ZipSink:
     """Writes deflated members; links have been turned into copies before they come here.
 
+    Members are compressed in threads, small ones several at a time, large ones block by block, and
+    written in the order they came in.
+
     Parameters:
-        output: where the archive's bytes go, seekable; it stays open.
+        output: where the archive's bytes go.
         install_target: the top folder, `"."` for none.
     """
 
     holds_links = False
 
-    def __init__(self, output: BinaryIO, level: int | None, install_target: str) -> None:
-        levels = CompressionFormat.ZIP.levels
-        self._level = levels.default if level is None and levels is not None else level
-        self._zip = zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED)
+    def __init__(self, output: HashedOutput, compression: Compression, install_target: str) -> None:
+        self._output = output
+        self._level = compression.level
         self._top = "" if install_target == "." else f"{install_target}/"
+        threads = compression.threads
+        self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=2 * threads)
+        self._batch: list[_Part] = []
+        self._batch_size = 0
+        self._directory: list[bytes] = []
+        self._position = 0
 
     def add_directory(self, entry: DirectoryEntry) -> None:
         """Add a folder."""
         name = (self._top + entry.arcname).rstrip("/")
-        member = self._member(entry, f"{name}/", stat.S_IFDIR)
-        member.external_attr |= _MS_DOS_DIRECTORY
-        member.compress_type = zipfile.ZIP_STORED
-        self._zip.writestr(member, b"")
+        self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b""))
 
     def add_link(self, entry: SymlinkEntry) -> None:
         """Refuse a link: many unpackers would write it as a file."""
@@ -54,27 +76,90 @@ class ZipSink:
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Add a file."""
-        member = self._member(entry, self._top + entry.arcname, stat.S_IFREG)
-        member.compress_type = zipfile.ZIP_DEFLATED
-        # ZipFile's own level is only used for members that it names itself.
-        member._compresslevel = self._level  # type: ignore[attr-defined]
-        member.file_size = entry.size
-        with self._zip.open(member, "w") as target:
-            shutil.copyfileobj(stream, target, _BLOCK)
+        member = _member(entry, self._top + entry.arcname, stat.S_IFREG)
+        member.size = entry.size
+        if entry.size > BLOCK:
+            self._add_large(member, stream)
+        else:
+            self._add_small(_Part(member, stream.read()))
 
     def close(self) -> None:
         """Write the central directory."""
-        self._zip.close()
+        self._end_batch()
+        self._pool.close()
+        start = self._position
+        for record in self._directory:
+            self._write(record)
+        self._write(end_records(len(self._directory), self._position - start, start))
 
     def discard(self) -> None:
-        """End the archive, or its finalizer would write to a file that is gone."""
-        with suppress(Exception):
-            self._zip.close()
+        """Give up."""
+        self._pool.cancel()
 
-    def _member(self, entry: Entry, name: str, kind: int) -> zipfile.ZipInfo:
-        year, month, day, hour, minute, second, *_ = time.gmtime(min(entry.mtime or 0, _BEYOND))
-        moment = (year, month, day, hour, minute, second)
-        member = zipfile.ZipInfo(name, max(_FIRST, min(_LAST, moment)))
-        member.create_system = _UNIX
-        member.external_attr = (kind | mode_of(entry)) << 16
-        return member
+    def _add_small(self, whole: _Part) -> None:
+        self._batch.append(whole)
+        self._batch_size += len(whole.data)
+        if self._batch_size >= _BATCH or len(self._batch) == _BATCH_LENGTH:
+            self._end_batch()
+
+    def _end_batch(self) -> None:
+        if self._batch:
+            self._pool.put(partial(_compressed, self._batch, self._level))
+        self._batch, self._batch_size = [], 0
+
+    def _add_large(self, member: Member, stream: BinaryIO) -> None:
+        self._end_batch()
+        member.method = DEFLATED
+        dictionary = b""
+        left = member.size
+        while left:
+            block = stream.read(BLOCK)
+            first, left = left == member.size, left - len(block)
+            # The last part is taken after the last block was read: the sum is complete then.
+            member.checksum = checksum(block, member.checksum)
+            part = _Part(member, block, first=first, last=not left)
+            self._pool.put(partial(_compressed_part, part, dictionary, self._level))
+            dictionary = block[-WINDOW:]
+
+    def _take(self, parts: list[_Part]) -> None:
+        for part in parts:
+            member = part.member
+            if part.first:
+                member.offset = self._position
+            member.compressed += len(part.data)
+            if part.first:
+                self._write(local_header(member))
+            self._write(part.data)
+            if part.last:
+                self._directory.append(central_header(member))
+                if not part.first:
+                    self._output.rewrite(member.offset, local_header(member))
+
+    def _write(self, data: bytes) -> None:
+        self._output.write(data)
+        self._position += len(data)
+
+
+def _member(entry: Entry, name: str, kind: int) -> Member:
+    return Member(
+        name=name.encode("utf-8", "surrogateescape"),
+        mode=kind | mode_of(entry),
+        time=dos_time(entry.mtime or 0),
+    )
+
+
+def _compressed(parts: list[_Part], level: int) -> list[_Part]:
+    """Compress small members; what does not become smaller is stored."""
+    result = []
+    for part in parts:
+        data = deflate(part.data, b"", level, last=True) if part.data else b""
+        smaller = len(data) < len(part.data)
+        part.member.method = DEFLATED if smaller else STORED
+        part.member.checksum = checksum(part.data)
+        result.append(_Part(part.member, data if smaller else part.data))
+    return result
+
+
+def _compressed_part(part: _Part, dictionary: bytes, level: int) -> list[_Part]:
+    data = deflate(part.data, dictionary, level, last=part.last)
+    return [_Part(part.member, data, first=part.first, last=part.last)]

@@ -1,0 +1,38 @@
+"""Deflate in blocks that threads compress independently: one stream for any reader.
+
+Each block starts with the last 32 KiB before it as its dictionary and ends on a byte's border, as
+in pigz. The library is zlib-ng, whatever zlib the Python has been built with: the same input gives
+the same bytes on every x86-64 CPU (only checksums, match lengths and memory moves are chosen at
+run time, by functions that return the same; its output under an emulated CPU of 2006 was that of
+one with AVX2). ISA-L's igzip is faster, but takes other hash functions and other match finders
+with AVX2 and AVX-512, so that its output depends on the machine.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zlib_ng import zlib_ng
+
+BLOCK: Final = 1 << 20  # bytes
+WINDOW: Final = 1 << 15
+_RAW: Final = -15  # no header, a window of 32 KiB
+_MEMORY: Final = 8
+
+
+def deflate(data: bytes, dictionary: bytes, level: int, *, last: bool) -> bytes:
+    """Compress one block of a raw deflate stream (RFC 1951).
+
+    Parameters:
+        dictionary: what comes before the block, up to 32 KiB of it.
+        last: whether the stream ends with the block.
+    """
+    arguments = (level, zlib_ng.DEFLATED, _RAW, _MEMORY, zlib_ng.Z_DEFAULT_STRATEGY)
+    stream = zlib_ng.compressobj(*arguments, *([dictionary] if dictionary else []))
+    end = zlib_ng.Z_FINISH if last else zlib_ng.Z_SYNC_FLUSH
+    return stream.compress(data) + stream.flush(end)
+
+
+def checksum(data: bytes, before: int = 0) -> int:
+    """Return the CRC-32 of gzip and zip, continued from what came before."""
+    return zlib_ng.crc32(data, before)

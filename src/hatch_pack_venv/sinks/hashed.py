@@ -1,0 +1,75 @@
+"""Output that is hashed in passing, in a thread of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from .blocks import Cutter
+from .pool import OrderedPool
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+_BLOCK: Final = 1 << 20
+_AHEAD: Final = 8
+
+
+class HashedOutput:
+    """Writes to a file in blocks and hashes them while the next are made.
+
+    Parameters:
+        file: seekable and readable; it stays open.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._cutter = Cutter(_BLOCK)
+        self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
+        self._hash = hashlib.sha256()
+        self._is_rewritten = False
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """End the thread."""
+        self._pool.cancel()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write at the end."""
+        self.size += len(data)
+        for block in self._cutter.cut(data):
+            self._pool.put(partial(self._write, block))
+
+    def rewrite(self, offset: int, data: bytes) -> None:
+        """Write again what was written before; the hash is then taken from the file at the end."""
+        self._flush()
+        self._is_rewritten = True
+        self._file.seek(offset)
+        self._file.write(data)
+        self._file.seek(0, os.SEEK_END)
+
+    def finish(self) -> str:
+        """Return the SHA-256 of the file, in hexadecimal digits."""
+        self._flush()
+        if self._is_rewritten:
+            self._file.seek(0)
+            return hashlib.file_digest(self._file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return self._hash.hexdigest()
+
+    def _flush(self) -> None:
+        self._pool.drain()
+        self._write(self._cutter.rest())
+
+    def _write(self, block: bytes) -> None:
+        self._file.write(block)
+        if not self._is_rewritten:
+            self._hash.update(block)

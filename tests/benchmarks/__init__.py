@@ -1,0 +1,1 @@
+"""Measurements against other packers: `python -m tests.benchmarks`, not collected by pytest."""

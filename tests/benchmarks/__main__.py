@@ -1,0 +1,115 @@
+"""Measure this project against other packers, in turns, on environments from the index.
+
+Prints a table of medians and ratios, and writes everything as JSON. Needs tar, xz, zstd and
+mksquashfs on PATH, two CPUs, and nobody else on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import others
+from .contenders import Contender, contenders, ours
+from .environments import PEERS, REQUIREMENTS, made
+from .measure import measured
+from .report import judged, medians, table
+
+if TYPE_CHECKING:
+    from .measure import Cost
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    options = _options()
+    work: Path = options.work.resolve()
+    (work / "out").mkdir(parents=True, exist_ok=True)
+    if len(os.sched_getaffinity(0)) > 2:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    results: dict[str, Any] = {"machine": platform.platform(), "python": sys.version}
+    for name in options.environment:
+        results[name] = _compare(name, work, options)
+    if not options.only_formats:
+        results["growth"] = others.growth(work, options.rounds)
+        results["4 GiB"] = others.large_file(work, [".tar", ".tar.gz", ".tar.zst", ".zip"])
+        results["launchers, ms"] = others.launcher_overhead(work)
+        for name in ("growth", "4 GiB", "launchers, ms"):
+            print(f"\n{name}:", json.dumps(results[name], indent=1))
+    options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nall figures: {options.json}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="of every packer (default: 3)")
+    parser.add_argument(
+        "--environment",
+        action="append",
+        choices=sorted(REQUIREMENTS),
+        help="repeatable (default: small and science)",
+    )
+    parser.add_argument(
+        "--format", action="append", metavar="SUFFIX", help="such as .tar.zst; repeatable"
+    )
+    parser.add_argument("--only-formats", action="store_true", help="leave out all but the table")
+    parser.add_argument("--work", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), metavar="FILE")
+    options = parser.parse_args()
+    options.environment = options.environment or ["small", "science"]
+    return options
+
+
+def _compare(name: str, work: Path, options: argparse.Namespace) -> dict[str, Any]:
+    prefix = made(work / name / "env", REQUIREMENTS[name])
+    peers = made(work / "peers", PEERS)
+    chosen = [
+        each if each.name != "pex" else _with_requirements(each, name)
+        for each in contenders(peers)
+        if options.format is None or each.suffix in options.format
+    ]
+    costs: dict[tuple[str, str], list[Cost]] = {}
+    for number in range(options.rounds):
+        for contender in chosen:
+            base = work / "out" / contender.name.split()[0]
+            command, output = contender.filled(prefix, base)
+            output.unlink(missing_ok=True)
+            cost = measured(command, output)
+            costs.setdefault((contender.suffix, contender.name), []).append(cost)
+            print(f"{name}, round {number + 1}: {contender.name} {contender.suffix}: {cost}")
+    figures = medians(costs)
+    bars = judged(figures) if name == "science" else []
+    print(f"\n{name}:\n{table(figures)}")
+    for bar in bars:
+        print("met " if bar["met"] else "MISSED", bar)
+    runs = {" ".join(key): [asdict(run) for run in each] for key, each in costs.items()}
+    facts = {"runs": runs, "bars": bars, "plan": others.scan_and_plan(prefix, options.rounds)}
+    print("scan and plan:", facts["plan"])
+    if not options.only_formats:
+        facts["use"] = _use(name, prefix, work)
+        print("unpacking and importing:", facts["use"])
+    return facts
+
+
+def _with_requirements(pex: Contender, name: str) -> Contender:
+    command = [*pex.command, *REQUIREMENTS[name]]
+    return Contender(name=pex.name, suffix=pex.suffix, command=command)
+
+
+def _use(name: str, prefix: Path, work: Path) -> dict[str, Any]:
+    found = {}
+    for suffix in (".tar.gz", ".tar.zst"):
+        contender = ours(suffix, "--interpreter", "bundled")
+        command, output = contender.filled(prefix, work / "out" / "bundled")
+        measured(command, output)
+        found[suffix] = others.unpacking(output, work, name)
+    return found
+
+
+if __name__ == "__main__":
+    main()

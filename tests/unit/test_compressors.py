@@ -1,0 +1,344 @@
+"""Compressors: the same bytes with any number of threads, read by other programs."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import random
+import shutil
+import tarfile
+import threading
+import time
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.environments import run
+from support.fakes import file, folder, link, plan, recipe
+from support.readers import planned_content, read_archive
+
+from hatch_pack_venv import CompressionFormat
+from hatch_pack_venv.archives import write_archives
+from hatch_pack_venv.entries import FileEntry
+from hatch_pack_venv.formats import Effort
+from hatch_pack_venv.sinks.blocks import Cutter
+from hatch_pack_venv.sinks.pool import Cancelled, OrderedPool
+from hatch_pack_venv.sinks.tar_headers import header
+from hatch_pack_venv.sinks.zip_records import Member, central_header, end_records, local_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_pack_venv.plan import PackPlan
+
+FORMATS = list(CompressionFormat)
+COMPRESSED = [format for format in FORMATS if format.levels]
+
+
+def data(size: int, seed: int) -> bytes:
+    """Return bytes that compress to about half."""
+    source = random.Random(seed)  # noqa: S311 - no secret
+    words = [source.randbytes(source.randint(2, 9)) for _ in range(4000)]
+    parts = source.choices(words, k=size // 5 + 1)
+    return b"".join(parts)[:size]
+
+
+@pytest.fixture(scope="module")
+def large() -> PackPlan:
+    """Plan more than a few blocks of every compressor, machine code among them."""
+    return plan(
+        file("lib/a.so", data(3_300_000, 1)),
+        file("lib/b.so.1", data(1 << 20, 2)),
+        file("a.py", data(4_500_001, 3)),
+        *(file(f"small/{number}.py", data(number * 37, number)) for number in range(150)),
+        file("empty"),
+        file("noise", hashlib.shake_128(b"1").digest(70_000)),
+        folder("hollow"),
+        link("l", "a.py", "a.py"),
+        recipe=recipe(install_target="app"),
+    )
+
+
+def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: int) -> Path:
+    level = format.levels.fastest if format.levels else None
+    if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
+        level = 1  # 0 only stores
+    effort = Effort(level=level, threads=threads)
+    return write_archives(planned, base, [format], effort=effort)[0].path
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_number_of_threads_does_not_show(
+    tmp_path: Path, large: PackPlan, format: CompressionFormat
+) -> None:
+    """With 1, 2 and 7 threads the archive has the same bytes, and they hold the plan."""
+    archives = [written(large, tmp_path / str(n), format, n) for n in (1, 2, 7)]
+    assert len({path.read_bytes() for path in archives}) == 1
+    assert read_archive(archives[0], format) == planned_content(large, format)
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level: int) -> None:
+    """Blocks with a dictionary are one good stream at any level."""
+    for format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
+        effort = Effort(level=level, threads=2)
+        (result,) = write_archives(large, tmp_path / "a", [format], effort=effort)
+        assert read_archive(result.path, format) == planned_content(large, format)
+
+
+READERS = {
+    "tar": [
+        ["tar", "-xf", "{archive}", "-C", "{out}"],
+        ["bsdtar", "-xf", "{archive}", "-C", "{out}"],
+    ],
+    "zip": [
+        ["unzip", "-q", "{archive}", "-d", "{out}"],
+        ["bsdtar", "-xf", "{archive}", "-C", "{out}"],
+    ],
+}
+CHECKS = {
+    CompressionFormat.GZIP: ["gzip", "-t"],
+    CompressionFormat.BZIP2: ["bzip2", "-t"],
+    CompressionFormat.XZ: ["xz", "-t"],
+    CompressionFormat.ZSTD: ["zstd", "-q", "-t"],
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_other_programs_unpack_it(
+    tmp_path: Path, large: PackPlan, format: CompressionFormat
+) -> None:
+    """GNU tar, bsdtar and unzip find every file; the compressor's own program finds no fault."""
+    path = written(large, tmp_path / "a", format, 2)
+    if format in CHECKS:
+        run(*CHECKS[format], path)
+    expected = {
+        name: content for name, kind, _, content in planned_content(large, format) if kind == "file"
+    }
+    for number, command in enumerate(READERS["tar" if format.is_tar_format else "zip"]):
+        out = tmp_path / str(number)
+        out.mkdir()
+        run(*(part.format(archive=path, out=out) for part in command))
+        found = {
+            each.relative_to(out).as_posix(): each.read_bytes()
+            for each in out.rglob("*")
+            if each.is_file() and not each.is_symlink()
+        }
+        found.pop("app/share/venv/metadata/pack-venv.json")
+        assert found == expected
+
+
+JAVA = """
+import java.io.*; import java.nio.file.*; import java.security.*; import java.util.zip.*;
+class Read {
+    public static void main(String[] a) throws Exception {
+        System.out.println(sum(new GZIPInputStream(new FileInputStream(a[0]))));
+        try (ZipInputStream zip = new ZipInputStream(new FileInputStream(a[1]))) {
+            for (ZipEntry e; (e = zip.getNextEntry()) != null; )
+                System.out.println(e.getName() + " " + sum(zip));
+        }
+        try (ZipFile zip = new ZipFile(a[1])) { System.out.println(zip.size()); }
+    }
+    static String sum(InputStream in) throws Exception {
+        MessageDigest digest = MessageDigest.getInstance("SHA-256");
+        in.transferTo(new DigestOutputStream(OutputStream.nullOutputStream(), digest));
+        return String.format("%064x", new java.math.BigInteger(1, digest.digest()));
+    }
+}
+"""
+
+
+def test_java_reads_gzip_and_zip(tmp_path: Path, large: PackPlan) -> None:
+    """Java's own streams, which Spark unpacks with, give the same bytes."""
+    (tmp_path / "Read.java").write_text(JAVA)
+    gz = written(large, tmp_path / "a", CompressionFormat.GZIP, 2)
+    zipped = written(large, tmp_path / "a", CompressionFormat.ZIP, 2)
+    tar = written(large, tmp_path / "a", CompressionFormat.UNCOMPRESSED, 2)
+    lines = run("java", tmp_path / "Read.java", gz, zipped).splitlines()
+    assert lines[0] == hashlib.sha256(tar.read_bytes()).hexdigest()
+    with zipfile.ZipFile(zipped) as expected:
+        assert lines[1:-1] == [
+            f"{name} {hashlib.sha256(expected.read(name)).hexdigest()}"
+            for name in expected.namelist()
+        ]
+        assert lines[-1] == str(len(expected.namelist()))
+
+
+def test_xz_is_one_stream_of_blocks(tmp_path: Path, large: PackPlan) -> None:
+    """An xz file is one stream, for readers that stop after the first, code filtered."""
+    path = written(large, tmp_path / "a", CompressionFormat.XZ, 2)
+    listing = run("xz", "--list", "--robot", "--verbose", "--verbose", path)
+    rows = [line.split("\t") for line in listing.splitlines()]
+    assert [row[1] for row in rows if row[0] == "stream"] == ["1"]
+    filters = [row[-1] for row in rows if row[0] == "block"]
+    assert len(filters) >= 4
+    native = [text for text in filters if "--x86" in text]
+    assert 2 <= len(native) <= len(filters) - 2
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    decoder.decompress(path.read_bytes())
+    assert decoder.eof
+    assert not decoder.unused_data
+
+
+def test_a_stored_member_is_never_larger(tmp_path: Path, large: PackPlan) -> None:
+    """What deflate would enlarge is stored."""
+    with zipfile.ZipFile(written(large, tmp_path / "a", CompressionFormat.ZIP, 2)) as zipped:
+        assert zipped.getinfo("app/noise").compress_type == zipfile.ZIP_STORED
+        assert all(i.compress_size <= i.file_size for i in zipped.infolist())
+        assert all(not i.extra and i.extract_version == 20 for i in zipped.infolist())
+
+
+def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
+    """A member that needs ZIP64 has it, whole, and the small ones beside it do not."""
+    size = (4 << 30) + 1
+    sparse = tmp_path / "zeros"
+    with sparse.open("wb") as stream:
+        stream.truncate(size)
+    planned = plan(FileEntry(arcname="z", content=sparse, size=size), file("a", b"1"))
+    effort = Effort(level=1)
+    (result,) = write_archives(planned, tmp_path / "out", [CompressionFormat.ZIP], effort=effort)
+    with zipfile.ZipFile(result.path) as zipped:
+        assert zipped.getinfo("app/z").file_size == size
+        assert zipped.getinfo("app/z").extract_version == 45
+        assert zipped.getinfo("app/a").extract_version == 20
+        with zipped.open("app/z") as stream:
+            read = sum(len(block) for block in iter(lambda: stream.read(1 << 24), b""))
+        assert read == size  # and zipfile has compared its CRC
+
+
+def test_zip64_where_a_number_needs_it() -> None:
+    """Sizes and offsets from 2**32 - 1 on, and only they, make ZIP64 records."""
+    small = Member(name=b"a", mode=0o100644, time=(0, 33), size=(1 << 32) - (1 << 24))
+    assert len(local_header(small)) == 31
+    assert len(central_header(small)) == 47
+    far = Member(name=b"a", mode=0o100644, time=(0, 33), offset=(1 << 32) - 1)
+    assert len(local_header(far)) == 31
+    assert len(central_header(far)) == 47 + 12
+    assert len(end_records(65_534, 1, 1)) == 22
+    assert len(end_records(65_535, 1, 1)) == 98
+
+
+def test_more_members_than_sixteen_bits_count(tmp_path: Path) -> None:
+    """zipfile finds all of 70,000 members."""
+    path = tmp_path / "many.zip"
+    with path.open("wb") as output:
+        members = [Member(name=b"%d" % n, mode=0o100644, time=(0, 33)) for n in range(70_000)]
+        for member in members:
+            member.offset = output.tell()
+            output.write(local_header(member))
+        start = output.tell()
+        directory = b"".join(map(central_header, members))
+        output.write(directory + end_records(len(members), len(directory), start))
+    with zipfile.ZipFile(path) as zipped:
+        assert len(zipped.namelist()) == 70_000
+        assert zipped.read("69999") == b""
+
+
+def test_results_come_in_order_and_reading_waits() -> None:
+    """Whatever ends first, results are taken in order, with a bounded number under way."""
+    taken: list[int] = []
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal running
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        with lock:
+            running -= 1
+        return number
+
+    pool = OrderedPool[int](3, taken.append, ahead=2)
+    for number in range(30):
+        with lock:
+            running += 1
+            most = max(most, running)
+        pool.put(lambda number=number: work(number))  # type: ignore[misc]
+    pool.close()
+    assert taken == list(range(30))
+    assert most <= 3 + 2 + 1
+
+
+def test_long_work_ends_when_it_is_given_up() -> None:
+    """Cancelling does not wait for work that looks whether it is still wanted."""
+    pool = OrderedPool[None](1, lambda _: None, ahead=0)
+    started = threading.Event()
+    ended: list[type] = []
+
+    def work() -> None:
+        started.set()
+        try:
+            while True:
+                pool.check()
+                time.sleep(0.001)
+        except Cancelled as error:
+            ended.append(type(error))
+            raise
+
+    pool.put(work)
+    started.wait()
+    pool.cancel()
+    assert ended == [Cancelled]
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    """What work raises is raised where its result would be taken."""
+    pool = OrderedPool[int](2, lambda _: None, ahead=0)
+
+    def fail() -> int:
+        raise OSError(28, "No space left on device")
+
+    def use() -> None:
+        pool.put(fail)
+        pool.close()
+
+    with pytest.raises(OSError, match="No space left"):
+        use()
+    pool.cancel()
+
+
+@pytest.mark.parametrize("steps", [[1] * 25, [10, 10, 5], [25], [9, 11, 0, 5], [30]])
+def test_blocks_do_not_depend_on_the_writes(steps: list[int]) -> None:
+    """However a stream is written, it is cut at the same places."""
+    stream = bytes(range(sum(steps)))
+    blocks: list[bytes] = []
+    cutter, start = Cutter(10), 0
+    for step in steps:
+        blocks += cutter.cut(stream[start : start + step])
+        start += step
+    assert [len(block) for block in blocks] == [10] * (len(stream) // 10)
+    assert b"".join(blocks) + cutter.rest() == stream
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE])
+@given(
+    name=st.one_of(
+        st.text("ab./ -", min_size=1, max_size=300),
+        st.lists(st.text("abc", min_size=1, max_size=160), min_size=1, max_size=4).map("/".join),
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9),
+    ),
+    numbers=st.tuples(*[st.one_of(st.just(8**11 - 1), st.integers(0, 1 << 40))] * 2),
+    link=st.one_of(st.just(""), st.text("l/.", max_size=120)),
+)
+def test_headers_are_those_of_tarfile(
+    kind: bytes, name: str, numbers: tuple[int, int], link: str
+) -> None:
+    """A header is what tarfile writes, as ustar where that can hold it, else as pax."""
+    name = name.strip("/").replace("\0", "") or "a"
+    size, mtime = numbers
+    made = header(name, kind, 0o644, mtime, size=size, link=link)
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime, info.size, info.linkname = kind, 0o644, mtime, size, link
+    try:
+        expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    except ValueError:
+        expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+    read = tarfile.TarInfo.frombuf(made[:512], "utf-8", "strict")
+    assert (made == expected) or (read.name == name and len(made) == len(expected) == 512)
+
+
+def test_the_programs_are_there() -> None:
+    """Nothing here is left untested for want of a program."""
+    programs = ["tar", "bsdtar", "unzip", "gzip", "bzip2", "xz", "zstd", "java"]
+    assert [program for program in programs if shutil.which(program) is None] == []
