@@ -223,5 +223,7 @@ def _string_offsets(elf: ELFFile, segment: DynamicSegment) -> list[int]:
         size = elf.structs.Elf_Sym.sizeof()
         elf.stream.seek(table)
         data = elf.stream.read(size * segment.num_symbols())
-        offsets += [layout.unpack_from(data, at)[0] for at in range(0, len(data), size)]
+        # How many there are may be a guess (files without a hash table) that reaches too far.
+        whole = range(0, len(data) - layout.size + 1, size)
+        offsets += [layout.unpack_from(data, at)[0] for at in whole]
     return offsets

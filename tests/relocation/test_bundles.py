@@ -298,7 +298,7 @@ def test_tcl_starts_where_there_is_none(service: Callable[[str], Unpacked], tmp_
     """Tcl finds its own scripts in the bundle, wherever that is."""
     bundle = service("shared")
     code = "import tkinter; print(tkinter.Tcl().eval('info library'))"
-    if subprocess.run([bundle.python.path, "-c", code], capture_output=True).returncode != 0:
+    if subprocess.run([bundle.python.path, "-B", "-c", code], capture_output=True).returncode != 0:
         pytest.skip("the interpreter has no tkinter")
     system = make_system(tmp_path / "root")
     command = ["/opt/app/bin/python", "-c", code]

@@ -77,7 +77,6 @@ def test_everything_runs_where_there_is_nothing(
     system: Path, wheel: Callable[[str], Path], tmp_path: Path, python: Python
 ) -> None:
     """All entry points run, and all modules of the standard library import that did at home."""
-    home: set[str] = set()
     for name, commands in ENTRY_POINTS.items():
         folder = tmp_path / name
         environment = make_environment(folder / "app", python, [str(wheel(name))], by="uv")
@@ -91,11 +90,12 @@ def test_everything_runs_where_there_is_nothing(
                 assert json.loads(done.stdout)["foreign"] == []
             if command == "science-solve":
                 assert done.stdout == "[0.1, 0.6] 1.259921 8.0 [1.0, 3.0]\n"
-        if not home:
-            home = imported(run(environment / "bin/python", "-I", "-c", IMPORT_ALL))
-        done = run_in_system(system, [f"{where}/bin/python", "-I", "-c", IMPORT_ALL], seen=seen)
-        assert len(home) > 500
-        lost = home & failed(done.stdout).keys() - LEFT_TO_THE_TARGET
-        assert [failed(done.stdout)[module] for module in lost] == []
-        assert len(imported(done.stdout)) > 500
+        if name == "service":  # the standard library is the same in both
+            python_there = f"{where}/bin/python"
+            done = run_in_system(system, [python_there, "-I", "-c", IMPORT_ALL], seen=seen)
+            # Without byte code: other tests compare the base before and after.
+            home = imported(run(environment / "bin/python", "-I", "-B", "-c", IMPORT_ALL))
+            lost = home & failed(done.stdout).keys() - LEFT_TO_THE_TARGET
+            assert [failed(done.stdout)[module] for module in lost] == []
+            assert min(len(home), len(imported(done.stdout))) > 500
         shutil.rmtree(folder)

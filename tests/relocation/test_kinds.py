@@ -50,7 +50,7 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 def check(system: Path, root: Path, environment: Path, **variables: str) -> dict[str, Any]:
     """Import on a bare system what imports at home, and return the manifest."""
-    home = imported(run(environment / "bin/python", "-I", "-c", IMPORT_ALL))
+    home = imported(run(environment / "bin/python", "-I", "-B", "-c", IMPORT_ALL))
     where = f"/opt/elsewhere/{root.name}"
     code = "import sys; print('prefix', sys.prefix, sys.base_prefix)\n"
     done = run_in_system(
