@@ -46,15 +46,16 @@ class Selection:
 
     def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
         """Whether an entry of the environment stays out."""
-        if self._brings_back(entry.arcname):
+        if self.brings_back(entry.arcname):
             return False
         return self.by_pattern(entry.arcname) or self._by_rule(entry.arcname, environment)
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
-        return self._exclude_spec.match_file(arcname) and not self._brings_back(arcname)
+        return self._exclude_spec.match_file(arcname) and not self.brings_back(arcname)
 
-    def _brings_back(self, arcname: str) -> bool:
+    def brings_back(self, arcname: str) -> bool:
+        """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
 
     @cached_property
