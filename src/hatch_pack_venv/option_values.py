@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .presets import PRESETS, expanded, unknown_presets
+from .presets import PRESETS, unknown_presets
 from .sizes import parsed_size
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def patterns(value: Any) -> tuple[str, ...]:
 
 
 def patterns_or_presets(value: Any) -> tuple[str, ...]:
-    """Return gitignore-style patterns, with those of presets in the place of their names."""
+    """Return gitignore-style patterns and names of presets."""
     given = list_of(value, "gitignore-style patterns")
     unknown = unknown_presets(given)
     if unknown:
@@ -48,7 +48,7 @@ def patterns_or_presets(value: Any) -> tuple[str, ...]:
             f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
         )
         raise WrongValueError(message)
-    return expanded(given)
+    return tuple(given)
 
 
 def names(what: str) -> Callable[[Any], tuple[str, ...]]:

@@ -47,7 +47,7 @@ PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_SITE}/**/*.pyi",
         f"!{_SITE}/**/__init__.pyi",
         f"{_SITE}/**/py.typed",
-        f"{_SITE}/*-stubs/",
+        f"{_SITE}/*-stubs/**",
         _METADATA,
     ),
 }
@@ -59,11 +59,11 @@ def unknown_presets(patterns: Iterable[str]) -> list[str]:
     return [each for each in patterns if each.startswith("@") and each not in PRESETS]
 
 
-def expanded(patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return patterns with the presets' own in the place of their names, before all others.
+def pattern_groups(patterns: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the patterns of each preset, and then all others.
 
-    So what a preset takes back (`!`) is nothing that another pattern excludes.
+    What one of them takes back (`!`) is taken back from itself only.
     """
-    patterns = list(patterns)
-    presets = [line for each in patterns if each in PRESETS for line in PRESETS[each]]
-    return (*presets, *(each for each in patterns if each not in PRESETS))
+    given = list(patterns)
+    presets = [PRESETS[each] for each in given if each in PRESETS]
+    return [*presets, tuple(each for each in given if each not in PRESETS)]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from pathspec import GitIgnoreSpec
 
+from .presets import pattern_groups
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,7 @@ class Selection:
     """The rules and patterns that decide what of an environment is packed.
 
     Parameters:
-        exclude: gitignore-style patterns of what stays out.
+        exclude: gitignore-style patterns of what stays out, and names of presets.
         include: gitignore-style patterns that bring back what any rule or pattern left out.
         records: whether RECORD files are packed.
         sitecustomize: whether a `sitecustomize.py` directly in site-packages is packed.
@@ -52,15 +54,16 @@ class Selection:
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
-        return self._exclude_spec.match_file(arcname) and not self.brings_back(arcname)
+        left_out = any(spec.match_file(arcname) for spec in self._exclude_specs)
+        return left_out and not self.brings_back(arcname)
 
     def brings_back(self, arcname: str) -> bool:
         """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
 
     @cached_property
-    def _exclude_spec(self) -> GitIgnoreSpec:
-        return GitIgnoreSpec.from_lines(self.exclude)
+    def _exclude_specs(self) -> list[GitIgnoreSpec]:
+        return [GitIgnoreSpec.from_lines(each) for each in pattern_groups(self.exclude) if each]
 
     @cached_property
     def _include_spec(self) -> GitIgnoreSpec:
