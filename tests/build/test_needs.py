@@ -149,6 +149,24 @@ def test_extras_and_what_is_kept_come_with_their_needs(environment: Path, tmp_pa
     assert "bin/tool" in names
 
 
+def test_an_editable_install_that_nothing_needs_is_no_problem(tmp_path: Path) -> None:
+    """It stays behind with its path file; one that is required is refused as ever."""
+    path = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
+    wheel = make_wheel(tmp_path, {"dev.pth": b"/nowhere/src\n"}, "dev-1.0-py3-none-any.whl")
+    install = [tool("uv"), "pip", "install", "-q", "--no-deps", "--offline"]
+    run(*install, "--python", path / "bin/python", wheel)
+    table = 'distributions = "required"\n'
+    root = project(tmp_path / "without", path, table=table)
+    build(root)
+    facts, names = packed(root)
+    assert distributions(facts) == ["my-app"]
+    assert "dev.pth" not in names
+    root = project(tmp_path / "with", path, "dev", table=table)
+    with pytest.raises(SystemExit):
+        build(root)
+
+
 @pytest.mark.parametrize("by", ["hook", "target"])
 def test_the_needs_of_a_project_that_stays_out_are_packed(
     environment: Path, tmp_path: Path, by: str
