@@ -60,6 +60,39 @@ def _reading_command(
     return command
 
 
+def add_choosing_options(command: argparse.ArgumentParser) -> None:
+    """Add what decides which distributions go in, and what is checked about them."""
+    command.add_argument(
+        "--distributions",
+        metavar="WHICH",
+        help="all: the environment as it is; required: what --keep and --wheel name and all that"
+        " they require, by the installed metadata (default: all)",
+    )
+    command.add_argument(
+        "--keep",
+        action="append",
+        metavar="NAME",
+        help="with --distributions required, a distribution that is packed with what it requires,"
+        " extras as in uvicorn[standard]; repeatable",
+    )
+    command.add_argument(
+        "--check",
+        metavar="RULE",
+        help="what becomes of requirements of --keep and --wheel that the environment does not"
+        " meet; error, warn or off. Other distributions only warn (default: error)",
+    )
+    command.add_argument(
+        "--lock",
+        metavar="FILE",
+        help="a pylock.toml (PEP 751) that the installed versions must match",
+    )
+    command.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        help="refuse to pack more than this, unpacked: 250MB, 1GiB, or a number of bytes",
+    )
+
+
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Add what every command has: JSON, quiet, verbose."""
     command.add_argument("--json", action="store_true", help="print the results as JSON")

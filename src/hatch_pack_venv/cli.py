@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
-from .arguments import add_output_options, add_reading_commands
+from .arguments import add_choosing_options, add_output_options, add_reading_commands
 from .display import Style, inspection_lines, result_line, told_findings, verification_lines
 from .display_preview import preview_lines
 from .environment import Environment
@@ -22,6 +22,7 @@ from .formats import CompressionFormat
 from .inspection import inspect
 from .options import PackOptions
 from .packing import environment_name, export, pack, preview_pack
+from .presets import PRESETS
 from .progress import terminal_progress
 from .signals import terminable
 from .verify import check_is_there, verify
@@ -170,6 +171,11 @@ _OPTION_KEYS: Final = (
     "include-files",
     "record-files",
     "bytecode",
+    "distributions",
+    "keep",
+    "check",
+    "lock",
+    "max-size",
     "interpreter-trim",
 )
 
@@ -302,8 +308,10 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         help="how many threads compress or copy; the result does not depend on it (default: the"
         " CPUs this process may use)",
     )
+    add_choosing_options(command)
+    presets = ", ".join(PRESETS)
     for name, text in (
-        ("--exclude-files", "gitignore-style pattern of files that stay out"),
+        ("--exclude-files", f"gitignore-style pattern of files that stay out, or {presets}"),
         ("--include-files", "gitignore-style pattern of files that any rule left out"),
     ):
         command.add_argument(name, action="append", metavar="PATTERN", help=f"{text}; repeatable")

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from .sizes import human_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
@@ -58,13 +60,6 @@ class Style:
 def shown(text: str) -> str:
     """Return a text as it may go to a terminal: names in archives can hold control characters."""
     return text if text.isprintable() else repr(text)
-
-
-def human_size(size: int) -> str:
-    """Return bytes in a unit of three digits or so."""
-    if size < 1000:
-        return f"{size} B"
-    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from .display import human_size, shown
+from .display import shown
+from .sizes import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

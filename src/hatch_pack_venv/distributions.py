@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from .editables import Editable, developed, recognise
 from .errors import EnvironmentProblem
 from .launchers import EntryPoint, parse_entry_points
+from .old_metadata import files_without_record
 from .records import recorded_arcname
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ class InstalledDistribution:
     Parameters:
         name: as its metadata spells it; `key` is the normal form (PEP 503).
         metadata_dir: arcname of its `.dist-info` or `.egg-info`.
-        files: arcnames that its RECORD (PEP 627) lists below the prefix; empty without one.
+        files: arcnames below the prefix that its RECORD (PEP 627) lists, else those that older
+            metadata tell of; empty where nothing does.
         requires: the requirements of its metadata, markers included.
+        requires_python: its `Requires-Python`.
+        extras: those that it provides.
         editable: how it is editable (PEP 610, PEP 660, `setup.py develop`); `None` if it is not.
     """
 
@@ -45,6 +49,8 @@ class InstalledDistribution:
     files: frozenset[str] = frozenset()
     entry_points: tuple[EntryPoint, ...] = ()
     requires: tuple[str, ...] = ()
+    requires_python: str | None = None
+    extras: tuple[str, ...] = ()
     editable: Editable | None = None
 
     @property
@@ -77,6 +83,7 @@ class InstalledDistribution:
                 " interrupted installation leaves; remove the folder or install the package again"
             )
         files = frozenset(_recorded_files(found, site, prefix))
+        files = files or frozenset(files_without_record(_folder_of(found), site, prefix))
         editable = recognise(prefix, site, files, found.read_text("direct_url.json"))
         if editable is not None:
             editable = replace(editable, names=_module_names(found, name, entry_points))
@@ -87,6 +94,8 @@ class InstalledDistribution:
             files=files,
             entry_points=entry_points,
             requires=tuple(found.requires or ()),
+            requires_python=(metadata.get_all("Requires-Python") or [None])[0],
+            extras=tuple(metadata.get_all("Provides-Extra") or ()),
             editable=editable,
         )
 

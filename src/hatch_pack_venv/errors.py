@@ -44,6 +44,10 @@ class DamagedArchive(ArchiveProblem):
     """An archive's bytes are not those that were written."""
 
 
+class LockProblem(PackVenvError):
+    """A lock file that cannot be read."""
+
+
 class ProblemList(PackVenvError):
     """Several problems that were found together.
 

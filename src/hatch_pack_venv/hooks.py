@@ -185,10 +185,12 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         options = self._options()
         release = replace(Release.of(root, options), output=directory)
         project = _project(self.metadata, self.config)
-        targets = ("sdist", "wheel") if options.project == "wheel" else ("sdist",)
+        # Where the project stays out, its wheel still tells what it requires.
+        needs_wheel = options.project != "installed"
+        targets = ("sdist", "wheel") if needs_wheel else ("sdist",)
         _refuse_taken(self.metadata, self, release, targets)
         with tempfile.TemporaryDirectory(prefix="pack-venv-") as work:
-            if options.project == "wheel":
+            if needs_wheel:
                 project = replace(project, wheel=self._build_wheel(work))
             return release.pack(project)
 

@@ -13,6 +13,15 @@ from .bundle import Vendoring
 from .errors import OptionsError
 from .formats import CompressionFormat
 from .libraries import COPYLEFT
+from .option_values import (
+    WrongValueError,
+    kept,
+    list_of,
+    names,
+    patterns,
+    patterns_or_presets,
+    size_limit,
+)
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -51,15 +60,9 @@ HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
 NOT_BUILT_YET: Final = frozenset(
     {
         "base-runtime",
-        "check",
         "containing-dir",
-        "distributions",
         "dynlib-dirs",
-        "extras",
-        "keep",
         "layers",
-        "lock",
-        "max-size",
     }
 )
 """Keys that are promised, and refused until they do something."""
@@ -87,6 +90,13 @@ class PackOptions:
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
         wheels: each replaces what the environment holds of its distribution.
+        distributions: `all`, or `required`: the project and what it needs, by installed metadata.
+        extras: those of the project that count as needed.
+        keep: distributions that are kept besides with `required`, `[extras]` allowed.
+        check: what becomes of requirements that the environment does not meet: `error`, `warn` or
+            `off`.
+        lock: a lock file (PEP 751) that the installed versions must match.
+        max_size: bytes, unpacked, above which packing is an error.
         bytecode: `none`, `checked-hash` or `unchecked-hash`.
         interpreter_trim: how much of a bundled interpreter stays out.
         vendor_libraries: whether the system's libraries come along, and which of those under the
@@ -109,6 +119,12 @@ class PackOptions:
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
     bytecode: str = "none"
+    distributions: str = "all"
+    extras: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    check: str = "error"
+    lock: Path | None = None
+    max_size: int | None = None
     interpreter_trim: Trim = Trim.DEFAULT
     vendor_libraries: Vendoring = field(default_factory=Vendoring)
 
@@ -162,7 +178,7 @@ class _Reader:
                 field, parse = _KEYS[key]
                 try:
                     values[field] = parse(value)
-                except _WrongValueError as error:
+                except WrongValueError as error:
                     self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
             elif key in NOT_BUILT_YET:
                 self.problems.append(f"{self.where}.{key} is not supported yet: remove it")
@@ -170,6 +186,11 @@ class _Reader:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
         self._check_bundled_only(values)
+        if values.get("keep") and values.get("distributions", "all") == "all":
+            self.problems.append(
+                f"{self.where}.keep is about distributions = 'required', and everything is packed:"
+                " remove it, or set that"
+            )
         if {"source", "hatch_env"} <= values.keys():
             self.problems.append(
                 f"{self.where}.source and {self.where}.hatch-env name two environments: remove one"
@@ -210,21 +231,17 @@ class _Reader:
                 )
 
 
-class _WrongValueError(Exception):
-    """Its text says what a value must be."""
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         message = "a string that is not empty"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return value
 
 
 def _path(value: Any) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         message = "a path"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return Path(value)
 
 
@@ -235,7 +252,7 @@ def _choice(*choices: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
 
     def parse(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise _WrongValueError(expected)
+            raise WrongValueError(expected)
         return value
 
     return parse
@@ -244,21 +261,14 @@ def _choice(*choices: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
 def _level(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         message = "an integer of the format's own scale"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return value
 
 
 def _threads(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         message = "a whole number of threads, 1 or more"
-        raise _WrongValueError(message)
-    return value
-
-
-def _list_of(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        message = f"a list of {what}"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return value
 
 
@@ -269,7 +279,7 @@ def _formats(value: Any) -> tuple[CompressionFormat, ...]:
     if not items or not known or len(set(items)) < len(items):
         choices = ", ".join(repr(name) for name in names)
         message = f"one or a list of {choices}, each once"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return tuple(names[item] for item in items)
 
 
@@ -287,7 +297,7 @@ def _template(value: Any) -> str:
     if not known or text != posixpath.basename(text) or "\\" in text or text == "..":
         choices = ", ".join(f"{{{field}}}" for field in TEMPLATE_FIELDS)
         message = f"{fields}, with no fields but {choices}"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return text
 
 
@@ -295,16 +305,12 @@ def _archive_name(value: Any) -> str:
     text = _template(value)
     if text == ".":
         message = "a file name without its suffix"
-        raise _WrongValueError(message)
+        raise WrongValueError(message)
     return text
 
 
-def _patterns(value: Any) -> tuple[str, ...]:
-    return tuple(_list_of(value, "gitignore-style patterns"))
-
-
 def _wheels(value: Any) -> tuple[Path, ...]:
-    return tuple(Path(item) for item in _list_of(value, "paths of wheel files"))
+    return tuple(Path(item) for item in list_of(value, "paths of wheel files"))
 
 
 def _trim(value: Any) -> Trim:
@@ -317,7 +323,7 @@ def _vendoring(value: Any) -> Vendoring:
     names = " and ".join(repr(name) for name in COPYLEFT)
     what = f"true, false, or a list of libraries that come along besides: {names}"
     if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
-        raise _WrongValueError(what)
+        raise WrongValueError(what)
     return Vendoring(copyleft=tuple(value))
 
 
@@ -336,10 +342,16 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "output-directory": ("output_directory", _path),
     "archive-name": ("archive_name", _archive_name),
     "install-target": ("install_target", _template),
-    "exclude-files": ("exclude_files", _patterns),
-    "include-files": ("include_files", _patterns),
+    "exclude-files": ("exclude_files", patterns_or_presets),
+    "include-files": ("include_files", patterns),
     "record-files": ("record_files", _choice("update", "exclude")),
     "wheels": ("wheels", _wheels),
+    "distributions": ("distributions", _choice("all", "required")),
+    "extras": ("extras", names("names of extras")),
+    "keep": ("keep", kept),
+    "check": ("check", _choice("error", "warn", "off")),
+    "lock": ("lock", _path),
+    "max-size": ("max_size", size_limit),
     "bytecode": ("bytecode", _choice("none", "checked-hash", "unchecked-hash")),
     "interpreter-trim": ("interpreter_trim", _trim),
     "vendor-libraries": ("vendor_libraries", _vendoring),

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
+from .behind import Told
 from .bundle import Bundle, make_bundle
 from .bytecode import with_byte_code
+from .copies import without_links
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
 from .formats import Effort
+from .needs import Given, find_needs
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
 from .preview import Preview, preview
 from .search_paths import SearchPaths
 from .selection import Selection
+from .sizes import check_size
 from .wheels import WheelOverlay
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from _typeshed import StrPath
 
+    from .distributions import InstalledDistribution
     from .entries import ScannedEntry
     from .options import PackOptions
 
@@ -117,6 +122,7 @@ def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
     environment = Environment.from_prefix(prefix)
     try:
         plan = plan_environment(environment, options, None)
+        check_size(plan, options.max_size)
     except PlanError as error:
         return Preview(refused=error.problems)
     return preview(scan(environment), plan, environment, _selection(options))
@@ -135,55 +141,106 @@ def _whole_plan(
 ) -> Iterator[PackPlan]:
     """Give the plan and the byte code that it is completed with."""
     plan = plan_environment(environment, options, project)
+    check_size(plan, options.max_size)  # before anything is compiled
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(
         plan, environment, options.bytecode, patterns=patterns, report=report
     ) as whole:
+        check_size(_as_written(whole, options), options.max_size)
         yield whole
+
+
+def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:
+    """Return a plan as the largest of the formats has it: some hold copies instead of links."""
+    if options.max_size is None or all(format.is_tar_format for format in options.formats):
+        return plan
+    return replace(plan, entries=tuple(without_links(plan.entries)))
 
 
 def plan_environment(
     environment: Environment, options: PackOptions, project: Project | None
 ) -> PackPlan:
     """Scan an environment and decide what is packed of it."""
+    given = project
     project = project or Project(name=environment_name(environment.given))
-    times = project.times or Times.reproducible(os.environ)
-    wheels = [*options.wheels]
-    if project.wheel is not None and options.project == "wheel":
-        wheels.append(project.wheel)
     bundled = options.interpreter == "bundled"
     paths = SearchPaths(environment=environment, bundled=bundled)
-    overlays = [_overlay(wheel, environment, paths) for wheel in wheels]
+    overlays = [_overlay(wheel, environment, paths) for wheel in _wheels(project, options)]
     excluded = canonicalize_name(project.name) if options.project == "exclude" else None
-    replaced = {overlay.distribution.key for overlay in overlays}
+    needs = find_needs(_given(environment, options, given, overlays), options, _selection(options))
+    replaced = {overlay.distribution.key for overlay in overlays} | needs.left
     if excluded is not None:
         replaced.add(excluded)
     settled = settle_editables(environment, options.editables, frozenset(replaced))
-    recipe = Recipe(
+    recipe = replace(
+        _recipe(environment, options, project),
+        excluded_project=excluded,
+        excluded_editables=settled.excluded,
+        problems=needs.problems,
+        notes=needs.notes,
+    )
+    there = [*paths.made_portable(settled.applied(scan(environment)))]
+    behind = needs.behind
+    scanned = there if behind is None else [*behind.applied(there)]
+    bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
+    plan = build_plan(
+        scanned if bundle is None else bundle.scanned,
+        environment=settled.environment if behind is None else behind.without(settled.environment),
+        recipe=recipe,
+        runtime=() if bundle is None else bundle.entries,
+        overlays=overlays,
+    )
+    if behind is not None:
+        plan = Told(behind=behind, environment=settled.environment, scanned=there).added_to(plan)
+    return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
+
+
+def _wheels(project: Project, options: PackOptions) -> list[Path]:
+    own = project.wheel if options.project == "wheel" else None
+    return [*options.wheels] if own is None else [*options.wheels, own]
+
+
+def _given(
+    environment: Environment,
+    options: PackOptions,
+    project: Project | None,
+    overlays: Sequence[WheelOverlay],
+) -> Given:
+    """Tell where requirements begin: at the project, at wheels that are named."""
+    wheels = {overlay.path: overlay.distribution for overlay in overlays}
+    excluded = project is not None and options.project == "exclude"
+    own = None
+    if project is not None:
+        key = canonicalize_name(project.name)
+        own = next((each for each in environment.distributions if each.key == key), None)
+        if project.wheel is not None and options.project != "installed":
+            own = wheels.get(project.wheel) or _overlaid(project.wheel, environment)
+    return Given(
+        environment=environment,
+        wheels=tuple(wheels.values()),
+        project=own,
+        excluded=canonicalize_name(project.name) if project is not None and excluded else None,
+    )
+
+
+def _overlaid(wheel: Path, environment: Environment) -> InstalledDistribution:
+    return WheelOverlay.from_path(wheel, environment).distribution
+
+
+def _recipe(environment: Environment, options: PackOptions, project: Project) -> Recipe:
+    return Recipe(
         name=project.name,
         version=project.version,
         install_target=options.expand(options.install_target, environment, project),
-        interpreter="bundled" if bundled else "target",
+        interpreter="bundled" if options.interpreter == "bundled" else "target",
         places=places_of(
             environment,
             project=project.root or project_folder(environment.given),
             home=os.path.expanduser("~"),
         ),
-        excluded_project=excluded,
-        excluded_editables=settled.excluded,
         selection=_selection(options),
-        times=times,
+        times=project.times or Times.reproducible(os.environ),
     )
-    scanned = [*paths.made_portable(settled.applied(scan(environment)))]
-    bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
-    plan = build_plan(
-        scanned if bundle is None else bundle.scanned,
-        environment=settled.environment,
-        recipe=recipe,
-        runtime=() if bundle is None else bundle.entries,
-        overlays=overlays,
-    )
-    return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
 
 
 def _bundle(

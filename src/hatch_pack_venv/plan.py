@@ -38,6 +38,7 @@ from .selection import Selection, parents_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .distributions import InstalledDistribution
     from .environment import Environment
     from .places import Place
     from .wheels import WheelOverlay
@@ -59,6 +60,7 @@ class Recipe:
         external_links: whether links may leave the environment; else copies stand in their place.
         excluded_project: the normalised name of a distribution that stays out.
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
+        problems, notes: what is known of the environment before it is planned.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Recipe:
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
     times: Times = field(default_factory=Times)
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,9 @@ class PackPlan:
         head: what the manifest says before it lists the files.
         notes: what a user may want to know of, a sentence each.
         watch: what the writer looks for in all that it writes.
+        distributions: what is packed.
+        beside: facts of the environment, told beside the archive: what it holds does not depend
+            on them.
     """
 
     entries: tuple[Entry, ...]
@@ -89,6 +96,8 @@ class PackPlan:
     manifest_time: int
     notes: tuple[str, ...] = ()
     watch: Watch = field(default_factory=Watch)
+    distributions: tuple[InstalledDistribution, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -98,6 +107,10 @@ class PackPlan:
     def with_facts(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
         """Return this plan with more to say in its manifest's head and to its user."""
         return replace(self, head={**self.head, **facts}, notes=(*self.notes, *notes))
+
+    def with_beside(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
+        """Return this plan with more to say beside the archive and to its user."""
+        return replace(self, beside={**self.beside, **facts}, notes=(*self.notes, *notes))
 
 
 def build_plan(
@@ -129,8 +142,8 @@ class _Planner:
         self.environment = environment
         self.recipe = recipe
         self.overlays = overlays
-        self.problems: list[str] = []
-        self.notes: list[str] = []
+        self.problems = list(recipe.problems)
+        self.notes = list(recipe.notes)
         replaced = {overlay.distribution.key for overlay in overlays} | {recipe.excluded_project}
         replaced |= recipe.excluded_editables
         self.dropped = [d for d in environment.distributions if d.key in replaced]
@@ -141,7 +154,7 @@ class _Planner:
         self.entry_points = {point.name: point for d in self.kept for point in d.entry_points}
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
-        self.dropped_files = {name for d in self.dropped for name in d.files} - shared
+        self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
 
     def plan(self, scanned: list[ScannedEntry], runtime: list[ScannedEntry]) -> PackPlan:
         self._refuse_editables()
@@ -341,9 +354,10 @@ class _Planner:
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         recipe = self.recipe
+        distributions = (*self.kept, *(overlay.distribution for overlay in self.overlays))
         head = manifest.manifest_head(
             self.environment,
-            [*self.kept, *(overlay.distribution for overlay in self.overlays)],
+            distributions,
             name=recipe.name,
             version=recipe.version,
             interpreter="bundled" if recipe.interpreter == "bundled" else "target",
@@ -354,6 +368,7 @@ class _Planner:
             head=head,
             manifest_time=recipe.times.of(None),
             notes=tuple(self.notes),
+            distributions=distributions,
             watch=Watch.for_mode(
                 recipe.interpreter,
                 recipe.places,

@@ -10,7 +10,7 @@ from . import activation, data_files
 from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .entries import Entry, ScannedEntry
     from .environment import Environment
@@ -48,6 +48,7 @@ class Preview:
         left_out: entries of the environment that stay behind.
         refused: what stands in the way, a sentence each; the rest is then empty.
         notes: what else is told when packing.
+        beside: facts that would be told beside an archive.
     """
 
     head: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Preview:
     left_out: tuple[Step, ...] = ()
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON knows it."""
@@ -71,6 +73,7 @@ class Preview:
             "left_out": [step.to_dict() for step in self.left_out],
             "refused": list(self.refused),
             "notes": list(self.notes),
+            **self.beside,
             "manifest": self.head,
         }
 
@@ -89,7 +92,7 @@ def preview(
     """
     entries = {entry.arcname: entry for entry in plan.entries}
     there = {entry.arcname: entry for entry in scanned}
-    comparison = _Comparison(entries, environment, selection)
+    comparison = _Comparison(entries, environment, selection, plan.beside)
     steps = {name: comparison.of(entry) for name, entry in there.items() if name in entries}
     return Preview(
         head=dict(plan.head),
@@ -102,16 +105,23 @@ def preview(
         ),
         left_out=tuple(comparison.left_out(there[name]) for name in there if name not in entries),
         notes=plan.notes,
+        beside=plan.beside,
     )
 
 
 class _Comparison:
     def __init__(
-        self, entries: dict[str, Entry], environment: Environment, selection: Selection
+        self,
+        entries: dict[str, Entry],
+        environment: Environment,
+        selection: Selection,
+        beside: Mapping[str, Any],
     ) -> None:
         self.entries = entries
         self.environment = environment
         self.selection = selection
+        left = beside.get("distributions", {}).get("left_out", ())
+        self.behind = {f"{each['name']} {each['version']}": each["why"] for each in left}
         self.owners = {
             name: f"{distribution.name} {distribution.version}"
             for distribution in environment.distributions
@@ -207,6 +217,8 @@ class _Comparison:
             return "tells where it was installed from on this machine"
         if base == "RECORD" and not self.selection.records:
             return 'record-files = "exclude"'
+        if owner in self.behind:
+            return f"of {owner}, {self.behind[owner]}"
         return f"of {owner}, which a wheel replaces or the configuration leaves out"
 
 

@@ -43,7 +43,11 @@ class Release:
         """
         source = source_folder(base, options)
         Environment.from_prefix(source)
-        options = replace(options, wheels=tuple(base / wheel for wheel in options.wheels))
+        options = replace(
+            options,
+            wheels=tuple(base / wheel for wheel in options.wheels),
+            lock=None if options.lock is None else base / options.lock,
+        )
         return cls(source=source, output=base / options.output_directory, options=options)
 
     def pack(self, project: Project) -> list[PackResult]:

@@ -45,7 +45,7 @@ def requirements_of(
         found = [
             (distribution, requirement)
             for distribution in installed
-            for requirement in _active(distribution, extras[distribution.key], markers)
+            for requirement in active_requirements(distribution, extras[distribution.key], markers)
         ]
         asked = {key: set(value) for key, value in extras.items()}
         for _, requirement in found:
@@ -55,9 +55,10 @@ def requirements_of(
         extras = asked
 
 
-def _active(
+def active_requirements(
     distribution: InstalledDistribution, extras: Iterable[str], markers: Mapping[str, str]
 ) -> Iterator[Requirement]:
+    """Yield what a distribution requires with some of its extras, where the markers hold."""
     for text in distribution.requires:
         try:
             requirement = Requirement(text)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from pathspec import GitIgnoreSpec
 
+from .presets import pattern_groups
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,7 @@ class Selection:
     """The rules and patterns that decide what of an environment is packed.
 
     Parameters:
-        exclude: gitignore-style patterns of what stays out.
+        exclude: gitignore-style patterns of what stays out, and names of presets.
         include: gitignore-style patterns that bring back what any rule or pattern left out.
         records: whether RECORD files are packed.
         sitecustomize: whether a `sitecustomize.py` directly in site-packages is packed.
@@ -46,7 +48,7 @@ class Selection:
 
     def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
         """Whether an entry of the environment stays out."""
-        if self._brings_back(entry.arcname):
+        if self.brings_back(entry.arcname):
             return False
         return self.by_pattern(entry.arcname) or self._by_rule(entry.arcname, environment)
 
@@ -54,14 +56,16 @@ class Selection:
         """Whether the patterns alone leave a file out, wherever it comes from."""
         if not self.exclude:
             return False
-        return self._exclude_spec.match_file(arcname) and not self._brings_back(arcname)
+        left_out = any(spec.match_file(arcname) for spec in self._exclude_specs)
+        return left_out and not self.brings_back(arcname)
 
-    def _brings_back(self, arcname: str) -> bool:
+    def brings_back(self, arcname: str) -> bool:
+        """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
 
     @cached_property
-    def _exclude_spec(self) -> GitIgnoreSpec:
-        return GitIgnoreSpec.from_lines(self.exclude)
+    def _exclude_specs(self) -> list[GitIgnoreSpec]:
+        return [GitIgnoreSpec.from_lines(each) for each in pattern_groups(self.exclude) if each]
 
     @cached_property
     def _include_spec(self) -> GitIgnoreSpec:

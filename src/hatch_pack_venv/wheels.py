@@ -27,6 +27,7 @@ from .launchers import EntryPoint, entry_point_script, relocate_script
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from email.message import Message
     from pathlib import Path
 
     from installer.scripts import ScriptSection
@@ -69,13 +70,16 @@ class WheelOverlay:
             raise WheelProblem(f"there is no wheel {path}: build it first") from None
         except (OSError, zipfile.BadZipFile, InstallerError, KeyError, ValueError) as error:
             raise WheelProblem(f"the wheel {path} cannot be read: {error}") from error
+        metadata = destination.metadata(metadata_dir)
         distribution = InstalledDistribution(
             name=name,
             version=version,
             metadata_dir=metadata_dir,
             files=frozenset(entry.arcname for entry in destination.entries),
             entry_points=tuple(destination.entry_points),
-            requires=destination.requires(metadata_dir),
+            requires=tuple(map(str, metadata.get_all("Requires-Dist", ()))),
+            requires_python=metadata.get("Requires-Python"),
+            extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
         )
         return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
 
@@ -152,14 +156,12 @@ class _Entries(WheelDestination):
         """Remember which scheme the metadata went to; a RECORD is not written."""
         self.root = self.schemes[scheme]
 
-    def requires(self, metadata_dir: str) -> tuple[str, ...]:
-        """Return the requirements of the metadata."""
+    def metadata(self, metadata_dir: str) -> Message:
+        """Return the core metadata; empty where there is none."""
         contents = {entry.arcname: entry.content for entry in self.entries}
         metadata = contents.get(f"{metadata_dir}/METADATA")
-        if not isinstance(metadata, bytes):
-            return ()
-        parsed = BytesParser().parsebytes(metadata, headersonly=True)
-        return tuple(map(str, parsed.get_all("Requires-Dist", ())))
+        content = metadata if isinstance(metadata, bytes) else b""
+        return BytesParser().parsebytes(content, headersonly=True)
 
     def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
         arcname = posixpath.normpath(arcname)

@@ -14,6 +14,9 @@ from hatch_pack_venv.errors import OptionsError
 from hatch_pack_venv.options import _KEYS, HATCHLING_HOOK_KEYS, NOT_BUILT_YET
 from hatch_pack_venv.trim import Trim
 
+BESIDE: dict[str, dict[str, Any]] = {"keep": {"distributions": "required"}}
+"""What a key cannot be without."""
+
 WHERE = "tool.hatch.build.hooks.pack-venv"
 
 
@@ -72,12 +75,24 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("include-files", ["bin/activate"], "include_files", ("bin/activate",)),
         ("record-files", "exclude", "record_files", "exclude"),
         ("bytecode", "checked-hash", "bytecode", "checked-hash"),
+        ("exclude-files", ["*.h", "@docs"], "exclude_files", ("*.h", "@docs")),
+        ("exclude-files", ["\\@odd"], "exclude_files", ("\\@odd",)),
+        ("distributions", "required", "distributions", "required"),
+        ("extras", ["cli", "Fast_API"], "extras", ("cli", "Fast_API")),
+        ("check", "warn", "check", "warn"),
+        ("keep", ["uvicorn[standard]", "pip"], "keep", ("uvicorn[standard]", "pip")),
+        ("lock", "locks/pylock.toml", "lock", Path("locks/pylock.toml")),
+        ("max-size", "250MB", "max_size", 250_000_000),
+        ("max-size", "1.5 GiB", "max_size", 3 << 29),
+        ("max-size", 1000, "max_size", 1000),
+        ("max-size", "1000", "max_size", 1000),
         ("wheels", ["dist/a-1-py3-none-any.whl"], "wheels", (Path("dist/a-1-py3-none-any.whl"),)),
     ],
 )
 def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> None:
     """A right value of each key arrives in its field."""
-    assert getattr(PackOptions.from_mapping({key: value}), field) == expected
+    table = {key: value, **BESIDE.get(key, {})}
+    assert getattr(PackOptions.from_mapping(table), field) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,6 +129,23 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("include-files", [1], "must be a list of gitignore-style patterns"),
         ("record-files", False, "must be 'update' or 'exclude', not False"),
         ("wheels", "a.whl", "must be a list of paths of wheel files"),
+        (
+            "exclude-files",
+            ["@test"],
+            "'@static-libraries', '@type-stubs', which '@test' is none of",
+        ),
+        ("include-files", ["@tests"], "names such as '@tests' are for exclude-files"),
+        ("distributions", "some", "must be 'all' or 'required', not 'some'"),
+        ("extras", "cli", "must be a list of names of extras, not 'cli'"),
+        ("extras", ["a b"], "must be a list of names of extras, not ['a b']"),
+        ("keep", ["pip>=20"], "must be a list of names of distributions, with [extras] where"),
+        ("keep", "pip", "must be a list of names of distributions"),
+        ("check", False, "must be 'error' or 'warn' or 'off', not False"),
+        ("lock", "", "must be a path, not ''"),
+        ("max-size", "big", "must be a number of bytes, or a size such as '250MB'"),
+        ("max-size", "10ib", "must be a number of bytes"),
+        ("max-size", 0, "must be a number of bytes"),
+        ("max-size", True, "must be a number of bytes"),
         ("bytecode", True, "must be 'none' or 'checked-hash' or 'unchecked-hash', not True"),
         ("interpreter-trim", "all", "must be 'none' or 'default' or 'minimal', not 'all'"),
         ("vendor-libraries", "yes", "must be true, false, or a list of libraries"),
@@ -141,6 +173,14 @@ def test_every_key_is_suggested_when_a_letter_is_missing(key: str) -> None:
     assert problem.endswith(f"did you mean {key!r}?")
 
 
+def test_what_is_kept_needs_something_to_be_left_behind() -> None:
+    """`keep` goes with `required`, and is refused where everything is packed anyhow."""
+    assert problems_of({"keep": ["pip"]}) == [
+        f"{WHERE}.keep is about distributions = 'required', and everything is packed: remove it,"
+        " or set that"
+    ]
+
+
 def test_two_environments_are_refused() -> None:
     """`source` and `hatch-env` exclude each other."""
     (problem,) = problems_of({"source": "x", "hatch-env": "y"})
@@ -150,10 +190,14 @@ def test_two_environments_are_refused() -> None:
 def test_all_problems_come_together() -> None:
     """Several mistakes are one message, a line each."""
     with pytest.raises(OptionsError) as caught:
-        PackOptions.from_mapping({"format": "rar", "sorce": "x", "lock": "pylock.toml"})
+        PackOptions.from_mapping({"format": "rar", "sorce": "x", "layers": "x"})
     lines = str(caught.value).splitlines()
     assert lines[0] == "the configuration is wrong:"
-    assert [line.split()[1].rpartition(".")[2] for line in lines[1:]] == ["format", "sorce", "lock"]
+    assert [line.split()[1].rpartition(".")[2] for line in lines[1:]] == [
+        "format",
+        "sorce",
+        "layers",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,174 @@
+"""The environment against its project: what is needed, what is wrong, what is left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from .behind import Behind
+from .checking import extra_findings, python_findings, requirement_findings
+from .closure import by_key, closure_of
+from .distributions import installed_distributions
+from .lock import Lock
+from .requirements import marker_environment, requirements_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .distributions import InstalledDistribution
+    from .environment import Environment
+    from .options import PackOptions
+    from .selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What was found.
+
+    Parameters:
+        behind: what is left behind, if `distributions` says so.
+        problems: why it cannot be packed, a sentence each.
+        notes: what only warns.
+    """
+
+    behind: Behind | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The normalised names of what is left behind."""
+        return frozenset() if self.behind is None else self.behind.keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Where requirements begin, and what meets them.
+
+    Parameters:
+        wheels: what wheels bring; it comes before what is installed.
+        project: the project, as its wheel or the environment has it; `None` without one.
+        excluded: the project's normalised name, where it stays out.
+    """
+
+    environment: Environment
+    wheels: tuple[InstalledDistribution, ...] = ()
+    project: InstalledDistribution | None = None
+    excluded: str | None = None
+
+
+def find_needs(given: Given, options: PackOptions, selection: Selection) -> Needs:
+    """Hold what is there against what is required.
+
+    Raises:
+        LockProblem: the lock file cannot be read.
+    """
+    return _Judge(given, options).needs(selection)
+
+
+class _Judge:
+    def __init__(self, given: Given, options: PackOptions) -> None:
+        self.given = given
+        self.options = options
+        self.version = given.environment.interpreter.version
+        self.markers = marker_environment(given.environment.interpreter)
+        project = () if given.project is None else (given.project,)
+        installed = (*given.environment.distributions, *_system_distributions(given.environment))
+        self.installed = by_key((*given.wheels, *project, *installed))
+        self.keep = [Requirement(each) for each in options.keep]
+        self.closure = closure_of(self._roots(), self.installed, self.markers)
+
+    def _roots(self) -> Mapping[str, Iterable[str]]:
+        """Return the extras of each distribution that requirements begin at.
+
+        A wheel that is named is wanted.
+        """
+        roots: dict[str, set[str]] = {each.key: set() for each in self.given.wheels}
+        if self.given.project is not None:
+            roots[self.given.project.key] = set(self.options.extras)
+        for kept in self.keep:
+            roots.setdefault(canonicalize_name(kept.name), set()).update(kept.extras)
+        return roots
+
+    def needs(self, selection: Selection) -> Needs:
+        required = self.options.distributions == "required"
+        behind = None
+        problems = [
+            f"keep names {each.name}, which is not installed in the environment: install it or"
+            " remove it from keep"
+            for each in self.keep
+            if canonicalize_name(each.name) not in self.installed
+        ]
+        if required and not self.closure.members:
+            problems.append(
+                'distributions = "required" needs to know what it begins with, and there is no'
+                " project in the environment: name it in keep (--keep), or its wheel in wheels"
+            )
+        elif required:
+            behind = Behind.of(self.given.environment, self.closure.members, selection)
+        findings, warnings = self._findings(self._packed(behind))
+        problems += findings if self.options.check == "error" else []
+        warnings += findings if self.options.check == "warn" else []
+        problems += self._lock_findings(self._packed(behind))
+        if behind is not None and self.given.environment.include_system_site_packages:
+            warnings.append(
+                'the base interpreter\'s own packages are no part of distributions = "required":'
+                ' what the environment sees of them is dealt with as with "all"'
+            )
+        return Needs(behind=behind, problems=tuple(problems), notes=tuple(warnings))
+
+    def _packed(self, behind: Behind | None) -> dict[str, InstalledDistribution]:
+        gone = frozenset() if behind is None else behind.keys
+        return {key: each for key, each in self.installed.items() if key not in gone}
+
+    def _findings(self, packed: Mapping[str, InstalledDistribution]) -> tuple[list[str], list[str]]:
+        """Return what is wrong with the closure, and what is wrong outside of it."""
+        if self.options.check == "off":
+            return [], []
+        members, closure = self.closure.members, self.closure
+        inside = [packed[key] for key in sorted(members & packed.keys())]
+        found = [] if self.given.project is None else self._extras(self.given.project)
+        found += python_findings(inside, self.version)
+        found += requirement_findings(closure.requirements, packed)
+        own = by_key(self.given.environment.distributions).keys() & packed.keys()
+        others = [packed[key] for key in sorted(own - members)]
+        outside = [
+            (each, requirement)
+            for each, requirement in requirements_of(packed.values(), self.markers)
+            if each in others
+        ]
+        warnings = python_findings(others, self.version)
+        warnings += requirement_findings(outside, packed)
+        return found, warnings
+
+    def _extras(self, project: InstalledDistribution) -> list[str]:
+        return extra_findings(project, self.options.extras)
+
+    def _lock_findings(self, packed: Mapping[str, InstalledDistribution]) -> list[str]:
+        if self.options.lock is None:
+            return []
+        lock = Lock.from_path(self.options.lock, self.markers, self.options.extras)
+        own = {each.key for each in self.given.wheels}
+        own |= {self.given.excluded} if self.given.excluded else set()
+        own |= {self.given.project.key} if self.given.project else set()
+        lock.selected = {key: each for key, each in lock.selected.items() if key not in own}
+        return lock.findings(
+            packed,
+            locked=self.closure.members - own,
+            complete=self.options.distributions == "all",
+        )
+
+
+def _system_distributions(environment: Environment) -> list[InstalledDistribution]:
+    """Return the base interpreter's packages, where the environment sees them (PEP 405)."""
+    if not environment.include_system_site_packages:
+        return []
+    folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
+    return [
+        each
+        for folder in folders
+        for each in installed_distributions(folder.parent, (folder.name,))
+    ]

@@ -1,0 +1,116 @@
+"""What is left behind with distributions that nothing needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from support.fakes import SITE, distribution, environment, file, folder, link, names, plan
+
+from hatch_pack_venv.behind import Behind, Told
+from hatch_pack_venv.selection import Selection
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.entries import ScannedEntry
+
+
+def at(*files: str) -> list[str]:
+    return [f"{SITE}/{name}" for name in files]
+
+
+APP = distribution("app", *at("app.py", "space/app.py", "both.py"), "bin/app")
+TOOL = distribution(
+    "tool",
+    *at("tool/x.py", "space/tool.py", "both.py", "tool-1.0.dist-info/RECORD"),
+    "bin/tool",
+    "share/man/tool.1",
+)
+OLD = distribution("old", metadata_dir=f"{SITE}/old-1.0.egg-info")
+FILED = distribution("filed", *at("filed.py"), metadata_dir=f"{SITE}/filed-1.0.egg-info")
+SCANNED: list[ScannedEntry] = [
+    folder(SITE),
+    folder("share"),
+    folder("share/man"),
+    folder("share/empty"),
+    file("share/man/tool.1"),
+    file("share/mine", b"mine"),
+    file("bin/app", b"12345"),
+    file("bin/tool"),
+    folder(f"{SITE}/tool"),
+    folder(f"{SITE}/tool/__pycache__"),
+    file(f"{SITE}/tool/__pycache__/x.cpython-311.pyc"),
+    file(f"{SITE}/tool/x.py", b"0123456789"),
+    folder(f"{SITE}/space"),
+    *map(file, at("app.py", "both.py", "space/app.py", "space/tool.py", "_virtualenv.py")),
+    folder(f"{SITE}/tool-1.0.dist-info"),
+    *map(file, at("tool-1.0.dist-info/RECORD", "tool-1.0.dist-info/uv_cache.json")),
+    *map(file, at("filed.py", "filed-1.0.egg-info", "old.py")),
+    link(f"{SITE}/lost.py", "tool/x.py", f"{SITE}/tool/x.py"),
+]
+ENVIRONMENT = environment(APP, TOOL, OLD, FILED)
+
+
+def behind(*include: str) -> Behind:
+    return Behind.of(ENVIRONMENT, {"app"}, Selection(include=include))
+
+
+def test_what_a_distribution_installed_stays_behind() -> None:
+    """Modules, launchers, data, metadata and byte code go, and the folders that they leave empty.
+
+    A file that one that stays has too stays, and so do folders of a namespace, files of no
+    distribution and folders that were empty.
+    """
+    assert [entry.arcname for entry in behind().applied(SCANNED)] == [
+        SITE,
+        "share",
+        "share/empty",
+        "share/mine",
+        "bin/app",
+        f"{SITE}/space",
+        *at("app.py", "both.py", "space/app.py", "_virtualenv.py", "old.py", "lost.py"),
+    ]
+
+
+def test_a_distribution_whose_files_are_unknown_stays() -> None:
+    """Without RECORD or older lists, nothing can be taken away, and that is told."""
+    assert [each.name for each in behind().unknown] == ["old"]
+    assert [each.name for each in behind().without(ENVIRONMENT).distributions] == ["app", "old"]
+
+
+def test_a_pattern_brings_back_what_stayed_behind() -> None:
+    """`include-files` brings back what any rule left out."""
+    kept = [entry.arcname for entry in behind("bin/tool").applied(SCANNED)]
+    assert "bin/tool" in kept
+    assert "share/man/tool.1" not in kept
+
+
+def told(**changes: Any) -> Any:
+    choice = behind()
+    made = plan(*choice.applied(SCANNED), environment=choice.without(ENVIRONMENT), **changes)
+    return Told(behind=choice, environment=ENVIRONMENT, scanned=SCANNED).added_to(made)
+
+
+def test_what_was_left_out_is_told() -> None:
+    """One line tells how much was packed; files of no distribution are counted, and named aside."""
+    made = told()
+    assert f"{SITE}/tool/x.py" not in names(made.entries)
+    assert list(made.notes[-3:]) == [
+        "packed 2 of 4 distributions, 5 B of 15 B",
+        "old 1.0 is not required and was kept: neither a RECORD nor other metadata tell its files",
+        "2 files that no distribution owns were kept (-v names them)",
+    ]
+    assert made.beside["distributions"] == {
+        "packed": 2,
+        "of": 4,
+        "packed_size": 5,
+        "size": 15,
+        "left_out": [
+            {"name": "tool", "version": "1.0", "why": "not required"},
+            {"name": "filed", "version": "1.0", "why": "not required"},
+        ],
+        "files_of_no_distribution": ["share/mine", f"{SITE}/old.py"],
+    }
+
+
+def test_the_manifest_does_not_tell_of_what_is_not_there() -> None:
+    """An archive's bytes do not depend on what was left behind."""
+    assert told().head == plan(environment=environment(APP, OLD)).head

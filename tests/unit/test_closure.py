@@ -1,0 +1,161 @@
+"""What is needed, and what is wrong with what is there: distributions made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.fakes import INTERPRETER, distribution, environment
+
+from hatch_pack_venv.closure import by_key, closure_of
+from hatch_pack_venv.needs import Given, Needs, find_needs
+from hatch_pack_venv.options import PackOptions
+from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.selection import Selection
+
+MARKERS = marker_environment(INTERPRETER)
+
+
+def requiring(name: str, *requires: str, version: str = "1.0", **changes: Any) -> Any:
+    return distribution(name, f"{name}.py", requires=requires, version=version, **changes)
+
+
+def members(roots: dict[str, list[str]], *installed: Any) -> list[str]:
+    return sorted(closure_of(roots, by_key(installed), MARKERS).members)
+
+
+def needs(*installed: Any, project: Any = None, wheels: Any = (), **table: Any) -> Needs:
+    given = Given(environment=environment(*installed), project=project, wheels=tuple(wheels))
+    options = PackOptions.from_mapping({k.replace("_", "-"): v for k, v in table.items()})
+    return find_needs(given, options, Selection())
+
+
+def test_the_closure_follows_requirements_and_no_others() -> None:
+    """What is required by what is required belongs to it, in circles too; the rest does not."""
+    there = [
+        requiring("app", "A.b_c>=1", "gone"),
+        requiring("a-b-c", "d"),
+        requiring("d", "a_b.c"),
+        requiring("tool", "d", "e"),
+        requiring("e"),
+    ]
+    assert members({"app": []}, *there) == ["a-b-c", "app", "d", "gone"]
+    assert members({"e": []}, *there) == ["e"]
+
+
+def test_markers_hold_for_the_environments_python() -> None:
+    """A marker is evaluated for the environment, not for what runs the build."""
+    there = [
+        requiring(
+            "app",
+            "old; python_version < '3.12'",
+            "new; python_version >= '3.12'",
+            "full; python_full_version == '3.11.7'",
+            "win; sys_platform == 'win32'",
+            "arm; platform_machine == 'aarch64'",
+        )
+    ]
+    assert members({"app": []}, *there) == ["app", "full", "old"]
+
+
+def test_extras_count_where_they_are_asked_for() -> None:
+    """An extra that is asked for late, or by the distribution itself, brings what it requires."""
+    there = [
+        requiring("app", "web", "late", "self-only; extra == 'self'", "app[self]; extra == 'all'"),
+        requiring("web", "fast; extra == 'Std_X'", "other; extra == 'other'"),
+        requiring("late", "web[std-x]"),
+    ]
+    assert members({"app": []}, *there) == ["app", "fast", "late", "web"]
+    assert members({"app": ["ALL"]}, *there) == ["app", "fast", "late", "self-only", "web"]
+
+
+def test_a_development_extra_of_others_brings_nothing() -> None:
+    """What a distribution outside asks of one inside does not count."""
+    there = [
+        requiring("app", "web"),
+        requiring("web", "fast; extra == 'std'"),
+        requiring("tool", "web[std]"),
+    ]
+    assert members({"app": []}, *there) == ["app", "web"]
+
+
+GREETER = requiring(
+    "greeter",
+    "httpx>=0.27",
+    "absent[x]<2; sys_platform == 'linux'",
+    "pre>=2",
+    "url @ https://example.org/url.zip",
+    "odd>=1",
+    "deep",
+    version="1.2.0",
+    extras=("cli",),
+    requires_python=">=3.12",
+)
+THERE = [
+    requiring("httpx", version="0.25.2"),
+    requiring("Pre", version="2.1rc1"),
+    requiring("url", version="0.1"),
+    requiring("odd", version="1.0-custom"),
+    requiring("deep", "httpx<0.20", requires_python="<3.11"),
+    requiring("tool", "httpx==0.1", requires_python=">=3.13"),
+]
+FINDINGS = (
+    "web is no extra of greeter 1.2.0, which has cli",
+    "deep 1.0 requires Python <3.11; the environment has 3.11.7",
+    "greeter 1.2.0 requires Python >=3.12; the environment has 3.11.7",
+    "httpx<0.20 is required by deep 1.0; the environment has httpx 0.25.2",
+    "httpx>=0.27 is required by greeter 1.2.0; the environment has httpx 0.25.2",
+    "absent[x]<2 is required by greeter 1.2.0; the environment has none",
+    "odd>=1 is required by greeter 1.2.0; the environment has odd 1.0-custom",
+)
+OUTSIDE = (
+    "tool 1.0 requires Python >=3.13; the environment has 3.11.7",
+    "httpx==0.1 is required by tool 1.0; the environment has httpx 0.25.2",
+)
+
+
+def test_each_finding_is_a_sentence() -> None:
+    """Too old, missing, for another Python, an extra that is none; others only warn."""
+    found = needs(*THERE, wheels=[GREETER], project=GREETER, extras=["web", "cli"])
+    assert (found.problems, found.notes) == (FINDINGS, OUTSIDE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "notes"), [("warn", (*OUTSIDE, *FINDINGS)), ("off", ())], ids=["warn", "off"]
+)
+def test_findings_can_warn_or_be_left(rule: str, notes: tuple[str, ...]) -> None:
+    """`check` turns problems into notes, or asks nothing."""
+    found = needs(*THERE, wheels=[GREETER], project=GREETER, extras=["web", "cli"], check=rule)
+    assert (found.problems, found.notes) == ((), notes)
+
+
+def test_without_a_project_nothing_is_an_error() -> None:
+    """All distributions are outside of a closure then."""
+    found = needs(*THERE, GREETER)
+    assert found.problems == ()
+    assert set(FINDINGS[1:]) | set(OUTSIDE) == set(found.notes)
+
+
+def test_what_is_required_needs_a_beginning() -> None:
+    """Without project, wheel and `keep` there is nothing to require anything."""
+    (problem,) = needs(*THERE, distributions="required").problems
+    assert problem.startswith('distributions = "required" needs to know what it begins with')
+
+
+def test_what_is_kept_must_be_there() -> None:
+    """A slip in `keep` is no silent nothing; what is kept begins a closure that is checked."""
+    found = needs(*THERE, distributions="required", keep=["deep", "none[x]"])
+    assert found.problems == (
+        "keep names none, which is not installed in the environment: install it or remove it from"
+        " keep",
+        "deep 1.0 requires Python <3.11; the environment has 3.11.7",
+        "httpx<0.20 is required by deep 1.0; the environment has httpx 0.25.2",
+    )
+    assert found.notes == ()
+    assert found.left == {"pre", "url", "odd", "tool"}
+
+
+def test_an_installed_project_begins_the_closure() -> None:
+    """`project = "installed"` and `"exclude"` have the requirements of what is installed."""
+    found = needs(GREETER, *THERE, project=GREETER, distributions="required", check="off")
+    assert found.left == {"tool"}
