@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .entries import DirectoryEntry
 from .formats import Compression, CompressionFormat, Effort, usable_cpus
 from .output import PendingFile, pending_folder, telling_write_errors
+from .signals import uninterrupted
 from .sinks.directory import DirectorySink
 from .sinks.hashed import HashedOutput
 from .sinks.tar import TarSink
@@ -118,12 +119,12 @@ def write_archives(
     with ExitStack() as stack:
         pending: list[PendingFile] = []
         for format in formats:
-            file = stack.enter_context(PendingFile(format.archive_path(output_base)))
+            file = _pending(stack, format.archive_path(output_base))
             results.append(
                 _write_archive(plan, file, _compression(plan, format, effort or Effort()), report)
             )
             facts = file.path.with_name(f"{file.path.name}.json")
-            pending += [file, stack.enter_context(PendingFile(facts))]
+            pending += [file, _pending(stack, facts)]
             _write_facts(pending[-1], results[-1], plan)
         for file in pending:
             file.finish()
@@ -131,6 +132,12 @@ def write_archives(
             file.commit()
     _log_findings(results[0].findings if results else ())
     return results
+
+
+def _pending(stack: ExitStack, path: Path) -> PendingFile:
+    """Make a file that the stack removes unless it is committed."""
+    with uninterrupted():
+        return stack.enter_context(PendingFile(path))
 
 
 def _compression(plan: PackPlan, format: CompressionFormat, effort: Effort) -> Compression:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from . import manifest
 from .errors import OutputProblem
 from .replacing import exchange
+from .signals import uninterrupted
 
 if sys.platform != "win32":
     import fcntl
@@ -176,12 +177,12 @@ def pending_folder(target: Path) -> Iterator[Path]:
     made: list[Path] = []
     with ExitStack() as stack:
         stack.callback(remove_empty, made)
-        with telling_write_errors(target):
+        with telling_write_errors(target), uninterrupted():
             made += missing_folders(target.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(target)
             work = stack.enter_context(_locked_folder(target))
-        stack.callback(shutil.rmtree, work, ignore_errors=True)
+            stack.callback(shutil.rmtree, work, ignore_errors=True)
         yield work / "new"
         with telling_write_errors(target):
             if not target.exists() or not exchange(work / "new", target):

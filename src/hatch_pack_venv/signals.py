@@ -1,4 +1,4 @@
-"""What SIGTERM does while something is being written."""
+"""What SIGTERM and SIGINT do while something is being written."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block has ended.
+
+    For what is made and then noted down for removal: an interrupt between the two would leave it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

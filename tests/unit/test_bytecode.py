@@ -22,6 +22,7 @@ from hatch_pack_venv.bytecode import completed, importable, with_byte_code
 from hatch_pack_venv.bytecode_worker import MARK, answer, byte_code, dumped_in_order
 from hatch_pack_venv.entries import FileEntry, ScannedEntry, SymlinkEntry
 from hatch_pack_venv.errors import EnvironmentProblem, SourceProblem
+from hatch_pack_venv.normalise import in_order
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_byte_code_lies_where_python_looks_for_it(tmp_path: Path) -> None:
         assert code_of(content).co_filename == f"{SITE}/tool/b.c.py"
         times = {entry.arcname: entry.mtime for entry in whole.entries}
         assert times[f"{CACHE}/b.c.cpython-311.pyc"] == times[f"{SITE}/tool/b.c.py"]
-        assert names(whole.entries) == sorted(names(whole.entries), key=lambda n: n.split("/"))
+        assert list(whole.entries) == in_order(whole.entries)
         sizes = {e.arcname: e.size for e in whole.entries if isinstance(e, FileEntry)}
         assert sizes[f"{CACHE}/b.c.cpython-311.pyc"] == len(content)
 

@@ -54,18 +54,18 @@ def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
     """Activation scripts, site-packages, the manifest's folder, postinstall.py: always there."""
     assert names(plan().entries) == [
         "bin",
-        "bin/Activate.ps1",
-        "bin/activate",
-        "bin/activate.csh",
-        "bin/activate.fish",
-        "bin/activate.nu",
-        "bin/activate_this.py",
         "lib",
         "lib/python3.11",
         SITE,
         "share",
         "share/venv",
         "share/venv/metadata",
+        "bin/activate",
+        "bin/activate.csh",
+        "bin/activate.fish",
+        "bin/activate.nu",
+        "bin/Activate.ps1",
+        "bin/activate_this.py",
         "postinstall.py",
     ]
 
@@ -157,8 +157,8 @@ def test_activation_scripts_are_ours_unless_excluded() -> None:
     selection = Selection(exclude=("/bin/activate*", "!/bin/activate"))
     packed = names(plan(*scanned, recipe=recipe(selection=selection)).entries)
     assert [name for name in packed if name.startswith("bin/")] == [
-        "bin/Activate.ps1",
         "bin/activate",
+        "bin/Activate.ps1",
     ]
 
 

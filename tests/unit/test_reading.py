@@ -42,8 +42,10 @@ def test_every_format_is_read_by_what_it_holds(
     expected = names(archives["tar"])
     if format == "zip":
         expected = [name for name in expected if name != "env/lib64"]
-    assert names(nameless) == expected
-    assert expected[-1] == "env/share/venv/metadata/pack-venv.json"
+    read = names(nameless)
+    # Copies lie where files do, and links behind all files.
+    assert sorted(read) == sorted(expected) if format == "zip" else read == expected
+    assert read[-1] == "env/share/venv/metadata/pack-venv.json"
 
 
 @pytest.mark.parametrize("format", FORMATS)
