@@ -52,6 +52,7 @@ class PackResult:
         entry_count: its members.
         unpacked_size: bytes of all files in it.
         findings: files that name places of the build machine, one for each.
+        needs: what the target must have, in words.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class PackResult:
     entry_count: int
     unpacked_size: int
     findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON knows them; the archive by its name."""
@@ -73,6 +75,7 @@ class PackResult:
             "entry_count": self.entry_count,
             "unpacked_size": self.unpacked_size,
             "findings": [finding.to_dict() for finding in self.findings],
+            "needs": list(self.needs),
         }
 
 
@@ -85,7 +88,7 @@ class ExportResult:
         content_digest: SHA-256 of what it holds, the same as of an archive's.
         entry_count: files, folders and links.
         size: bytes of all files.
-        findings: as of an archive.
+        findings, needs: as of an archive.
     """
 
     path: Path
@@ -93,6 +96,7 @@ class ExportResult:
     entry_count: int
     size: int
     findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def write_archives(
@@ -156,6 +160,7 @@ def _write_archive(
         entry_count=written.entry_count,
         unpacked_size=written.size,
         findings=written.findings,
+        needs=plan.needs,
     )
 
 
@@ -187,6 +192,7 @@ def write_folder(plan: PackPlan, target: Path, *, report: Reporter = silent) -> 
         entry_count=written.entry_count,
         size=written.size,
         findings=written.findings,
+        needs=plan.needs,
     )
 
 

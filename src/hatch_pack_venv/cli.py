@@ -105,6 +105,7 @@ def _export(parsed: argparse.Namespace) -> None:
             "entry_count": result.entry_count,
             "size": result.size,
             "findings": [finding.to_dict() for finding in result.findings],
+            "needs": list(result.needs),
         }
     ]
     _print(results, map(result_line, results), parsed)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .distributions import InstalledDistribution
     from .environment import Environment
+    from .floors import Needs
 
 FORMAT_VERSION: Final = 1
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
@@ -29,6 +30,7 @@ def manifest_head(
     name: str,
     version: str | None,
     interpreter: str,
+    needs: Needs,
 ) -> dict[str, Any]:
     """Return what the manifest says before it lists the files.
 
@@ -36,6 +38,7 @@ def manifest_head(
         distributions: what is packed.
         name, version: of the project, or of the environment.
         interpreter: `bundled` or `target`.
+        needs: what the packed files ask of the target's system.
     """
     python = environment.interpreter
     packed = sorted(distributions, key=lambda distribution: distribution.key)
@@ -54,7 +57,7 @@ def manifest_head(
         "platform": {
             "system": python.system,
             "machine": python.machine,
-            "tag": python.platform_tag,
+            **needs.facts(python.platform_tag),
         },
         "layout": {
             "scripts": environment.scripts,

@@ -133,15 +133,21 @@ class PackOptions:
             raise OptionsError("the configuration is wrong", reader.problems)
         return cls(**values)
 
-    def expand(self, template: str, environment: Environment, project: Project) -> str:
-        """Fill in a template; without a version, `{version}` goes with the `-` before it."""
+    def expand(
+        self, template: str, environment: Environment, project: Project, platform_tag: str
+    ) -> str:
+        """Fill in a template; without a version, `{version}` goes with the `-` before it.
+
+        Parameters:
+            platform_tag: what the packed files need, `manylinux_2_28_x86_64`.
+        """
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
         return template.format(
             name=project.name,
             version=project.version,
             python_tag=environment.interpreter.abi,
-            platform_tag=environment.interpreter.platform_tag,
+            platform_tag=platform_tag,
         )
 
 

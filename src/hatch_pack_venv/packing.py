@@ -16,6 +16,7 @@ from .bytecode import with_byte_code
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
+from .floors import Floors
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
@@ -87,8 +88,8 @@ def pack_project(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     environment = Environment.from_prefix(prefix)
-    name = options.expand(options.archive_name, environment, project)
     with _whole_plan(environment, options, project, report) as plan:
+        name = options.expand(options.archive_name, environment, project, plan.platform_tag)
         return _write(plan, directory / name, options, report)
 
 
@@ -161,7 +162,7 @@ def plan_environment(
     recipe = Recipe(
         name=project.name,
         version=project.version,
-        install_target=options.expand(options.install_target, environment, project),
+        install_target=options.install_target,
         interpreter="bundled" if bundled else "target",
         places=places_of(
             environment,
@@ -175,13 +176,18 @@ def plan_environment(
     )
     scanned = [*paths.made_portable(settled.applied(scan(environment)))]
     bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
+    runtime = () if bundle is None else bundle.entries
+    read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
     plan = build_plan(
         scanned if bundle is None else bundle.scanned,
         environment=settled.environment,
-        recipe=recipe,
-        runtime=() if bundle is None else bundle.entries,
+        recipe=replace(recipe, floors=Floors.read(read, environment.interpreter.executable)),
+        runtime=runtime,
         overlays=overlays,
     )
+    tag = plan.platform_tag
+    top = options.expand(options.install_target, environment, project, tag)
+    plan = replace(plan, install_target=top)
     return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
 
 

@@ -26,6 +26,7 @@ from .entries import (
     UnsupportedEntry,
 )
 from .errors import PlanError
+from .floors import Floors, Needs, told_needs
 from .launchers import relocate_script
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
@@ -59,6 +60,7 @@ class Recipe:
         external_links: whether links may leave the environment; else copies stand in their place.
         excluded_project: the normalised name of a distribution that stays out.
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
+        floors: what files ask of the target's system.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Recipe:
     excluded_project: str | None = None
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
+    floors: Floors = field(default_factory=Floors)
     times: Times = field(default_factory=Times)
 
 
@@ -89,6 +92,16 @@ class PackPlan:
     manifest_time: int
     notes: tuple[str, ...] = ()
     watch: Watch = field(default_factory=Watch)
+
+    @property
+    def platform_tag(self) -> str:
+        """The platform as in wheel tags, with the least version of its libc where there is one."""
+        return str(self.head["platform"]["tag"])
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the target must have at least, in words."""
+        return tuple(told_needs(self.head["platform"]))
 
     @property
     def size(self) -> int:
@@ -138,7 +151,9 @@ class _Planner:
         self.editable_lines = {
             line for each in self.kept if each.editable for line in each.editable.lines
         }
-        self.entry_points = {point.name: point for d in self.kept for point in d.entry_points}
+        self.needs = Needs()
+        packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
+        self.entry_points = {point.name: point for d in packed for point in d.entry_points}
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
         self.dropped_files = {name for d in self.dropped for name in d.files} - shared
@@ -146,6 +161,7 @@ class _Planner:
     def plan(self, scanned: list[ScannedEntry], runtime: list[ScannedEntry]) -> PackPlan:
         self._refuse_editables()
         selected = [entry for entry in scanned if not self._is_left_out(entry)]
+        self.needs = self._needs(selected, runtime)
         entries: dict[str, Entry] = {}
         for entry in selected:
             for packed in self._portable(entry):
@@ -204,13 +220,34 @@ class _Planner:
 
     def _laid_over(self, overlay: WheelOverlay) -> Iterable[Entry]:
         """Yield the files of a wheel, its RECORD among them."""
-        chosen = list(self._chosen(overlay.entries))
+        points = {point.name for point in overlay.distribution.entry_points}
+        launchers = {f"{self.environment.scripts}/{name}" for name in points}
+        chosen = [
+            self._relocated(entry) if entry.arcname in launchers else entry
+            for entry in self._chosen(overlay.entries)
+        ]
         yield from chosen
         if self.recipe.selection.records:
             files = [entry for entry in chosen if isinstance(entry, FileEntry)]
             record = new_record(overlay.distribution, files)
             name = f"{overlay.distribution.metadata_dir}/RECORD"
             yield from self._chosen([FileEntry.from_bytes(name, record)])
+
+    def _needs(self, selected: list[ScannedEntry], runtime: list[ScannedEntry]) -> Needs:
+        """Tell what the packed files ask of the target, before launchers are made that check it."""
+        laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
+        if self.recipe.external_links:
+            selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
+        return self.recipe.floors.of(
+            [
+                *selected,
+                *(
+                    entry
+                    for entry in [*laid_over, *runtime]
+                    if not self.recipe.selection.by_pattern(entry.arcname)
+                ),
+            ]
+        )
 
     # links
 
@@ -268,7 +305,8 @@ class _Planner:
         spellings = self.environment.spellings
         content: bytes | None = None
         if folder == self.environment.scripts:
-            content = relocate_script(entry.content, spellings, self.entry_points.get(name))
+            point = self.entry_points.get(name)
+            content = relocate_script(entry.content, spellings, point, self.needs.check())
         elif may_be_rewritten(entry.arcname):
             content = relocate_data_file(entry.arcname, entry.content, spellings)
         elif folder in self.environment.site_packages and name.endswith(".pth"):
@@ -347,6 +385,7 @@ class _Planner:
             name=recipe.name,
             version=recipe.version,
             interpreter="bundled" if recipe.interpreter == "bundled" else "target",
+            needs=self.needs,
         )
         return PackPlan(
             entries=tuple(in_order(with_times(entries.values(), recipe.times))),

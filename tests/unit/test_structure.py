@@ -42,6 +42,7 @@ LAYERS = [
         "arguments",
         "hatch_environments",
         "reservations",
+        "floors",
     },
     {
         "conversion",
