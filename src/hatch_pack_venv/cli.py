@@ -250,7 +250,8 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         "--interpreter",
         metavar="WHOSE",
         help="bundled: the archive holds the interpreter; target: the target provides it and"
-        " postinstall.py connects it (default: bundled)",
+        " postinstall.py connects it; an absolute path: it is promised to be there on the target"
+        " (default: bundled)",
     )
     command.add_argument(
         "--interpreter-trim",

@@ -89,6 +89,8 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":
         yield "interpreter", f"bundled: {version} is in it"
+    elif "interpreter_path" in head:
+        yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:
         minor = ".".join(str(python.get("version")).split(".")[:2])
         yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"

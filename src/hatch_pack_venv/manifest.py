@@ -37,7 +37,7 @@ def manifest_head(
     Parameters:
         distributions: what is packed.
         name, version: of the project, or of the environment.
-        interpreter: `bundled` or `target`.
+        interpreter: `bundled`, `target` or `promised`.
         needs: what the packed files ask of the target's system.
     """
     python = environment.interpreter

@@ -13,6 +13,7 @@ from .bundle import Vendoring
 from .errors import OptionsError
 from .formats import CompressionFormat
 from .libraries import COPYLEFT
+from .promise import is_promise
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class PackOptions:
     Parameters:
         source: the environment, relative to the project root.
         hatch_env: name of a Hatch environment that is packed instead.
-        interpreter: `bundled` or `target`.
+        interpreter: `bundled`, `target`, or the absolute path that it has on the target.
         project: `wheel`, `installed` or `exclude`.
         editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
             project that `project` replaces or leaves out.
@@ -175,6 +176,7 @@ class _Reader:
                 self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
         self._check_level(values)
         self._check_bundled_only(values)
+        self._check_promised(values)
         if {"source", "hatch_env"} <= values.keys():
             self.problems.append(
                 f"{self.where}.source and {self.where}.hatch-env name two environments: remove one"
@@ -196,6 +198,15 @@ class _Reader:
             for key in ("interpreter-trim", "vendor-libraries")
             if key in self.table
         ]
+
+    def _check_promised(self, values: Mapping[str, Any]) -> None:
+        formats = values.get("formats", PackOptions().formats)
+        if is_promise(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
+            self.problems.append(
+                f"{self.where}.format cannot be 'zip' where the interpreter is"
+                f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
+                " interpreter = 'target'"
+            )
 
     def _check_level(self, values: Mapping[str, Any]) -> None:
         level = values.get("compression_level")
@@ -233,10 +244,17 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
-def _choice(*choices: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
+def _interpreter(value: Any) -> str:
+    if value in ("bundled", "target"):
+        return str(value)
+    if not isinstance(value, str) or not is_promise(value):
+        message = "'bundled', 'target' or the absolute path of an interpreter on the target"
+        raise _WrongValueError(message)
+    return value
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
     expected = " or ".join(repr(choice) for choice in choices)
-    if later:
-        expected += f" ({', '.join(repr(choice) for choice in later)}: not supported yet)"
 
     def parse(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -322,10 +340,7 @@ def _vendoring(value: Any) -> Vendoring:
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
     "hatch-env": ("hatch_env", _text),
-    "interpreter": (
-        "interpreter",
-        _choice("bundled", "target", later=("an absolute path",)),
-    ),
+    "interpreter": ("interpreter", _interpreter),
     "project": ("project", _choice("wheel", "installed", "exclude")),
     "editables": ("editables", _choice("error", "copy", "exclude")),
     "format": ("formats", _formats),

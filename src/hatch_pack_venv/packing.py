@@ -21,6 +21,7 @@ from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
 from .preview import Preview, preview
+from .promise import check_promise, is_promise, promised_entries
 from .search_paths import SearchPaths
 from .selection import Selection
 from .wheels import WheelOverlay
@@ -152,6 +153,7 @@ def plan_environment(
     if project.wheel is not None and options.project == "wheel":
         wheels.append(project.wheel)
     bundled = options.interpreter == "bundled"
+    promised = is_promise(options.interpreter)
     paths = SearchPaths(environment=environment, bundled=bundled)
     overlays = [_overlay(wheel, environment, paths) for wheel in wheels]
     excluded = canonicalize_name(project.name) if options.project == "exclude" else None
@@ -163,7 +165,7 @@ def plan_environment(
         name=project.name,
         version=project.version,
         install_target=options.install_target,
-        interpreter="bundled" if bundled else "target",
+        interpreter="bundled" if bundled else "promised" if promised else "target",
         places=places_of(
             environment,
             project=project.root or project_folder(environment.given),
@@ -176,7 +178,9 @@ def plan_environment(
     )
     scanned = [*paths.made_portable(settled.applied(scan(environment)))]
     bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
-    runtime = () if bundle is None else bundle.entries
+    runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
+    if promised:
+        runtime = promised_entries(options.interpreter, environment)
     read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
     plan = build_plan(
         scanned if bundle is None else bundle.scanned,
@@ -188,6 +192,10 @@ def plan_environment(
     tag = plan.platform_tag
     top = options.expand(options.install_target, environment, project, tag)
     plan = replace(plan, install_target=top)
+    if promised:
+        note = check_promise(Path(options.interpreter), environment)
+        told = {"interpreter_path": options.interpreter}
+        plan = plan.with_facts(told, () if note is None else [note])
     return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
 
 

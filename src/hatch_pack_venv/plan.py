@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 POSTINSTALL: Final = "postinstall.py"
 
-Interpreter: TypeAlias = Literal["bundled", "target", "linked"]
+Interpreter: TypeAlias = Literal["bundled", "target", "promised", "linked"]
 """Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
 
 
@@ -365,11 +365,19 @@ class _Planner:
 
     # check, normalise
 
+    @property
+    def _promised(self) -> str | None:
+        """The one link that leads out of the environment because it was asked for."""
+        name = f"{self.environment.scripts}/{self.environment.interpreter.executable_name}"
+        return name if self.recipe.interpreter == "promised" else None
+
     def _check(self, entries: dict[str, Entry]) -> None:
         for name, entry in entries.items():
             folder = posixpath.dirname(name)
             if folder and not isinstance(entries.get(folder), DirectoryEntry):
                 self.problems.append(f"{name} lies below {folder}, which is no folder: exclude one")
+            if name == self._promised:
+                continue
             if isinstance(entry, SymlinkEntry) and not self.recipe.external_links:
                 target = posixpath.normpath(posixpath.join(folder, entry.linkname))
                 if target.startswith(("../", "/")) or target == "..":
@@ -384,7 +392,7 @@ class _Planner:
             [*self.kept, *(overlay.distribution for overlay in self.overlays)],
             name=recipe.name,
             version=recipe.version,
-            interpreter="bundled" if recipe.interpreter == "bundled" else "target",
+            interpreter="target" if recipe.interpreter == "linked" else recipe.interpreter,
             needs=self.needs,
         )
         return PackPlan(
@@ -397,7 +405,11 @@ class _Planner:
                 recipe.interpreter,
                 recipe.places,
                 self.environment.scripts,
-                [manifest.ARCNAME, *filter(self.environment.is_of_interpreter, entries)],
+                [
+                    manifest.ARCNAME,
+                    "pyvenv.cfg",
+                    *filter(self.environment.is_of_interpreter, entries),
+                ],
             ),
         )
 

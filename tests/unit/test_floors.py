@@ -46,7 +46,7 @@ def by_pyelftools(path: Path) -> list[VersionNeed]:
         if not isinstance(section, GNUVerNeedSection):
             return []
         return [
-            VersionNeed(library.name, version.name, bool(version.entry.vna_flags & 2))
+            VersionNeed(str(library.name), str(version.name), bool(version.entry.vna_flags & 2))
             for library, versions in section.iter_versions()
             for version in versions
         ]

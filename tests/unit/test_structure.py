@@ -65,6 +65,7 @@ LAYERS = [
         "editable_sources",
         "search_paths",
         "leaks",
+        "promise",
     },
     {"editable_copies"},
     {"plan", "bundle", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},

@@ -26,7 +26,7 @@ import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
-KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled")}
+KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised")}
 STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
 ANSWER_SECONDS = 120
 SAME_MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -64,6 +64,7 @@ class Tree(NamedTuple):
     prompt: Optional[str]
     glibc: str  # the least version; empty for none
     glibc_file: str  # the file that asks for it
+    promised: str  # the interpreter's path that the archive names; empty for none
 
     @property
     def command(self) -> str:
@@ -128,7 +129,14 @@ def tree_from(data: Any, prefix: str) -> Tree:
         system_site=need(data, "layout.include_system_site_packages", bool),
         prompt=data["layout"].get("prompt"),
         **floor_from(data),
+        promised=promise_from(data),
     )
+
+
+def promise_from(data: Any) -> str:
+    """Return the path at which the interpreter was promised to be."""
+    promised = data["interpreter"] == "promised"
+    return str(need(data, "interpreter_path", str)) if promised else ""
 
 
 def floor_from(data: Any) -> Dict[str, str]:
@@ -373,7 +381,7 @@ def findings(tree: Tree) -> Iterator[str]:
         yield f"The environment is not connected: {tree.rerun}"
         yield from misfits(tree, own_facts(), sys.executable)
         return
-    base = os.path.realpath(versioned)
+    base = tree.promised if found(versioned) == tree.promised else os.path.realpath(versioned)
     if not os.path.isfile(base):
         yield f"The interpreter {base!r} of the environment is not there: {tree.rerun}"
     for path, content in pieces(tree, base, "").items():
