@@ -32,6 +32,18 @@ _MUSL: Final = re.compile(r"libc\.musl-\w+\.so\.1|libc\.so")
 # PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
 _LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
 _LOWEST_TAG_ELSEWHERE: Final = (2, 17)
+# The oldest tag that allows a libstdc++ (auditwheel's policies): systems with that glibc have it.
+_TAG_OF_GLIBCXX: Final = (
+    ((3, 4, 8), (2, 5)),
+    ((3, 4, 13), (2, 12)),
+    ((3, 4, 19), (2, 17)),
+    ((3, 4, 22), (2, 24)),
+    ((3, 4, 24), (2, 27)),
+    ((3, 4, 28), (2, 31)),
+    ((3, 4, 29), (2, 34)),
+    ((3, 4, 30), (2, 35)),
+    ((3, 4, 33), (2, 39)),
+)
 # musl has no versions of symbols; what is built for 1.2 (2020) runs on every later one (PEP 656).
 _MUSL_TAG: Final = "musllinux_1_2"
 # What any CPython that a target brings needs itself: no 3.9 or later was built for older systems.
@@ -110,7 +122,12 @@ class Needs:
         if self.glibc is None:
             return f"{_MUSL_TAG}_{machine}"
         lowest = _LOWEST_TAG.get(machine, _LOWEST_TAG_ELSEWHERE)
-        major, minor = max(lowest, self.glibc.version[:2])
+        of_glibcxx = lowest
+        if self.glibcxx is not None:
+            wanted = self.glibcxx.version
+            tags = (tag for version, tag in _TAG_OF_GLIBCXX if version >= wanted)
+            of_glibcxx = next(tags, _TAG_OF_GLIBCXX[-1][1])
+        major, minor = max(lowest, self.glibc.version[:2], of_glibcxx)
         return f"manylinux_{major}_{minor}_{machine}"
 
     def facts(self, tag: str) -> dict[str, Any]:

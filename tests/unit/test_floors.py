@@ -144,6 +144,27 @@ def test_the_tag_is_one_that_installers_know(needs: Needs, tag: str) -> None:
     assert needs.platform_tag("linux_x86_64") == tag
 
 
+@pytest.mark.parametrize(
+    ("glibc", "glibcxx", "tag"),
+    [
+        ((2, 14), (3, 4, 22), "manylinux_2_24_x86_64"),  # greenlet 3.5: auditwheel's own answer
+        ((2, 34), (3, 4, 22), "manylinux_2_34_x86_64"),
+        ((2, 14), (3, 4, 25), "manylinux_2_31_x86_64"),
+        ((2, 14), (3, 4, 99), "manylinux_2_39_x86_64"),
+    ],
+)
+def test_the_systems_libstdcxx_raises_the_tag(
+    glibc: tuple[int, ...], glibcxx: tuple[int, ...], tag: str
+) -> None:
+    """Where the target brings libstdc++, the tag is one whose systems have it."""
+    needs = Needs(
+        libc="glibc",
+        glibc=Floor(version=glibc, file="x.so"),
+        glibcxx=Floor(version=glibcxx, file="x.so"),
+    )
+    assert needs.platform_tag("linux_x86_64") == tag
+
+
 def test_tags_of_other_machines_begin_where_theirs_do() -> None:
     """No manylinux tag of another machine is below 2.17; what is no Linux keeps its tag."""
     needs = Needs(libc="glibc", glibc=Floor(version=(2, 4), file="x"))
