@@ -53,6 +53,7 @@ class PackResult:
         entry_count: its members.
         unpacked_size: bytes of all files in it.
         findings: files that name places of the build machine, one for each.
+        needs: what the target must have, in words.
     """
 
     path: Path
@@ -63,6 +64,7 @@ class PackResult:
     entry_count: int
     unpacked_size: int
     findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON knows them; the archive by its name."""
@@ -74,6 +76,7 @@ class PackResult:
             "entry_count": self.entry_count,
             "unpacked_size": self.unpacked_size,
             "findings": [finding.to_dict() for finding in self.findings],
+            "needs": list(self.needs),
         }
 
 
@@ -86,7 +89,7 @@ class ExportResult:
         content_digest: SHA-256 of what it holds, the same as of an archive's.
         entry_count: files, folders and links.
         size: bytes of all files.
-        findings: as of an archive.
+        findings, needs: as of an archive.
     """
 
     path: Path
@@ -94,6 +97,7 @@ class ExportResult:
     entry_count: int
     size: int
     findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def write_archives(
@@ -170,6 +174,7 @@ def _write_archive(
         entry_count=written.entry_count,
         unpacked_size=written.size,
         findings=written.findings,
+        needs=plan.needs,
     )
 
 
@@ -206,6 +211,7 @@ def write_folder(
         entry_count=written.entry_count,
         size=written.size,
         findings=written.findings,
+        needs=plan.needs,
     )
 
 

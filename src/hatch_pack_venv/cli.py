@@ -108,6 +108,7 @@ def _export(parsed: argparse.Namespace) -> None:
             "entry_count": result.entry_count,
             "size": result.size,
             "findings": [finding.to_dict() for finding in result.findings],
+            "needs": list(result.needs),
         }
     ]
     _print(results, map(result_line, results), parsed)
@@ -258,7 +259,8 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         "--interpreter",
         metavar="WHOSE",
         help="bundled: the archive holds the interpreter; target: the target provides it and"
-        " postinstall.py connects it (default: bundled)",
+        " postinstall.py connects it; an absolute path: it is promised to be there on the target"
+        " (default: bundled)",
     )
     command.add_argument(
         "--interpreter-trim",

@@ -31,8 +31,10 @@ class Connection:
     def of(cls, contents: Contents) -> Self:
         """Find out whether a folder is connected: it has a `pyvenv.cfg` that was not packed."""
         listing = contents.listing
-        written = "pyvenv.cfg" in contents.members and "pyvenv.cfg" not in listing.files
-        if not (written and contents.is_folder and listing.head.get("interpreter") == "target"):
+        there, packed = (each.get("pyvenv.cfg") for each in (contents.members, listing.files))
+        written = there is not None and (packed is None or there.sha256 != packed.sha256)
+        ours = listing.head.get("interpreter") in ("target", "promised")
+        if not (written and contents.is_folder and ours):
             return cls(tree=None)
         content = contents.kept.get(manifest.ARCNAME, b"")
         try:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from .floors import told_needs
 from .sizes import human_size
 
 if TYPE_CHECKING:
@@ -82,14 +83,18 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":
         yield "interpreter", f"bundled: {version} is in it"
+    elif "interpreter_path" in head:
+        yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:
         minor = ".".join(str(python.get("version")).split(".")[:2])
         yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"
     yield "ABI", f"{python.get('abi')}, {python.get('pointer_bits')} bits"
     yield "platform", str(platform.get("tag"))
     for key, value in platform.items():
-        if key not in ("system", "machine", "tag") and isinstance(value, (str, int)):
+        if key not in ("system", "machine", "tag", "libc") and isinstance(value, (str, int)):
             yield f"needs {key}", str(value)
+    for need in told_needs(platform):
+        yield "needs", need
     packed = f"{human_size(found.packed_size)} packed, " if found.packed_size is not None else ""
     yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count} entries"
     if found.packed_size is not None:
@@ -139,4 +144,5 @@ def result_line(result: Mapping[str, Any]) -> str:
     parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
     if "sha256" in result:
         parts.append(f"sha256 {result['sha256']}")
-    return f"{result['path']}  {', '.join(parts)}"
+    needs = [f"needs {' and '.join(result['needs'])}"] if result["needs"] else []
+    return f"{result['path']}  {', '.join([*parts, *needs])}"

@@ -24,10 +24,14 @@ DT_SONAME: Final = 14
 DT_RPATH: Final = 15
 DT_RUNPATH: Final = 29
 DT_GNU_HASH: Final = 0x6FFFFEF5
+DT_VERNEED: Final = 0x6FFFFFFE
+DT_VERNEEDNUM: Final = 0x6FFFFFFF
 
 _PT_LOAD: Final = 1
 _PT_DYNAMIC: Final = 2
 _LONGEST: Final = 1 << 16  # bytes of the section, and of a string in it
+_VER_FLG_WEAK: Final = 2
+_MOST: Final = 4096  # libraries, and versions of one; a damaged file may count without end
 
 
 class Tag(NamedTuple):
@@ -43,6 +47,18 @@ class Text(NamedTuple):
     kind: int
     start: int
     text: str
+
+
+class VersionNeed(NamedTuple):
+    """A version of symbols that a file wants of a library (`.gnu.version_r`).
+
+    Parameters:
+        weak: whether the file is loaded without it too.
+    """
+
+    library: str
+    version: str
+    weak: bool
 
 
 class Segment(NamedTuple):
@@ -61,6 +77,7 @@ class DynamicSection:
     Parameters:
         order: `<` or `>`, the byte order as `struct` spells it.
         wide: whether it is of the 64-bit kind.
+        machine: the processor's number (`e_machine`).
         offset: where in the file its tags begin.
         strings: where in the file its string table begins.
         tags: up to the first DT_NULL, which is left out.
@@ -70,6 +87,7 @@ class DynamicSection:
     order: str
     wide: bool
     segments: tuple[Segment, ...]
+    machine: int = 0
     offset: int = 0
     strings: int = 0
     tags: tuple[Tag, ...] = ()
@@ -112,6 +130,31 @@ class DynamicSection:
             if segment.kind == _PT_LOAD and 0 <= inside < segment.size:
                 return segment.offset + inside
         return None
+
+    def version_needs(self, stream: BinaryIO) -> list[VersionNeed]:
+        """Return the versions of symbols that it wants; none where they cannot be read."""
+        offset = self.file_offset(DT_VERNEED)
+        count = next((tag.value for tag in self.tags if tag.kind == DT_VERNEEDNUM), 0)
+        try:
+            return [] if offset is None else [*self._version_needs(stream, offset, count)]
+        except (struct.error, ValueError, OverflowError):
+            return []
+
+    def _version_needs(self, stream: BinaryIO, offset: int, count: int) -> Iterator[VersionNeed]:
+        """Follow Elfxx_Verneed and Elfxx_Vernaux (LSB, "Symbol Version Requirements")."""
+        for _ in range(min(count, _MOST)):
+            stream.seek(offset)
+            _, versions, name, first, following = struct.unpack(
+                f"{self.order}2H3I", stream.read(16)
+            )
+            library, at = _string(stream, self.strings + name), offset + first
+            for _ in range(min(versions, _MOST)):
+                stream.seek(at)
+                _, flags, _, name, distance = struct.unpack(f"{self.order}I2H2I", stream.read(16))
+                version = _string(stream, self.strings + name)
+                yield VersionNeed(library, version, bool(flags & _VER_FLG_WEAK))
+                at += distance
+            offset += following
 
     def without_search_paths(self) -> bytes:
         """Return the tags without those of search paths, as long as before."""
@@ -164,8 +207,10 @@ def _read(stream: BinaryIO) -> DynamicSection | None:
         return None
     wide = ident[4] == 2
     order = ">" if ident[5] == 2 else "<"
+    (machine,) = struct.unpack(f"{order}2xH", stream.read(4))
+    stream.seek(16)
     segments = tuple(_segments(stream, order, wide=wide))
-    section = DynamicSection(order=order, wide=wide, segments=segments)
+    section = DynamicSection(order=order, wide=wide, machine=machine, segments=segments)
     dynamic = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
     if dynamic is None:
         return None

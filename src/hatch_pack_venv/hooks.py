@@ -21,6 +21,7 @@ from hatchling.plugin import hookimpl
 from hatchling.plugin.manager import PluginManager
 
 from .cleaning import remove_archives, remove_if_empty
+from .display import result_line
 from .errors import OptionsError, PackVenvError
 from .normalise import Times
 from .occasions import base_folder, only_hooks_run, reason_not_to_pack
@@ -270,9 +271,7 @@ def _told(result: PackResult, root: Path) -> str:
     """Return the line that tells of an archive."""
     path = result.path
     shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return (
-        f"{shown}  {result.size / 1e6:.1f} MB, {result.entry_count} entries, sha256 {result.sha256}"
-    )
+    return result_line({**result.to_dict(), "path": shown})
 
 
 @hookimpl

@@ -95,7 +95,9 @@ class EntryPoint:
     gui: bool = False
 
 
-def entry_point_script(entry_point: EntryPoint, options: Sequence[str] = ()) -> bytes:
+def entry_point_script(
+    entry_point: EntryPoint, options: Sequence[str] = (), check: str = ""
+) -> bytes:
     """Return a complete POSIX launcher which finds `python` beside itself.
 
     The module is imported outside the guard, as pip and uv do it, so that the children that
@@ -103,12 +105,13 @@ def entry_point_script(entry_point: EntryPoint, options: Sequence[str] = ()) -> 
 
     Parameters:
         options: the interpreter's, such as `-I`; printable ASCII without a backslash.
+        check: Python statements that end the script where it cannot run, before it imports more.
     """
     body = f"""\
 __doc__ = None
 import sys
 
-from {entry_point.module} import {entry_point.attr.partition(".")[0]}
+{check}from {entry_point.module} import {entry_point.attr.partition(".")[0]}
 
 if __name__ == "__main__":
     sys.exit({entry_point.attr}())
@@ -117,7 +120,10 @@ if __name__ == "__main__":
 
 
 def relocate_script(
-    content: bytes, prefixes: Sequence[str], entry_point: EntryPoint | None = None
+    content: bytes,
+    prefixes: Sequence[str],
+    entry_point: EntryPoint | None = None,
+    check: str = "",
 ) -> bytes | None:
     """Return the script rewritten to find its own interpreter; `None` to leave it alone.
 
@@ -131,6 +137,7 @@ def relocate_script(
             `bin` of one of them.
         entry_point: what the script is known to start. Its launcher is then made anew, for
             `#!/usr/bin/env python` too, keeping the interpreter's options.
+        check: what such a launcher does first, as Python statements.
     """
     own = _OWN.match(content)
     if own and entry_point is None:
@@ -146,7 +153,7 @@ def relocate_script(
     if options is None:
         return None
     if entry_point is not None:
-        return entry_point_script(entry_point, options)
+        return entry_point_script(entry_point, options, check)
     return _with_own_header(content[head.end() :], options)
 
 

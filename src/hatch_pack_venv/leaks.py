@@ -64,17 +64,21 @@ class Watch:
         """Tell what is known to be missing on the target.
 
         Parameters:
-            interpreter: `bundled`, `target` or `linked`. The seed API, of the last, has no way to
-                leave a file out, so that nothing it finds is an error.
+            interpreter: `bundled`, `target`, `promised` or `linked`. The seed API, of the last,
+                has no way to leave a file out, so that nothing it finds is an error.
             interpreter_files: arcnames of what postinstall.py replaces if it was not bundled, and
                 of what tells of them.
         """
-        missing = {"bundled": {ENVIRONMENT, BASE}, "target": {ENVIRONMENT}}
+        missing = {
+            "bundled": {ENVIRONMENT, BASE},
+            "target": {ENVIRONMENT},
+            "promised": {ENVIRONMENT},
+        }
         return cls(
             places=places,
             scripts=scripts,
             fatal=frozenset(missing.get(interpreter, ())),
-            ignored=frozenset(interpreter_files if interpreter == "linked" else ()),
+            ignored=frozenset(interpreter_files if interpreter in ("linked", "promised") else ()),
         )
 
     @property

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .distributions import InstalledDistribution
     from .environment import Environment
+    from .floors import Needs
 
 FORMAT_VERSION: Final = 1
 _LINE: Final = json.JSONEncoder()
@@ -30,13 +31,15 @@ def manifest_head(
     name: str,
     version: str | None,
     interpreter: str,
+    needs: Needs,
 ) -> dict[str, Any]:
     """Return what the manifest says before it lists the files.
 
     Parameters:
         distributions: what is packed.
         name, version: of the project, or of the environment.
-        interpreter: `bundled` or `target`.
+        interpreter: `bundled`, `target` or `promised`.
+        needs: what the packed files ask of the target's system.
     """
     python = environment.interpreter
     packed = sorted(distributions, key=lambda distribution: distribution.key)
@@ -55,7 +58,7 @@ def manifest_head(
         "platform": {
             "system": python.system,
             "machine": python.machine,
-            "tag": python.platform_tag,
+            **needs.facts(python.platform_tag),
         },
         "layout": {
             "scripts": environment.scripts,

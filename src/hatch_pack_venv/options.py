@@ -22,6 +22,7 @@ from .option_values import (
     patterns_or_presets,
     size_limit,
 )
+from .promise import is_promise
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class PackOptions:
     Parameters:
         source: the environment, relative to the project root.
         hatch_env: name of a Hatch environment that is packed instead.
-        interpreter: `bundled` or `target`.
+        interpreter: `bundled`, `target`, or the absolute path that it has on the target.
         project: `wheel`, `installed` or `exclude`.
         editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
             project that `project` replaces or leaves out.
@@ -150,15 +151,21 @@ class PackOptions:
             raise OptionsError("the configuration is wrong", reader.problems)
         return cls(**values)
 
-    def expand(self, template: str, environment: Environment, project: Project) -> str:
-        """Fill in a template; without a version, `{version}` goes with the `-` before it."""
+    def expand(
+        self, template: str, environment: Environment, project: Project, platform_tag: str
+    ) -> str:
+        """Fill in a template; without a version, `{version}` goes with the `-` before it.
+
+        Parameters:
+            platform_tag: what the packed files need, `manylinux_2_28_x86_64`.
+        """
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
         return template.format(
             name=project.name,
             version=project.version,
             python_tag=environment.interpreter.abi,
-            platform_tag=environment.interpreter.platform_tag,
+            platform_tag=platform_tag,
         )
 
 
@@ -191,6 +198,7 @@ class _Reader:
                 f"{self.where}.keep is about distributions = 'required', and everything is packed:"
                 " remove it, or set that"
             )
+        self._check_promised(values)
         if {"source", "hatch_env"} <= values.keys():
             self.problems.append(
                 f"{self.where}.source and {self.where}.hatch-env name two environments: remove one"
@@ -212,6 +220,15 @@ class _Reader:
             for key in ("interpreter-trim", "vendor-libraries")
             if key in self.table
         ]
+
+    def _check_promised(self, values: Mapping[str, Any]) -> None:
+        formats = values.get("formats", PackOptions().formats)
+        if is_promise(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
+            self.problems.append(
+                f"{self.where}.format cannot be 'zip' where the interpreter is"
+                f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
+                " interpreter = 'target'"
+            )
 
     def _check_level(self, values: Mapping[str, Any]) -> None:
         level = values.get("compression_level")
@@ -245,10 +262,17 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
-def _choice(*choices: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
+def _interpreter(value: Any) -> str:
+    if value in ("bundled", "target"):
+        return str(value)
+    if not isinstance(value, str) or not is_promise(value):
+        message = "'bundled', 'target' or the absolute path of an interpreter on the target"
+        raise WrongValueError(message)
+    return value
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
     expected = " or ".join(repr(choice) for choice in choices)
-    if later:
-        expected += f" ({', '.join(repr(choice) for choice in later)}: not supported yet)"
 
     def parse(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -330,10 +354,7 @@ def _vendoring(value: Any) -> Vendoring:
 _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "source": ("source", _path),
     "hatch-env": ("hatch_env", _text),
-    "interpreter": (
-        "interpreter",
-        _choice("bundled", "target", later=("an absolute path",)),
-    ),
+    "interpreter": ("interpreter", _interpreter),
     "project": ("project", _choice("wheel", "installed", "exclude")),
     "editables": ("editables", _choice("error", "copy", "exclude")),
     "format": ("formats", _formats),

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from packaging.utils import canonicalize_name
 
@@ -18,12 +18,14 @@ from .copies import without_links
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
+from .floors import Floors
 from .formats import Effort
 from .needs import Given, find_needs
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
 from .preview import Preview, preview
+from .promise import check_promise, is_promise, promised_entries
 from .search_paths import SearchPaths
 from .selection import Selection
 from .sizes import check_size
@@ -93,8 +95,8 @@ def pack_project(
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
     environment = Environment.from_prefix(prefix)
-    name = options.expand(options.archive_name, environment, project)
     with _whole_plan(environment, options, project, report) as plan:
+        name = options.expand(options.archive_name, environment, project, plan.platform_tag)
         return _write(plan, directory / name, options, report)
 
 
@@ -183,16 +185,41 @@ def plan_environment(
     behind = needs.behind
     scanned = there if behind is None else [*behind.applied(there)]
     bundle = _bundle(environment, options, recipe, scanned, overlays) if bundled else None
+    runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
+    if is_promise(options.interpreter):
+        runtime = promised_entries(options.interpreter, environment)
+    read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
     plan = build_plan(
         scanned if bundle is None else bundle.scanned,
         environment=settled.environment if behind is None else behind.without(settled.environment),
-        recipe=recipe,
-        runtime=() if bundle is None else bundle.entries,
+        recipe=replace(recipe, floors=Floors.read(read, environment.interpreter.executable)),
+        runtime=runtime,
         overlays=overlays,
     )
     if behind is not None:
         plan = Told(behind=behind, environment=settled.environment, scanned=there).added_to(plan)
-    return plan if bundle is None else plan.with_facts(bundle.told(plan.head), bundle.notes)
+    if bundle is not None:
+        plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
+    return _named(plan, environment, options, project)
+
+
+def _named(
+    plan: PackPlan, environment: Environment, options: PackOptions, project: Project
+) -> PackPlan:
+    """Return a plan with what only the whole plan tells: its top folder, what a promise means."""
+    top = options.expand(options.install_target, environment, project, plan.platform_tag)
+    plan = replace(plan, install_target=top)
+    if not is_promise(options.interpreter):
+        return plan
+    note = check_promise(Path(options.interpreter), environment)
+    told = {"interpreter_path": options.interpreter}
+    return plan.with_facts(told, () if note is None else [note])
+
+
+def _whose(interpreter: str) -> Literal["bundled", "target", "promised"]:
+    if is_promise(interpreter):
+        return "promised"
+    return "bundled" if interpreter == "bundled" else "target"
 
 
 def _wheels(project: Project, options: PackOptions) -> list[Path]:
@@ -231,8 +258,8 @@ def _recipe(environment: Environment, options: PackOptions, project: Project) ->
     return Recipe(
         name=project.name,
         version=project.version,
-        install_target=options.expand(options.install_target, environment, project),
-        interpreter="bundled" if options.interpreter == "bundled" else "target",
+        install_target=options.install_target,
+        interpreter=_whose(options.interpreter),
         places=places_of(
             environment,
             project=project.root or project_folder(environment.given),

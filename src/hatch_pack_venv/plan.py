@@ -26,6 +26,7 @@ from .entries import (
     UnsupportedEntry,
 )
 from .errors import PlanError
+from .floors import Floors, Needs, told_needs
 from .launchers import relocate_script
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 POSTINSTALL: Final = "postinstall.py"
 
-Interpreter: TypeAlias = Literal["bundled", "target", "linked"]
+Interpreter: TypeAlias = Literal["bundled", "target", "promised", "linked"]
 """Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
 
 
@@ -61,6 +62,7 @@ class Recipe:
         excluded_project: the normalised name of a distribution that stays out.
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
         problems, notes: what is known of the environment before it is planned.
+        floors: what files ask of the target's system.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Recipe:
     excluded_project: str | None = None
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
+    floors: Floors = field(default_factory=Floors)
     times: Times = field(default_factory=Times)
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -98,6 +101,16 @@ class PackPlan:
     watch: Watch = field(default_factory=Watch)
     distributions: tuple[InstalledDistribution, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def platform_tag(self) -> str:
+        """The platform as in wheel tags, with the least version of its libc where there is one."""
+        return str(self.head["platform"]["tag"])
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the target must have at least, in words."""
+        return tuple(told_needs(self.head["platform"]))
 
     @property
     def size(self) -> int:
@@ -151,7 +164,9 @@ class _Planner:
         self.editable_lines = {
             line for each in self.kept if each.editable for line in each.editable.lines
         }
-        self.entry_points = {point.name: point for d in self.kept for point in d.entry_points}
+        self.needs = Needs()
+        packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
+        self.entry_points = {point.name: point for d in packed for point in d.entry_points}
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
         self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
@@ -159,6 +174,7 @@ class _Planner:
     def plan(self, scanned: list[ScannedEntry], runtime: list[ScannedEntry]) -> PackPlan:
         self._refuse_editables()
         selected = [entry for entry in scanned if not self._is_left_out(entry)]
+        self.needs = self._needs(selected, runtime)
         entries: dict[str, Entry] = {}
         for entry in selected:
             for packed in self._portable(entry):
@@ -217,13 +233,34 @@ class _Planner:
 
     def _laid_over(self, overlay: WheelOverlay) -> Iterable[Entry]:
         """Yield the files of a wheel, its RECORD among them."""
-        chosen = list(self._chosen(overlay.entries))
+        points = {point.name for point in overlay.distribution.entry_points}
+        launchers = {f"{self.environment.scripts}/{name}" for name in points}
+        chosen = [
+            self._relocated(entry) if entry.arcname in launchers else entry
+            for entry in self._chosen(overlay.entries)
+        ]
         yield from chosen
         if self.recipe.selection.records:
             files = [entry for entry in chosen if isinstance(entry, FileEntry)]
             record = new_record(overlay.distribution, files)
             name = f"{overlay.distribution.metadata_dir}/RECORD"
             yield from self._chosen([FileEntry.from_bytes(name, record)])
+
+    def _needs(self, selected: list[ScannedEntry], runtime: list[ScannedEntry]) -> Needs:
+        """Tell what the packed files ask of the target, before launchers are made that check it."""
+        laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
+        if self.recipe.external_links:
+            selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
+        return self.recipe.floors.of(
+            [
+                *selected,
+                *(
+                    entry
+                    for entry in [*laid_over, *runtime]
+                    if not self.recipe.selection.by_pattern(entry.arcname)
+                ),
+            ]
+        )
 
     # links
 
@@ -281,7 +318,8 @@ class _Planner:
         spellings = self.environment.spellings
         content: bytes | None = None
         if folder == self.environment.scripts:
-            content = relocate_script(entry.content, spellings, self.entry_points.get(name))
+            point = self.entry_points.get(name)
+            content = relocate_script(entry.content, spellings, point, self.needs.check())
         elif may_be_rewritten(entry.arcname):
             content = relocate_data_file(entry.arcname, entry.content, spellings)
         elif folder in self.environment.site_packages and name.endswith(".pth"):
@@ -340,11 +378,19 @@ class _Planner:
 
     # check, normalise
 
+    @property
+    def _promised(self) -> str | None:
+        """The one link that leads out of the environment because it was asked for."""
+        name = f"{self.environment.scripts}/{self.environment.interpreter.executable_name}"
+        return name if self.recipe.interpreter == "promised" else None
+
     def _check(self, entries: dict[str, Entry]) -> None:
         for name, entry in entries.items():
             folder = posixpath.dirname(name)
             if folder and not isinstance(entries.get(folder), DirectoryEntry):
                 self.problems.append(f"{name} lies below {folder}, which is no folder: exclude one")
+            if name == self._promised:
+                continue
             if isinstance(entry, SymlinkEntry) and not self.recipe.external_links:
                 target = posixpath.normpath(posixpath.join(folder, entry.linkname))
                 if target.startswith(("../", "/")) or target == "..":
@@ -360,7 +406,8 @@ class _Planner:
             distributions,
             name=recipe.name,
             version=recipe.version,
-            interpreter="bundled" if recipe.interpreter == "bundled" else "target",
+            interpreter="target" if recipe.interpreter == "linked" else recipe.interpreter,
+            needs=self.needs,
         )
         return PackPlan(
             entries=tuple(in_order(with_times(entries.values(), recipe.times))),
@@ -373,7 +420,11 @@ class _Planner:
                 recipe.interpreter,
                 recipe.places,
                 self.environment.scripts,
-                [manifest.ARCNAME, *filter(self.environment.is_of_interpreter, entries)],
+                [
+                    manifest.ARCNAME,
+                    "pyvenv.cfg",
+                    *filter(self.environment.is_of_interpreter, entries),
+                ],
             ),
         )
 

@@ -15,6 +15,7 @@ from .archives import silent, write_archives, write_folder
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
+from .floors import Floors
 from .formats import CompressionFormat
 from .normalise import Times
 from .places import places_of
@@ -140,7 +141,8 @@ def _plan(
         times=Times.clamped(clamp_mtime),
     )
     paths = SearchPaths(environment=environment, bundled=False)
-    scanned = paths.made_portable(scan(environment))
-    plan = build_plan(scanned, environment=environment, recipe=recipe)
+    scanned = [*paths.made_portable(scan(environment))]
+    floors = Floors.read(scanned, environment.interpreter.executable)
+    plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
     return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan

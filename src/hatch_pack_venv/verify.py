@@ -188,6 +188,8 @@ class _Comparison:
         for name, held in self.contents.members.items():
             text = held.member.linkname
             ours = name in self.connection.names or self.external_links
+            promised = self.listing.head.get("interpreter_path")
+            ours = ours or (promised is not None and text == promised and _starts(name))
             if held.member.kind == "link" and not ours and leaves(name, text):
                 detail = f"is a link that leads out of the environment, to {text!r}"
                 yield Finding(what="leaves", path=name, detail=detail)
@@ -212,6 +214,11 @@ class _Comparison:
         if computed != told:
             detail = f"tells the content digest {told}, but that of its entries is {computed}"
             yield Finding(what="digest", path=manifest.ARCNAME, detail=detail)
+
+
+def _starts(name: str) -> bool:
+    """Whether a name is that of the environment's interpreter."""
+    return re.fullmatch(r"bin/python\d+\.\d+t?", name) is not None
 
 
 def _compared_with_facts(contents: Contents) -> Iterator[Finding]:

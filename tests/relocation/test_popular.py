@@ -102,7 +102,7 @@ def probe(python: Path, places: list[Path], hide: list[Path] | None = None) -> d
     Parameters:
         places: what is replaced in the answers, since it differs after a move.
     """
-    command: list[str | Path] = [python, probing.__file__, str(python.parent)]
+    command: list[str | Path] = [python, str(probing.__file__), str(python.parent)]
     if hide is None:
         printed = run(*command, env=VARIABLES, cwd="/")
     else:

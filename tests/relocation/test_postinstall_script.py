@@ -232,6 +232,58 @@ def test_each_thing_that_does_not_fit_is_named(
     assert len(done.err.splitlines()) == 2
 
 
+@each_python
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_a_glibc_that_is_too_old_is_one_sentence(
+    tmp_path: Path, python: Python, options: list[str]
+) -> None:
+    """Version, file and what this system has are told, and nothing is changed."""
+    tree = Tree(tmp_path / "app", python)
+    file = f"lib/python{python.minor}/site-packages/marker/_x.so"
+    tree.write_manifest(needing_glibc(python, "9.99", file))
+    before = tree.snapshot()
+    done = tree.run(*options)
+    assert done.status == 1
+    has = platform.libc_ver()[1]
+    assert f"needs glibc 9.99 or later (marker/_x.so); this system has {has}.\n" in done.err
+    assert done.err.count("The archive needs") == 1
+    assert tree.snapshot() == before
+
+
+@each_python
+def test_a_glibc_that_is_new_enough_is_passed_over(tmp_path: Path, python: Python) -> None:
+    """Versions are compared by their numbers: 2.9 is older than 2.36."""
+    tree = Tree(tmp_path / "app", python)
+    tree.write_manifest(needing_glibc(python, "2.9", "bin/x"))
+    assert tree.run("--no-compile").status == 0
+    assert tree.run("--check").status == 0
+    tree.write_manifest(needing_glibc(python, "9.99", "bin/x"))
+    done = tree.run("--check")
+    assert done.status == 1
+    assert "needs glibc 9.99 or later (bin/x); this system has" in done.err
+
+
+@each_python
+def test_a_promised_interpreter_is_checked_and_replaced(tmp_path: Path, python: Python) -> None:
+    """Connected by the archive to what is not there: --check says so, a run connects."""
+    promised = str(tmp_path / "opt/bin/python")
+    tree = Tree(tmp_path / "app", python, interpreter="promised", interpreter_path=promised)
+    (tree.root / f"bin/python{python.minor}").symlink_to(promised)
+    done = tree.run("--check")
+    assert done.status == 1
+    assert f"The interpreter '{promised}' of the environment is not there" in done.err
+    assert tree.run("--no-compile").status == 0
+    tree.assert_connected()
+    assert tree.run("--check").status == 0
+
+
+def needing_glibc(python: Python, version: str, file: str) -> dict[str, Any]:
+    """Return a manifest whose packed files need a version of glibc."""
+    content = manifest(python)
+    content["platform"]["glibc"] = {"version": version, "file": file}
+    return content
+
+
 def test_all_that_does_not_fit_is_told_together(tree: Tree) -> None:
     """Several misfits are told in one go, with the machine to go to."""
     content = manifest(PYTHON)
@@ -607,6 +659,8 @@ def without(path: str) -> dict[str, Any]:
         (without("python.version"), "python.version is None"),
         (without("platform.machine"), "platform.machine is None"),
         (without("layout.site_packages"), "layout.site_packages is None"),
+        (needing_glibc(PYTHON, 2, "x"), "platform.glibc.version is 2"),  # type: ignore[arg-type]
+        (manifest(PYTHON) | {"interpreter": "promised"}, "interpreter_path is None"),
         (manifest(PYTHON) | {"layout": []}, "layout.scripts is None"),
     ],
 )

@@ -102,9 +102,8 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("source", "", "must be a path, not ''"),
         ("hatch-env", True, "must be a string that is not empty, not True"),
         ("hatch-env", " ", "must be a string that is not empty, not ' '"),
-        ("interpreter", "system", "must be 'bundled' or 'target'"),
-        ("interpreter", ["target"], "must be 'bundled' or 'target'"),
-        ("interpreter", "/usr/bin/python3", "not supported yet"),
+        ("interpreter", "system", "must be 'bundled', 'target' or the absolute path"),
+        ("interpreter", ["target"], "must be 'bundled', 'target' or the absolute path"),
         ("project", True, "must be 'wheel' or 'installed' or 'exclude', not True"),
         ("editables", "wheel", "must be 'error' or 'copy' or 'exclude', not 'wheel'"),
         ("format", "rar", "must be one or a list of 'tar', 'tar.bz2', 'tar.gz'"),
@@ -261,3 +260,22 @@ def test_keys_about_a_bundled_interpreter_need_one() -> None:
         f"{WHERE}.{key} is about a bundled interpreter, and the interpreter is 'target': remove it"
         for key in ("interpreter-trim", "vendor-libraries")
     ]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "python3", "./python3", "/python3", "/opt/../bin/python3", "/opt/py\nthon", 3]
+)
+def test_an_interpreter_that_is_promised_has_a_plain_absolute_path(value: object) -> None:
+    """What cannot stand in pyvenv.cfg, or depends on a folder, is refused."""
+    with pytest.raises(OptionsError, match="'target' or the absolute path of an interpreter"):
+        PackOptions.from_mapping({"interpreter": value})
+
+
+def test_a_zip_file_cannot_hold_the_link_to_a_promised_interpreter() -> None:
+    """It is refused with the other ways to go; a tar takes it."""
+    table = {"interpreter": "/opt/python/bin/python3", "format": ["tar.gz", "zip"]}
+    with pytest.raises(OptionsError, match="a zip file holds no link to it"):
+        PackOptions.from_mapping(table)
+    assert (
+        PackOptions.from_mapping({**table, "format": "tar.gz"}).interpreter == table["interpreter"]
+    )

@@ -44,6 +44,7 @@ LAYERS = [
         "reservations",
         "presets",
         "old_metadata",
+        "floors",
     },
     {
         "conversion",
@@ -69,6 +70,7 @@ LAYERS = [
         "editable_sources",
         "search_paths",
         "leaks",
+        "promise",
     },
     {"editable_copies", "behind"},
     {"needs"},

@@ -26,7 +26,7 @@ import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
-KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled")}
+KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised")}
 STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
 ANSWER_SECONDS = 120
 SAME_MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -62,6 +62,9 @@ class Tree(NamedTuple):
     site_packages: List[str]
     system_site: bool
     prompt: Optional[str]
+    glibc: str  # the least version; empty for none
+    glibc_file: str  # the file that asks for it
+    promised: str  # the interpreter's path that the archive names; empty for none
 
     @property
     def command(self) -> str:
@@ -125,7 +128,23 @@ def tree_from(data: Any, prefix: str) -> Tree:
         ],
         system_site=need(data, "layout.include_system_site_packages", bool),
         prompt=data["layout"].get("prompt"),
+        **floor_from(data),
+        promised=promise_from(data),
     )
+
+
+def promise_from(data: Any) -> str:
+    """Return the path at which the interpreter was promised to be."""
+    promised = data["interpreter"] == "promised"
+    return str(need(data, "interpreter_path", str)) if promised else ""
+
+
+def floor_from(data: Any) -> Dict[str, str]:
+    """Return the least glibc that the packed files need, if they need one."""
+    if "glibc" not in data["platform"]:
+        return {"glibc": "", "glibc_file": ""}
+    file = need(data, "platform.glibc.file", str).rpartition("/site-packages/")[2]
+    return {"glibc": need(data, "platform.glibc.version", str), "glibc_file": file}
 
 
 def minor(version: str) -> str:
@@ -149,10 +168,23 @@ def fits(key: str, needed: Any, given: Any) -> bool:
     return bool(needed == given)
 
 
+def numbers(version: str) -> List[int]:
+    """Return the numbers of a version."""
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def too_old(tree: Tree, facts: Facts) -> List[str]:
+    """Return a sentence if the system's glibc is older than what the packed files need."""
+    if not tree.glibc or (facts["glibc"] and numbers(facts["glibc"]) >= numbers(tree.glibc)):
+        return []
+    needs = f"needs glibc {tree.glibc} or later ({tree.glibc_file})"
+    return [f"The archive {needs}; this system has {facts['glibc'] or 'none'}."]
+
+
 def misfits(tree: Tree, facts: Facts, python: str) -> List[str]:
     """Return a sentence for each thing that the archive needs and the Python does not have."""
     wrong = [key for key in WORDS if not fits(key, tree.needs[key], facts[key])]
-    return [
+    return too_old(tree, facts) + [
         f"The archive needs {WORDS[key].format(tree.needs[key])},"
         f" but {python!r} has {WORDS[key].format(facts[key])}."
         for key in wrong
@@ -161,6 +193,8 @@ def misfits(tree: Tree, facts: Facts, python: str) -> List[str]:
 
 def way_out(tree: Tree, facts: Facts) -> str:
     """Say what to do about a Python that does not fit."""
+    if too_old(tree, facts):
+        return "Unpack it on a newer system, or pack it on one that is as old as this."
     if all(fits(key, tree.needs[key], facts[key]) for key in ("system", "machine")):
         return f"To connect it, {tree.rerun}"
     return "Unpack it on {system} {machine} and {rerun}".format(rerun=tree.rerun, **tree.needs)
@@ -194,6 +228,14 @@ def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
     return {settings: config(tree, base, version), **place}
 
 
+def own_glibc() -> str:
+    """Return the version of the glibc that this Python runs with; empty for another libc."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[1].split("-")[0]
+    except (AttributeError, IndexError, OSError, ValueError):
+        return ""
+
+
 def own_facts() -> Facts:
     """Return what is to be known of the Python that runs this; the ABI as wheels name it."""
     abi = "cp{}{}".format(*sys.version_info)
@@ -207,6 +249,7 @@ def own_facts() -> Facts:
         "pointer_bits": sys.maxsize.bit_length() + 1,
         "system": sys.platform,
         "machine": platform.machine() or sysconfig.get_platform().rpartition("-")[2],
+        "glibc": own_glibc(),
         "prefix": os.path.realpath(sys.prefix),
         "stdlib": sysconfig.get_path("stdlib"),
     }
@@ -338,7 +381,7 @@ def findings(tree: Tree) -> Iterator[str]:
         yield f"The environment is not connected: {tree.rerun}"
         yield from misfits(tree, own_facts(), sys.executable)
         return
-    base = os.path.realpath(versioned)
+    base = tree.promised if found(versioned) == tree.promised else os.path.realpath(versioned)
     if not os.path.isfile(base):
         yield f"The interpreter {base!r} of the environment is not there: {tree.rerun}"
     for path, content in pieces(tree, base, "").items():
@@ -351,7 +394,7 @@ def findings(tree: Tree) -> Iterator[str]:
 
 def check(tree: Tree) -> str:
     """Return that all is well, or raise what is not."""
-    wrong = [] if tree.bundled else list(findings(tree))
+    wrong = too_old(tree, own_facts()) if tree.bundled else list(findings(tree))
     if wrong:
         raise ConnectError(*wrong)
     return f"{tree.label} is connected and runs with Python {run_there(tree)['version']}"
@@ -427,6 +470,8 @@ def run(options: argparse.Namespace) -> None:
         done = check(tree)
     elif not tree.bundled:
         done = connect(tree)
+    elif too_old(tree, own_facts()):
+        raise ConnectError(*too_old(tree, own_facts()), way_out(tree, own_facts()))
     if not options.quiet:
         print(done, flush=True)
     if not (options.check or options.no_compile):
