@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from support.trees import tree_state
 
 from hatch_pack_venv import CompressionFormat, PackVenvError, writing
 from hatch_pack_venv.archives import silent, write_archives, write_folder
+from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.errors import OutputProblem, SourceProblem
 
 if TYPE_CHECKING:
