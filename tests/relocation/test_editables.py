@@ -296,8 +296,8 @@ def test_a_wheel_replaces_every_style(installed: Installed, tmp_path: Path) -> N
     site = environment.site_packages[0]
     for name, module in zip(installed.names, installed.modules, strict=True):
         info = f"{site}/{module}-2.0.dist-info"
-        assert [each for each in names if module in each or name in each] == [
+        assert {each for each in names if module in each or name in each} == {
             *(f"{site}/{module}", f"{site}/{module}/new.py"),
             *(info, f"{info}/INSTALLER", f"{info}/METADATA", f"{info}/RECORD", f"{info}/WHEEL"),
-        ]
+        }
     assert [name for name in names if "easy-install" in name or "old-script" in name] == []

@@ -92,6 +92,9 @@ VARIABLES: Final = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message tells a time
 }
 
+# Its answer is what it finds on PATH, and in which order pip lists what is installed.
+TELLS_OF_THE_MACHINE: Final = {"jupyter-troubleshoot"}
+
 # What is left out by rule, in the words of the README.
 LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cache|uv_build)\.json$")
 
@@ -115,6 +118,8 @@ def probe(python: Path, places: list[Path], hide: list[Path] | None = None) -> d
         said[1] = "".join(said[1].split())
         for place in places:
             said[1] = said[1].replace("".join(str(place).split()), "~")
+    for name in TELLS_OF_THE_MACHINE & answers["scripts"].keys():
+        answers["scripts"][name][1] = ""
     return answers
 
 
