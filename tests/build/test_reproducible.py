@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
-from support.environments import make_environment
+from support.environments import make_environment, run, tool
 from support.interpreters import bundlable, newest_of_each
 from support.projects import copy_project
+
+from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,3 +89,28 @@ def test_the_content_digest_is_the_same_in_every_format(tmp_path: Path) -> None:
     assert len(facts) == 5
     assert len({each["content_digest"] for each in facts}) == 1
     assert len({each["sha256"] for each in facts}) == 5
+
+
+def test_installers_leave_their_marks_and_nothing_else(tmp_path: Path) -> None:
+    """Made by pip or uv, with byte code or without, only what they write of themselves differs."""
+    python = newest_of_each()[-1]
+    requirements = ["humanize", "markupsafe"]
+    made = [make_environment(tmp_path / "by pip", python)]
+    run(made[0] / "bin/python", "-m", "pip", "install", *requirements)
+    made.append(make_environment(tmp_path / "elsewhere/by uv", python, requirements, by="uv"))
+    run(tool("uv"), "pip", "uninstall", "--python", made[0] / "bin/python", "pip")
+    options = PackOptions.from_mapping({"interpreter": "target", "format": "tar"})
+    hashes = []
+    for environment in made:
+        (result,) = pack(environment, environment.with_suffix(".packed"), options)
+        with tarfile.open(result.path) as tar:
+            name = f"{environment.name}/share/venv/metadata/pack-venv.json"
+            manifest = json.load(tar.extractfile(name) or io.BytesIO())
+        hashes.append({each["path"]: each["sha256"] for each in manifest["files"]})
+    differing = {
+        path
+        for path in hashes[0].keys() | hashes[1].keys()
+        if hashes[0].get(path) != hashes[1].get(path)
+    }
+    assert {path.rpartition("/")[2] for path in differing} == {"INSTALLER", "RECORD"}
+    assert all(".dist-info/" in path for path in differing)

@@ -130,6 +130,7 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
         worked = {name: x for name, x in before[kind].items() if x == "imported" or x[0] == 0}
         assert worked == {name: after[kind][name] for name in worked}
     assert before["pip check"] == after["pip check"]
+    assert before["packages"] == after["packages"]
     for name, files in before["installed"].items():
         packed = {file for file in files if not LEFT_OUT.search(file)}
         assert packed == set(after["installed"][name]), name

@@ -7,6 +7,7 @@ prints JSON.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import io
 import json
 import os
@@ -55,6 +56,13 @@ def installed() -> dict[str, list[str]]:
     }
 
 
+def packages() -> dict[str, list[str]]:
+    """Return the distributions of each top-level package, as CPython 3.10 and later tell them."""
+    tell = getattr(importlib.metadata, "packages_distributions", dict)
+    # Byte code of single modules is taken for a package of this name.
+    return {name: sorted(set(x)) for name, x in tell().items() if name != "__pycache__"}
+
+
 def modules() -> dict[str, str]:
     """Return for each top-level module that a RECORD names whether it can be imported."""
     names = set()
@@ -82,6 +90,7 @@ def main() -> None:
     answers = {
         "scripts": scripts(sys.argv[1]),
         "installed": installed(),
+        "packages": packages(),
         "pip check": ask(sys.executable, "-m", "pip", "check"),
         "modules": modules(),
     }
