@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from support import hiding, interpreters
 from support.environments import run, tool
 from support.projects import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -38,7 +36,8 @@ def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build this project's wheel into a folder that isolated builds can find it in."""
-    folder = tmp_path_factory.mktemp("plugin")
+    # A name that was never used before: uv caches wheels by their path and version.
+    folder = Path(mkdtemp(dir=tmp_path_factory.mktemp("plugin")))
     run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", folder, ROOT)
     return folder
 
