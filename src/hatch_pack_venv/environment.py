@@ -218,7 +218,11 @@ class _Scanner:
             yield from self._child(name, child)
 
     def _child(self, arcname: str, child: os.DirEntry[str]) -> Iterator[ScannedEntry]:
-        status = child.stat(follow_symlinks=False)
+        try:
+            status = child.stat(follow_symlinks=False)
+        except OSError as error:  # it has gone since its folder was listed
+            yield UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
+            return
         path = Path(child.path)
         if stat.S_ISLNK(status.st_mode):
             yield self._link(arcname, path, int(status.st_mtime))

@@ -191,6 +191,21 @@ def test_the_scan_is_in_order_parents_first(prefix: Path) -> None:
     assert found == [SITE, *(f"{SITE}/{n}" for n in ("a", "a/f", "b", "b/f", "c", "c/f"))]
 
 
+def test_a_file_that_goes_during_the_scan_is_named(prefix: Path) -> None:
+    """What has gone since its folder was listed is told of, and no traceback."""
+    (prefix / "share").mkdir()
+    for name in ("a", "b"):
+        (prefix / "share" / name).write_text("x")
+    found = {}
+    for entry in scan(read(prefix)):
+        found[entry.arcname] = entry
+        if entry.arcname == "share/a":
+            (prefix / "share" / "b").unlink()
+    gone = found["share/b"]
+    assert isinstance(gone, UnsupportedEntry)
+    assert gone.reason == "cannot be read (No such file or directory)"
+
+
 def test_links_are_judged_by_where_they_lead(prefix: Path) -> None:
     """Links carry what they resolve to; internal ones a relative text; `lib64` is optional."""
     (prefix / "share").mkdir()
