@@ -14,39 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
-from hatchling.plugin.manager import PluginManager
+from support.hatchlings import PYPROJECT, TABLE, build, make_project
 
 from hatch_pack_venv.hooks import PackVenvBuilder
 from hatch_pack_venv.occasions import reason_not_to_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from hatchling.builders.plugin.interface import BuilderInterface
-
-PYPROJECT = """\
-[build-system]
-requires = ["hatchling", "hatch-pack-venv"]
-build-backend = "hatchling.build"
-
-[project]
-name = "My.App"
-version = "1.0"
-requires-python = ">=3.9"
-
-[project.scripts]
-my-app = "my_app:main"
-
-[tool.hatch.build.targets.wheel]
-packages = ["my_app"]
-dev-mode-dirs = ["."]
-
-"""
-TABLE = """\
-[tool.hatch.build.hooks.pack-venv]
-interpreter = "target"
-format = "tar.gz"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +34,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, environment: Path) -> Path:
     """Make a project whose `.venv` leads to the module's environment."""
-    root = tmp_path / "project"
-    (root / "my_app").mkdir(parents=True)
-    (root / "my_app" / "__init__.py").write_text("def main():\n    print('hello')\n")
-    (root / "pyproject.toml").write_text(PYPROJECT + TABLE)
-    (root / ".venv").symlink_to(environment)
-    return root
-
-
-def build(
-    root: Path, builder: type[BuilderInterface[Any, Any]] = WheelBuilder, **arguments: Any
-) -> list[str]:
-    arguments = {"directory": str(root / "dist"), "versions": ["standard"], **arguments}
-    return list(builder(str(root), plugin_manager=PluginManager()).build(**arguments))
+    return make_project(tmp_path / "project", environment)
 
 
 def refused(root: Path, capfd: pytest.CaptureFixture[str], **arguments: Any) -> str:
