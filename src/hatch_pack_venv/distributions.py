@@ -20,6 +20,7 @@ from .records import recorded_arcname
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from importlib.metadata import PackageMetadata
     from pathlib import Path
 
 # The first lines of the scripts that `setup.py develop` writes, of both kinds.
@@ -93,7 +94,7 @@ class InstalledDistribution:
             metadata_dir=metadata_dir,
             files=files,
             entry_points=entry_points,
-            requires=tuple(found.requires or ()),
+            requires=tuple(_requirements(found, metadata)),
             requires_python=(metadata.get_all("Requires-Python") or [None])[0],
             extras=tuple(metadata.get_all("Provides-Extra") or ()),
             editable=editable,
@@ -168,6 +169,12 @@ def _folder_of(found: PathDistribution) -> Path:
     # The path has no public name; every importlib.metadata since 3.8 keeps it here.
     folder: Path = found._path  # type: ignore[assignment]
     return folder
+
+
+def _requirements(found: PathDistribution, metadata: PackageMetadata) -> Iterable[str]:
+    if _folder_of(found).suffix == ".dist-info":
+        return metadata.get_all("Requires-Dist") or ()
+    return found.requires or ()  # reads the metadata once more, or requires.txt
 
 
 def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterator[str]:

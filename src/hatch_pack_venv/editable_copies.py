@@ -63,6 +63,9 @@ class Settled:
     def applied(self, scanned: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield the environment's entries as if nothing had been editable."""
         entries = list(scanned)
+        if not (self.gone or self.lines or self.contents or self.rows or self.added):
+            yield from entries
+            return
         kept = [entry for entry in entries if not self._is_gone(entry.arcname)]
         parents = parents_of(entry.arcname for entry in kept)
         emptied = parents_of(entry.arcname for entry in entries) - parents

@@ -7,7 +7,7 @@ import re
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from . import data_files
 from .distributions import InstalledDistribution, installed_distributions
@@ -197,7 +197,10 @@ def scan(environment: Environment, *, with_copies: bool = True) -> Iterator[Scan
         with_copies: whether links that leave the environment carry the entries that can stand in
             their place.
     """
-    return _Scanner(environment, with_copies=with_copies).folder("", environment.prefix)
+    return _Scanner(environment, with_copies=with_copies).entries()
+
+
+_Found: TypeAlias = "tuple[str, os.DirEntry[str] | OSError]"
 
 
 class _Scanner:
@@ -206,33 +209,46 @@ class _Scanner:
         self.with_copies = with_copies
         self.boundary = environment.prefix
 
-    def folder(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
-        """Yield what lies in a folder."""
+    def entries(self) -> Iterator[ScannedEntry]:
+        """Yield what lies in the environment.
+
+        No generator within a generator: each entry would be handed up through every folder.
+        """
+        listings = [self._listing("", self.environment.prefix)]
+        while listings:
+            found = next(listings[-1], None)
+            if found is None:
+                listings.pop()
+                continue
+            arcname, child = found
+            entry = self._entry(arcname, child)
+            yield entry
+            if isinstance(entry, DirectoryEntry):
+                listings.append(self._listing(arcname, self.environment.prefix / arcname))
+
+    def _listing(self, arcname: str, path: StrPath) -> Iterator[_Found]:
+        """Return an iterator over what lies in a folder, in order, or why that cannot be told."""
         try:
             children = sorted(os.scandir(path), key=lambda child: child.name)
         except OSError as error:
-            yield UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
-            return
-        for child in children:
-            name = f"{arcname}/{child.name}" if arcname else child.name
-            yield from self._child(name, child)
+            return iter([(arcname, error)])
+        above = f"{arcname}/" if arcname else ""
+        return iter([(above + child.name, child) for child in children])
 
-    def _child(self, arcname: str, child: os.DirEntry[str]) -> Iterator[ScannedEntry]:
+    def _entry(self, arcname: str, child: os.DirEntry[str] | OSError) -> ScannedEntry:
+        if isinstance(child, OSError):
+            return _unreadable(arcname, child)
         try:
             status = child.stat(follow_symlinks=False)
         except OSError as error:  # it has gone since its folder was listed
-            yield UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
-            return
-        path = Path(child.path)
+            return _unreadable(arcname, error)
+        if stat.S_ISREG(status.st_mode):
+            return self._with_bytes(file_entry(arcname, Path(child.path), status))
+        if stat.S_ISDIR(status.st_mode):
+            return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
         if stat.S_ISLNK(status.st_mode):
-            yield self._link(arcname, path, int(status.st_mtime))
-        elif stat.S_ISDIR(status.st_mode):
-            yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
-            yield from self.folder(arcname, path)
-        elif stat.S_ISREG(status.st_mode):
-            yield self._with_bytes(file_entry(arcname, path, status))
-        else:
-            yield UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
+            return self._link(arcname, Path(child.path), int(status.st_mtime))
+        return UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
         """Read a file that a rule may rewrite, wherever it lies."""
@@ -244,8 +260,7 @@ class _Scanner:
         try:
             content = _read_rewritable(entry.content, script=is_script)
         except OSError as error:
-            reason = f"cannot be read ({error.strerror})"
-            return UnsupportedEntry(arcname=entry.arcname, reason=reason)
+            return _unreadable(entry.arcname, error)
         if content is None:
             return entry
         return replace(entry, content=content, size=len(content))
@@ -274,6 +289,10 @@ class _Scanner:
             optional=arcname == "lib64",
             mtime=mtime,
         )
+
+
+def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
+    return UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
 
 
 def _read_rewritable(path: Path, *, script: bool) -> bytes | None:

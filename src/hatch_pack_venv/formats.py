@@ -128,5 +128,5 @@ _LEVELS: Final = {
     "gzip": Levels(fastest=0, smallest=9, default=6),
     "xz": Levels(fastest=0, smallest=9, default=6),
     "zstd": Levels(fastest=1, smallest=22, default=9),
-    "zip": Levels(fastest=0, smallest=9, default=7),
+    "zip": Levels(fastest=0, smallest=9, default=6),
 }

@@ -126,7 +126,7 @@ def render_manifest(
         "copied_links": _listed(copied),
         "files": files,
     }
-    return render({**manifest, "manifest_sha256": own_digest(manifest)})
+    return _with_own_digest(manifest)
 
 
 def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
@@ -138,12 +138,25 @@ def render(manifest: Mapping[str, Any]) -> bytes:
 
     A file takes a line: with an indent, `json` would take ten times as long.
     """
-    head = {key: value for key, value in manifest.items() if key != "files"}
-    start = json.dumps(head, indent=1).removesuffix("\n}")
-    lines = ",\n  ".join(map(_LINE.encode, manifest["files"]))
-    return f'{start},\n "files": [\n  {lines}\n ]\n}}\n'.encode()
+    return _text(manifest, _lines(manifest))
 
 
 def own_digest(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a manifest's text without this digest, by which damage is found."""
     return hashlib.sha256(render(manifest)).hexdigest()
+
+
+def _with_own_digest(manifest: Mapping[str, Any]) -> bytes:
+    lines = _lines(manifest)
+    digest = hashlib.sha256(_text(manifest, lines)).hexdigest()
+    return _text({**manifest, "manifest_sha256": digest}, lines)
+
+
+def _lines(manifest: Mapping[str, Any]) -> str:
+    return ",\n  ".join(map(_LINE.encode, manifest["files"]))
+
+
+def _text(manifest: Mapping[str, Any], lines: str) -> bytes:
+    head = {key: value for key, value in manifest.items() if key != "files"}
+    start = json.dumps(head, indent=1).removesuffix("\n}")
+    return f'{start},\n "files": [\n  {lines}\n ]\n}}\n'.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from packaging.markers import default_environment
@@ -60,14 +61,22 @@ def active_requirements(
 ) -> Iterator[Requirement]:
     """Yield what a distribution requires with some of its extras, where the markers hold."""
     for text in distribution.requires:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue  # of an old kind, which no installer of today follows
+        requirement = _parsed(text)
+        if requirement is None:
+            continue
         if requirement.marker is None or any(
             requirement.marker.evaluate({**markers, "extra": extra}) for extra in ("", *extras)
         ):
             yield requirement
+
+
+@cache
+def _parsed(text: str) -> Requirement | None:
+    """Parse a requirement; those of an old kind no installer of today follows."""
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
 
 
 def missing_requirements(

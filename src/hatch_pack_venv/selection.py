@@ -88,8 +88,8 @@ def parents_of(arcnames: Iterable[str]) -> set[str]:
     """Return the arcnames of all folders above some entries."""
     found: set[str] = set()
     for arcname in arcnames:
-        folder = posixpath.dirname(arcname)
+        folder = arcname.rpartition("/")[0]
         while folder and folder not in found:
             found.add(folder)
-            folder = posixpath.dirname(folder)
+            folder = folder.rpartition("/")[0]
     return found

@@ -175,7 +175,7 @@ def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
         yield io.BytesIO(entry.content)
         return
     try:
-        stream = open(_source(entry), "rb", buffering=0)  # noqa: SIM115 - closed below
+        stream = io.FileIO(_source(entry))
     except OSError as error:
         raise _unreadable(entry, error) from error
     with stream:

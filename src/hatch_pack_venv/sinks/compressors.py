@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..formats import CompressionFormat
 from .blocks import Cutter
-from .deflate import BLOCK, WINDOW, checksum, deflate
+from .deflate import BLOCK, WINDOW, checksum, deflate_block
 from .pool import OrderedPool
 from .xz import XzCompressor
 
@@ -118,7 +118,7 @@ class GzipCompressor(_Stream):
     def _put(self, block: bytes, *, last: bool) -> None:
         self._checksum = checksum(block, self._checksum)
         self._size += len(block)
-        self._pool.put(partial(deflate, block, self._dictionary, self._level, last=last))
+        self._pool.put(partial(deflate_block, block, self._dictionary, self._level, last=last))
         self._dictionary = block[-WINDOW:]
 
     def _take(self, part: bytes) -> None:

@@ -7,7 +7,6 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .blocks import Cutter
 from .pool import OrderedPool
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _BLOCK: Final = 1 << 20
+"""Bytes that are collected before they are handed to the thread."""
 _AHEAD: Final = 8
 
 
@@ -27,7 +27,8 @@ class HashedOutput:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._cutter = Cutter(_BLOCK)
+        self._parts: list[bytes | memoryview] = []
+        self._held = 0
         self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
         self._hash = hashlib.sha256()
         self._is_rewritten = False
@@ -46,8 +47,10 @@ class HashedOutput:
     def write(self, data: bytes | memoryview) -> None:
         """Write at the end."""
         self.size += len(data)
-        for block in self._cutter.cut(data):
-            self._pool.put(partial(self._write, block))
+        self._held += len(data)
+        self._parts.append(data)
+        if self._held >= _BLOCK:
+            self._hand_over()
 
     def rewrite(self, offset: int, data: bytes) -> None:
         """Write again what was written before; the hash is then taken from the file at the end."""
@@ -66,10 +69,15 @@ class HashedOutput:
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
+        self._hand_over()
         self._pool.drain()
-        self._write(self._cutter.rest())
 
-    def _write(self, block: bytes) -> None:
+    def _hand_over(self) -> None:
+        self._pool.put(partial(self._write, self._parts))
+        self._parts, self._held = [], 0
+
+    def _write(self, parts: list[bytes | memoryview]) -> None:
+        block = b"".join(parts)
         self._file.write(block)
         if not self._is_rewritten:
             self._hash.update(block)

@@ -49,23 +49,25 @@ class TarSink:
         self._stream.enter(native=is_native(entry))
         name = self._top + entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
-        self._write(header(name, tarfile.REGTYPE, mode, mtime, size=entry.size))
+        head = header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)
+        padding = bytes(-entry.size % tarfile.BLOCKSIZE)
+        if entry.size <= _BLOCK:
+            self._write(head + stream.read(_BLOCK) + padding)
+            return
+        self._write(head)
         while block := stream.read(_BLOCK):
             self._write(block)
-        self._pad(tarfile.BLOCKSIZE)
+        self._write(padding)
 
     def close(self) -> None:
         """End the archive and the compressed stream."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
-        self._pad(_RECORD)
+        self._write(bytes(-self._size % _RECORD))
         self._stream.close()
 
     def discard(self) -> None:
         """End the compressor's threads."""
         self._stream.discard()
-
-    def _pad(self, unit: int) -> None:
-        self._write(bytes(-self._size % unit))
 
     def _write(self, data: bytes) -> None:
         self._stream.write(data)

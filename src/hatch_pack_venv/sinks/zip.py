@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ..normalise import mode_of
-from .deflate import BLOCK, WINDOW, checksum, deflate
+from .deflate import BLOCK, WINDOW, checksum, deflate_block, deflate_whole
 from .pool import OrderedPool
 from .zip_records import (
     DEFLATED,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _BATCH: Final = 1 << 18
 """Bytes of small files that a thread compresses in one go: handing over a single one costs more."""
 _BATCH_LENGTH: Final = 64
+_WHOLE: Final = 16 << 20
+"""Bytes up to which a member is compressed at once: six of them are under way with two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class ZipSink:
         """Add a file."""
         member = _member(entry, self._top + entry.arcname, stat.S_IFREG)
         member.size = entry.size
-        if entry.size > BLOCK:
+        if entry.size > _WHOLE:
             self._add_large(member, stream)
         else:
             self._add_small(_Part(member, stream.read()))
@@ -152,7 +154,7 @@ def _compressed(parts: list[_Part], level: int) -> list[_Part]:
     """Compress small members; what does not become smaller is stored."""
     result = []
     for part in parts:
-        data = deflate(part.data, b"", level, last=True) if part.data else b""
+        data = deflate_whole(part.data, level) if part.data else b""
         smaller = len(data) < len(part.data)
         part.member.method = DEFLATED if smaller else STORED
         part.member.checksum = checksum(part.data)
@@ -161,5 +163,5 @@ def _compressed(parts: list[_Part], level: int) -> list[_Part]:
 
 
 def _compressed_part(part: _Part, dictionary: bytes, level: int) -> list[_Part]:
-    data = deflate(part.data, dictionary, level, last=part.last)
+    data = deflate_block(part.data, dictionary, level, last=part.last)
     return [_Part(part.member, data, first=part.first, last=part.last)]
