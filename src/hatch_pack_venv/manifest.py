@@ -112,9 +112,9 @@ def render_manifest(
     files = [
         {
             "path": entry.arcname,
-            "sha256": hashes[entry.arcname],
             "size": entry.size,
             "mode": f"{mode_of(entry):o}",
+            "sha256": hashes[entry.arcname],
         }
         for entry in entries
         if isinstance(entry, FileEntry)

@@ -19,7 +19,7 @@ from . import others
 from .contenders import Contender, contenders, ours
 from .environments import PEERS, REQUIREMENTS, made
 from .measure import measured
-from .report import judged, medians, table
+from .report import judged, level_table, medians, table
 
 if TYPE_CHECKING:
     from .measure import Cost
@@ -33,6 +33,9 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) > 2:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     results: dict[str, Any] = {"machine": platform.platform(), "python": sys.version}
+    if options.levels:
+        results["levels"] = _levels(work, options.format)
+        options.only_formats, options.environment = True, []
     for name in options.environment:
         results[name] = _compare(name, work, options)
     if not options.only_formats:
@@ -57,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--format", action="append", metavar="SUFFIX", help="such as .tar.zst; repeatable"
     )
+    parser.add_argument("--levels", action="store_true", help="measure our compression levels only")
     parser.add_argument("--only-formats", action="store_true", help="leave out all but the table")
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), metavar="FILE")
@@ -94,6 +98,13 @@ def _compare(name: str, work: Path, options: argparse.Namespace) -> dict[str, An
         facts["use"] = _use(name, prefix, work)
         print("unpacking and importing:", facts["use"])
     return facts
+
+
+def _levels(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
+    prefix = made(work / "science" / "env", REQUIREMENTS["science"])
+    found = others.levels(prefix, work, suffixes)
+    print(level_table(found))
+    return found
 
 
 def _with_requirements(pex: Contender, name: str) -> Contender:

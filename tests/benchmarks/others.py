@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ from .measure import measured
 if TYPE_CHECKING:
     from pathlib import Path
 
+LEVELS = {
+    ".tar.gz": (1, 3, 5, 6, 7, 9),
+    ".zip": (1, 3, 5, 6, 7, 9),
+    ".tar.zst": (1, 3, 6, 9, 12, 15, 19),
+    ".tar.xz": (0, 2, 4, 6, 8, 9),
+    ".tar.bz2": (1, 5, 9),
+}
 _PLAN = """
 import sys, time
 from hatch_pack_venv.environment import Environment
@@ -63,6 +71,19 @@ def large_file(work: Path, suffixes: list[str]) -> dict[str, Any]:
         cost = measured(command, output)
         found[suffix] = {"wall": cost.wall, "cpu": cost.cpu, "memory": cost.memory}
         output.unlink()
+    return found
+
+
+def levels(prefix: Path, work: Path, suffixes: list[str] | None) -> dict[str, Any]:
+    """Measure our formats at several compression levels, once each."""
+    found: dict[str, Any] = {}
+    for suffix, chosen in LEVELS.items():
+        for level in chosen if suffixes is None or suffix in suffixes else ():
+            contender = ours(suffix, "--compression-level", str(level))
+            command, output = contender.filled(prefix, work / "out" / "level")
+            cost = measured(command, output)
+            found.setdefault(suffix, {})[str(level)] = asdict(cost)
+            output.unlink()
     return found
 
 

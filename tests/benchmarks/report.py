@@ -49,6 +49,19 @@ def table(figures: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def level_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Return what each compression level costs, as Markdown."""
+    lines = ["| format | level | CPU s | MB | peak MiB |", "|---|---|---|---|---|"]
+    for suffix, levels in found.items():
+        for level, cost in levels.items():
+            memory = cost["memory"] / 2**20
+            lines.append(
+                f"| `{suffix}` | {level} | {cost['cpu']:.1f} | {cost['size'] / 1e6:.1f}"
+                f" | {memory:.0f} |"
+            )
+    return "\n".join(lines)
+
+
 def judged(figures: Mapping[tuple[str, str], Mapping[str, float]]) -> list[dict[str, Any]]:
     """Return each bar with the ratio that was measured."""
     found = []

@@ -10,6 +10,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,18 @@ def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level:
         effort = Effort(level=level, threads=2)
         (result,) = write_archives(large, tmp_path / "a", [format], effort=effort)
         assert read_archive(result.path, format) == planned_content(large, format)
+
+
+def test_members_of_a_zip_are_whole_or_in_blocks(tmp_path: Path) -> None:
+    """A member too large to be compressed at once is read back, and threads do not show."""
+    half = data(1 << 20, 4)
+    planned = plan(file("large", half * 33), file("next", half * 31))
+    archives = [written(planned, tmp_path / str(n), CompressionFormat.ZIP, n) for n in (1, 3)]
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    for archive in archives:
+        assert read_archive(archive, CompressionFormat.ZIP) == planned_content(
+            planned, CompressionFormat.ZIP
+        )
 
 
 READERS = {
@@ -258,6 +271,24 @@ def test_results_come_in_order_and_reading_waits() -> None:
     pool.close()
     assert taken == list(range(30))
     assert most <= 3 + 2 + 1
+
+
+def test_heavy_work_counts_for_more() -> None:
+    """Work that holds much memory waits until little of it is under way."""
+    taken: list[int] = []
+
+    def work(number: int) -> int:
+        time.sleep(0.005)
+        return number
+
+    pool = OrderedPool[int](2, taken.append, ahead=2)
+    held = 0
+    for number in range(8):
+        pool.put(partial(work, number), weight=4)
+        held = max(held, number + 1 - len(taken))
+    pool.close()
+    assert taken == list(range(8))
+    assert held == 1
 
 
 def test_long_work_ends_when_it_is_given_up() -> None:

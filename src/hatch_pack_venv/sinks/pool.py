@@ -25,26 +25,32 @@ class OrderedPool(Generic[T]):
 
     Parameters:
         take: gets each result, in the thread that calls `put` and `drain`.
-        ahead: how many pieces of work may wait for a thread.
+        ahead: how many pieces of work of weight 1 may wait for a thread.
     """
 
     def __init__(self, threads: int, take: Callable[[T], None], *, ahead: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pack-venv")
         self._take = take
         self._limit = threads + ahead
-        self._pending: deque[Future[T]] = deque()
+        self._pending: deque[tuple[Future[T], int]] = deque()
+        self._weight = 0
         self._stopped = threading.Event()
 
-    def put(self, work: Callable[[], T]) -> None:
-        """Give work; results that are ready are taken on the way."""
-        self._pending.append(self._pool.submit(work))
-        while self._pending and (len(self._pending) > self._limit or self._pending[0].done()):
-            self._take(self._pending.popleft().result())
+    def put(self, work: Callable[[], T], *, weight: int = 1) -> None:
+        """Give work; results that are ready are taken on the way.
+
+        Parameters:
+            weight: for how many pieces this one counts, by the memory it holds.
+        """
+        self._pending.append((self._pool.submit(work), weight))
+        self._weight += weight
+        while self._pending and (self._weight > self._limit or self._pending[0][0].done()):
+            self._take_next()
 
     def drain(self) -> None:
         """Take all results that are still to come."""
         while self._pending:
-            self._take(self._pending.popleft().result())
+            self._take_next()
 
     def close(self) -> None:
         """Take all results that are still to come, and end the threads."""
@@ -56,6 +62,11 @@ class OrderedPool(Generic[T]):
         self._stopped.set()
         self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take_next(self) -> None:
+        future, weight = self._pending.popleft()
+        self._weight -= weight
+        self._take(future.result())
 
     def check(self) -> None:
         """End long work early; called by the work itself.

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 _BATCH: Final = 1 << 18
 """Bytes of small files that a thread compresses in one go: handing over a single one costs more."""
 _BATCH_LENGTH: Final = 64
-_WHOLE: Final = 16 << 20
-"""Bytes up to which a member is compressed at once: six of them are under way with two threads."""
+_WHOLE: Final = 32 << 20
+"""Bytes up to which a member is compressed at once, which takes twice as much memory."""
+_UNIT: Final = 8 << 20
+"""Bytes for which a large piece of work counts as one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class ZipSink:
 
     def _end_batch(self) -> None:
         if self._batch:
-            self._pool.put(partial(_compressed, self._batch, self._level))
+            weight = 1 + self._batch_size // _UNIT
+            self._pool.put(partial(_compressed, self._batch, self._level), weight=weight)
         self._batch, self._batch_size = [], 0
 
     def _add_large(self, member: Member, stream: BinaryIO) -> None:
