@@ -186,12 +186,18 @@ def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
 
 
 def write_folder(
-    plan: PackPlan, target: Path, *, threads: int | None = None, report: Reporter = silent
+    plan: PackPlan,
+    target: Path,
+    *,
+    threads: int | None = None,
+    hard_links: bool = False,
+    report: Reporter = silent,
 ) -> ExportResult:
     """Write a plan into a folder, which takes the place of an empty one or an earlier export.
 
     Parameters:
         threads: how many write; `None` for the CPUs that this process may use.
+        hard_links: share inodes with the source where that can be done.
 
     Raises:
         PackVenvError: something cannot be read or written; the target is as it was.
@@ -199,7 +205,7 @@ def write_folder(
     _log(plan)
     with pending_folder(target) as folder, telling_write_errors(target):
         folder.mkdir()
-        sink = DirectorySink(folder, threads or usable_cpus())
+        sink = DirectorySink(folder, threads or usable_cpus(), hard_links=hard_links)
         # The folder itself is the install target.
         sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
         with report(plan.size) as progress:

@@ -22,7 +22,6 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from .entries import DirectoryEntry, Entry, FileEntry, PatchedFile
 from .errors import EnvironmentProblem, SourceProblem
-from .formats import usable_cpus
 from .normalise import in_order
 from .output import telling_write_errors
 from .records import with_byte_code_rows
@@ -74,6 +73,7 @@ def with_byte_code(
     kind: str,
     *,
     patterns: Selection,
+    threads: int,
     report: Reporter,
 ) -> Iterator[PackPlan]:
     """Compile what a plan holds and give the plan with the byte code, which lasts as the context.
@@ -81,6 +81,7 @@ def with_byte_code(
     Parameters:
         kind: the option's value; `none` leaves the plan as it is.
         patterns: what they exclude is not compiled.
+        threads: how many processes compile.
         report: told of the sources' bytes as they are compiled.
 
     Raises:
@@ -92,7 +93,7 @@ def with_byte_code(
         return
     with _temporary_folder() as folder:
         jobs = _jobs(plan, environment, patterns, folder)
-        sizes = _compile(jobs, environment, FLAGS[kind], report)
+        sizes = _compile(jobs, environment, FLAGS[kind], threads, report)
         byte_code: dict[str, FileEntry] = {}
         not_compiled: list[str] = []
         for job, size in zip(jobs, sizes, strict=True):
@@ -150,7 +151,7 @@ def _jobs(
 
 
 def _compile(
-    jobs: Sequence[_Job], environment: Environment, flags: int, report: Reporter
+    jobs: Sequence[_Job], environment: Environment, flags: int, threads: int, report: Reporter
 ) -> list[int | None]:
     """Return the size of each source's byte code, `None` for those that do not compile."""
     sizes: list[int | None] = []
@@ -164,7 +165,7 @@ def _compile(
             idle.put(compiler)
 
     with ExitStack() as stack:
-        workers = min(usable_cpus(), len(jobs))
+        workers = min(threads, len(jobs))
         for _ in range(workers):
             idle.put(stack.enter_context(_Compiler(environment, flags, jobs[0].target.parent)))
         progress = stack.enter_context(report(sum(job.source.size for job in jobs)))

@@ -100,7 +100,10 @@ def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
 
 def _export(parsed: argparse.Namespace) -> None:
     options = _options(parsed)
-    result = export(parsed.prefix, parsed.directory, options, report=_report(parsed))
+    hard_links = parsed.link_mode == "hardlink"
+    result = export(
+        parsed.prefix, parsed.directory, options, hard_links=hard_links, report=_report(parsed)
+    )
     results = [
         {
             "path": str(result.path),
@@ -225,6 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
     command.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
+    command.add_argument(
+        "--link-mode",
+        choices=["copy", "hardlink"],
+        default="copy",
+        help="copy: files of their own, which share blocks with the environment's where the file"
+        " system can; hardlink: the environment's own files where nothing in them changes, so that"
+        " an edit of one is an edit of both (default: copy)",
+    )
     _add_common_options(command)
     command.set_defaults(run=_export)
 
@@ -245,7 +256,7 @@ def _add_format_options(command: argparse.ArgumentParser) -> None:
         "--compression-level",
         type=int,
         metavar="N",
-        help="of the format's own scale (default: gz and xz 6, zip 7, bz2 and zst 9)",
+        help="of the format's own scale (default: gz, xz and zip 6, bz2 and zst 9)",
     )
     command.add_argument(
         "--install-target",
@@ -307,8 +318,8 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="how many threads compress or copy; the result does not depend on it (default: the"
-        " CPUs this process may use)",
+        help="how many threads compress, copy or compile; the result does not depend on it"
+        " (default: the CPUs this process may use)",
     )
     add_choosing_options(command)
     presets = ", ".join(PRESETS)

@@ -19,7 +19,7 @@ from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
 from .floors import Floors
-from .formats import Effort
+from .formats import Effort, usable_cpus
 from .needs import Given, find_needs
 from .normalise import Times
 from .places import places_of
@@ -101,9 +101,17 @@ def pack_project(
 
 
 def export(
-    prefix: StrPath, target: StrPath, options: PackOptions, *, report: Reporter = silent
+    prefix: StrPath,
+    target: StrPath,
+    options: PackOptions,
+    *,
+    hard_links: bool = False,
+    report: Reporter = silent,
 ) -> ExportResult:
     """Write what an archive would hold into a folder.
+
+    Parameters:
+        hard_links: share inodes with the environment where that can be done.
 
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
@@ -111,7 +119,9 @@ def export(
     environment = Environment.from_prefix(prefix)
     target = Path(os.path.abspath(target))
     with _whole_plan(environment, options, None, report) as plan:
-        return write_folder(plan, target, threads=options.threads, report=report)
+        return write_folder(
+            plan, target, threads=options.threads, hard_links=hard_links, report=report
+        )
 
 
 def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
@@ -146,7 +156,12 @@ def _whole_plan(
     check_size(plan, options.max_size)  # before anything is compiled
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(
-        plan, environment, options.bytecode, patterns=patterns, report=report
+        plan,
+        environment,
+        options.bytecode,
+        patterns=patterns,
+        threads=options.threads or usable_cpus(),
+        report=report,
     ) as whole:
         check_size(_as_written(whole, options), options.max_size)
         yield whole

@@ -49,7 +49,9 @@ def compiled(
 ) -> tuple[PackPlan, dict[str, bytes]]:
     """Return the plan with byte code, and the byte code while it is there."""
     selection = Selection(**patterns)
-    with with_byte_code(planned, there, kind, patterns=selection, report=silent) as whole:
+    with with_byte_code(
+        planned, there, kind, patterns=selection, threads=2, report=silent
+    ) as whole:
         found = {
             entry.arcname: entry.content.read_bytes()
             for entry in whole.entries
@@ -90,7 +92,7 @@ def test_none_leaves_the_plan_as_it_is() -> None:
     """Nothing is compiled unless it is asked for."""
     planned = plan(file(f"{SITE}/a.py"))
     with with_byte_code(
-        planned, environment(), "none", patterns=Selection(), report=silent
+        planned, environment(), "none", patterns=Selection(), threads=2, report=silent
     ) as whole:
         assert whole is planned
 

@@ -112,6 +112,33 @@ def test_export_writes_a_folder(
     assert run("verify", target) == 0
 
 
+def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) -> None:
+    """With hard links, files that stay as they are the environment's own; it is as it was."""
+    module = next(environment.glob("lib/python3.*/site-packages")) / "module.py"
+    module.write_text("x = 1\n")
+    private = module.with_name("private.py")
+    private.write_text("x = 2\n")
+    private.chmod(0o600)
+    before = {path: path.stat().st_mtime_ns for path in environment.rglob("*")}
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    arguments = ("export", environment, shared, "--interpreter", "target")
+    assert run(*arguments, "--link-mode", "hardlink") == 0
+    assert run("export", environment, own, "--interpreter", "target") == 0
+    name, closed = module.relative_to(environment), private.relative_to(environment)
+    assert (shared / name).samefile(module)
+    assert not (own / name).samefile(module)
+    # Its mode is not that of the archive, and changing it would change the environment's.
+    assert not (shared / closed).samefile(private)
+    assert (shared / closed).stat().st_mode & 0o777 == 0o644
+    assert {path: path.stat().st_mtime_ns for path in environment.rglob("*")} == before
+    for folder in (shared, own):
+        assert run("verify", folder) == 0
+        assert run("export", environment, folder, "--interpreter", "target") == 0  # once more
+    assert module.read_text() == "x = 1\n"
+    module.unlink()
+    private.unlink()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from ..normalise import mode_of
 from .pool import OrderedPool
@@ -26,17 +27,20 @@ _FICLONE: Final = 0x40049409
 
 
 class DirectorySink:
-    """Writes new files below a folder that exists; inodes are never shared.
+    """Writes new files below a folder that exists; inodes are shared only if that is asked for.
 
     Where the file system can, larger files share their blocks with the source until one of the two
     is written to (reflinks). Small ones are written in threads while the next are read.
 
     Parameters:
         root: the folder that takes the entries.
+        hard_links: share the inodes of files that are packed as they are and have the right mode;
+            such a file keeps its time, since another would be the source's, too.
     """
 
-    def __init__(self, root: Path, threads: int = 1) -> None:
+    def __init__(self, root: Path, threads: int = 1, *, hard_links: bool = False) -> None:
         self._root = root
+        self._hard_links = hard_links
         self._pool = OrderedPool[None](threads, lambda _: None, ahead=_AHEAD)
         self._directories: list[tuple[Path, int]] = []
         self._holds_links = can_hold_links(root)
@@ -64,6 +68,10 @@ class DirectorySink:
         """Write a file."""
         path = self._root / entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
+        if self._hard_links and isinstance(entry.content, Path) and _linked(stream, entry, path):
+            while stream.read(_BLOCK):  # to be hashed
+                pass
+            return
         if entry.size <= _SMALL:
             self._pool.put(partial(_write_small, path, stream.read(), mode, mtime))
             return
@@ -95,6 +103,21 @@ def _write_small(path: Path, data: bytes, mode: int, mtime: int) -> None:
 def _finish(path: Path, mode: int, mtime: int) -> None:
     path.chmod(mode)
     os.utime(path, (mtime, mtime))
+
+
+def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
+    """Make a hard link to a file that is being read, if its mode is right and it can be done."""
+    status = os.fstat(stream.fileno())
+    source = cast("Path", entry.content)
+    if stat.S_IMODE(status.st_mode) != mode_of(entry) or not os.path.samestat(
+        status, source.lstat()
+    ):
+        return False
+    try:
+        os.link(source, path)
+    except OSError:  # another file system, one without hard links, or too many of them
+        return False
+    return True
 
 
 def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
