@@ -33,7 +33,7 @@ class Connection:
         listing = contents.listing
         there, packed = (each.get("pyvenv.cfg") for each in (contents.members, listing.files))
         written = there is not None and (packed is None or there.sha256 != packed.sha256)
-        ours = listing.head.get("interpreter") in ("target", "promised")
+        ours = listing.head.get("interpreter") in ("target", "promised", "neighbour")
         if not (written and contents.is_folder and ours):
             return cls(tree=None)
         content = contents.kept.get(manifest.ARCNAME, b"")

@@ -83,6 +83,9 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":
         yield "interpreter", f"bundled: {version} is in it"
+    elif head.get("interpreter") == "neighbour":
+        path = head.get("neighbours", {}).get("base_runtime", {}).get("path")
+        yield "interpreter", f"neighbour: {version}, to be at {path}"
     elif "interpreter_path" in head:
         yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:

@@ -11,7 +11,7 @@ import pytest
 from hatch_pack_venv import CompressionFormat, PackOptions
 from hatch_pack_venv.bundle import Vendoring
 from hatch_pack_venv.errors import OptionsError
-from hatch_pack_venv.options import _KEYS, HATCHLING_HOOK_KEYS, NOT_BUILT_YET
+from hatch_pack_venv.option_keys import HATCHLING_HOOK_KEYS, KEYS
 from hatch_pack_venv.trim import Trim
 
 BESIDE: dict[str, dict[str, Any]] = {"keep": {"distributions": "required"}}
@@ -162,10 +162,10 @@ def test_every_key_is_among_these_tests() -> None:
     for test in (test_each_key_is_read, test_each_wrong_value_is_named):
         (mark,) = test.pytestmark
         keys = [row[0] for row in mark.args[1]]
-        assert [key for key in _KEYS if key not in keys] == []
+        assert [key for key in KEYS if key not in keys] == []
 
 
-@pytest.mark.parametrize("key", _KEYS)
+@pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_suggested_when_a_letter_is_missing(key: str) -> None:
     """A slip in any key is refused with that key."""
     (problem,) = problems_of({key[:2] + key[3:]: "x"})
@@ -213,12 +213,6 @@ def test_an_unknown_key_lists_the_keys() -> None:
     """A key like no other is refused with all there are."""
     (problem,) = problems_of({"zzz": 1})
     assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, hatch-env, ")
-
-
-@pytest.mark.parametrize("key", sorted(NOT_BUILT_YET))
-def test_a_key_that_does_nothing_yet_is_refused(key: str) -> None:
-    """A promised key is refused by name, never ignored."""
-    assert problems_of({key: "x"}) == [f"{WHERE}.{key} is not supported yet: remove it"]
 
 
 @pytest.mark.parametrize("key", sorted(HATCHLING_HOOK_KEYS))
