@@ -42,6 +42,8 @@ class Connection:
             pieces = postinstall.pieces(tree, "/python", "")
         except postinstall.ConnectError:
             return cls(tree=None)
+        if tree.neighbours.below:
+            pieces[os.path.join(tree.site_packages[0], postinstall.LAYERS_FILE)] = b""
         names = {os.path.relpath(path, tree.prefix).replace(os.sep, "/") for path in pieces}
         return cls(tree=tree, names=frozenset(names))
 

@@ -79,10 +79,13 @@ def misplaced(
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:
-    """Whether this is the file by which `postinstall.py` has connected layers in place."""
+    """Whether this is a file by which `postinstall.py` has connected layers in place."""
+    name = posixpath.basename(entry.arcname)
+    if name == postinstall.LAYERS_FILE:
+        return True
     return (
         isinstance(entry, FileEntry)
-        and posixpath.basename(entry.arcname) == "sitecustomize.py"
+        and name == "sitecustomize.py"
         and isinstance(entry.content, bytes)
         and entry.content.startswith(postinstall.SITECUSTOMIZE_MARK.encode())
     )

@@ -214,7 +214,8 @@ class _Comparison:
         above, cache = posixpath.split(folder)
         if held.member.kind != "file" or cache != "__pycache__" or match is None:
             return False
-        return posixpath.join(above, f"{match[1]}.py") in self.listing.files
+        source = posixpath.join(above, f"{match[1]}.py")
+        return source in self.listing.files or source in self.connection.names
 
     def _digest(self) -> Iterator[Finding]:
         hashes = {name: file.sha256 for name, file in self.listing.files.items()}

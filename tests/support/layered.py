@@ -15,8 +15,9 @@ from support.projects import copy_project
 from support.wheels import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from subprocess import CompletedProcess
 
     from support.interpreters import Python
 
@@ -67,17 +68,18 @@ class Layered:
 
     def postinstall(self, side: Path, name: str, *words: str) -> tuple[int, str]:
         """Run a layer's post-install script by the base runtime, with the originals hidden."""
-        command = [side / "cpython/bin/python3", side / name / "postinstall.py", *words]
-        done = self.hidden(*command)
+        command = (side / "cpython/bin/python3", side / name / "postinstall.py")
+        done = self.hidden(*command, *words)
         return done.returncode, done.stdout + done.stderr
 
-    def hidden(self, *command: str | Path) -> Any:
-        """Run a command with the originals hidden."""
-        return hiding.run_hidden(command, hide=[self.root, self.python.prefix], env=BARE)
+    def hidden(self, *command: str | Path, also: Sequence[Path] = ()) -> CompletedProcess[str]:
+        """Run a command with the originals hidden, and other folders."""
+        hide = [self.root, self.python.prefix, *also]
+        return hiding.run_hidden(command, hide=hide, env=BARE)
 
-    def facts(self, side: Path, name: str) -> dict[str, Any]:
-        """Run an application, and return what it prints."""
-        done = self.hidden(side / name / "bin" / name)
+    def facts(self, side: Path, name: str, also: Sequence[Path] = ()) -> dict[str, Any]:
+        """Run an application with the originals hidden, and return what it prints."""
+        done = self.hidden(side / name / "bin" / name, also=also)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -94,7 +96,7 @@ def make_layered(root: Path, python: Python) -> Layered:
     common = make_wheel(wheels, {"common.py": b"value = 5\n"}, "common-1.0-py3-none-any.whl")
     make_environment(layers / "cpython", python, [str(common)], by="uv")
     make_environment(layers / "framework", python, ["numpy", str(counting)], by="uv")
-    make_environment(layers / "survey", python, [str(tally)], by="uv")
+    make_environment(layers / "survey", python, ["--no-deps", str(tally)], by="uv")
     make_environment(layers / "forecast", python, [], by="uv")
     site = f"lib/python{python.minor}/site-packages"
     # As environments see their layers while they are developed.

@@ -45,6 +45,7 @@ WHY_NOT_WRITTEN = {
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
 Facts = Dict[str, Any]
+LAYERS_FILE = "pack_venv_layers.pth"
 SITECUSTOMIZE_MARK = '"""The layers below this environment: written by its postinstall.py."""'
 SITECUSTOMIZE = """
 import os
@@ -294,7 +295,7 @@ def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
     texts = {name: neighbours_python(tree) or base, "python3": name, "python": name}
     settings = os.path.join(tree.prefix, "pyvenv.cfg")
     place = {os.path.join(tree.scripts, link): text for link, text in texts.items()}
-    return {settings: config(tree, base, version), **layer_pieces(tree), **place}
+    return {settings: config(tree, base, version), **layer_pieces(tree, base), **place}
 
 
 def place_of(tree: Tree, relative: str) -> str:
@@ -319,10 +320,12 @@ def neighbours_python(tree: Tree) -> str:
     return os.path.relpath(path, tree.scripts)
 
 
-def layer_pieces(tree: Tree) -> Dict[str, Union[bytes, str]]:
+def layer_pieces(tree: Tree, base: str) -> Dict[str, Union[bytes, str]]:
     """Return the sitecustomize.py by which the environment sees its layers, if it has any.
 
-    Nothing in it depends on the place: it stays right when all are moved together.
+    Nothing in it depends on the place: it stays right when all are moved together. Where the
+    interpreter's library has a sitecustomize.py (Debian's), that one is imported: a .pth file runs
+    ours then.
     """
     if not tree.neighbours.below:
         return {}
@@ -336,7 +339,23 @@ def layer_pieces(tree: Tree) -> Dict[str, Union[bytes, str]]:
     text = SITECUSTOMIZE % tuple(
         json.dumps([path.replace(os.sep, "/") for path in paths]) for paths in (folders, libraries)
     )
-    return {os.path.join(site, "sitecustomize.py"): (SITECUSTOMIZE_MARK + "\n" + text).encode()}
+    ours = os.path.join(site, "sitecustomize.py")
+    written: Dict[str, Union[bytes, str]] = {ours: (SITECUSTOMIZE_MARK + "\n" + text).encode()}
+    if has_own_customisation(tree, base):
+        name = os.path.relpath(ours, tree.prefix).replace(os.sep, "/")
+        line = "import os, runpy, sys; runpy.run_path(os.path.join(sys.prefix, {!r}))\n"
+        written[os.path.join(site, LAYERS_FILE)] = line.format(name).encode()
+    return written
+
+
+def has_own_customisation(tree: Tree, base: str) -> bool:
+    """Tell whether an interpreter's own library holds a sitecustomize.py."""
+    folder = "python" + minor(tree.needs["version"])
+    prefix = os.path.dirname(os.path.dirname(base))
+    return any(
+        os.path.isfile(os.path.join(prefix, lib, folder, "sitecustomize.py"))
+        for lib in ("lib", "lib64")
+    )
 
 
 def neighbour_findings(tree: Tree) -> List[str]:
