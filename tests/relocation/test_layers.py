@@ -97,7 +97,7 @@ def test_the_data_filter_takes_each_archive_alone(layered: Layered, tmp_path: Pa
     with tarfile.open(layered.archives["forecast"]) as tar:
         tar.extractall(tmp_path / "alone", filter="data")
         link = tar.getmember("forecast/share/forecast/series.json")
-        assert tarfile.data_filter(link, str(tmp_path / "any"))
+        assert tarfile.data_filter(link, str(tmp_path / "any")).linkname == link.linkname
         without_top = link.replace(name="share/forecast/series.json", deep=False)
         with pytest.raises(tarfile.LinkOutsideDestinationError):
             tarfile.data_filter(without_top, str(tmp_path / "any"))
@@ -211,3 +211,46 @@ def test_neighbours_may_be_links(layered: Layered, apart: Path) -> None:
     run(layered.python.path, apart / "forecast/postinstall.py", "--no-compile")
     settings = (apart / "forecast/pyvenv.cfg").read_text()
     assert f"home = {(apart / 'cpython').resolve()}/bin" in settings
+
+
+def test_layers_on_the_targets_python(layered: Layered, tmp_path: Path) -> None:
+    """With the target's interpreter layers are seen too, whatever its library customises.
+
+    Debian's Python has one in its standard library, which is imported in the place of ours.
+    """
+    python = tmp_path / "python"
+    version = layered.python.minor
+    base = python / "lib" / f"python{version}"
+    shutil.copytree(
+        layered.python.prefix / "lib" / f"python{version}",
+        base,
+        ignore=shutil.ignore_patterns("site-packages", "test", "__pycache__", "config-*"),
+    )
+    for name in layered.python.prefix.glob("lib/libpython*.so*"):
+        shutil.copy(name, python / "lib")
+    (python / "bin").mkdir()
+    executable = python / "bin" / f"python{version}"
+    shutil.copy(layered.python.path, executable)
+    (base / "sitecustomize.py").write_text("import sys; sys.theirs = True")
+    folder = layered.root
+    run(
+        *(tool("pack-venv"), "pack", folder / "layers/survey", "-o", tmp_path / "out/survey"),
+        *("--format", "tar.gz", "--interpreter", "target", "-q"),
+        *("--containing-dir", folder / "layers", "--layer", folder / "layers/framework"),
+        *("--dynlib-dir", folder / "layers/framework/share/venv/dynlib"),
+    )
+    side = tmp_path / "side"
+    for archive in (tmp_path / "out/survey.tar.gz", layered.archives["framework"]):
+        with tarfile.open(archive) as tar:
+            tar.extractall(side, filter="data")
+    env = {"LD_LIBRARY_PATH": str(python / "lib"), "PATH": "/usr/bin:/bin"}
+    done = hiding.run_hidden(
+        [executable, side / "survey/postinstall.py", "--no-compile"], hide=[folder], env=env
+    )
+    assert done.returncode == 0, done.stderr
+    code = (
+        "import sys, tally, numpy; print(sys.theirs, tally.count(1), sys.path.count(sys.path[-1]))"
+    )
+    done = hiding.run_hidden([side / "survey/bin/python", "-c", code], hide=[folder], env=env)
+    assert done.stdout == "True 21 1\n", done.stderr
+    assert "connected to an interpreter" in run(tool("pack-venv"), "verify", side / "survey")

@@ -197,7 +197,11 @@ def neighbour_from(data: Any) -> Neighbour:
     return Neighbour(
         path=need(there, "neighbour.path", str),
         site_packages=[str(each) for each in need(there, "neighbour.site_packages", list)],
-        distributions={str(each.get("name")): str(each.get("version")) for each in packed},
+        distributions={
+            str(each.get("name")): str(each.get("version"))
+            for each in packed
+            if isinstance(each, dict)
+        },
         digest=str(data.get("content_digest") or ""),
         python=str(data.get("python") or ""),
     )
