@@ -91,6 +91,9 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     else:
         minor = ".".join(str(python.get("version")).split(".")[:2])
         yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"
+    for layer in head.get("neighbours", {}).get("layers", ()):
+        relied_on = [f"{each['name']} {each['version']}" for each in layer["distributions"]]
+        yield "layer", f"{layer['path']}, for {', '.join(relied_on) or 'nothing that is required'}"
     yield "ABI", f"{python.get('abi')}, {python.get('pointer_bits')} bits"
     yield "platform", str(platform.get("tag"))
     for key, value in platform.items():

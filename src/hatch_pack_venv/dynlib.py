@@ -52,19 +52,27 @@ def library_name(entry: ScannedEntry) -> str | None:
     return next((text.text for text in texts if text.kind == DT_SONAME), None)
 
 
-def collected_links(entries: Mapping[str, Entry]) -> tuple[list[SymlinkEntry], list[str]]:
+def library_names(entries: Iterable[ScannedEntry]) -> dict[str, str]:
+    """Return the names of shared libraries by arcname."""
+    named = ((entry.arcname, library_name(entry)) for entry in entries)
+    return {arcname: name for arcname, name in named if name is not None and "/" not in name}
+
+
+def collected_links(
+    entries: Mapping[str, Entry], libraries: Mapping[str, str]
+) -> tuple[list[SymlinkEntry], list[str]]:
     """Return the links to a layer's shared libraries, and a note on each name that two files have.
 
     A link that the environment itself has in the folder stands, and settles such a case.
 
     Parameters:
         entries: what is packed, by arcname.
+        libraries: the names of shared libraries, by arcname.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(entries):
-        library = library_name(entries[name])
-        if library is not None and "/" not in library and not name.startswith(f"{FOLDER}/"):
-            found[library].append(name)
+    for name in sorted(libraries.keys() & entries.keys()):
+        if not name.startswith(f"{FOLDER}/"):
+            found[libraries[name]].append(name)
     links, notes = [], []
     for library, files in sorted(found.items()):
         arcname = f"{FOLDER}/{library}"
@@ -131,7 +139,7 @@ class AcrossLayers:
         """
         if neighbours is None or not neighbours.dynlib:
             return cls(folders={})
-        own = frozenset(name for name in map(library_name, entries) if name is not None)
+        own = frozenset(library_names(entries).values())
         return cls(folders={each.relative: offered(each) for each in neighbours.dynlib}, own=own)
 
     def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:

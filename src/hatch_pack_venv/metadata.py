@@ -59,9 +59,8 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
     changed = []
     for line in lines:
         path = line.rstrip()
-        if os.path.isabs(path) and Path(os.path.realpath(path)).is_relative_to(boundary):
-            line = os.path.relpath(os.path.realpath(path), folder) + line[len(path) :]
-        changed.append(line)
+        inside = os.path.isabs(path) and Path(os.path.normpath(path)).is_relative_to(boundary)
+        changed.append(os.path.relpath(path, folder) + line[len(path) :] if inside else line)
     return "".join(changed).encode("utf-8", "surrogateescape")
 
 

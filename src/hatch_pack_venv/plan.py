@@ -7,16 +7,13 @@ one error that lists every problem.
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import manifest
 from .activation import activation_scripts
-from .data_files import may_be_rewritten, relocate_data_file
 from .dynlib import collected_links
 from .editables import refusal
 from .entries import (
@@ -38,18 +35,13 @@ from .folders import (
     neighbours_paths,
     taken_names,
 )
-from .launchers import relocate_script
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
-from .metadata import (
-    foreign_paths,
-    names_a_local_path,
-    relative_path_lines,
-    relocate_path_file,
-)
+from .metadata import names_a_local_path
 from .normalise import in_order, with_times
 from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
+from .relocation import Relocation
 from .requirements import marker_environment, missing_requirements
 
 if TYPE_CHECKING:
@@ -96,12 +88,19 @@ class _Planner:
         replaced |= recipe.excluded_editables
         self.dropped = [d for d in environment.distributions if d.key in replaced]
         self.kept = [d for d in environment.distributions if d.key not in replaced]
-        self.editable_lines = {
-            line for each in self.kept if each.editable for line in each.editable.lines
-        }
         self.needs = Needs()
         packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
-        self.entry_points = {point.name: point for d in packed for point in d.entry_points}
+        self.relocation = Relocation(
+            environment=environment,
+            entry_points={point.name: point for d in packed for point in d.entry_points},
+            own_lines=frozenset(
+                line for each in self.kept if each.editable for line in each.editable.lines
+            ),
+            layers=tuple(each.path for each in recipe.neighbours.below)
+            if recipe.neighbours
+            else (),
+            problems=self.problems,
+        )
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
         self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
@@ -110,10 +109,11 @@ class _Planner:
         self._refuse_editables()
         selected = [entry for entry in scanned if not self._is_left_out(entry)]
         self.needs = self._needs(selected, runtime)
+        self.relocation = replace(self.relocation, check=self.needs.check())
         entries: dict[str, Entry] = {}
         for entry in selected:
             for packed in self._portable(entry):
-                entries[packed.arcname] = self._relocated(packed)
+                entries[packed.arcname] = self.relocation.relocated(packed)
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for script in self._chosen(activation_scripts(self.environment.scripts)):
@@ -174,7 +174,7 @@ class _Planner:
         points = {point.name for point in overlay.distribution.entry_points}
         launchers = {f"{self.environment.scripts}/{name}" for name in points}
         chosen = [
-            self._relocated(entry) if entry.arcname in launchers else entry
+            self.relocation.relocated(entry) if entry.arcname in launchers else entry
             for entry in self._chosen(overlay.entries)
         ]
         yield from chosen
@@ -214,11 +214,11 @@ class _Planner:
             return [link]
         if kind is TargetKind.NEIGHBOUR:
             copies = [entry for entry in link.copies if not self._is_left_out(entry)]
-            return [replace(link, copies=tuple(map(self._relocated_copy, copies)))]
+            return [replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))]
         if external:
             copies = [entry for entry in link.copies if not self._is_left_out(entry)]
             if self.recipe.external_links or next_hop(link) is not None:
-                kept = replace(link, copies=tuple(map(self._relocated_copy, copies)))
+                kept = replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))
                 return self._interpreter_alias(link) or [kept]
             return self._interpreter_alias(link) or self._chosen(copies)
         self.problems.append(
@@ -249,47 +249,7 @@ class _Planner:
         linkname = posixpath.relpath(name, posixpath.dirname(link.arcname) or ".")
         return [replace(link, linkname=linkname, target=None, copies=())]
 
-    # relocate
-
-    def _relocated_copy(self, entry: ScannedEntry) -> ScannedEntry:
-        return entry if isinstance(entry, UnsupportedEntry) else self._relocated(entry)
-
-    def _relocated(self, entry: Entry) -> Entry:
-        if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
-            return entry
-        folder, name = posixpath.split(entry.arcname)
-        spellings = self.environment.spellings
-        content: bytes | None = None
-        if folder == self.environment.scripts:
-            point = self.entry_points.get(name)
-            content = relocate_script(entry.content, spellings, point, self.needs.check())
-        elif may_be_rewritten(entry.arcname):
-            content = relocate_data_file(entry.arcname, entry.content, spellings)
-        elif folder in self.environment.site_packages and name.endswith(".pth"):
-            content = relocate_path_file(entry.content, folder, spellings)
-            content = self._with_relative_layers(content, folder)
-            self.problems += [
-                f"{entry.arcname} adds {path} to sys.path, which will not exist on the target:"
-                " install what is there as a regular package, or exclude the file"
-                for path in foreign_paths(content, folder)
-                if path not in self.editable_lines and not self._is_of_a_layer(path, folder)
-            ]
-        return entry if content is None else replace(entry, content=content, size=len(content))
-
-    def _with_relative_layers(self, content: bytes, folder: str) -> bytes:
-        """Make lines of a path file that name neighbours relative."""
-        containing = self.environment.containing
-        if containing is None:
-            return content
-        return relative_path_lines(content, self.environment.prefix / folder, containing)
-
-    def _is_of_a_layer(self, line: str, folder: str) -> bool:
-        """Whether a line of a path file leads to a neighbour whose packages are to be seen."""
-        neighbours = self.recipe.neighbours
-        if neighbours is None or posixpath.isabs(line):
-            return False
-        real = os.path.realpath(self.environment.prefix / folder / line)
-        return any(Path(real).is_relative_to(each.path) for each in neighbours.below)
+    # records
 
     def _make_records_true(self, entries: dict[str, Entry]) -> None:
         for distribution in self.kept:
@@ -317,9 +277,7 @@ class _Planner:
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
         """Add links to the shared libraries of a layer, by which those above it find them."""
-        if self.recipe.neighbours is None or self.environment.interpreter.system != "linux":
-            return
-        links, notes = collected_links(entries)
+        links, notes = collected_links(entries, self.recipe.libraries)
         entries.update({link.arcname: link for link in self._chosen(links)})
         self.notes += notes
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from .behind import Told
 from .bundle import Bundle, make_bundle
-from .dynlib import AcrossLayers
+from .dynlib import AcrossLayers, library_names
 from .editable_copies import settle_editables
 from .environment import scan
 from .floors import Floors
@@ -140,6 +140,9 @@ class _Planning:
             replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
             for each in overlays
         ]
+        if self.neighbours is not None and environment.interpreter.system == "linux":
+            laid_over = [entry for each in overlays for entry in each.entries]
+            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over]))
         bundle = None
         if self.bundled:
             bundle = _bundle(environment, options, recipe, scanned, overlays)

@@ -40,6 +40,7 @@ class Recipe:
         floors: what files ask of the target's system.
         neighbours: the environments that it lies beside on the target, if it shares any.
         relied_on: normalised names of what they hold and what is packed needs.
+        libraries: names of shared libraries that layers above may need, by arcname.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Recipe:
     times: Times = field(default_factory=Times)
     neighbours: Neighbours | None = None
     relied_on: frozenset[str] = frozenset()
+    libraries: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -16,7 +16,13 @@ from hatch_pack_venv import neighbours as reading
 from hatch_pack_venv.archives import write_archives
 from hatch_pack_venv.copies import without_links
 from hatch_pack_venv.dynamic_section import DynamicSection
-from hatch_pack_venv.dynlib import AcrossLayers, collected_links, library_name, relative_from
+from hatch_pack_venv.dynlib import (
+    AcrossLayers,
+    collected_links,
+    library_name,
+    library_names,
+    relative_from,
+)
 from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
 from hatch_pack_venv.environment import Environment, scan
 from hatch_pack_venv.errors import EnvironmentProblem, PlanError
@@ -302,16 +308,19 @@ def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
         )
     }
     assert library_name(entries[f"{SITE}/fake/libfake.so"]) is None
-    (link,), notes = collected_links(entries)
+    libraries = library_names(entries.values())
+    (link,), notes = collected_links(entries, libraries)
     assert link.arcname == "share/venv/dynlib/libone.so.1"
     assert link.linkname == f"../../../{SITE}/one.libs/libone-0a1b.so.1.2"
     assert notes == []
     again = file(f"{SITE}/two.libs/libone.so.1", one)
-    links, (note,) = collected_links({**entries, again.arcname: again})
+    libraries[again.arcname] = "libone.so.1"
+    links, (note,) = collected_links({**entries, again.arcname: again}, libraries)
     assert links == []
     assert "have the same name, libone.so.1: layers above find neither" in note
     chosen = replace(link, linkname="chosen")
-    assert collected_links({**entries, again.arcname: again, chosen.arcname: chosen}) == ([], [])
+    both = {**entries, again.arcname: again, chosen.arcname: chosen}
+    assert collected_links(both, libraries) == ([], [])
     parents = [DirectoryEntry(arcname=each) for each in parents_of([*entries, link.arcname])]
     copied = without_links([*parents, *entries.values(), link])
     assert [type(each) for each in copied if each.arcname == link.arcname] == [FileEntry]

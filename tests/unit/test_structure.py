@@ -74,7 +74,7 @@ LAYERS = [
         "leaks",
         "promise",
     },
-    {"editable_copies", "behind", "folders", "recipe"},
+    {"editable_copies", "behind", "folders", "recipe", "relocation"},
     {"needs"},
     {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
     {"sinks.xz", "sinks.hashed"},

@@ -116,9 +116,10 @@ class Tree(NamedTuple):
     @property
     def rerun(self) -> str:
         """Give the way out of most problems."""
-        if self.neighbours.runtime:
-            return "run it again: any CPython will do"
         script = shlex.quote(os.path.join(self.prefix, "postinstall.py"))
+        if self.neighbours.runtime:
+            python = shlex.quote(runtimes_python(self))
+            return f"run it with the base runtime: {python} {script}"
         return f"run it with {self.command}: {self.command} {script}"
 
 
