@@ -30,6 +30,7 @@ class Neighbour:
     Parameters:
         path: its real path on this machine.
         relative: its path from the packed environment's folder, `../framework`.
+        python_version: of its interpreter, the whole one where it brings one.
         site_packages: arcnames of its site-packages folders, below itself.
         distributions: what is installed in it.
         content_digest: of its archive, if that is known.
@@ -37,6 +38,7 @@ class Neighbour:
 
     path: Path
     relative: str
+    python_version: str
     site_packages: tuple[str, ...] = ()
     distributions: tuple[InstalledDistribution, ...] = ()
     content_digest: str | None = None
@@ -55,6 +57,7 @@ class Neighbour:
         needed = sorted((d for d in self.distributions if d.key in relied_on), key=_key)
         facts: dict[str, Any] = {
             "path": self.relative,
+            "python_version": self.python_version,
             "site_packages": list(self.site_packages),
             "distributions": [{"name": each.name, "version": each.version} for each in needed],
         }
@@ -192,8 +195,7 @@ class _Reader:
         runtime = None
         if options.base_runtime is not None:
             runtime = self._neighbour("base-runtime", options.base_runtime)
-            if runtime is not None:
-                self._check_interpreter(runtime)
+            runtime = None if runtime is None else self._with_interpreter(runtime)
         read = [self._neighbour("layers", layer) for layer in options.layers]
         layers = tuple(layer for layer in read if layer is not None)
         for layer in layers:
@@ -240,10 +242,15 @@ class _Reader:
             self.problems.append(str(error))
             return None
         return Neighbour(
-            path=path, relative=relative, site_packages=sites, distributions=distributions
+            path=path,
+            relative=relative,
+            python_version=self.environment.interpreter.minor,
+            site_packages=sites,
+            distributions=distributions,
         )
 
-    def _check_interpreter(self, runtime: Neighbour) -> None:
+    def _with_interpreter(self, runtime: Neighbour) -> Neighbour:
+        """Ask the base runtime's interpreter for its facts, and return it with its version."""
         wanted = self.environment.interpreter
         python = runtime.path / self.environment.scripts / wanted.executable_name
         if not python.is_file():
@@ -252,12 +259,12 @@ class _Reader:
                 f" {self.environment.scripts}/{wanted.executable_name}: the environment is of"
                 f" CPython {wanted.minor}, and so must its base runtime be"
             )
-            return
+            return runtime
         try:
             found = Interpreter.from_executable(python)
         except EnvironmentProblem as error:
             self.problems.append(f"base-runtime: {error}")
-            return
+            return runtime
         for what, has, wants in (
             ("the ABI", found.abi, wanted.abi),
             ("the platform", found.platform, wanted.platform),
@@ -267,6 +274,7 @@ class _Reader:
                     f"base-runtime names {runtime.path}, which is of {what} {has}; the environment"
                     f" is of {wants}"
                 )
+        return replace(runtime, python_version=found.version)
 
     def _library_folder(self, given: Path, neighbours: Neighbours) -> LibraryFolder | None:
         path = given.resolve()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import hiding
-from support.environments import run, tool
+from support.environments import make_environment, run, tool
 from support.interpreters import bundlable
 from support.layered import LAYERS, Layered, make_layered, variables
+
+from hatch_pack_venv import convert_symlinks, create_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +113,7 @@ def test_the_manifest_records_the_neighbours(layered: Layered) -> None:
     assert recorded["interpreter"] == "neighbour"
     assert recorded["neighbours"]["base_runtime"] == {
         "path": "../cpython",
+        "python_version": layered.python.version,
         "site_packages": [f"lib/python{minor}/site-packages"],
         "distributions": [],
         "content_digest": digests["cpython"],
@@ -254,3 +257,28 @@ def test_layers_on_the_targets_python(layered: Layered, tmp_path: Path) -> None:
     done = hiding.run_hidden([side / "survey/bin/python", "-c", code], hide=[folder], env=env)
     assert done.stdout == "True 21 1\n", done.stderr
     assert "connected to an interpreter" in run(tool("pack-venv"), "verify", side / "survey")
+
+
+def test_the_functions_keep_links_to_neighbours_too(layered: Layered, tmp_path: Path) -> None:
+    """`convert_symlinks` with a containing folder, then `create_archive`."""
+    source = make_environment(tmp_path / "layers/app", layered.python, by="uv")
+    data = tmp_path / "layers/data/values.txt"
+    data.parent.mkdir()
+    data.write_text("values")
+    (source / "share").mkdir()
+    (source / "share/values.txt").symlink_to(data)
+    relative, _ = convert_symlinks(source, tmp_path / "layers")
+    assert relative[-1][1].as_posix() == "../../data/values.txt"
+    archive = create_archive(source, tmp_path / "app", format="tar", show_progress=False)
+    side = tmp_path / "elsewhere"
+    shutil.copytree(data.parent, side / "data")
+    with tarfile.open(archive) as tar:
+        tar.extractall(side, filter="data")
+    code = "import sys; print(open(sys.prefix + '/share/values.txt').read())"
+    hide = [tmp_path / "layers"]
+    done = hiding.run_hidden(
+        [layered.python.path, side / "app/postinstall.py", "--no-compile"], hide=hide
+    )
+    assert done.returncode == 0, done.stderr
+    done = hiding.run_hidden([side / "app/bin/python", "-c", code], hide=hide)
+    assert done.stdout == "values\n", done.stderr
