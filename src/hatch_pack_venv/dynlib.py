@@ -4,6 +4,10 @@ A layer collects links to its shared libraries in one folder, `share/venv/dynlib
 layers above that need one of them get that folder into their search path, relative to their own
 place (`$ORIGIN/../../../../../framework/share/venv/dynlib`): the loader finds it wherever all of
 them were moved to, with no variable set and no wrapper around the interpreter.
+
+Measured with glibc 2.36: a library that is reached by a link has the link's folder for `$ORIGIN`,
+so that those it needs must be linked beside it, and all of a layer are; and it is the same library
+as the one that the layer's own modules load by its real path, not a second copy.
 """
 
 from __future__ import annotations
