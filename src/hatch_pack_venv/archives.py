@@ -180,7 +180,12 @@ def _write_archive(
 
 def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
     """Fill the file beside an archive: what it is, and the manifest's head."""
-    facts = {**result.to_dict(), **plan.beside, "manifest": dict(plan.head)}
+    facts = {
+        **result.to_dict(),
+        "install_target": plan.install_target,
+        **plan.beside,
+        "manifest": dict(plan.head),
+    }
     with telling_write_errors(file.path):
         file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
 

@@ -93,6 +93,35 @@ def add_choosing_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_layer_options(command: argparse.ArgumentParser) -> None:
+    """Add what an environment shares with its neighbours."""
+    command.add_argument(
+        "--containing-dir",
+        metavar="DIRECTORY",
+        help="the folder that holds the environment and its neighbours, as one will on the target;"
+        " links between them stay, as relative links",
+    )
+    command.add_argument(
+        "--base-runtime",
+        metavar="DIRECTORY",
+        help="the neighbour that brings the interpreter; postinstall.py connects the environment"
+        " to it",
+    )
+    command.add_argument(
+        "--layer",
+        action="append",
+        metavar="DIRECTORY",
+        help="a neighbour whose packages come after the environment's own; repeatable, in order",
+    )
+    command.add_argument(
+        "--dynlib-dir",
+        action="append",
+        metavar="DIRECTORY",
+        help="a folder of a neighbour with shared libraries that the environment's modules need,"
+        " LAYER/share/venv/dynlib; repeatable",
+    )
+
+
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Add what every command has: JSON, quiet, verbose."""
     command.add_argument("--json", action="store_true", help="print the results as JSON")

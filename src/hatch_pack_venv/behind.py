@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__package__)
 
-_WHY: Final = "not required"
+_NOT_REQUIRED: Final = "not required"
+_IN_A_LAYER: Final = "a lower layer has it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +37,38 @@ class Behind:
         staying: the others.
         unknown: those of `staying` that nothing needs, whose files nothing tells.
         selection: what brings back files of those left behind, and leaves out others.
+        shared: normalised names of those that a lower layer holds.
     """
 
     distributions: tuple[InstalledDistribution, ...] = ()
     staying: tuple[InstalledDistribution, ...] = ()
     unknown: tuple[InstalledDistribution, ...] = ()
     selection: Selection
+    shared: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, environment: Environment, needed: Collection[str], selection: Selection) -> Behind:
+    def of(
+        cls,
+        environment: Environment,
+        needed: Collection[str],
+        selection: Selection,
+        shared: frozenset[str] = frozenset(),
+    ) -> Behind:
         """Divide an environment's distributions.
 
         Parameters:
-            needed: normalised names of those that are packed.
+            needed: normalised names of those that are packed, and of those that are shared.
+            shared: of those that a lower layer holds.
         """
-        others = [each for each in environment.distributions if each.key not in needed]
+        packed = {*needed} - shared
+        others = [each for each in environment.distributions if each.key not in packed]
         leaving = tuple(each for each in others if each.files or each.editable is not None)
         return cls(
             distributions=leaving,
             staying=tuple(each for each in environment.distributions if each not in leaving),
             unknown=tuple(each for each in others if each not in leaving),
             selection=selection,
+            shared=shared & {*needed},
         )
 
     @property
@@ -144,12 +156,15 @@ class Told:
             "packed_size": packed,
             "size": total,
             "left_out": [
-                {"name": each.name, "version": each.version, "why": _WHY}
+                {"name": each.name, "version": each.version, "why": self._why(each)}
                 for each in self.behind.distributions
             ],
             "files_of_no_distribution": unowned,
         }
         return plan.with_beside({"distributions": facts}, notes)
+
+    def _why(self, left: InstalledDistribution) -> str:
+        return _IN_A_LAYER if left.key in self.behind.shared else _NOT_REQUIRED
 
     def _left(self) -> Iterator[ScannedEntry]:
         """Yield the entries that would be packed if all distributions were."""

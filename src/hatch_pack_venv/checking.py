@@ -30,15 +30,25 @@ def requirement_findings(
     """
     found = []
     for distribution, requirement in requirements:
-        there = installed.get(canonicalize_name(requirement.name))
-        if there is not None and _satisfies(there.version, requirement.specifier):
+        if is_met(requirement, installed):
             continue
+        there = installed.get(canonicalize_name(requirement.name))
         has = "none" if there is None else f"{there.name} {there.version}"
         found.append(
             f"{_spelled(requirement)} is required by {distribution.name} {distribution.version};"
             f" the environment has {has}"
         )
     return list(dict.fromkeys(found))
+
+
+def is_met(requirement: Requirement, installed: Mapping[str, InstalledDistribution]) -> bool:
+    """Whether a requirement is met by what is there.
+
+    Parameters:
+        installed: by normalised name.
+    """
+    there = installed.get(canonicalize_name(requirement.name))
+    return there is not None and _satisfies(there.version, requirement.specifier)
 
 
 def python_findings(distributions: Iterable[InstalledDistribution], version: str) -> list[str]:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
-from .arguments import add_choosing_options, add_output_options, add_reading_commands
+from .arguments import (
+    add_choosing_options,
+    add_layer_options,
+    add_output_options,
+    add_reading_commands,
+)
 from .display import Style, inspection_lines, result_line, told_findings, verification_lines
 from .display_preview import preview_lines
 from .environment import Environment
@@ -154,6 +159,11 @@ def _options(parsed: argparse.Namespace) -> PackOptions:
     }
     if parsed.vendor_libraries is not None:
         given["vendor-libraries"] = _vendoring(parsed.vendor_libraries)
+    given |= {
+        key: value
+        for key, value in (("layers", parsed.layer), ("dynlib-dirs", parsed.dynlib_dir))
+        if value is not None
+    }
     if parsed.wheel is not None:
         given["wheels"] = parsed.wheel
     return PackOptions.from_mapping(given, "the command line", ())
@@ -181,6 +191,8 @@ _OPTION_KEYS: Final = (
     "lock",
     "max-size",
     "interpreter-trim",
+    "containing-dir",
+    "base-runtime",
 )
 
 
@@ -322,6 +334,7 @@ def _add_common_options(command: argparse.ArgumentParser) -> None:
         " (default: the CPUs this process may use)",
     )
     add_choosing_options(command)
+    add_layer_options(command)
     presets = ", ".join(PRESETS)
     for name, text in (
         ("--exclude-files", f"gitignore-style pattern of files that stay out, or {presets}"),

@@ -33,7 +33,7 @@ class Connection:
         listing = contents.listing
         there, packed = (each.get("pyvenv.cfg") for each in (contents.members, listing.files))
         written = there is not None and (packed is None or there.sha256 != packed.sha256)
-        ours = listing.head.get("interpreter") in ("target", "promised")
+        ours = listing.head.get("interpreter") in ("target", "promised", "neighbour")
         if not (written and contents.is_folder and ours):
             return cls(tree=None)
         content = contents.kept.get(manifest.ARCNAME, b"")
@@ -42,6 +42,8 @@ class Connection:
             pieces = postinstall.pieces(tree, "/python", "")
         except postinstall.ConnectError:
             return cls(tree=None)
+        if tree.neighbours.below:
+            pieces[os.path.join(tree.site_packages[0], postinstall.LAYERS_FILE)] = b""
         names = {os.path.relpath(path, tree.prefix).replace(os.sep, "/") for path in pieces}
         return cls(tree=tree, names=frozenset(names))
 

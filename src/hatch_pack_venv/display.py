@@ -83,11 +83,17 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":
         yield "interpreter", f"bundled: {version} is in it"
+    elif head.get("interpreter") == "neighbour":
+        path = head.get("neighbours", {}).get("base_runtime", {}).get("path")
+        yield "interpreter", f"neighbour: {version}, to be at {path}"
     elif "interpreter_path" in head:
         yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:
         minor = ".".join(str(python.get("version")).split(".")[:2])
         yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"
+    for layer in head.get("neighbours", {}).get("layers", ()):
+        relied_on = [f"{each['name']} {each['version']}" for each in layer["distributions"]]
+        yield "layer", f"{layer['path']}, for {', '.join(relied_on) or 'nothing that is required'}"
     yield "ABI", f"{python.get('abi')}, {python.get('pointer_bits')} bits"
     yield "platform", str(platform.get("tag"))
     for key, value in platform.items():

@@ -14,6 +14,7 @@ from .distributions import InstalledDistribution, installed_distributions
 from .entries import (
     DirectoryEntry,
     FileEntry,
+    LinkTarget,
     ScannedEntry,
     SymlinkEntry,
     TargetKind,
@@ -50,6 +51,7 @@ class Environment:
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: what is installed there.
         aliases: further paths by which its scripts name it.
+        containing: the real folder that holds it and its neighbours, if links between them stay.
     """
 
     prefix: Path
@@ -60,6 +62,7 @@ class Environment:
     site_packages: tuple[str, ...]
     distributions: tuple[InstalledDistribution, ...] = field(repr=False)
     aliases: tuple[str, ...] = ()
+    containing: Path | None = None
 
     @classmethod
     def from_prefix(
@@ -280,6 +283,12 @@ class _Scanner:
             return UnsupportedEntry(arcname=arcname, reason=reason)
         linkname = portable_linkname(path, target, self.boundary) or os.readlink(path)
         external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
+        containing = self.environment.containing
+        if external and containing is not None and target.path.is_relative_to(containing):
+            near = LinkTarget(
+                kind=TargetKind.NEIGHBOUR, path=target.path, is_directory=target.is_directory
+            )
+            target, linkname = near, os.path.relpath(near.path, os.path.realpath(path.parent))
         copies = copies_of(target.path, arcname) if external and self.with_copies else ()
         return SymlinkEntry(
             arcname=arcname,

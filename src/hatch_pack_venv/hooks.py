@@ -25,7 +25,8 @@ from .display import result_line
 from .errors import OptionsError, PackVenvError
 from .normalise import Times
 from .occasions import base_folder, only_hooks_run, reason_not_to_pack
-from .options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
+from .option_keys import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
+from .options import PackOptions
 from .packing import Project
 from .releases import Release, source_folder
 from .reservations import exclude_lines, reserve, taken_folders

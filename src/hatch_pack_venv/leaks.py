@@ -64,8 +64,8 @@ class Watch:
         """Tell what is known to be missing on the target.
 
         Parameters:
-            interpreter: `bundled`, `target`, `promised` or `linked`. The seed API, of the last,
-                has no way to leave a file out, so that nothing it finds is an error.
+            interpreter: `bundled`, `target`, `promised`, `neighbour` or `linked`. The seed API,
+                of the last, has no way to leave a file out: nothing it finds is an error.
             interpreter_files: arcnames of what postinstall.py replaces if it was not bundled, and
                 of what tells of them.
         """
@@ -73,6 +73,7 @@ class Watch:
             "bundled": {ENVIRONMENT, BASE},
             "target": {ENVIRONMENT},
             "promised": {ENVIRONMENT},
+            "neighbour": {ENVIRONMENT, BASE},
         }
         return cls(
             places=places,

@@ -38,7 +38,7 @@ def manifest_head(
     Parameters:
         distributions: what is packed.
         name, version: of the project, or of the environment.
-        interpreter: `bundled`, `target` or `promised`.
+        interpreter: `bundled`, `target`, `promised` or `neighbour`.
         needs: what the packed files ask of the target's system.
     """
     python = environment.interpreter

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import posixpath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,22 @@ def _relocated_line(line: str, site: str, spellings: Sequence[str]) -> str:
             inside = posixpath.relpath(path, prefix)
             return posixpath.relpath(inside, site) + line[len(path) :]
     return line
+
+
+def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
+    """Make a `.pth` file's absolute lines that lead into a boundary relative, as `site` reads them.
+
+    Parameters:
+        folder: the real folder that the file lies in.
+        boundary: a real path.
+    """
+    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    changed = []
+    for line in lines:
+        path = line.rstrip()
+        inside = os.path.isabs(path) and Path(os.path.normpath(path)).is_relative_to(boundary)
+        changed.append(os.path.relpath(path, folder) + line[len(path) :] if inside else line)
+    return "".join(changed).encode("utf-8", "surrogateescape")
 
 
 def path_lines(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from .behind import Behind
-from .checking import extra_findings, python_findings, requirement_findings
+from .checking import extra_findings, is_met, python_findings, requirement_findings
 from .closure import by_key, closure_of
 from .distributions import installed_distributions
 from .lock import Lock
@@ -32,11 +32,13 @@ class Needs:
         behind: what is left behind, if `distributions` says so.
         problems: why it cannot be packed, a sentence each.
         notes: what only warns.
+        relied_on: normalised names of what lower layers hold and what is packed needs.
     """
 
     behind: Behind | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    relied_on: frozenset[str] = frozenset()
 
     @property
     def left(self) -> frozenset[str]:
@@ -52,12 +54,14 @@ class Given:
         wheels: what wheels bring; it comes before what is installed.
         project: the project, as its wheel or the environment has it; `None` without one.
         excluded: the project's normalised name, where it stays out.
+        below: what the environment sees of lower layers, in the order of `sys.path`.
     """
 
     environment: Environment
     wheels: tuple[InstalledDistribution, ...] = ()
     project: InstalledDistribution | None = None
     excluded: str | None = None
+    below: tuple[InstalledDistribution, ...] = ()
 
 
 def find_needs(given: Given, options: PackOptions, selection: Selection) -> Needs:
@@ -77,9 +81,13 @@ class _Judge:
         self.markers = marker_environment(given.environment.interpreter)
         project = () if given.project is None else (given.project,)
         installed = (*given.environment.distributions, *_system_distributions(given.environment))
-        self.installed = by_key((*given.wheels, *project, *installed))
+        self.own = by_key((*given.wheels, *project, *installed))
+        self.installed = by_key((*self.own.values(), *given.below))
         self.keep = [Requirement(each) for each in options.keep]
         self.closure = closure_of(self._roots(), self.installed, self.markers)
+        self.shared = frozenset[str]()
+        if options.distributions == "required":
+            self._share()
 
     def _roots(self) -> Mapping[str, Iterable[str]]:
         """Return the extras of each distribution that requirements begin at.
@@ -92,6 +100,42 @@ class _Judge:
         for kept in self.keep:
             roots.setdefault(canonicalize_name(kept.name), set()).update(kept.extras)
         return roots
+
+    def _share(self) -> None:
+        """Let lower layers meet what they can, and find out what is needed then.
+
+        A layer's version counts if all that is needed can live with it; else the environment's own
+        is packed, which is imported first.
+        """
+        own = (
+            self.given.wheels
+            if self.given.project is None
+            else (*self.given.wheels, self.given.project)
+        )
+        below, mine = by_key(self.given.below), self.installed
+        shared = below.keys() & by_key(self.given.environment.distributions).keys()
+        shared -= {each.key for each in own} | self._roots().keys()
+        while shared:
+            self.installed = {**mine, **{key: below[key] for key in shared}}
+            self.closure = closure_of(self._roots(), self.installed, self.markers)
+            unfit = {
+                canonicalize_name(requirement.name)
+                for _, requirement in self.closure.requirements
+                if not is_met(requirement, self.installed)
+            }
+            if not unfit & shared:
+                self.shared = frozenset(shared)
+                return
+            shared -= unfit
+        self.installed = mine
+        self.closure = closure_of(self._roots(), mine, self.markers)
+
+    def _relied_on(self, packed: Mapping[str, InstalledDistribution]) -> frozenset[str]:
+        """Return what lower layers hold and what is packed needs."""
+        below = by_key(self.given.below)
+        own = {key: each for key, each in packed.items() if each is not below.get(key)}
+        roots = {key: self._roots().get(key, ()) for key in own}
+        return closure_of(roots, packed, self.markers).members & (below.keys() - own.keys())
 
     def needs(self, selection: Selection) -> Needs:
         required = self.options.distributions == "required"
@@ -108,21 +152,31 @@ class _Judge:
                 " project in the environment: name it in keep (--keep), or its wheel in wheels"
             )
         elif required:
-            behind = Behind.of(self.given.environment, self.closure.members, selection)
-        findings, warnings = self._findings(self._packed(behind))
+            behind = Behind.of(
+                self.given.environment, self.closure.members, selection, shared=self.shared
+            )
+        packed = self._packed(behind)
+        findings, warnings = self._findings(packed)
         problems += findings if self.options.check == "error" else []
         warnings += findings if self.options.check == "warn" else []
-        problems += self._lock_findings(self._packed(behind))
+        problems += self._lock_findings(packed)
         if behind is not None and self.given.environment.include_system_site_packages:
             warnings.append(
                 'the base interpreter\'s own packages are no part of distributions = "required":'
                 ' what the environment sees of them is dealt with as with "all"'
             )
-        return Needs(behind=behind, problems=tuple(problems), notes=tuple(warnings))
+        return Needs(
+            behind=behind,
+            problems=tuple(problems),
+            notes=tuple(warnings),
+            relied_on=self._relied_on(packed),
+        )
 
     def _packed(self, behind: Behind | None) -> dict[str, InstalledDistribution]:
         gone = frozenset() if behind is None else behind.keys
-        return {key: each for key, each in self.installed.items() if key not in gone}
+        shared = {key: each for key, each in by_key(self.given.below).items() if key in gone}
+        kept = {key: each for key, each in self.installed.items() if key not in gone}
+        return {**shared, **kept}
 
     def _findings(self, packed: Mapping[str, InstalledDistribution]) -> tuple[list[str], list[str]]:
         """Return what is wrong with the closure, and what is wrong outside of it."""

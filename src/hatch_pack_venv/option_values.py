@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -88,3 +90,70 @@ def size_limit(value: Any) -> int:
         message = "a number of bytes, or a size such as '250MB' (millions) or '1GiB'"
         raise WrongValueError(message)
     return size
+
+
+def non_blank(value: Any) -> str:
+    """Return a string that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        message = "a string that is not empty"
+        raise WrongValueError(message)
+    return value
+
+
+def path(value: Any) -> Path:
+    """Return a path."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        message = "a path"
+        raise WrongValueError(message)
+    return Path(value)
+
+
+def choice(*choices: str) -> Callable[[Any], str]:
+    """Return what reads one of some words."""
+    expected = " or ".join(map(repr, choices))
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise WrongValueError(expected)
+        return value
+
+    return parse
+
+
+def level(value: Any) -> int:
+    """Return a compression level."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = "an integer of the format's own scale"
+        raise WrongValueError(message)
+    return value
+
+
+def threads(value: Any) -> int:
+    """Return a number of threads."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        message = "a whole number of threads, 1 or more"
+        raise WrongValueError(message)
+    return value
+
+
+def paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
+    """Return what reads a list of paths."""
+
+    def parse(value: Any) -> tuple[Path, ...]:
+        return tuple(Path(item) for item in list_of(value, f"paths of {what}"))
+
+    return parse
+
+
+def different_paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
+    """Return what reads a list of paths, each once."""
+
+    def parse(value: Any) -> tuple[Path, ...]:
+        given = list_of(value, f"paths of {what}, each once")
+        found = tuple(dict.fromkeys(os.path.normpath(item) for item in given))
+        if len(found) < len(given) or any("\0" in item or not item.strip() for item in given):
+            message = f"a list of paths of {what}, each once"
+            raise WrongValueError(message)
+        return tuple(map(Path, given))
+
+    return parse

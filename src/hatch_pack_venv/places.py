@@ -19,6 +19,7 @@ ENVIRONMENT: Final = "the environment's old place"
 BASE: Final = "the base interpreter"
 PROJECT: Final = "the project folder"
 HOME: Final = "the home folder"
+CONTAINING: Final = "the folder of the layers"
 
 # Folders of every machine: that a file names one tells nothing of the machine it was packed on.
 _SYSTEM_FOLDERS: Final = re.compile(
@@ -61,6 +62,7 @@ def places_of(
     named: list[tuple[str, Iterable[str]]] = [
         (ENVIRONMENT, environment.spellings),
         (BASE, (str(base), *_spelled_home_of(environment))),
+        (CONTAINING, () if environment.containing is None else (str(environment.containing),)),
         (PROJECT, () if project is None else _spellings(project)),
         (HOME, () if home is None else _spellings(home)),
     ]

@@ -8,13 +8,13 @@ one error that lists every problem.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from . import manifest
 from .activation import activation_scripts
-from .data_files import may_be_rewritten, relocate_data_file
+from .dynlib import collected_links
 from .editables import refusal
 from .entries import (
     DirectoryEntry,
@@ -26,104 +26,31 @@ from .entries import (
     UnsupportedEntry,
 )
 from .errors import PlanError
-from .floors import Floors, Needs, told_needs
-from .launchers import relocate_script
+from .floors import Needs
+from .folders import (
+    complete_folders,
+    is_written_for_layers,
+    leads_to_neighbour,
+    misplaced,
+    neighbours_paths,
+    taken_names,
+)
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
-from .metadata import foreign_paths, names_a_local_path, relocate_path_file
-from .normalise import Times, in_order, with_times
+from .metadata import names_a_local_path
+from .normalise import in_order, with_times
+from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
+from .relocation import Relocation
 from .requirements import marker_environment, missing_requirements
-from .selection import Selection, parents_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from .distributions import InstalledDistribution
     from .environment import Environment
-    from .places import Place
     from .wheels import WheelOverlay
 
-POSTINSTALL: Final = "postinstall.py"
-
-Interpreter: TypeAlias = Literal["bundled", "target", "promised", "linked"]
-"""Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How an archive is to be made.
-
-    Parameters:
-        name, version: of the project, or of the environment.
-        install_target: the top folder in the archive; `"."` for none.
-        places: folders of the build machine that nothing packed should name.
-        external_links: whether links may leave the environment; else copies stand in their place.
-        excluded_project: the normalised name of a distribution that stays out.
-        excluded_editables: those of editable installs that stay out if nothing packed needs them.
-        problems, notes: what is known of the environment before it is planned.
-        floors: what files ask of the target's system.
-    """
-
-    name: str
-    version: str | None = None
-    install_target: str
-    interpreter: Interpreter = "bundled"
-    places: tuple[Place, ...] = ()
-    external_links: bool = False
-    excluded_project: str | None = None
-    excluded_editables: frozenset[str] = frozenset()
-    selection: Selection = field(default_factory=Selection)
-    floors: Floors = field(default_factory=Floors)
-    times: Times = field(default_factory=Times)
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackPlan:
-    """What an archive will hold, in the archive's order; the manifest follows as the last entry.
-
-    Parameters:
-        head: what the manifest says before it lists the files.
-        notes: what a user may want to know of, a sentence each.
-        watch: what the writer looks for in all that it writes.
-        distributions: what is packed.
-        beside: facts of the environment, told beside the archive: what it holds does not depend
-            on them.
-    """
-
-    entries: tuple[Entry, ...]
-    install_target: str
-    head: Mapping[str, Any]
-    manifest_time: int
-    notes: tuple[str, ...] = ()
-    watch: Watch = field(default_factory=Watch)
-    distributions: tuple[InstalledDistribution, ...] = ()
-    beside: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def platform_tag(self) -> str:
-        """The platform as in wheel tags, with the least version of its libc where there is one."""
-        return str(self.head["platform"]["tag"])
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """What the target must have at least, in words."""
-        return tuple(told_needs(self.head["platform"]))
-
-    @property
-    def size(self) -> int:
-        """Bytes that will be read, the manifest apart."""
-        return sum(entry.size for entry in self.entries if isinstance(entry, FileEntry))
-
-    def with_facts(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
-        """Return this plan with more to say in its manifest's head and to its user."""
-        return replace(self, head={**self.head, **facts}, notes=(*self.notes, *notes))
-
-    def with_beside(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
-        """Return this plan with more to say beside the archive and to its user."""
-        return replace(self, beside={**self.beside, **facts}, notes=(*self.notes, *notes))
+__all__ = ["POSTINSTALL", "Interpreter", "PackPlan", "Recipe", "build_plan"]
 
 
 def build_plan(
@@ -161,12 +88,19 @@ class _Planner:
         replaced |= recipe.excluded_editables
         self.dropped = [d for d in environment.distributions if d.key in replaced]
         self.kept = [d for d in environment.distributions if d.key not in replaced]
-        self.editable_lines = {
-            line for each in self.kept if each.editable for line in each.editable.lines
-        }
         self.needs = Needs()
         packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
-        self.entry_points = {point.name: point for d in packed for point in d.entry_points}
+        self.relocation = Relocation(
+            environment=environment,
+            entry_points={point.name: point for d in packed for point in d.entry_points},
+            own_lines=frozenset(
+                line for each in self.kept if each.editable for line in each.editable.lines
+            ),
+            layers=tuple(each.path for each in recipe.neighbours.below)
+            if recipe.neighbours
+            else (),
+            problems=self.problems,
+        )
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
         self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
@@ -175,10 +109,11 @@ class _Planner:
         self._refuse_editables()
         selected = [entry for entry in scanned if not self._is_left_out(entry)]
         self.needs = self._needs(selected, runtime)
+        self.relocation = replace(self.relocation, check=self.needs.check())
         entries: dict[str, Entry] = {}
         for entry in selected:
             for packed in self._portable(entry):
-                entries[packed.arcname] = self._relocated(packed)
+                entries[packed.arcname] = self.relocation.relocated(packed)
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for script in self._chosen(activation_scripts(self.environment.scripts)):
@@ -186,7 +121,8 @@ class _Planner:
         for added in self._chosen(runtime):
             self._add_runtime(entries, added)
         entries[POSTINSTALL] = _postinstall_entry()
-        self._complete_folders(entries, scanned)
+        self._collect_libraries(entries)
+        complete_folders(entries, scanned, self.environment)
         if not self.recipe.external_links:
             entries = self._with_copies(entries)
         entries, notes = without_dangling(entries, self.environment.prefix)
@@ -212,6 +148,8 @@ class _Planner:
             return True
         if name in self.dropped_files or name.startswith(self.dropped_metadata):
             return True
+        if is_written_for_layers(entry):
+            return True
         left_out = self.recipe.selection.excludes(entry, self.environment)
         if left_out and posixpath.basename(name) == "sitecustomize.py":
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
@@ -236,7 +174,7 @@ class _Planner:
         points = {point.name for point in overlay.distribution.entry_points}
         launchers = {f"{self.environment.scripts}/{name}" for name in points}
         chosen = [
-            self._relocated(entry) if entry.arcname in launchers else entry
+            self.relocation.relocated(entry) if entry.arcname in launchers else entry
             for entry in self._chosen(overlay.entries)
         ]
         yield from chosen
@@ -274,10 +212,13 @@ class _Planner:
         external = kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
         if kind is TargetKind.INTERNAL:
             return [link]
+        if kind is TargetKind.NEIGHBOUR:
+            copies = [entry for entry in link.copies if not self._is_left_out(entry)]
+            return [replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))]
         if external:
             copies = [entry for entry in link.copies if not self._is_left_out(entry)]
             if self.recipe.external_links or next_hop(link) is not None:
-                kept = replace(link, copies=tuple(map(self._relocated_copy, copies)))
+                kept = replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))
                 return self._interpreter_alias(link) or [kept]
             return self._interpreter_alias(link) or self._chosen(copies)
         self.problems.append(
@@ -290,7 +231,9 @@ class _Planner:
         """Let copies stand for links which lead outside by another link that was left out."""
         result = dict(entries)
         for name, entry in entries.items():
-            if isinstance(entry, SymlinkEntry) and entry.copies and next_hop(entry) not in entries:
+            if leads_to_neighbour(entry) or not isinstance(entry, SymlinkEntry):
+                continue
+            if entry.copies and next_hop(entry) not in entries:
                 del result[name]
                 result.update({copy.arcname: copy for copy in self._chosen(entry.copies)})
         return result
@@ -306,31 +249,7 @@ class _Planner:
         linkname = posixpath.relpath(name, posixpath.dirname(link.arcname) or ".")
         return [replace(link, linkname=linkname, target=None, copies=())]
 
-    # relocate
-
-    def _relocated_copy(self, entry: ScannedEntry) -> ScannedEntry:
-        return entry if isinstance(entry, UnsupportedEntry) else self._relocated(entry)
-
-    def _relocated(self, entry: Entry) -> Entry:
-        if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
-            return entry
-        folder, name = posixpath.split(entry.arcname)
-        spellings = self.environment.spellings
-        content: bytes | None = None
-        if folder == self.environment.scripts:
-            point = self.entry_points.get(name)
-            content = relocate_script(entry.content, spellings, point, self.needs.check())
-        elif may_be_rewritten(entry.arcname):
-            content = relocate_data_file(entry.arcname, entry.content, spellings)
-        elif folder in self.environment.site_packages and name.endswith(".pth"):
-            content = relocate_path_file(entry.content, folder, spellings)
-            self.problems += [
-                f"{entry.arcname} adds {path} to sys.path, which will not exist on the target:"
-                " install what is there as a regular package, or exclude the file"
-                for path in foreign_paths(content, folder)
-                if path not in self.editable_lines
-            ]
-        return entry if content is None else replace(entry, content=content, size=len(content))
+    # records
 
     def _make_records_true(self, entries: dict[str, Entry]) -> None:
         for distribution in self.kept:
@@ -356,25 +275,11 @@ class _Planner:
             )
         entries[added.arcname] = added
 
-    def _complete_folders(self, entries: dict[str, Entry], scanned: list[ScannedEntry]) -> None:
-        """Add the folders above every entry, and drop those that have lost all they held."""
-        had_children = parents_of(entry.arcname for entry in scanned)
-        leaves = [
-            name
-            for name, entry in entries.items()
-            if not isinstance(entry, DirectoryEntry) or name not in had_children
-        ]
-        needed = [*leaves, manifest.ARCNAME]
-        parents = parents_of(needed) | {
-            self.environment.scripts,
-            *self.environment.site_packages,
-            *parents_of(self.environment.site_packages),
-        }
-        for name, entry in list(entries.items()):
-            if isinstance(entry, DirectoryEntry) and name in had_children and name not in parents:
-                del entries[name]
-        for name in parents:
-            entries.setdefault(name, DirectoryEntry(arcname=name))
+    def _collect_libraries(self, entries: dict[str, Entry]) -> None:
+        """Add links to the shared libraries of a layer, by which those above it find them."""
+        links, notes = collected_links(entries, self.recipe.libraries)
+        entries.update({link.arcname: link for link in self._chosen(links)})
+        self.notes += notes
 
     # check, normalise
 
@@ -385,16 +290,10 @@ class _Planner:
         return name if self.recipe.interpreter == "promised" else None
 
     def _check(self, entries: dict[str, Entry]) -> None:
-        for name, entry in entries.items():
-            folder = posixpath.dirname(name)
-            if folder and not isinstance(entries.get(folder), DirectoryEntry):
-                self.problems.append(f"{name} lies below {folder}, which is no folder: exclude one")
-            if name == self._promised:
-                continue
-            if isinstance(entry, SymlinkEntry) and not self.recipe.external_links:
-                target = posixpath.normpath(posixpath.join(folder, entry.linkname))
-                if target.startswith(("../", "/")) or target == "..":
-                    self.problems.append(f"the link {name} leaves the environment: exclude it")
+        leaving_allowed = self.recipe.external_links
+        self.problems += misplaced(entries, promised=self._promised, leaving=leaving_allowed)
+        if self.recipe.neighbours is not None and self.recipe.neighbours.below:
+            self.problems += taken_names(entries, self.environment)
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
 
@@ -409,6 +308,10 @@ class _Planner:
             interpreter="target" if recipe.interpreter == "linked" else recipe.interpreter,
             needs=self.needs,
         )
+        if recipe.neighbours is not None:
+            leading = neighbours_paths(entries.values())
+            facts = recipe.neighbours.facts(self.environment, recipe.relied_on, leading)
+            head = {**head, "neighbours": facts}
         return PackPlan(
             entries=tuple(in_order(with_times(entries.values(), recipe.times))),
             install_target=recipe.install_target,

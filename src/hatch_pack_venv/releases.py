@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from .environment import Environment
 from .hatch_environments import find_hatch_environment
+from .neighbours import find_neighbours
 from .packing import Project, pack_project
 from .progress import terminal_progress
 
@@ -40,14 +41,20 @@ class Release:
 
         Raises:
             EnvironmentProblem: there is no usable environment.
+            PlanError: its neighbours are not right.
         """
         source = source_folder(base, options)
-        Environment.from_prefix(source)
+        environment = Environment.from_prefix(source)
         options = replace(
             options,
             wheels=tuple(base / wheel for wheel in options.wheels),
-            lock=None if options.lock is None else base / options.lock,
+            lock=_below(base, options.lock),
+            containing_dir=_below(base, options.containing_dir),
+            base_runtime=_below(base, options.base_runtime),
+            layers=tuple(base / layer for layer in options.layers),
+            dynlib_dirs=tuple(base / folder for folder in options.dynlib_dirs),
         )
+        find_neighbours(environment, options)
         return cls(source=source, output=base / options.output_directory, options=options)
 
     def pack(self, project: Project) -> list[PackResult]:
@@ -55,6 +62,10 @@ class Release:
         return pack_project(
             self.source, self.output, self.options, project, report=terminal_progress
         )
+
+
+def _below(base: Path, path: Path | None) -> Path | None:
+    return None if path is None else base / path
 
 
 def source_folder(base: Path, options: PackOptions) -> Path:

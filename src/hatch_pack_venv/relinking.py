@@ -45,12 +45,19 @@ def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool)
             left.append(index)
     if strip:
         contents = [stripped(content) for content in contents]
-    for index, content in zip(left, _patchelf([contents[i] for i in left], folders), strict=True):
+    for index, content in zip(
+        left, with_search_path([contents[i] for i in left], folders), strict=True
+    ):
         contents[index] = content
     return contents
 
 
-def _patchelf(contents: Sequence[bytes], folders: tuple[str, ...]) -> list[bytes]:
+def with_search_path(contents: Sequence[bytes], folders: tuple[str, ...]) -> list[bytes]:
+    """Return files with another search path, as DT_RPATH, by patchelf.
+
+    Raises:
+        InterpreterProblem: patchelf is missing or fails.
+    """
     if not contents:
         return []
     with TemporaryDirectory(prefix="hatch-pack-venv-") as scratch:

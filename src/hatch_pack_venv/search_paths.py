@@ -106,10 +106,13 @@ class SearchPaths:
             return folder
         real = Path(os.path.realpath(folder))
         base = self.environment.interpreter.base_prefix
+        containing = self.environment.containing
         if real.is_relative_to(self.environment.prefix):
             return _from_origin(real.relative_to(self.environment.prefix).as_posix(), here)
         if is_tellable(base) and real.is_relative_to(base):
             return _from_origin("lib", here) if base_is_relative and real == base / "lib" else None
+        if containing is not None and real.is_relative_to(containing):
+            return _from_origin(os.path.relpath(real, self.environment.prefix), here)
         return folder
 
 

@@ -190,9 +190,18 @@ class _Comparison:
             ours = name in self.connection.names or self.external_links
             promised = self.listing.head.get("interpreter_path")
             ours = ours or (promised is not None and text == promised and _starts(name))
+            ours = ours or self._leads_to_neighbour(name, text)
             if held.member.kind == "link" and not ours and leaves(name, text):
                 detail = f"is a link that leads out of the environment, to {text!r}"
                 yield Finding(what="leaves", path=name, detail=detail)
+
+    def _leads_to_neighbour(self, name: str, text: str) -> bool:
+        """Whether a link leads into one of the folders that the manifest names as neighbours."""
+        neighbours = self.listing.head.get("neighbours")
+        known = neighbours.get("linked") if isinstance(neighbours, dict) else None
+        target = posixpath.normpath(posixpath.join("/#", name, "..", text))
+        folders = [posixpath.normpath(f"/#/{each}") for each in known or ()]
+        return any(f"{target}/".startswith(f"{folder}/") for folder in folders)
 
     def _is_byte_code(self, name: str, held: Held) -> bool:
         """Whether Python wrote this into an unpacked folder, for a source that was packed."""
@@ -205,7 +214,8 @@ class _Comparison:
         above, cache = posixpath.split(folder)
         if held.member.kind != "file" or cache != "__pycache__" or match is None:
             return False
-        return posixpath.join(above, f"{match[1]}.py") in self.listing.files
+        source = posixpath.join(above, f"{match[1]}.py")
+        return source in self.listing.files or source in self.connection.names
 
     def _digest(self) -> Iterator[Finding]:
         hashes = {name: file.sha256 for name, file in self.listing.files.items()}

@@ -24,8 +24,15 @@ def members(roots: dict[str, list[str]], *installed: Any) -> list[str]:
     return sorted(closure_of(roots, by_key(installed), MARKERS).members)
 
 
-def needs(*installed: Any, project: Any = None, wheels: Any = (), **table: Any) -> Needs:
-    given = Given(environment=environment(*installed), project=project, wheels=tuple(wheels))
+def needs(
+    *installed: Any, project: Any = None, wheels: Any = (), below: Any = (), **table: Any
+) -> Needs:
+    given = Given(
+        environment=environment(*installed),
+        project=project,
+        wheels=tuple(wheels),
+        below=tuple(below),
+    )
     options = PackOptions.from_mapping({k.replace("_", "-"): v for k, v in table.items()})
     return find_needs(given, options, Selection())
 
@@ -159,3 +166,32 @@ def test_an_installed_project_begins_the_closure() -> None:
     """`project = "installed"` and `"exclude"` have the requirements of what is installed."""
     found = needs(GREETER, *THERE, project=GREETER, distributions="required", check="off")
     assert found.left == {"tool"}
+
+
+def test_what_a_lower_layer_has_is_neither_missing_nor_packed_again() -> None:
+    """A layer's version counts where all that is needed can live with it."""
+    project = requiring("app", "big>=2", "mine")
+    big = requiring("big", "part", version="2.5")
+    below = [big, requiring("part"), requiring("other")]
+    found = needs(project, requiring("mine"), project=project, below=below)
+    assert (found.problems, found.notes) == ((), ())
+    assert found.relied_on == {"big", "part"}
+    own = [project, requiring("mine"), requiring("big", "part", version="2.1"), requiring("part")]
+    found = needs(*own, project=project, below=below, distributions="required")
+    assert found.left == {"big", "part"}
+    assert found.relied_on == {"big", "part"}
+    everything = needs(*own, project=project, below=below)
+    assert everything.left == everything.relied_on == frozenset()
+
+
+def test_what_a_lower_layer_has_in_another_version_is_packed() -> None:
+    """The environment's own is needed where the layer's does not do, and what that needs."""
+    project = requiring("app", "big>=2", "small")
+    own = [requiring("big", "part", version="2.1"), requiring("part"), requiring("small")]
+    below = [requiring("big", version="1.0"), requiring("small", version="7")]
+    table = {"project": project, "distributions": "required"}
+    found = needs(project, *own, below=below, **table)
+    assert found.left == {"small"}
+    assert found.relied_on == {"small"}
+    (problem,) = needs(project, project=project, below=below[:1], check="error").problems[:1]
+    assert problem == "big>=2 is required by app 1.0; the environment has big 1.0"

@@ -129,4 +129,4 @@ def test_a_failing_patchelf_is_told(tmp_path: Path) -> None:
     """What patchelf says of a file it cannot change is in the message."""
     damaged = write(tmp_path / "damaged.so", b"\x7fELF")
     with pytest.raises(InterpreterProblem, match="patchelf cannot set the search path"):
-        relinking._patchelf([damaged.read_bytes()], ("$ORIGIN",))
+        relinking.with_search_path([damaged.read_bytes()], ("$ORIGIN",))

@@ -11,10 +11,16 @@ import pytest
 from hatch_pack_venv import CompressionFormat, PackOptions
 from hatch_pack_venv.bundle import Vendoring
 from hatch_pack_venv.errors import OptionsError
-from hatch_pack_venv.options import _KEYS, HATCHLING_HOOK_KEYS, NOT_BUILT_YET
+from hatch_pack_venv.option_keys import HATCHLING_HOOK_KEYS, KEYS
 from hatch_pack_venv.trim import Trim
 
-BESIDE: dict[str, dict[str, Any]] = {"keep": {"distributions": "required"}}
+_LAYERS = {"containing-dir": "layers", "base-runtime": "layers/python"}
+BESIDE: dict[str, dict[str, Any]] = {
+    "keep": {"distributions": "required"},
+    "base-runtime": {"containing-dir": "layers"},
+    "layers": _LAYERS,
+    "dynlib-dirs": _LAYERS,
+}
 """What a key cannot be without."""
 
 WHERE = "tool.hatch.build.hooks.pack-venv"
@@ -87,6 +93,10 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("max-size", 1000, "max_size", 1000),
         ("max-size", "1000", "max_size", 1000),
         ("wheels", ["dist/a-1-py3-none-any.whl"], "wheels", (Path("dist/a-1-py3-none-any.whl"),)),
+        ("containing-dir", "layers", "containing_dir", Path("layers")),
+        ("base-runtime", "layers/python", "base_runtime", Path("layers/python")),
+        ("layers", ["layers/b", "layers/a"], "layers", (Path("layers/b"), Path("layers/a"))),
+        ("dynlib-dirs", ["layers/a/so"], "dynlib_dirs", (Path("layers/a/so"),)),
     ],
 )
 def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> None:
@@ -128,6 +138,14 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("include-files", [1], "must be a list of gitignore-style patterns"),
         ("record-files", False, "must be 'update' or 'exclude', not False"),
         ("wheels", "a.whl", "must be a list of paths of wheel files"),
+        ("containing-dir", ["layers"], "must be a path, not ['layers']"),
+        ("containing-dir", "", "must be a path, not ''"),
+        ("base-runtime", True, "must be a path, not True"),
+        ("layers", "layers/a", "must be a list of paths of environments, each once"),
+        ("layers", ["layers/a", "./layers/a"], "must be a list of paths of environments, each"),
+        ("layers", [""], "must be a list of paths of environments"),
+        ("dynlib-dirs", "so", "must be a list of paths of folders of libraries, each once"),
+        ("dynlib-dirs", [1], "must be a list of paths of folders of libraries"),
         (
             "exclude-files",
             ["@test"],
@@ -162,10 +180,10 @@ def test_every_key_is_among_these_tests() -> None:
     for test in (test_each_key_is_read, test_each_wrong_value_is_named):
         (mark,) = test.pytestmark
         keys = [row[0] for row in mark.args[1]]
-        assert [key for key in _KEYS if key not in keys] == []
+        assert [key for key in KEYS if key not in keys] == []
 
 
-@pytest.mark.parametrize("key", _KEYS)
+@pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_suggested_when_a_letter_is_missing(key: str) -> None:
     """A slip in any key is refused with that key."""
     (problem,) = problems_of({key[:2] + key[3:]: "x"})
@@ -213,12 +231,6 @@ def test_an_unknown_key_lists_the_keys() -> None:
     """A key like no other is refused with all there are."""
     (problem,) = problems_of({"zzz": 1})
     assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, hatch-env, ")
-
-
-@pytest.mark.parametrize("key", sorted(NOT_BUILT_YET))
-def test_a_key_that_does_nothing_yet_is_refused(key: str) -> None:
-    """A promised key is refused by name, never ignored."""
-    assert problems_of({key: "x"}) == [f"{WHERE}.{key} is not supported yet: remove it"]
 
 
 @pytest.mark.parametrize("key", sorted(HATCHLING_HOOK_KEYS))
@@ -279,3 +291,67 @@ def test_a_zip_file_cannot_hold_the_link_to_a_promised_interpreter() -> None:
     assert (
         PackOptions.from_mapping({**table, "format": "tar.gz"}).interpreter == table["interpreter"]
     )
+
+
+LAYERED = {
+    "source": "layers/app",
+    "containing-dir": "layers",
+    "base-runtime": "layers/python",
+    "layers": ["layers/a"],
+    "dynlib-dirs": ["layers/a/share/venv/dynlib"],
+}
+
+
+def test_a_layered_environment_is_configured() -> None:
+    """The keys of layers go together, and the archive's top folder is the environment's own."""
+    options = PackOptions.from_mapping(LAYERED)
+    assert options.install_target == "{source}"
+    named = PackOptions.from_mapping({**LAYERED, "install-target": "{name}"})
+    assert named.install_target == "{name}"
+    assert PackOptions.from_mapping({**LAYERED, "interpreter": "target"}).base_runtime is not None
+
+
+def test_neighbours_need_the_folder_that_holds_them() -> None:
+    """Each key that names a neighbour asks for `containing-dir`, all in one message."""
+    table = {key: value for key, value in LAYERED.items() if key != "containing-dir"}
+    assert problems_of(table) == [
+        f"{WHERE}.{key} needs {WHERE}.containing-dir, the folder that holds the environment and"
+        " its neighbours"
+        for key in ("base-runtime", "layers", "dynlib-dirs")
+    ]
+
+
+def test_all_that_is_wrong_with_layers_is_told_together() -> None:
+    """Every key is named with its path: what lies elsewhere, and who brings the interpreter."""
+    table = {
+        "source": ".venv",
+        "interpreter": "bundled",
+        "interpreter-trim": "none",
+        "containing-dir": "layers",
+        "base-runtime": "other/python",
+        "layers": ["layers", "layers/../a", "other/python"],
+        "dynlib-dirs": ["/elsewhere"],
+    }
+    assert problems_of(table) == [
+        f"{WHERE}.interpreter-trim is about a bundled interpreter, and the interpreter is the base"
+        " runtime's: remove it",
+        f"{WHERE}.interpreter is 'bundled', and {WHERE}.base-runtime names the neighbour that"
+        " brings the interpreter: remove one",
+        f"{WHERE}.containing-dir must hold the environment ('.venv'), not 'layers'",
+        f"{WHERE}.base-runtime must lie in containing-dir ('layers'), not 'other/python'",
+        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'layers'",
+        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'layers/../a'",
+        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'other/python'",
+        f"{WHERE}.layers names the base runtime 'other/python', whose packages come last anyway:"
+        " remove it there",
+    ]
+
+
+def test_layers_need_an_interpreter_that_is_not_bundled() -> None:
+    """Without a base runtime the target has to bring the interpreter; libraries need an owner."""
+    table = {"containing-dir": "layers", "layers": ["layers/a"]}
+    (problem,) = problems_of(table)
+    assert problem.startswith(f"{WHERE}.layers needs {WHERE}.base-runtime")
+    assert PackOptions.from_mapping({**table, "interpreter": "target"}).layers
+    (problem,) = problems_of({"containing-dir": "x", "dynlib-dirs": ["x/so"]})
+    assert problem.startswith(f"{WHERE}.dynlib-dirs names folders of neighbours")

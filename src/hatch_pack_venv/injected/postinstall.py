@@ -26,7 +26,7 @@ import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
-KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised")}
+KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised", "neighbour")}
 STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
 ANSWER_SECONDS = 120
 SAME_MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -45,10 +45,48 @@ WHY_NOT_WRITTEN = {
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
 Facts = Dict[str, Any]
+LAYERS_FILE = "pack_venv_layers.pth"
+SITECUSTOMIZE_MARK = '"""The layers below this environment: written by its postinstall.py."""'
+SITECUSTOMIZE = """
+import os
+import site
+
+_here = os.path.dirname(os.path.realpath(__file__))
+for _folder in %s:
+    site.addsitedir(os.path.normpath(os.path.join(_here, _folder)))
+for _folder in %s if hasattr(os, "add_dll_directory") else []:
+    _folder = os.path.normpath(os.path.join(_here, _folder))
+    if os.path.isdir(_folder):
+        os.add_dll_directory(_folder)
+"""
 
 
 class ConnectError(Exception):
     """Something that the user can put right, told in whole sentences."""
+
+
+class Neighbour(NamedTuple):
+    """An environment that lies beside this one."""
+
+    path: str  # relative to this environment, with slashes
+    site_packages: List[str]
+    distributions: Dict[str, str]  # versions of those that are relied on, by name
+    digest: str  # of its contents; empty if it is not known
+    python: str  # where in it the interpreter is; empty if none is wanted
+
+
+class Neighbours(NamedTuple):
+    """All that lies beside this environment and is needed."""
+
+    runtime: Optional[Neighbour]
+    layers: List[Neighbour]
+    dynlib: List[str]
+    linked: List[str]
+
+    @property
+    def below(self) -> List[Neighbour]:
+        """Give those whose packages are seen, in the order of sys.path."""
+        return self.layers + ([self.runtime] if self.runtime else [])
 
 
 class Tree(NamedTuple):
@@ -65,6 +103,7 @@ class Tree(NamedTuple):
     glibc: str  # the least version; empty for none
     glibc_file: str  # the file that asks for it
     promised: str  # the interpreter's path that the archive names; empty for none
+    neighbours: Neighbours
 
     @property
     def command(self) -> str:
@@ -78,6 +117,9 @@ class Tree(NamedTuple):
     def rerun(self) -> str:
         """Give the way out of most problems."""
         script = shlex.quote(os.path.join(self.prefix, "postinstall.py"))
+        if self.neighbours.runtime:
+            python = shlex.quote(runtimes_python(self))
+            return f"run it with the base runtime: {python} {script}"
         return f"run it with {self.command}: {self.command} {script}"
 
 
@@ -130,6 +172,39 @@ def tree_from(data: Any, prefix: str) -> Tree:
         prompt=data["layout"].get("prompt"),
         **floor_from(data),
         promised=promise_from(data),
+        neighbours=neighbours_from(data),
+    )
+
+
+def neighbours_from(data: Any) -> Neighbours:
+    """Return what lies beside the environment; nothing does if the manifest names none."""
+    if "neighbours" not in data:
+        return Neighbours(runtime=None, layers=[], dynlib=[], linked=[])
+    runtime = need(data, "neighbours", dict).get("base_runtime")
+    if data["interpreter"] == "neighbour":
+        need(data, "neighbours.base_runtime.python", str)
+    return Neighbours(
+        runtime=neighbour_from(runtime) if runtime else None,
+        layers=[neighbour_from(each) for each in need(data, "neighbours.layers", list)],
+        dynlib=[str(each) for each in need(data, "neighbours.dynlib_dirs", list)],
+        linked=[str(each) for each in need(data, "neighbours.linked", list)],
+    )
+
+
+def neighbour_from(data: Any) -> Neighbour:
+    """Return one that the manifest describes."""
+    there = {"neighbour": data}  # as messages are to call it
+    packed = need(there, "neighbour.distributions", list)
+    return Neighbour(
+        path=need(there, "neighbour.path", str),
+        site_packages=[str(each) for each in need(there, "neighbour.site_packages", list)],
+        distributions={
+            str(each.get("name")): str(each.get("version"))
+            for each in packed
+            if isinstance(each, dict)
+        },
+        digest=str(data.get("content_digest") or ""),
+        python=str(data.get("python") or ""),
     )
 
 
@@ -222,10 +297,135 @@ def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
     bin/python comes last, when all that it needs is there.
     """
     name = "python" + minor(tree.needs["version"])
-    texts = {name: base, "python3": name, "python": name}
+    texts = {name: neighbours_python(tree) or base, "python3": name, "python": name}
     settings = os.path.join(tree.prefix, "pyvenv.cfg")
     place = {os.path.join(tree.scripts, link): text for link, text in texts.items()}
-    return {settings: config(tree, base, version), **place}
+    return {settings: config(tree, base, version), **layer_pieces(tree, base), **place}
+
+
+def place_of(tree: Tree, relative: str) -> str:
+    """Return where a neighbour's path leads from the environment's real place."""
+    return os.path.normpath(os.path.join(tree.prefix, *relative.split("/")))
+
+
+def runtimes_python(tree: Tree) -> str:
+    """Return the real path of the base runtime's interpreter; empty without a base runtime."""
+    runtime = tree.neighbours.runtime
+    if not runtime:
+        return ""
+    return os.path.realpath(os.path.join(place_of(tree, runtime.path), *runtime.python.split("/")))
+
+
+def neighbours_python(tree: Tree) -> str:
+    """Return the text of a link to it, which stays right when all are moved together."""
+    runtime = tree.neighbours.runtime
+    if not runtime:
+        return ""
+    path = os.path.join(place_of(tree, runtime.path), *runtime.python.split("/"))
+    return os.path.relpath(path, tree.scripts)
+
+
+def layer_pieces(tree: Tree, base: str) -> Dict[str, Union[bytes, str]]:
+    """Return the sitecustomize.py by which the environment sees its layers, if it has any.
+
+    Nothing in it depends on the place: it stays right when all are moved together. Where the
+    interpreter's library has a sitecustomize.py (Debian's), that one is imported: a .pth file runs
+    ours then.
+    """
+    if not tree.neighbours.below:
+        return {}
+    site = tree.site_packages[0]
+    folders = [
+        os.path.relpath(os.path.join(place_of(tree, each.path), *folder.split("/")), site)
+        for each in tree.neighbours.below
+        for folder in each.site_packages
+    ]
+    libraries = [os.path.relpath(place_of(tree, each), site) for each in tree.neighbours.dynlib]
+    text = SITECUSTOMIZE % tuple(
+        json.dumps([path.replace(os.sep, "/") for path in paths]) for paths in (folders, libraries)
+    )
+    ours = os.path.join(site, "sitecustomize.py")
+    written: Dict[str, Union[bytes, str]] = {ours: (SITECUSTOMIZE_MARK + "\n" + text).encode()}
+    if has_own_customisation(tree, base):
+        name = os.path.relpath(ours, tree.prefix).replace(os.sep, "/")
+        line = "import os, runpy, sys; runpy.run_path(os.path.join(sys.prefix, {!r}))\n"
+        written[os.path.join(site, LAYERS_FILE)] = line.format(name).encode()
+    return written
+
+
+def has_own_customisation(tree: Tree, base: str) -> bool:
+    """Tell whether an interpreter's own library holds a sitecustomize.py."""
+    folder = "python" + minor(tree.needs["version"])
+    prefix = os.path.dirname(os.path.dirname(base))
+    return any(
+        os.path.isfile(os.path.join(prefix, lib, folder, "sitecustomize.py"))
+        for lib in ("lib", "lib64")
+    )
+
+
+def neighbour_findings(tree: Tree) -> List[str]:
+    """Return a sentence for each neighbour that is missing, wrong or stale."""
+    known = {each.path for each in tree.neighbours.below}
+    found = [sentence for each in tree.neighbours.below for sentence in misfit_of(tree, each)]
+    return found + [
+        f"The neighbour {place_of(tree, path)!r} is missing, and links lead into it: unpack its"
+        " archive there."
+        for path in tree.neighbours.linked
+        if path not in known and not os.path.isdir(place_of(tree, path))
+    ]
+
+
+def misfit_of(tree: Tree, neighbour: Neighbour) -> Iterator[str]:
+    """Yield the one thing that is wrong with a neighbour, if anything is."""
+    place = place_of(tree, neighbour.path)
+    folder = repr(place)
+    if not os.path.isdir(place):
+        yield f"The neighbour {folder} is missing: unpack its archive there."
+        return
+    try:
+        with open(os.path.join(place, *MANIFEST.split("/")), "rb") as stream:
+            data = json.loads(stream.read())
+        needed = need(data, "python.version", str), need(data, "python.abi", str)
+        has = {str(each["name"]): str(each["version"]) for each in data["distributions"]}
+    except (OSError, ValueError, KeyError, TypeError, ConnectError):
+        yield f"The neighbour {folder} is none: it has no manifest {MANIFEST} that can be read."
+        return
+    if minor(needed[0]) != minor(tree.needs["version"]) or needed[1] != tree.needs["abi"]:
+        wants = f"Python {minor(tree.needs['version'])} ({tree.needs['abi']})"
+        yield (
+            f"The neighbour {folder} is wrong: it is of Python {minor(needed[0])} ({needed[1]}),"
+            f" and this environment needs {wants}."
+        )
+    elif neighbour.python and not is_own_file(place, neighbour.python):
+        yield (
+            f"The neighbour {folder} is wrong: it brings no interpreter {neighbour.python} of its"
+            " own."
+        )
+    else:
+        yield from staleness(neighbour, folder, has, str(data.get("content_digest") or ""))
+
+
+def is_own_file(place: str, name: str) -> bool:
+    """Tell whether a file lies in a folder, and is no link to elsewhere."""
+    real = os.path.realpath(os.path.join(place, *name.split("/")))
+    return os.path.isfile(real) and real.startswith(os.path.join(os.path.realpath(place), ""))
+
+
+def staleness(neighbour: Neighbour, folder: str, has: Dict[str, str], digest: str) -> Iterator[str]:
+    """Yield how a neighbour differs from the one that the environment was packed for."""
+    changed = [
+        f"{name} {version} is needed, and it has {has.get(name) or 'none'}"
+        for name, version in sorted(neighbour.distributions.items())
+        if has.get(name) != version
+    ]
+    if changed:
+        what = "; ".join(changed)
+        yield f"The neighbour {folder} is stale: {what}; unpack the archives of one release."
+    elif neighbour.digest and neighbour.digest != digest:
+        yield (
+            f"The neighbour {folder} is stale: it is not of the archive that this environment was"
+            " packed for (its content digest differs); unpack the archives of one release."
+        )
 
 
 def own_glibc() -> str:
@@ -348,7 +548,10 @@ def connect(tree: Tree) -> str:
     """Write pyvenv.cfg and the links; return what was done."""
     if os.name == "nt":
         raise ConnectError("Connecting to an interpreter works on POSIX systems only so far.")
-    base = find_base(tree)
+    wrong = neighbour_findings(tree)
+    if wrong:
+        raise ConnectError(*wrong)
+    base = runtimes_python(tree) if tree.neighbours.runtime else find_base(tree)
     facts = ask(base)
     wrong = misfits(tree, facts, base)
     if wrong:
@@ -376,10 +579,12 @@ def run_there(tree: Tree) -> Facts:
 
 def findings(tree: Tree) -> Iterator[str]:
     """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
+    yield from neighbour_findings(tree)
     versioned = os.path.join(tree.scripts, "python" + minor(tree.needs["version"]))
     if not os.path.lexists(versioned):
         yield f"The environment is not connected: {tree.rerun}"
-        yield from misfits(tree, own_facts(), sys.executable)
+        if not tree.neighbours.runtime:
+            yield from misfits(tree, own_facts(), sys.executable)
         return
     base = tree.promised if found(versioned) == tree.promised else os.path.realpath(versioned)
     if not os.path.isfile(base):
@@ -394,7 +599,10 @@ def findings(tree: Tree) -> Iterator[str]:
 
 def check(tree: Tree) -> str:
     """Return that all is well, or raise what is not."""
-    wrong = too_old(tree, own_facts()) if tree.bundled else list(findings(tree))
+    if tree.bundled:
+        wrong = too_old(tree, own_facts()) + neighbour_findings(tree)
+    else:
+        wrong = list(findings(tree))
     if wrong:
         raise ConnectError(*wrong)
     return f"{tree.label} is connected and runs with Python {run_there(tree)['version']}"
@@ -472,6 +680,8 @@ def run(options: argparse.Namespace) -> None:
         done = connect(tree)
     elif too_old(tree, own_facts()):
         raise ConnectError(*too_old(tree, own_facts()), way_out(tree, own_facts()))
+    elif neighbour_findings(tree):
+        raise ConnectError(*neighbour_findings(tree))
     if not options.quiet:
         print(done, flush=True)
     if not (options.check or options.no_compile):

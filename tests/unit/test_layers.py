@@ -1,0 +1,432 @@
+"""Neighbours, their archives and their libraries, on small trees: no interpreter is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.compiled import compile_library, runpath
+from support.fakes import INTERPRETER, SITE, environment, file, names, recipe
+
+from hatch_pack_venv import neighbours as reading
+from hatch_pack_venv.archives import write_archives
+from hatch_pack_venv.copies import without_links
+from hatch_pack_venv.dynamic_section import DynamicSection
+from hatch_pack_venv.dynlib import (
+    AcrossLayers,
+    collected_links,
+    library_name,
+    library_names,
+    relative_from,
+)
+from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from hatch_pack_venv.environment import Environment, scan
+from hatch_pack_venv.errors import EnvironmentProblem, PlanError
+from hatch_pack_venv.formats import CompressionFormat
+from hatch_pack_venv.injected import postinstall
+from hatch_pack_venv.layer_archives import LayerArchives
+from hatch_pack_venv.neighbours import Neighbour, Neighbours, find_neighbours
+from hatch_pack_venv.options import PackOptions
+from hatch_pack_venv.plan import PackPlan, build_plan
+from hatch_pack_venv.selection import parents_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class Stack:
+    """Folders that look like a runtime, two layers and an application."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "layers"
+        for name in ("python", "base", "science", "app"):
+            (self.root / name / SITE).mkdir(parents=True)
+            (self.root / name / "bin").mkdir()
+        self.write("python/bin/python3.11", "")
+        self.install("base", "numbers_lib", "1.5")
+        self.install("science", "plots", "2.0")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def install(self, layer: str, name: str, version: str) -> None:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        self.write(f"{layer}/{SITE}/{name}-{version}.dist-info/METADATA", metadata)
+
+    @property
+    def app(self) -> Environment:
+        prefix = self.root / "app"
+        return environment(prefix=prefix, given=prefix)
+
+    def find(self, **table: Any) -> Neighbours:
+        options = PackOptions.from_mapping(
+            {
+                "interpreter": "target",
+                "containing-dir": str(self.root),
+                **{
+                    key.replace("_", "-"): [str(self.root / each) for each in value]
+                    if isinstance(value, list)
+                    else str(self.root / value)
+                    for key, value in table.items()
+                },
+            }
+        )
+        found = find_neighbours(self.app, options)
+        assert found is not None
+        return found
+
+    def plan(self, neighbours: Neighbours | None = None) -> PackPlan:
+        found = neighbours or Neighbours(containing=self.root)
+        app = replace(self.app, containing=self.root)
+        mode = "neighbour" if found.runtime else "target"
+        made = recipe(neighbours=found, interpreter=mode)
+        return build_plan(scan(app), environment=app, recipe=made)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """Make the folders; the runtime's interpreter answers what the environment's would."""
+
+    class Answering:
+        @staticmethod
+        def from_executable(path: Path) -> Any:
+            if path.read_text() == "broken":
+                raise EnvironmentProblem("it does not run")
+            return replace(INTERPRETER, abi=path.read_text() or INTERPRETER.abi)
+
+    monkeypatch.setattr(reading, "Interpreter", Answering)
+    return Stack(tmp_path)
+
+
+def problems(stack: Stack, **table: Any) -> list[str]:
+    with pytest.raises(PlanError) as caught:
+        stack.find(**table)
+    return list(caught.value.problems)
+
+
+def test_neighbours_are_read_in_the_order_of_the_path(stack: Stack) -> None:
+    """Layers first, the runtime last; each with its path from the environment and its packages."""
+    found = stack.find(
+        base_runtime="python", layers=["science", "base"], dynlib_dirs=["base/share/venv/dynlib"]
+    )
+    assert [each.relative for each in found.below] == ["../science", "../base", "../python"]
+    assert [each.key for each in found.distributions] == ["plots", "numbers-lib"]
+    assert [each.relative for each in found.dynlib] == ["../base/share/venv/dynlib"]
+    facts = found.facts(stack.app, {"numbers-lib"}, [stack.root / "other/data/file"])
+    assert [each["distributions"] for each in facts["layers"]] == [
+        [],
+        [{"name": "numbers_lib", "version": "1.5"}],
+    ]
+    assert facts["base_runtime"]["python"] == "bin/python3.11"
+    assert facts["linked"] == ["../other"]
+
+
+def test_neighbours_that_are_not_right_are_told_together(stack: Stack) -> None:
+    """A sentence for each that is missing, outside, in the environment, or of another Python."""
+    (stack.root.parent / "outside").mkdir()
+    (stack.root / "elsewhere").symlink_to("../outside")
+    (stack.root / "old/lib/python3.9/site-packages").mkdir(parents=True)
+    told = problems(
+        stack,
+        base_runtime="base",
+        layers=["gone", "elsewhere", "app/lib", "old"],
+        dynlib_dirs=["science/so"],
+    )
+    expected = [
+        f"base-runtime names {stack.root}/base, which has no bin/python3.11",
+        f"layers names {stack.root}/gone, where no folder is: make it first",
+        "elsewhere, which does not lie in containing-dir",
+        "app/lib, which is no neighbour of the environment: one holds the other",
+        f"layers names {stack.root}/old, which holds no packages of python3.11",
+        "dynlib-dirs names",
+    ]
+    assert len(told) == len(expected)
+    for sentence, part in zip(told, expected, strict=True):
+        assert part in sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("cp311d", "is of the ABI cp311d; the environment is of cp311"), ("broken", "does not run")],
+)
+def test_a_runtime_that_does_not_fit_is_refused(stack: Stack, answer: str, said: str) -> None:
+    """What the runtime's interpreter says of itself has to be what the environment needs."""
+    stack.write("python/bin/python3.11", answer)
+    (problem,) = problems(stack, base_runtime="python")
+    assert problem.startswith("base-runtime")
+    assert said in problem
+
+
+def test_the_containing_folder_must_hold_the_environment(stack: Stack) -> None:
+    """Another folder than one above the environment is refused."""
+    with pytest.raises(PlanError, match="does not hold the environment"):
+        find_neighbours(stack.app, PackOptions(containing_dir=stack.root / "base"))
+    assert find_neighbours(stack.app, PackOptions()) is None
+
+
+# links
+
+
+def test_a_link_to_a_neighbour_stays_and_others_are_copied(stack: Stack, tmp_path: Path) -> None:
+    """Absolute or not, through other links or not: what lies in the containing folder is linked."""
+    stack.write("base/share/data.txt", "data")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("outside")
+    (stack.root / "short").symlink_to("base/share")
+    (stack.root / "app/near").symlink_to(stack.root / "short/data.txt")
+    (stack.root / "app/folder").symlink_to("../base/share")
+    (stack.root / "app/far").symlink_to(outside)
+    plan = stack.plan()
+    found = {entry.arcname: entry for entry in plan.entries}
+    near, folder, far = found["near"], found["folder"], found["far"]
+    assert isinstance(near, SymlinkEntry)
+    assert near.linkname == "../base/share/data.txt"
+    assert isinstance(folder, SymlinkEntry)
+    assert folder.linkname == "../base/share"
+    assert isinstance(far, FileEntry)
+    assert plan.head["neighbours"]["linked"] == ["../base"]
+    (result,) = write_archives(plan, tmp_path / "out", [CompressionFormat.ZIP])
+    with zipfile.ZipFile(result.path) as archive:
+        assert archive.read("app/near") == archive.read("app/folder/data.txt") == b"data"
+
+
+def test_without_a_containing_folder_such_a_link_is_a_copy(stack: Stack) -> None:
+    """The promise of the other modes holds: nothing leaves the install target."""
+    data = stack.write("base/share/data.txt", "data")
+    (stack.root / "app/near").symlink_to(data)
+    plan = build_plan(scan(stack.app), environment=stack.app, recipe=recipe())
+    assert not any(isinstance(entry, SymlinkEntry) for entry in plan.entries)
+    assert "near" in names(plan.entries)
+
+
+def test_a_path_file_may_lead_to_a_layer(stack: Stack) -> None:
+    """Lines that name a layer become relative; those that name another neighbour are refused."""
+    site = stack.root / "base" / SITE
+    stack.write(f"app/{SITE}/see.pth", f"{site}\nimport os\n")
+    neighbours = stack.find(base_runtime="python", layers=["base"])
+    (content,) = [
+        entry.content
+        for entry in stack.plan(neighbours).entries
+        if isinstance(entry, FileEntry) and entry.arcname.endswith(".pth")
+    ]
+    assert content == f"../../../../base/{SITE}\nimport os\n".encode()
+    with pytest.raises(PlanError, match=r"adds \.\./\.\./\.\./\.\./base/"):
+        stack.plan(stack.find(base_runtime="python", layers=["science"]))
+
+
+def test_a_sitecustomize_of_its_own_is_refused(stack: Stack) -> None:
+    """postinstall.py would write over it; one that it wrote itself is left out."""
+    path = stack.write(f"app/{SITE}/sitecustomize.py", "print()\n")
+    neighbours = stack.find(base_runtime="python")
+    with pytest.raises(PlanError, match=r"would be replaced when postinstall.py writes its own"):
+        stack.plan(neighbours)
+    path.write_text(postinstall.SITECUSTOMIZE_MARK + "\n")
+    assert f"{SITE}/sitecustomize.py" not in names(stack.plan(neighbours).entries)
+
+
+# archives of neighbours
+
+
+def record(folder: Path, name: str, digest: str, **versions: str) -> None:
+    """Write what stands beside an archive."""
+    folder.mkdir(exist_ok=True)
+    packed = [{"name": key, "version": value} for key, value in versions.items()]
+    facts = {
+        "install_target": name,
+        "content_digest": digest,
+        "manifest": {"distributions": packed},
+    }
+    (folder / f"{name}-{digest}.json").write_text(json.dumps(facts))
+
+
+def neighbour(stack: Stack, name: str = "base") -> Neighbour:
+    (found,) = stack.find(base_runtime="python", layers=[name]).layers
+    return found
+
+
+def digest_of(
+    stack: Stack, folder: Path | None, relied_on: Iterable[str] = ("numbers-lib",)
+) -> tuple[str | None, list[str]]:
+    found, notes = LayerArchives(folder=folder).of(neighbour(stack), frozenset(relied_on))
+    return found.content_digest, notes
+
+
+def test_the_digest_is_that_of_the_archive_that_holds_the_same(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Older archives of another content are passed by; what is not clear is told, not guessed."""
+    dist = tmp_path / "dist-venv"
+    assert digest_of(stack, None) == digest_of(stack, dist) == (None, [])
+    record(dist, "base", "old", numbers_lib="1.0")
+    (dist / "broken.json").write_text("{")
+    digest, (note,) = digest_of(stack, dist)
+    assert digest is None
+    assert "an archive of the neighbour base that does not hold what the folder holds now" in note
+    record(dist, "base", "empty")
+    record(dist, "base", "new", numbers_lib="1.5")
+    record(dist, "other", "other", numbers_lib="1.5")
+    assert digest_of(stack, dist) == ("new", [])
+    digest, (note,) = digest_of(stack, dist, relied_on=())
+    assert digest is None
+    assert "several archives of the neighbour base of different contents" in note
+    stack.write(
+        "base/share/venv/metadata/pack-venv.json",
+        json.dumps({"content_digest": "unpacked", "distributions": []}),
+    )
+    assert digest_of(stack, dist) == ("unpacked", [])
+
+
+# shared libraries
+
+
+def test_paths_from_a_folder_below_the_top() -> None:
+    """A search path leads up to the top folder, out of it, and down again."""
+    assert relative_from("lib/x", "../base/so") == "../../../base/so"
+    assert relative_from("", "../base/so") == "../base/so"
+    assert relative_from(".", "share") == "share"
+
+
+def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
+    """By the name that others need them by; extension modules and ambiguous names are not."""
+    one = compile_library(tmp_path / "libone.so.1").read_bytes()
+    module = compile_library(tmp_path / "_mod.cpython-311-x86_64-linux-gnu.so").read_bytes()
+    entries: dict[str, Any] = {
+        each.arcname: each
+        for each in (
+            file(f"{SITE}/one.libs/libone-0a1b.so.1.2", one),
+            file(f"{SITE}/_mod.cpython-311-x86_64-linux-gnu.so", module),
+            file(f"{SITE}/fake/libfake.so", b"no library"),
+            file(f"{SITE}/fake/libone.py", b""),
+        )
+    }
+    assert library_name(entries[f"{SITE}/fake/libfake.so"]) is None
+    libraries = library_names(entries.values())
+    (link,), notes = collected_links(entries, libraries)
+    assert link.arcname == "share/venv/dynlib/libone.so.1"
+    assert link.linkname == f"../../../{SITE}/one.libs/libone-0a1b.so.1.2"
+    assert notes == []
+    again = file(f"{SITE}/two.libs/libone.so.1", one)
+    libraries[again.arcname] = "libone.so.1"
+    links, (note,) = collected_links({**entries, again.arcname: again}, libraries)
+    assert links == []
+    assert "have the same name, libone.so.1: layers above find neither" in note
+    chosen = replace(link, linkname="chosen")
+    both = {**entries, again.arcname: again, chosen.arcname: chosen}
+    assert collected_links(both, libraries) == ([], [])
+    parents = [DirectoryEntry(arcname=each) for each in parents_of([*entries, link.arcname])]
+    copied = without_links([*parents, *entries.values(), link])
+    assert [type(each) for each in copied if each.arcname == link.arcname] == [FileEntry]
+
+
+def test_a_module_finds_the_library_of_a_layer(stack: Stack, tmp_path: Path) -> None:
+    """Its own search path stays in front; what it needs no layer for is not touched."""
+    library = compile_library(stack.root / "base" / SITE / "one.libs/libone.so.1")
+    libm = compile_library(tmp_path / "libm.so", "-lm")
+    needing = compile_library(
+        tmp_path / "_mod.so", "-Wl,--no-as-needed", str(library), *runpath("$ORIGIN/own")
+    )
+    across = AcrossLayers.of(
+        stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"]), []
+    )
+    plain = FileEntry(arcname=f"{SITE}/libm.so", content=libm, size=os.path.getsize(libm))
+    for content in (needing, needing.read_bytes()):
+        entry = FileEntry(arcname=f"{SITE}/p/_mod.so", content=content, size=needing.stat().st_size)
+        changed, same = across.applied([entry, plain])
+        assert same is plain
+        assert isinstance(changed, FileEntry)
+        path = tmp_path / "changed.so"
+        assert isinstance(changed.content, bytes)
+        path.write_bytes(changed.content)
+        with path.open("rb") as stream:
+            section = DynamicSection.from_stream(stream)
+        assert section is not None
+        assert [text.text for text in section.search_paths] == [
+            "$ORIGIN/own:$ORIGIN/../../../../../base/share/venv/dynlib"
+        ]
+    own = file(f"{SITE}/libone.so.1", library.read_bytes())
+    neighbours = stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"])
+    assert [*AcrossLayers.of(neighbours, [own]).applied([entry])] == [entry]
+
+
+# what postinstall.py writes
+
+
+def test_the_layers_are_seen_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sitecustomize.py` adds them one after the other, and existing library folders on Windows."""
+    head = {
+        "interpreter": "neighbour",
+        "neighbours": {
+            "layers": [
+                {"path": "../b", "site_packages": [SITE], "distributions": []},
+                {"path": "../a", "site_packages": [SITE], "distributions": []},
+            ],
+            "base_runtime": {
+                "path": "../python",
+                "site_packages": [SITE],
+                "distributions": [],
+                "python": "bin/python3.11",
+            },
+            "dynlib_dirs": ["../b/so", "../b/none"],
+            "linked": [],
+        },
+    }
+    needs = {"version": "3.11", "abi": "cp311"}
+    tree = postinstall.Tree(
+        prefix=str(tmp_path / "app"),
+        label="app",
+        bundled=False,
+        needs=needs,
+        scripts=str(tmp_path / "app/bin"),
+        site_packages=[str(tmp_path / "app" / SITE)],
+        system_site=False,
+        prompt=None,
+        glibc="",
+        glibc_file="",
+        promised="",
+        neighbours=postinstall.neighbours_from(head),
+    )
+    pieces = postinstall.pieces(tree, "/real/python/bin/python3.11", "3.11.7")
+    name = str(tmp_path / "app" / SITE / "sitecustomize.py")
+    script = pieces[name]
+    assert isinstance(script, bytes)
+    assert str(tmp_path) not in script.decode()
+    assert pieces[str(tmp_path / "app/bin/python3.11")] == "../../python/bin/python3.11"
+    (tmp_path / "b/so").mkdir(parents=True)
+    added: list[str] = []
+    libraries: list[str] = []
+    monkeypatch.setattr("site.addsitedir", added.append)
+    monkeypatch.setattr("os.add_dll_directory", libraries.append, raising=False)
+    exec(compile(script, name, "exec"), {"__file__": name})  # noqa: S102
+    assert added == [str(tmp_path / each / SITE) for each in ("b", "a", "python")]
+    assert libraries == [str(tmp_path / "b/so")]
+
+
+PYTHON = {
+    "base_runtime": {"path": "../x", "site_packages": [], "distributions": [], "python": "bin/p"}
+}
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "said"),
+    [
+        ([], "neighbours is [], not of type dict"),
+        ({"layers": 1, **PYTHON}, "neighbours.layers is 1, not of type list"),
+        ({"layers": [{"path": 3, "distributions": []}], **PYTHON}, "neighbour.path is 3"),
+        ({"layers": [], "dynlib_dirs": [], "linked": []}, "neighbours.base_runtime.python is None"),
+    ],
+)
+def test_a_broken_manifest_is_told(neighbours: Any, said: str) -> None:
+    """What a manifest says of neighbours is read with care."""
+    with pytest.raises(postinstall.ConnectError) as caught:
+        postinstall.neighbours_from({"interpreter": "neighbour", "neighbours": neighbours})
+    assert said in str(caught.value)
