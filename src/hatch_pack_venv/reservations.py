@@ -204,8 +204,10 @@ def told_taken(
     """
     found = list(found)
     lines = []
-    for key, by in (("exclude", "the patterns"), ("artifacts", "artifacts")):
-        patterns = [f"{'' if key == 'exclude' else '!'}{e.pattern}" for e in found if e.by == by]
+    # Without `/**` a pattern that matches a file by its name would win over the folder's.
+    kinds = (("exclude", "the patterns", "{}"), ("artifacts", "artifacts", "!{}/**"))
+    for key, by, form in kinds:
+        patterns = [form.format(each.pattern) for each in found if each.by == by]
         if patterns:
             table, line = added_lines(build, target, key, patterns)
             lines.append(f"set in {table} of pyproject.toml: {line}")

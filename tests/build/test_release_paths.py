@@ -186,9 +186,9 @@ EXCLUDING = 'exclude = ["/dist-venv", "/env"]\n'
         ('only-include = ["my_app", "env"]\n', IN_SDIST + 'exclude = ["/env"]'),
         (
             'artifacts = ["*.json"]\nexclude = ["/dist-venv", "/env"]\n',
-            IN_SDIST + 'artifacts = ["*.json", "!/dist-venv"]',
+            IN_SDIST + 'artifacts = ["*.json", "!/dist-venv/**"]',
         ),
-        ('artifacts = ["*.json", "!/dist-venv"]\nexclude = ["/dist-venv", "/env"]\n', None),
+        ('artifacts = ["*.json", "!/dist-venv/**"]\nexclude = ["/dist-venv", "/env"]\n', None),
         (EXCLUDING + 'force-include = { "." = "all" }\n', f"force-include names '.', {FORCED}"),
         (
             EXCLUDING + 'force-include = { "dist-venv" = "all" }\n',
