@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -116,13 +117,14 @@ def _export(parsed: argparse.Namespace) -> None:
 
 def _inspect(parsed: argparse.Namespace) -> None:
     check_is_there(parsed.path)
-    found = inspect(parsed.path)
+    found = inspect(parsed.path, report=_report(parsed, "Reading"))
     _print(found.to_dict(), inspection_lines(found, _style()), parsed)
 
 
 def _verify(parsed: argparse.Namespace) -> None:
     check_is_there(parsed.path)
-    result = verify(parsed.path, external_links=parsed.external_links)
+    report = _report(parsed, "Verifying")
+    result = verify(parsed.path, external_links=parsed.external_links, report=report)
     _print(result.to_dict(), verification_lines(result, _style()), parsed)
     if not result.is_whole:
         raise ArchiveProblem(told_findings(result))
@@ -139,8 +141,9 @@ def _style() -> Style:
     return Style.of_stream(sys.stdout, os.environ)
 
 
-def _report(parsed: argparse.Namespace) -> Reporter:
-    return silent if parsed.quiet or parsed.json else terminal_progress
+def _report(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
+    shows = not (parsed.quiet or parsed.json)
+    return partial(terminal_progress, doing=doing) if shows else silent
 
 
 def _options(parsed: argparse.Namespace) -> PackOptions:

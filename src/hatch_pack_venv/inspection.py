@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
+from .archives import silent
 from .contents import Contents
 from .errors import ArchiveProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from .archives import Reporter
 
 _RUNTIME: Final = "the interpreter and its standard library"
 _SCRIPTS: Final = "files of no distribution"
@@ -80,14 +83,20 @@ class Inspection:
         }
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
     """Read an archive's or a folder's manifest, and of its RECORD files what belongs to what.
+
+    Parameters:
+        report: told of the bytes of an archive; of a folder next to none are read.
 
     Raises:
         ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
     """
     contents = Contents.from_path(
-        path, hashing=False, keep=lambda name: name.endswith(".dist-info/RECORD")
+        path,
+        hashing=False,
+        keep=lambda name: name.endswith(".dist-info/RECORD"),
+        report=silent if path.is_dir() else report,
     )
     if contents.damage is not None:
         raise ArchiveProblem(contents.damage)

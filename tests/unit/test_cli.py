@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.environments import tool
+from support.terminals import shown_on_a_terminal
 from support.trees import tree_state
 from support.wheels import make_wheel
 
@@ -358,6 +359,20 @@ def test_names_cannot_command_the_terminal(
         r"added      '\x1b[2J' is a directory that was not packed",
         r"added      '\udcff' is a directory that was not packed",
     ]
+
+
+@pytest.mark.parametrize(("command", "told"), [("verify", "Verifying"), ("inspect", "Reading")])
+def test_reading_a_large_archive_shows_progress(archive: Path, command: str, told: str) -> None:
+    """There is a bar on a terminal, which is gone in the end; none with -q and --json."""
+    words: list[str | Path] = [sys.executable, "-m", "hatch_pack_venv", command, archive]
+    seen, printed = shown_on_a_terminal(words)
+    assert told in seen
+    assert seen.rstrip(" ").endswith("\r")
+    assert printed
+    for option in ("-q", "--json"):
+        seen, printed = shown_on_a_terminal([*words, option])
+        assert seen == ""
+        assert printed
 
 
 class Terminal(io.StringIO):

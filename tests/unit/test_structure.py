@@ -56,7 +56,7 @@ LAYERS = [
         "standard_library",
     },
     {"distributions", "libraries", "sizes"},
-    {"environment", "manifest", "output", "reading", "option_values"},
+    {"environment", "manifest", "output", "reading", "tar_reading", "option_values"},
     {"places", "cleaning"},
     {
         "selection",
