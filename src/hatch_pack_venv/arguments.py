@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _INSPECT = """\
 Show what an archive or an unpacked folder is: name, Python, platform, what it needs, and its
-distributions with their unpacked sizes, largest first. Nothing is unpacked.
+distributions and kinds of files with their unpacked sizes, largest first. Nothing is unpacked.
 """
 
 _VERIFY = """\

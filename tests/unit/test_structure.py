@@ -43,6 +43,7 @@ LAYERS = [
         "hatch_environments",
         "reservations",
         "presets",
+        "file_kinds",
         "old_metadata",
         "floors",
     },

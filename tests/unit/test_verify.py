@@ -291,6 +291,21 @@ def test_inspect_tells_what_takes_the_room(archives: dict[str, Path], format: st
     assert 1000 < manifest < 20000
 
 
+def test_inspect_tells_the_sizes_by_kind_of_file(archives: dict[str, Path]) -> None:
+    """Each file has one kind, largest first, in lines and in JSON."""
+    inspection = inspect(archives["tar.gz"])
+    kinds = {each["name"]: each["size"] for each in inspection.to_dict()["kinds"]}
+    assert kinds["data"] == 256 * 400 + len("data\n" * 400)
+    assert kinds.keys() == {"data", "Python source", "programs", "metadata"}
+    assert list(kinds.values()) == sorted(kinds.values(), reverse=True)
+    total = sum(part.size or 0 for part in (*inspection.distributions, *inspection.rest))
+    assert sum(kinds.values()) == total
+    lines = list(inspection_lines(inspection, Style()))
+    by_kind = lines[lines.index("all files by kind") + 1 :]
+    assert by_kind[0].split()[0] == "data"
+    assert len(by_kind) == len(kinds)
+
+
 def test_inspect_knows_no_sizes_without_records(tmp_path: Path) -> None:
     """Where RECORD files were left out, site-packages is told by its folders instead."""
     archive = make_packed(tmp_path, **{"record-files": "exclude"})["tar"]
