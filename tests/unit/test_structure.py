@@ -57,6 +57,7 @@ LAYERS = [
         "standard_library",
     },
     {"distributions", "libraries", "sizes"},
+    {"origins"},
     {"environment", "manifest", "output", "reading", "tar_reading", "option_values"},
     {"places", "cleaning"},
     {
