@@ -56,7 +56,7 @@ APPLICATIONS: Final = [
     "uvicorn[standard]",
     "zope.interface",
 ]
-TOOLS: Final = ["mypy", "pip", "pytest", "ruff", "zope.interface"]
+TOOLS: Final = ["jupyterlab", "mypy", "pip", "pytest", "ruff", "zope.interface"]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 
 
