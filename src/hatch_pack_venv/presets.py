@@ -14,8 +14,8 @@ _METADATA: Final = f"!{_SITE}/*.dist-info/**"
 
 PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
     # Not `test` and `testing`, which applications import (django.test, numpy.testing), nor
-    # `test_*.py`. astropy imports its tests folder when it is imported, and jupyterlab.browser_check
-    # that of jupyterlab.
+    # `test_*.py`. astropy imports its tests folder when it is imported, and so does
+    # jupyterlab.browser_check that of jupyterlab.
     "@tests": (
         f"{_SITE}/**/tests/",
         f"{_SITE}/test/",
