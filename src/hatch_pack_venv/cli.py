@@ -93,7 +93,7 @@ def _pack(parsed: argparse.Namespace) -> None:
 
 
 def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
-    found = preview_pack(parsed.prefix, options)
+    found = preview_pack(parsed.prefix, options, report=_report(parsed, "Compiling"))
     _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
     if found.refused:
         raise PlanError(f"{parsed.prefix} cannot be packed", found.refused)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
 from .behind import Told
@@ -114,8 +114,8 @@ def export(
         return write_folder(plan, target, threads=options.threads, report=report)
 
 
-def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
-    """Tell what `pack` would do; nothing is written.
+def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = silent) -> Preview:
+    """Tell what `pack` would do; nothing is written but byte code that is asked for, for a moment.
 
     Raises:
         PackVenvError: there is no usable environment, or an option is wrong. What cannot be
@@ -123,11 +123,12 @@ def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
     """
     environment = Environment.from_prefix(prefix)
     try:
-        plan = plan_environment(environment, options, None)
-        check_size(plan, options.max_size)
+        with _whole_plan(environment, options, None, report) as plan:
+            wheels = [str(parse_wheel_filename(wheel.name)[0]) for wheel in options.wheels]
+            selection = _selection(options)
+            return preview(scan(environment), plan, environment, selection, wheels=wheels)
     except PlanError as error:
         return Preview(refused=error.problems)
-    return preview(scan(environment), plan, environment, _selection(options))
 
 
 def _write(
