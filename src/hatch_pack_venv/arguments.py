@@ -73,7 +73,7 @@ def add_choosing_options(command: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         help="with --distributions required, a distribution that is packed with what it requires,"
-        " extras as in uvicorn[standard]; repeatable",
+        " and with what its extras do: 'uvicorn[standard]'; repeatable",
     )
     command.add_argument(
         "--check",

@@ -211,6 +211,36 @@ def test_markers_extras_and_groups_select(tmp_path: Path) -> None:
     assert findings(tmp_path, text, installed("web"), extras=["speed"]) == [fast, linter]
 
 
+@pytest.mark.parametrize(
+    ("keep", "told"),
+    [
+        (["app"], []),
+        (["app[speed]"], ["pylock.toml locks fast 1.0; the environment has fast 2.0"]),
+        (["app[other]"], []),
+    ],
+)
+def test_extras_of_what_is_kept_select_without_a_project(
+    tmp_path: Path, keep: list[str], told: list[str]
+) -> None:
+    """The command has no project: `--keep 'app[speed]'` names the extras that count."""
+    lock = tmp_path / "pylock.toml"
+    fast = package("fast", marker="'speed' in extras")
+    lock.write_text(f'{HEAD}extras = ["speed"]\n' + package("app") + package("web") + fast)
+    table = {"lock": str(lock), "check": "off", "distributions": "required", "keep": keep}
+    options = PackOptions.from_mapping(table)
+    there = environment(APP, installed("web"), installed("fast", "2.0"))
+    assert list(find_needs(Given(environment=there), options, Selection()).problems) == told
+
+
+def test_an_unknown_extra_of_what_is_kept_is_told() -> None:
+    """It is a sentence as for the project's own."""
+    there = environment(replace(APP, extras=("speed",)), installed("web"))
+    options = PackOptions.from_mapping({"distributions": "required", "keep": ["app[sped]"]})
+    assert find_needs(Given(environment=there), options, Selection()).problems == (
+        "sped is no extra of app 1.0, which has speed",
+    )
+
+
 def test_what_is_left_behind_is_not_compared(tmp_path: Path) -> None:
     """With `required` only what is packed has to match."""
     text = package("web") + package("linter", "9") + package("gone")
