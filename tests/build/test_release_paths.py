@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -26,18 +25,6 @@ if TYPE_CHECKING:
 PACKED = ["tar.gz", "tar.gz.json"]
 WHEEL_TABLE = TABLE.replace("build.hooks", "build.targets.wheel.hooks")
 TARGET_TABLE = TABLE.replace("build.hooks", "build.targets")
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("environment") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
-    return path
-
-
-@pytest.fixture
-def project(tmp_path: Path, environment: Path) -> Path:
-    return make_project(tmp_path / "project", environment)
 
 
 def configure(root: Path, text: str) -> None:
