@@ -8,26 +8,20 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
 from .archives import silent
-from .arguments import (
-    add_choosing_options,
-    add_layer_options,
-    add_output_options,
-    add_reading_commands,
-)
+from .arguments import add_format_options, add_packing_options, add_reading_commands
 from .display import Style, inspection_lines, result_line, told_findings, verification_lines
 from .display_preview import preview_lines
 from .environment import Environment
 from .errors import ArchiveProblem, PackVenvError, PlanError
-from .formats import CompressionFormat
 from .inspection import inspect
 from .options import PackOptions
 from .packing import environment_name, export, pack, preview_pack
-from .presets import PRESETS
 from .progress import terminal_progress
 from .signals import terminable
 from .verify import check_is_there, verify
@@ -97,7 +91,7 @@ def _pack(parsed: argparse.Namespace) -> None:
 
 
 def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
-    found = preview_pack(parsed.prefix, options)
+    found = preview_pack(parsed.prefix, options, report=_report(parsed, "Compiling"))
     _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
     if found.refused:
         raise PlanError(f"{parsed.prefix} cannot be packed", found.refused)
@@ -124,13 +118,14 @@ def _export(parsed: argparse.Namespace) -> None:
 
 def _inspect(parsed: argparse.Namespace) -> None:
     check_is_there(parsed.path)
-    found = inspect(parsed.path)
+    found = inspect(parsed.path, report=_report(parsed, "Reading"))
     _print(found.to_dict(), inspection_lines(found, _style()), parsed)
 
 
 def _verify(parsed: argparse.Namespace) -> None:
     check_is_there(parsed.path)
-    result = verify(parsed.path, external_links=parsed.external_links)
+    report = _report(parsed, "Verifying")
+    result = verify(parsed.path, external_links=parsed.external_links, report=report)
     _print(result.to_dict(), verification_lines(result, _style()), parsed)
     if not result.is_whole:
         raise ArchiveProblem(told_findings(result))
@@ -147,8 +142,9 @@ def _style() -> Style:
     return Style.of_stream(sys.stdout, os.environ)
 
 
-def _report(parsed: argparse.Namespace) -> Reporter:
-    return silent if parsed.quiet or parsed.json else terminal_progress
+def _report(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
+    shows = not (parsed.quiet or parsed.json)
+    return partial(terminal_progress, doing=doing) if shows else silent
 
 
 def _options(parsed: argparse.Namespace) -> PackOptions:
@@ -228,8 +224,8 @@ def _parser() -> argparse.ArgumentParser:
         help="write nothing; tell what would go in, what would be rewritten and why, what stays"
         " out, and what cannot be packed (with -v every file)",
     )
-    _add_format_options(command)
-    _add_common_options(command)
+    add_format_options(command)
+    add_packing_options(command)
     command.set_defaults(run=_pack)
 
     command = commands.add_parser(
@@ -248,100 +244,11 @@ def _parser() -> argparse.ArgumentParser:
         " system can; hardlink: the environment's own files where nothing in them changes, so that"
         " an edit of one is an edit of both (default: copy)",
     )
-    _add_common_options(command)
+    add_packing_options(command)
     command.set_defaults(run=_export)
 
     add_reading_commands(commands, inspect=_inspect, verify=_verify)
     return parser
-
-
-def _add_format_options(command: argparse.ArgumentParser) -> None:
-    names = [format.suffix.removeprefix(".") for format in CompressionFormat]
-    command.add_argument(
-        "--format",
-        action="append",
-        metavar="FORMAT",
-        help=f"one of {', '.join(names)}; may be given several times (default: tar.xz, zip on"
-        " Windows)",
-    )
-    command.add_argument(
-        "--compression-level",
-        type=int,
-        metavar="N",
-        help="of the format's own scale (default: gz, xz and zip 6, bz2 and zst 9)",
-    )
-    command.add_argument(
-        "--install-target",
-        metavar="NAME",
-        help="the archive's top folder; '.' for none (default: the environment's name)",
-    )
-
-
-def _add_common_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--interpreter",
-        metavar="WHOSE",
-        help="bundled: the archive holds the interpreter; target: the target provides it and"
-        " postinstall.py connects it; an absolute path: it is promised to be there on the target"
-        " (default: bundled)",
-    )
-    command.add_argument(
-        "--interpreter-trim",
-        metavar="LEVEL",
-        help="what a bundled interpreter leaves out; none: nothing but byte code; default: tests,"
-        " IDLE, headers, static libraries and debug information; minimal: also tkinter, turtle,"
-        " ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev (default: default)",
-    )
-    command.add_argument(
-        "--vendor-libraries",
-        action="append",
-        metavar="WHICH",
-        help="true: a bundle brings the shared libraries that a system with nothing but glibc"
-        " lacks; false: the target provides them; readline or gdbm: as true, with this library,"
-        " which is under the GPL (repeatable; default: true)",
-    )
-    command.add_argument(
-        "--editables",
-        metavar="RULE",
-        help="what becomes of editable installs; error: refuse them; copy: pack what is importable"
-        " from their source folders; exclude: leave them out, if nothing packed requires them"
-        " (default: error)",
-    )
-    command.add_argument(
-        "--wheel",
-        action="append",
-        metavar="FILE",
-        help="a wheel that replaces what the environment holds of its distribution; may be given"
-        " several times",
-    )
-    command.add_argument(
-        "--record-files",
-        metavar="RULE",
-        help="update: RECORD files are kept and made true; exclude: left out (default: update)",
-    )
-    command.add_argument(
-        "--bytecode",
-        metavar="KIND",
-        help="none: the target compiles; checked-hash: compiled here, an import reads the source to"
-        " see whether it was edited; unchecked-hash: compiled here, edited sources are not noticed"
-        " (default: none)",
-    )
-    command.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="how many threads compress, copy or compile; the result does not depend on it"
-        " (default: the CPUs this process may use)",
-    )
-    add_choosing_options(command)
-    add_layer_options(command)
-    presets = ", ".join(PRESETS)
-    for name, text in (
-        ("--exclude-files", f"gitignore-style pattern of files that stay out, or {presets}"),
-        ("--include-files", "gitignore-style pattern of files that any rule left out"),
-    ):
-        command.add_argument(name, action="append", metavar="PATTERN", help=f"{text}; repeatable")
-    add_output_options(command)
 
 
 def _set_up_logging(quiet: bool, verbose: bool) -> None:  # noqa: FBT001

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from . import manifest
+from .archives import silent
 from .errors import ArchiveProblem, DamagedArchive
 from .listing import SIZE_LIMIT, Listing
-from .reading import Member, read_members
+from .reading import bytes_to_read, read_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .reading import Chunks
+    from .archives import Reporter
+    from .members import Chunks, Member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +57,14 @@ class Contents:
         *,
         hashing: bool = True,
         keep: Callable[[str], bool] = lambda _name: False,
+        report: Reporter = silent,
     ) -> Self:
         """Read an archive or a folder once, from its first byte to its last.
 
         Parameters:
             hashing: whether the files' hashes are wanted.
             keep: whether a file's bytes are wanted; called with each name.
+            report: told of the bytes of the archive, or of a folder's files.
 
         Raises:
             ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
@@ -68,8 +72,9 @@ class Contents:
         reader = _Reader(hashing=hashing, keep=keep)
         damage = None
         try:
-            for member, chunks in read_members(path):
-                reader.take(member, chunks)
+            with report(bytes_to_read(path)) as advance:
+                for member, chunks in read_members(path, advance):
+                    reader.take(member, chunks)
         except DamagedArchive as error:
             # A compressor's check sum stands at the end: what was read may tell which file it is.
             if not reader.has_manifest:

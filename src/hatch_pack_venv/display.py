@@ -71,7 +71,12 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
     for label, value in _facts(found):
         yield f"  {label:<15} {shown(value)}"
     distributions = f"{len(found.distributions)} distributions"
-    for title, parts in ((distributions, found.distributions), ("other files", found.rest)):
+    sections = (
+        (distributions, found.distributions),
+        ("other files", found.rest),
+        ("all files by kind", found.kinds),
+    )
+    for title, parts in sections:
         if parts:
             yield ""
             yield style.paint(title, "bold")

@@ -41,6 +41,7 @@ class InstalledDistribution:
         requires: the requirements of its metadata, markers included.
         requires_python: its `Requires-Python`.
         extras: those that it provides.
+        direct_url: the text of its `direct_url.json` (PEP 610); `None` without one.
         editable: how it is editable (PEP 610, PEP 660, `setup.py develop`); `None` if it is not.
     """
 
@@ -52,6 +53,7 @@ class InstalledDistribution:
     requires: tuple[str, ...] = ()
     requires_python: str | None = None
     extras: tuple[str, ...] = ()
+    direct_url: str | None = None
     editable: Editable | None = None
 
     @property
@@ -85,7 +87,8 @@ class InstalledDistribution:
             )
         files = frozenset(_recorded_files(found, site, prefix))
         files = files or frozenset(files_without_record(_folder_of(found), site, prefix))
-        editable = recognise(prefix, site, files, found.read_text("direct_url.json"))
+        direct_url = found.read_text("direct_url.json")
+        editable = recognise(prefix, site, files, direct_url)
         if editable is not None:
             editable = replace(editable, names=_module_names(found, name, entry_points))
         return cls(
@@ -97,6 +100,7 @@ class InstalledDistribution:
             requires=tuple(_requirements(found, metadata)),
             requires_python=(metadata.get_all("Requires-Python") or [None])[0],
             extras=tuple(metadata.get_all("Provides-Extra") or ()),
+            direct_url=direct_url,
             editable=editable,
         )
 

@@ -29,7 +29,7 @@ from .option_keys import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
 from .options import PackOptions
 from .packing import Project
 from .releases import Release, source_folder
-from .reservations import exclude_lines, reserve, taken_folders
+from .reservations import reserve, taken_folders, told_taken
 from .signals import terminable
 from .uploads import upload_warnings
 
@@ -248,14 +248,12 @@ def _refuse_taken(
         other = _BUILDERS[target](builder.root, builder.plugin_manager, None, metadata, builder.app)
         if PLUGIN_NAME in other.config.hook_config:
             continue
-        ignored = EXCLUDED_DIRECTORIES
-        patterns = [*taken_folders(other.config, release.source, release.output, ignored)]
-        if patterns:
-            table, line = exclude_lines(metadata.hatch.build_config, target, patterns)
-            raise OptionsError(
-                f"the {target} would take {' and '.join(patterns)}",
-                [f"set in {table} of pyproject.toml: {line}"],
-            )
+        archives = release.likely_names(metadata.core.name, metadata.version)
+        folders = {release.output: archives, release.source: ()}
+        taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
+        if taken:
+            what, lines = told_taken(metadata.hatch.build_config, target, taken)
+            raise OptionsError(f"the {target} would take {what}", lines)
 
 
 def _project(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
+from .archives import silent
 from .contents import Contents
 from .errors import ArchiveProblem
+from .file_kinds import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from .archives import Reporter
 
 _RUNTIME: Final = "the interpreter and its standard library"
 _SCRIPTS: Final = "files of no distribution"
@@ -23,10 +27,10 @@ _SCRIPTS: Final = "files of no distribution"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Something that takes room: a distribution, or what belongs to none.
+    """Something that takes room: a distribution, what belongs to none, or a kind of file.
 
     Parameters:
-        version: of a distribution; `None` for the rest.
+        version: of a distribution; `None` for others.
         size: bytes of its files, unpacked; `None` where no RECORD tells which they are.
     """
 
@@ -54,6 +58,7 @@ class Inspection:
         packed_size: bytes of the archive; `None` for a folder.
         size: bytes of all files, unpacked.
         distributions, rest: largest first.
+        kinds: of all files, largest first.
     """
 
     path: Path
@@ -64,6 +69,7 @@ class Inspection:
     entry_count: int
     distributions: tuple[Part, ...]
     rest: tuple[Part, ...]
+    kinds: tuple[Part, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON knows it; the manifest's head with its own keys."""
@@ -77,17 +83,24 @@ class Inspection:
             **head,
             "distributions": [part.to_dict() for part in self.distributions],
             "other_files": [part.to_dict() for part in self.rest],
+            "kinds": [part.to_dict() for part in self.kinds],
         }
 
 
-def inspect(path: Path) -> Inspection:
+def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
     """Read an archive's or a folder's manifest, and of its RECORD files what belongs to what.
+
+    Parameters:
+        report: told of the bytes of an archive; of a folder next to none are read.
 
     Raises:
         ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
     """
     contents = Contents.from_path(
-        path, hashing=False, keep=lambda name: name.endswith(".dist-info/RECORD")
+        path,
+        hashing=False,
+        keep=lambda name: name.endswith(".dist-info/RECORD"),
+        report=silent if path.is_dir() else report,
     )
     if contents.damage is not None:
         raise ArchiveProblem(contents.damage)
@@ -101,6 +114,7 @@ def inspect(path: Path) -> Inspection:
         entry_count=contents.entry_count,
         distributions=tuple(sorted(distributions, key=_largest_first)),
         rest=tuple(sorted(rest, key=_largest_first)),
+        kinds=tuple(sorted(_kinds(contents), key=_largest_first)),
     )
 
 
@@ -136,16 +150,24 @@ def _owned_files(contents: Contents) -> Iterator[tuple[str, set[str]]]:
 
 
 def _rest(contents: Contents, sizes: Mapping[str, int]) -> Iterator[Part]:
-    """Yield the files of no distribution, by where they lie."""
+    """Return the files of no distribution, by where they lie."""
     sites = contents.listing.head.get("layout", {}).get("site_packages", [])
+    interpreter = contents.listing.head.get("interpreter")
+    return _summed((_place(name, sites, interpreter), size) for name, size in sizes.items())
+
+
+def _kinds(contents: Contents) -> Iterator[Part]:
+    return _summed((kind_of(name), file.size) for name, file in contents.listing.files.items())
+
+
+def _summed(sizes: Iterable[tuple[str, int]]) -> Iterator[Part]:
     totals: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for name, size in sizes.items():
-        place = _place(name, sites, contents.listing.head.get("interpreter"))
-        totals[place] += size
-        counts[place] += 1
-    for place, total in totals.items():
-        yield Part(name=place, version=None, size=total, file_count=counts[place])
+    for name, size in sizes:
+        totals[name] += size
+        counts[name] += 1
+    for name, total in totals.items():
+        yield Part(name=name, version=None, size=total, file_count=counts[name])
 
 
 def _place(name: str, sites: list[str], interpreter: str | None) -> str:

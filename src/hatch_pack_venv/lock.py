@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from .checking import python_satisfies
 from .errors import LockProblem
+from .origins import origin_difference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -25,25 +26,40 @@ class Lock:
     """What a lock file says for one Python on one platform.
 
     Parameters:
-        name: the file's, for messages.
+        path: the file's.
         markers: values of environment markers, as `marker_environment` tells them.
         extras: those of the project that count; dependency groups are the file's default ones.
+        others: those that count if the file has been made with them.
     """
 
     def __init__(
-        self, lock: Pylock, name: str, markers: Mapping[str, str], extras: Iterable[str] = ()
+        self,
+        lock: Pylock,
+        path: Path,
+        markers: Mapping[str, str],
+        extras: Iterable[str] = (),
+        others: Iterable[str] = (),
     ) -> None:
         self.lock = lock
-        self.name = name
+        self.name = path.name
+        self.folder = path.parent
         self.markers = markers
-        self.extras = frozenset(map(canonicalize_name, extras))
+        known = set(map(canonicalize_name, others)) & set(lock.extras or ())
+        self.extras = known | set(map(canonicalize_name, extras))
         self.groups = frozenset(lock.default_groups or ())
         self.selected: dict[str, list[Package]] = {}
         for package in filter(self._is_meant, lock.packages):
             self.selected.setdefault(package.name, []).append(package)
 
     @classmethod
-    def from_path(cls, path: Path, markers: Mapping[str, str], extras: Iterable[str] = ()) -> Lock:
+    def from_path(
+        cls,
+        path: Path,
+        markers: Mapping[str, str],
+        extras: Iterable[str] = (),
+        *,
+        others: Iterable[str] = (),
+    ) -> Lock:
         """Read a lock file.
 
         Raises:
@@ -52,7 +68,7 @@ class Lock:
         try:
             with path.open("rb") as stream:
                 data = tomllib.load(stream)
-            return cls(Pylock.from_dict(data), path.name, markers, extras)
+            return cls(Pylock.from_dict(data), path, markers, extras, others)
         except FileNotFoundError:
             raise LockProblem(f"there is no lock file {path}: export it first") from None
         except (OSError, ValueError) as error:
@@ -95,7 +111,7 @@ class Lock:
     def _is_meant(self, package: Package) -> bool:
         environment: dict[str, Any] = {
             **self.markers,
-            "extras": self.extras,
+            "extras": frozenset(self.extras),
             "dependency_groups": self.groups,
         }
         return package.marker is None or package.marker.evaluate(environment, context="lock_file")
@@ -129,6 +145,9 @@ class Lock:
         found = []
         if package.version is not None and not _is_version(there.version, package.version):
             found.append(f"{said}; the environment has {there.name} {there.version}")
+        difference = origin_difference(package, there, self.folder)
+        if difference is not None:
+            found.append(f"{said} {difference.locked}; the environment has {difference.there}")
         python = self.markers["python_full_version"]
         if package.requires_python and not python_satisfies(python, package.requires_python):
             needs = package.requires_python

@@ -1,15 +1,41 @@
-"""The names and links of an archive that is read, judged one after the other."""
+"""The members of an archive that is read: what each is, its name and link judged."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from .errors import ArchiveProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+Kind: TypeAlias = Literal["file", "directory", "link", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What stands in an archive or a folder under one name.
+
+    Parameters:
+        name: relative, with `/` between its parts and nothing to normalise in it.
+        mode: the permission bits.
+        size: of a file, in bytes.
+        linkname: a link's text.
+    """
+
+    name: str
+    kind: Kind
+    mode: int
+    size: int = 0
+    linkname: str = ""
+
+
+Chunks: TypeAlias = "Iterator[bytes]"
+"""A file's bytes; what is not taken is passed over."""
 
 _WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:[\\/]")
 

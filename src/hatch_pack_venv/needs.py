@@ -16,7 +16,7 @@ from .lock import Lock
 from .requirements import marker_environment, requirements_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .distributions import InstalledDistribution
     from .environment import Environment
@@ -184,7 +184,7 @@ class _Judge:
             return [], []
         members, closure = self.closure.members, self.closure
         inside = [packed[key] for key in sorted(members & packed.keys())]
-        found = [] if self.given.project is None else self._extras(self.given.project)
+        found = [*self._extras()]
         found += python_findings(inside, self.version)
         found += requirement_findings(closure.requirements, packed)
         own = by_key(self.given.environment.distributions).keys() & packed.keys()
@@ -198,13 +198,27 @@ class _Judge:
         warnings += requirement_findings(outside, packed)
         return found, warnings
 
-    def _extras(self, project: InstalledDistribution) -> list[str]:
-        return extra_findings(project, self.options.extras)
+    def _extras(self) -> Iterator[str]:
+        """Yield a sentence for each extra that is asked for and not provided."""
+        if self.given.project is not None:
+            yield from extra_findings(self.given.project, self.options.extras)
+        for kept in self.keep:
+            there = self.installed.get(canonicalize_name(kept.name))
+            if there is not None:
+                yield from extra_findings(there, sorted(kept.extras))
+
+    def _kept_extras(self) -> set[str]:
+        """Return the extras of what is kept where no project tells which are its own."""
+        if self.given.project is not None:
+            return set()
+        return {extra for kept in self.keep for extra in kept.extras}
 
     def _lock_findings(self, packed: Mapping[str, InstalledDistribution]) -> list[str]:
         if self.options.lock is None:
             return []
-        lock = Lock.from_path(self.options.lock, self.markers, self.options.extras)
+        lock = Lock.from_path(
+            self.options.lock, self.markers, self.options.extras, others=self._kept_extras()
+        )
         own = {each.key for each in self.given.wheels}
         own |= {self.given.excluded} if self.given.excluded else set()
         own |= {self.given.project.key} if self.given.project else set()

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import parse_wheel_filename
+
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
 from .bytecode import with_byte_code
 from .copies import without_links
@@ -105,8 +107,8 @@ def export(
         )
 
 
-def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
-    """Tell what `pack` would do; nothing is written.
+def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = silent) -> Preview:
+    """Tell what `pack` would do; nothing is written but byte code that is asked for, for a moment.
 
     Raises:
         PackVenvError: there is no usable environment, or an option is wrong. What cannot be
@@ -114,12 +116,12 @@ def preview_pack(prefix: StrPath, options: PackOptions) -> Preview:
     """
     environment = Environment.from_prefix(prefix)
     try:
-        plan = plan_environment(environment, options, None)
-        check_size(plan, options.max_size)
+        with _whole_plan(environment, options, None, report, Path.cwd()) as plan:
+            wheels = [str(parse_wheel_filename(wheel.name)[0]) for wheel in options.wheels]
+            scanned = scan(replace(environment, containing=_containing(options)))
+            return preview(scanned, plan, environment, selection_of(options), wheels=wheels)
     except PlanError as error:
         return Preview(refused=error.problems)
-    scanned = scan(replace(environment, containing=_containing(options)))
-    return preview(scanned, plan, environment, selection_of(options))
 
 
 def _containing(options: PackOptions) -> Path | None:

@@ -14,12 +14,14 @@ _METADATA: Final = f"!{_SITE}/*.dist-info/**"
 
 PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
     # Not `test` and `testing`, which applications import (django.test, numpy.testing), nor
-    # `test_*.py`. astropy imports its tests folder when it is imported.
+    # `test_*.py`. astropy imports its tests folder when it is imported, and so does
+    # jupyterlab.browser_check that of jupyterlab.
     "@tests": (
         f"{_SITE}/**/tests/",
         f"{_SITE}/test/",
         f"{_SITE}/**/conftest.py",
         f"!{_SITE}/astropy/tests/",
+        f"!{_SITE}/jupyterlab/tests/",
         _METADATA,
     ),
     # Not `docs` in packages: those of botocore and boto3 hold code that is imported.

@@ -10,13 +10,15 @@ from . import activation, data_files
 from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from .distributions import InstalledDistribution
     from .entries import Entry, ScannedEntry
     from .environment import Environment
     from .plan import PackPlan
     from .selection import Selection
 
+_COMPILED: Final = "byte code, compiled for the archive"
 _REWRITTEN: Final = {
     "RECORD": "made true for what is packed",
     "pyvenv.cfg": "names no place, so that it is right everywhere",
@@ -83,16 +85,20 @@ def preview(
     plan: PackPlan,
     environment: Environment,
     selection: Selection,
+    *,
+    wheels: Collection[str] = (),
 ) -> Preview:
     """Tell a plan by what it does to each entry of the environment.
 
     Parameters:
         scanned: the environment's entries, as they were given to the plan.
         selection: the rules and patterns that the plan was made with.
+        wheels: normalised names of what wheels bring; other distributions that the environment does
+            not have as they are packed were copied from their source folders.
     """
     entries = {entry.arcname: entry for entry in plan.entries}
     there = {entry.arcname: entry for entry in scanned}
-    comparison = _Comparison(entries, environment, selection, plan.beside)
+    comparison = _Comparison(entries, environment, selection, plan, frozenset(wheels))
     steps = {name: comparison.of(entry) for name, entry in there.items() if name in entries}
     return Preview(
         head=dict(plan.head),
@@ -115,17 +121,21 @@ class _Comparison:
         entries: dict[str, Entry],
         environment: Environment,
         selection: Selection,
-        beside: Mapping[str, Any],
+        plan: PackPlan,
+        wheels: frozenset[str],
     ) -> None:
         self.entries = entries
         self.environment = environment
         self.selection = selection
-        left = beside.get("distributions", {}).get("left_out", ())
+        self.wheels = wheels
+        left = plan.beside.get("distributions", {}).get("left_out", ())
         self.behind = {f"{each['name']} {each['version']}": each["why"] for each in left}
-        self.owners = {
-            name: f"{distribution.name} {distribution.version}"
-            for distribution in environment.distributions
-            for name in (*distribution.files, distribution.metadata_dir)
+        self.owners = _owners(environment.distributions)
+        installed = {id(each) for each in environment.distributions}
+        self.brought = [each for each in plan.distributions if id(each) not in installed]
+        self.bringers = _owners(self.brought)
+        self.byte_code = {
+            name for name in entries if name.endswith(".pyc") and "/__pycache__/" in name
         }
 
     def of(self, entry: ScannedEntry) -> Step | None:
@@ -155,6 +165,8 @@ class _Comparison:
         if packed.content == entry.content:
             return None
         folder, name = posixpath.split(entry.arcname)
+        if entry.arcname in self.byte_code:
+            return _COMPILED
         if isinstance(packed.content, PatchedFile):
             return "its search path begins at its own place"
         if name in _REWRITTEN:
@@ -165,6 +177,8 @@ class _Comparison:
             return "a launcher that finds its own interpreter"
         if name.endswith(".pth") or data_files.may_be_rewritten(entry.arcname):
             return "its paths are relative"
+        if entry.arcname in self.bringers:
+            return self._brought(self.bringers[entry.arcname])
         return "replaced by another file of this name"
 
     def added(self, entry: Entry) -> Step:
@@ -174,15 +188,26 @@ class _Comparison:
             why = "connects the environment where it is unpacked"
         elif isinstance(entry, DirectoryEntry):
             why = "a folder of other entries"
+        elif name in self.byte_code:
+            why = _COMPILED
+        elif name in self.bringers:
+            why = self._brought(self.bringers[name])
         elif self._is_of_runtime(name):
-            why = "of the interpreter"
+            why = "of the interpreter, or of what it needs"
         elif posixpath.basename(name) in activation.NAMES:
             why = "an activation script that finds its own folder"
-        elif posixpath.basename(name) == "RECORD":
-            why = "lists what a wheel brings"
+        elif name.startswith("share/licenses/"):
+            why = "a licence of what the interpreter needs"
+        elif posixpath.dirname(name) in self.bringers:  # its RECORD
+            why = self._brought(self.bringers[posixpath.dirname(name)])
         else:
-            why = "of a wheel, or written for the archive"
+            why = "written for the archive"
         return Step(path=name, why=why, size=_size(entry))
+
+    def _brought(self, distribution: InstalledDistribution) -> str:
+        by_wheel = distribution.key in self.wheels
+        where = "from its wheel" if by_wheel else "copied from its source folder"
+        return f"of {_told(distribution)}, {where}"
 
     def _is_of_runtime(self, name: str) -> bool:
         if name.startswith(tuple(f"{site}/" for site in self.environment.site_packages)):
@@ -194,32 +219,43 @@ class _Comparison:
         return Step(path=entry.arcname, why=self._why_left_out(entry), size=_size(entry))
 
     def _why_left_out(self, entry: ScannedEntry) -> str:
+        """The order is that in which the plan decides."""
         name = entry.arcname
-        folder, base = posixpath.split(name)
-        if self.selection.by_pattern(name):
-            return "exclude-files"
-        if "__pycache__" in name.split("/"):
-            return "byte code of this machine"
+        owner = self.owners.get(name) or self.owners.get(posixpath.dirname(name))
         if self.environment.is_of_interpreter(name):
             return "a name of the interpreter"
-        if name in self.owners or folder in self.owners:
-            return self._why_owned(base, self.owners.get(name) or self.owners[folder])
+        if owner is not None and _told(owner) in self.behind:
+            return self._why_owned(owner)
+        chosen = self.selection.why_excluded(name, self.environment)
+        if chosen is not None:
+            return chosen
+        if posixpath.basename(name) == "direct_url.json":
+            return "tells where it was installed from on this machine"
+        if owner is not None:
+            return self._why_owned(owner)
         if isinstance(entry, DirectoryEntry):
             return "a folder that would be empty"
-        if isinstance(entry, SymlinkEntry):
-            return "a link to what is left out"
-        if folder in (self.environment.scripts, ""):
-            return "written about this environment by what made it"
-        return "left out by rule"
+        return (
+            "a link to what is left out" if isinstance(entry, SymlinkEntry) else "left out by rule"
+        )
 
-    def _why_owned(self, base: str, owner: str) -> str:
-        if base in ("direct_url.json", "uv_cache.json", "uv_build.json"):
-            return "tells where it was installed from on this machine"
-        if base == "RECORD" and not self.selection.records:
-            return 'record-files = "exclude"'
-        if owner in self.behind:
-            return f"of {owner}, {self.behind[owner]}"
-        return f"of {owner}, which a wheel replaces or the configuration leaves out"
+    def _why_owned(self, owner: InstalledDistribution) -> str:
+        told = _told(owner)
+        if told in self.behind:
+            return f"of {told}, {self.behind[told]}"
+        if owner.key in self.wheels:
+            return f"of {told}, which a wheel replaces"
+        if any(each.key == owner.key for each in self.brought):
+            return f"of {told}, whose source folder is copied"
+        return f"of {told}, which the configuration leaves out"
+
+
+def _owners(distributions: Iterable[InstalledDistribution]) -> dict[str, InstalledDistribution]:
+    return {name: each for each in distributions for name in (*each.files, each.metadata_dir)}
+
+
+def _told(distribution: InstalledDistribution) -> str:
+    return f"{distribution.name} {distribution.version}"
 
 
 def _size(entry: ScannedEntry) -> int:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def terminal_progress(total: int) -> Iterator[Progress]:
-    """Show a bar of bytes read of bytes planned; silent where standard error is no terminal."""
+def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
+    """Show a bar of bytes read of bytes to read; silent where standard error is no terminal."""
     columns, lines = _size()
     with tqdm(
         total=total,
-        desc="Packing",
+        desc=doing,
         unit="B",
         unit_scale=True,
         file=sys.stderr,

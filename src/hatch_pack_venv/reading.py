@@ -17,12 +17,12 @@ import tarfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
 from .errors import ArchiveProblem, DamagedArchive
-from .members import Names, portable_name
+from .members import Member, Names, portable_name
+from .tar_reading import tar_members
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -31,6 +31,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .members import Chunks, Kind
 
 _BLOCK: Final = 1 << 16
 _LINK_LIMIT: Final = 4096  # bytes of a link's text, PATH_MAX
@@ -60,56 +62,65 @@ _DAMAGE: Final = (
     zstd.ZstdError,
 )
 
-Kind: TypeAlias = Literal["file", "directory", "link", "other"]
+Advance: TypeAlias = "Callable[[int], object]"
+"""Told of bytes that were read: an archive's own, or those of a folder's files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """What stands in an archive or a folder under one name.
+def bytes_to_read(path: Path) -> int:
+    """Return how many bytes an archive has, or the files of a folder, as far as can be told."""
+    if not path.is_dir():
+        return path.stat().st_size
+    found = (
+        os.lstat(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names
+    )
+    return sum(status.st_size for status in found if stat.S_ISREG(status.st_mode))
+
+
+def read_members(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
+    """Read an archive or a folder, whichever there is.
 
     Parameters:
-        name: relative, with `/` between its parts and nothing to normalise in it.
-        mode: the permission bits.
-        size: of a file, in bytes.
-        linkname: a link's text.
-    """
-
-    name: str
-    kind: Kind
-    mode: int
-    size: int = 0
-    linkname: str = ""
-
-
-Chunks: TypeAlias = "Iterator[bytes]"
-"""A file's bytes; what is not taken is passed over."""
-
-
-def read_members(path: Path) -> Iterator[tuple[Member, Chunks]]:
-    """Read an archive or a folder, whichever there is.
+        advance: told of the bytes that were read.
 
     Raises:
         DamagedArchive: it is damaged or cut off.
         ArchiveProblem: it cannot be read, or holds what no archive of ours
             holds: names that lead out of it, one name twice, hard links, devices.
     """
-    return _read_folder(path) if path.is_dir() else _read_archive(path)
+    if path.is_dir():
+        return _read_folder(path, advance)
+    return _Archive(path, advance).members()
 
 
-def _read_archive(path: Path) -> Iterator[tuple[Member, Chunks]]:
-    names = Names(path)
-    with _telling_damage(path, names), path.open("rb") as stream:
-        for member, chunks in _archive_members(path, stream):
-            names.add(member.name, member.kind, member.linkname)
-            guarded = _guarded(chunks, path, names)
-            yield member, guarded
-            for _ in guarded:
-                pass
+class _Archive:
+    def __init__(self, path: Path, advance: Advance) -> None:
+        self.path = path
+        self.names = Names(path)
+        self.advance = advance
+        self.position = 0
 
+    def members(self) -> Iterator[tuple[Member, Chunks]]:
+        with _telling_damage(self.path, self.names), self.path.open("rb") as stream:
+            for member, chunks in _archive_members(self.path, stream):
+                self.names.add(member.name, member.kind, member.linkname)
+                guarded = self._guarded(chunks, stream)
+                yield member, guarded
+                for _ in guarded:
+                    pass
+            self.advance(os.fstat(stream.fileno()).st_size - self.position)
 
-def _guarded(chunks: Chunks, path: Path, names: Names) -> Chunks:
-    with _telling_damage(path, names):
-        yield from chunks
+    def _guarded(self, chunks: Chunks, stream: BinaryIO) -> Chunks:
+        with _telling_damage(self.path, self.names):
+            for chunk in chunks:
+                self._follow(stream)
+                yield chunk
+
+    def _follow(self, stream: BinaryIO) -> None:
+        """Tell how far the archive was read; a zip file's end is read first."""
+        count = stream.tell() - self.position
+        if count > 0:
+            self.advance(count)
+            self.position += count
 
 
 @contextmanager
@@ -130,106 +141,14 @@ def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chu
     stream.seek(0)
     for magic, decompress in _MAGIC:
         if start.startswith(magic):
-            return _tar_members(path, cast("BinaryIO", decompress(stream)))
+            return tar_members(path, cast("BinaryIO", decompress(stream)))
     if start.startswith(_ZIP):
         return _zip_members(path, stream)
     if start[_TAR_OFFSET:] == _TAR:
-        return _tar_members(path, stream)
+        return tar_members(path, stream)
     raise ArchiveProblem(
         f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
         " zstd and zip"
-    )
-
-
-class _Onwards:
-    """A stream that is only read onwards; `tarfile` reads headers from it.
-
-    Sizes that a header asks for are limited, or a few hostile bytes would fill the memory.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._position = 0
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int) -> None:
-        if position < self._position:
-            message = "a header leads backwards"
-            raise tarfile.ReadError(message)
-        while self._position < position:
-            if not self.read(min(_BLOCK, position - self._position)):
-                message = "the end is missing"
-                raise EOFError(message)
-
-    def read(self, size: int) -> bytes:
-        if size > _BLOCK:
-            message = f"a header claims {size} bytes"
-            raise tarfile.ReadError(message)
-        data = self._stream.read(size)
-        while len(data) < size and (more := self._stream.read(size - len(data))):
-            data += more
-        self._position += len(data)
-        return data
-
-    def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the next bytes."""
-        while size:
-            data = self.read(min(_BLOCK, size))
-            if not data:
-                message = "the end is missing"
-                raise EOFError(message)
-            size -= len(data)
-            yield data
-
-
-def _tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    onwards = _Onwards(stream)
-    tar = tarfile.TarFile(fileobj=cast("BinaryIO", onwards), mode="r", encoding="utf-8")
-    header: tarfile.TarInfo | None = cast("Any", tar).firstmember
-    while header is not None:
-        member = _tar_member(path, header)
-        onwards.seek(header.offset_data)
-        if member.name:
-            yield member, onwards.chunks(member.size)
-        onwards.seek(tar.offset)
-        try:
-            header = tarfile.TarInfo.fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            header = None
-    _check_end(onwards)
-
-
-def _check_end(onwards: _Onwards) -> None:
-    """Read on to the end, where compressors keep their check sums: zeros only."""
-    padding = onwards.read(tarfile.BLOCKSIZE)
-    if len(padding) < tarfile.BLOCKSIZE:
-        message = "the end is missing"
-        raise EOFError(message)
-    while padding:
-        if padding.strip(b"\0"):
-            message = "something follows the end"
-            raise tarfile.ReadError(message)
-        padding = onwards.read(_BLOCK)
-
-
-def _tar_member(path: Path, header: tarfile.TarInfo) -> Member:
-    if header.issym():
-        kind: Kind = "link"
-    elif header.isdir():
-        kind = "directory"
-    elif header.isreg() and not header.issparse():
-        kind = "file"
-    else:
-        what = "a hard link" if header.islnk() else "no file, folder or symbolic link"
-        raise ArchiveProblem(f"{path} is refused: its entry {header.name!r} is {what}")
-    return Member(
-        name=portable_name(path, header.name),
-        kind=kind,
-        mode=header.mode,
-        size=header.size if kind == "file" else 0,
-        linkname=header.linkname if kind == "link" else "",
     )
 
 
@@ -266,21 +185,22 @@ def _zip_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[byt
             yield data
 
 
-def _read_folder(path: Path) -> Iterator[tuple[Member, Chunks]]:
+def _read_folder(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
     try:
-        yield from _folder_members(path, "")
+        yield from _folder_members(path, "", advance)
     except OSError as error:
         raise ArchiveProblem(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def _folder_members(root: Path, folder: str) -> Iterator[tuple[Member, Chunks]]:
+def _folder_members(root: Path, folder: str, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
     for child in sorted(os.scandir(root / folder), key=lambda child: child.name):
         name = f"{folder}/{child.name}" if folder else child.name
         status = child.stat(follow_symlinks=False)
         member = _folder_member(name, child, status)
-        yield member, _file_chunks(Path(child.path)) if member.kind == "file" else iter(())
+        is_file = member.kind == "file"
+        yield member, _file_chunks(Path(child.path), advance) if is_file else iter(())
         if member.kind == "directory":
-            yield from _folder_members(root, name)
+            yield from _folder_members(root, name, advance)
 
 
 def _folder_member(name: str, child: os.DirEntry[str], status: os.stat_result) -> Member:
@@ -299,7 +219,8 @@ def _folder_member(name: str, child: os.DirEntry[str], status: os.stat_result) -
     )
 
 
-def _file_chunks(path: Path) -> Iterator[bytes]:
+def _file_chunks(path: Path, advance: Advance) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while data := stream.read(_BLOCK):
+            advance(len(data))
             yield data

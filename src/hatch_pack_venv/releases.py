@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from packaging.utils import canonicalize_name
+
 from .environment import Environment
 from .hatch_environments import find_hatch_environment
 from .neighbours import find_neighbours
@@ -56,6 +58,17 @@ class Release:
         )
         find_neighbours(environment, options)
         return cls(source=source, output=base / options.output_directory, options=options)
+
+    def likely_names(self, name: str, version: str) -> list[str]:
+        """Return what its archives will be called, as far as this is known before they are planned.
+
+        Tags are stood in for: they depend on the packed files.
+        """
+        fields = {"name": canonicalize_name(name), "version": version}
+        tags = {"python_tag": "cp311", "platform_tag": "linux_x86_64"}
+        base = self.options.archive_name.format(**fields, **tags)
+        names = [base + format.suffix for format in self.options.formats]
+        return [*names, *(f"{each}.json" for each in names)]
 
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,6 +32,15 @@ class FileSelection(Protocol):
         """The paths that are walked instead of the whole project, absolute."""
         ...
 
+    @property
+    def force_include(self) -> Mapping[str, str]:
+        """The absolute paths that are taken whatever the patterns say, with what they become."""
+        ...
+
+    def path_is_artifact(self, relative_path: str) -> bool:
+        """Whether a file is taken though it is excluded."""
+        ...
+
     def directory_is_excluded(self, name: str, relative_path: str) -> bool:
         """Whether a folder is not walked."""
         ...
@@ -44,7 +54,25 @@ class FileSelection(Protocol):
         ...
 
 
-_PROBES: Final = ("bin/activate", "pyvenv.cfg")
+By: TypeAlias = Literal["the patterns", "artifacts", "force-include"]
+
+
+_PATTERNS: Final[tuple[By, ...]] = ("the patterns", "artifacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A folder that a target would take files of.
+
+    Parameters:
+        pattern: the folder as a pattern for `exclude`.
+        by: what takes it; `exclude` helps against the patterns only.
+        source: what `force-include` names, relative to the project if it lies there.
+    """
+
+    pattern: str
+    by: By
+    source: str = ""
 
 
 def inside(root: Path, path: Path) -> str | None:
@@ -72,7 +100,7 @@ def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
 
     Where a target lists what it takes, it asks for files only, not for folders.
     """
-    for source, target in config.only_include.items():
+    for source, target in (*config.only_include.items(), *config.force_include.items()):
         if path.is_relative_to(source):
             for folder, _, files in os.walk(path):
                 relative = os.path.relpath(folder, source)
@@ -80,56 +108,130 @@ def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
                 yield from (os.path.join(target, below, name) for name in files)
 
 
-def is_taken(config: FileSelection, relative: str, ignored: Collection[str]) -> bool:
-    """Whether a target takes a file of the project, by hatchling's own rules.
+def taken_folders(
+    config: FileSelection, folders: Mapping[Path, Iterable[str]], ignored: Collection[str]
+) -> Iterator[Taken]:
+    """Yield those of some folders that a target would take files of, by hatchling's own rules.
 
     Parameters:
-        relative: the file, which need not be there yet.
+        folders: each with names of files that will be in it, besides those that are.
         ignored: names of folders that hatchling never walks.
     """
-    path = PurePath(relative)
-    if not config.only_include:
-        folders = [folder for folder in path.parents if folder.name]
-        if any(config.directory_is_excluded(f.name, _parent(f)) for f in folders):
-            return False
-        return config.include_path(relative, explicit=False, is_package=True)
-    for source in config.only_include:
-        top = PurePath(os.path.relpath(source, config.root))
-        if path.is_relative_to(top) and not set(path.relative_to(top).parts) & set(ignored):
-            return config.include_path(relative, explicit=True, is_package=True)
-    return False
-
-
-def _parent(folder: PurePath) -> str:
-    parent = str(folder.parent)
-    return "" if parent == os.curdir else parent
-
-
-def taken_folders(
-    config: FileSelection, environment: Path, output: Path, ignored: Collection[str]
-) -> Iterator[str]:
-    """Yield which of the two folders a target would take files of, as patterns for `exclude`."""
     root = Path(config.root)
-    for folder, probes in ((output, ("archive.tar.xz.json",)), (environment, _PROBES)):
+    for folder, names in folders.items():
         relative = inside(root, folder)
-        if relative is not None and any(
-            is_taken(config, f"{relative}/{probe}", ignored) for probe in probes
-        ):
-            yield f"/{relative}"
+        forced = _forcing(config, folder, ignored)
+        if forced is not None:
+            shown = inside(root, Path(forced)) or os.path.relpath(forced, root)
+            yield Taken(pattern=f"/{relative or folder}", by="force-include", source=shown)
+        elif relative is not None:
+            chosen = _Chosen(config, folder, relative, ignored)
+            found = {chosen.by(*file) for file in chosen.files(names)}
+            yield from (Taken(pattern=f"/{relative}", by=by) for by in _PATTERNS if by in found)
 
 
-def exclude_lines(
-    build: Mapping[str, Any], target: str, patterns: Iterable[str]
+def _forcing(config: FileSelection, folder: Path, ignored: Collection[str]) -> str | None:
+    """Return what `force-include` names of a folder: itself, or one that it lies in.
+
+    What it names below the folder is meant.
+    """
+    for source in config.force_include:
+        if folder.is_relative_to(source) and not _is_ignored(folder, Path(source), ignored):
+            return source
+    return None
+
+
+def _is_ignored(folder: Path, source: Path, ignored: Collection[str]) -> bool:
+    return bool(set(folder.relative_to(source).parts) & set(ignored))
+
+
+class _Chosen:
+    """What the patterns of a target choose of one folder."""
+
+    def __init__(
+        self, config: FileSelection, folder: Path, relative: str, ignored: Collection[str]
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.relative = relative
+        self.ignored = ignored
+        self.explicit = bool(config.only_include)
+
+    def files(self, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """Yield the files that hatchling would come to, and whether they lie in a package."""
+        if not self._comes_here():
+            return
+        yield from ((f"{self.relative}/{name}", False) for name in names)
+        for here, folders, files in os.walk(self.folder):
+            below = os.path.relpath(here, self.folder)
+            place = os.path.normpath(os.path.join(self.relative, below))
+            folders[:] = [name for name in folders if not self._is_passed_over(name, place)]
+            yield from ((os.path.join(place, name), "__init__.py" in files) for name in files)
+
+    def by(self, file: str, is_package: bool) -> By | None:  # noqa: FBT001
+        """Return what takes a file; `None` if nothing does."""
+        if self.config.path_is_artifact(file):
+            return "artifacts"
+        taken = self.config.include_path(file, explicit=self.explicit, is_package=is_package)
+        return "the patterns" if taken else None
+
+    def _comes_here(self) -> bool:
+        if self.explicit:
+            return any(
+                self.folder.is_relative_to(source)
+                and not _is_ignored(self.folder, Path(source), self.ignored)
+                for source in self.config.only_include
+            )
+        parts = self.relative.split("/")
+        return not any(
+            self._is_passed_over(name, os.path.join(*parts[:number]) if number else "")
+            for number, name in enumerate(parts)
+        )
+
+    def _is_passed_over(self, name: str, place: str) -> bool:
+        if self.explicit:
+            return name in self.ignored
+        return self.config.directory_is_excluded(name, place)
+
+
+def told_taken(
+    build: Mapping[str, Any], target: str, found: Iterable[Taken]
+) -> tuple[str, list[str]]:
+    """Return what a target would take, and for each kind of it the line that helps.
+
+    Parameters:
+        build: the table `tool.hatch.build`.
+    """
+    found = list(found)
+    lines = []
+    # Without `/**` a pattern that matches a file by its name would win over the folder's.
+    kinds = (("exclude", "the patterns", "{}"), ("artifacts", "artifacts", "!{}/**"))
+    for key, by, form in kinds:
+        patterns = [form.format(each.pattern) for each in found if each.by == by]
+        if patterns:
+            table, line = added_lines(build, target, key, patterns)
+            lines.append(f"set in {table} of pyproject.toml: {line}")
+    lines += [
+        f"force-include names {each.source!r}, and no pattern excludes {each.pattern} from that:"
+        " name what is meant in it instead"
+        for each in found
+        if each.by == "force-include"
+    ]
+    return " and ".join(dict.fromkeys(each.pattern for each in found)), lines
+
+
+def added_lines(
+    build: Mapping[str, Any], target: str, key: str, patterns: Iterable[str]
 ) -> tuple[str, str]:
     """Return the table and the line that keep paths out of a target, what is there included.
 
     Parameters:
         build: the table `tool.hatch.build`.
     """
-    own = build.get("targets", {}).get(target, {}).get("exclude")
-    everywhere = build.get("exclude")
+    own = build.get("targets", {}).get(target, {}).get(key)
+    everywhere = build.get(key)
     table = f"tool.hatch.build.targets.{target}"
     if own is None and everywhere is not None:
         table, own = "tool.hatch.build", everywhere
     listed = ", ".join(json.dumps(pattern) for pattern in [*(own or []), *patterns])
-    return f"[{table}]", f"exclude = [{listed}]"
+    return f"[{table}]", f"{key} = [{listed}]"

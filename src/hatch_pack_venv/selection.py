@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 # Written by venv, virtualenv and uv into an environment about itself.
+_OWN: Final = "written about this environment by what made it"
 _OWN_FILES: Final = {"pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG"}
 
 # Their text names the place the environment was made at (relocation facts, Q5).
@@ -48,9 +49,13 @@ class Selection:
 
     def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
         """Whether an entry of the environment stays out."""
-        if self.brings_back(entry.arcname):
-            return False
-        return self.by_pattern(entry.arcname) or self._by_rule(entry.arcname, environment)
+        return self.why_excluded(entry.arcname, environment) is not None
+
+    def why_excluded(self, arcname: str, environment: Environment) -> str | None:
+        """Return why an entry of the environment stays out, in words; `None` if it does not."""
+        if self.brings_back(arcname):
+            return None
+        return "exclude-files" if self.by_pattern(arcname) else self._by_rule(arcname, environment)
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
@@ -71,17 +76,23 @@ class Selection:
     def _include_spec(self) -> GitIgnoreSpec:
         return GitIgnoreSpec.from_lines(self.include)
 
-    def _by_rule(self, arcname: str, environment: Environment) -> bool:
+    def _by_rule(self, arcname: str, environment: Environment) -> str | None:
         folder, name = posixpath.split(arcname)
         if "__pycache__" in arcname.split("/"):
-            return True
+            return "byte code of this machine"
         if folder.endswith(".dist-info"):
-            return name in _INSTALLER_NOTES or (name == "RECORD" and not self.records)
+            return self._by_rule_of_metadata(name)
         if folder in environment.site_packages:
-            return name == "sitecustomize.py" and not self.sitecustomize
+            customises = name == "sitecustomize.py" and not self.sitecustomize
+            return "it customises the environment that it was made in" if customises else None
         if folder == environment.scripts:
-            return bool(_ACTIVATION.fullmatch(name))
-        return not folder and name in _OWN_FILES
+            return "an activation script of this place" if _ACTIVATION.fullmatch(name) else None
+        return _OWN if not folder and name in _OWN_FILES else None
+
+    def _by_rule_of_metadata(self, name: str) -> str | None:
+        if name in _INSTALLER_NOTES:
+            return "tells where it was installed from on this machine"
+        return 'record-files = "exclude"' if name == "RECORD" and not self.records else None
 
 
 def parents_of(arcnames: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from . import manifest
+from .archives import silent
 from .connection import Connection
 from .contents import Contents, Held
 from .errors import ArchiveProblem
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from .archives import Reporter
     from .listing import ListedFile
 
 _CACHED: Final = re.compile(r"(.+)\.[A-Za-z0-9_-]+(\.opt-\d)?\.pyc")
@@ -85,16 +87,17 @@ class Verification:
         }
 
 
-def verify(path: Path, *, external_links: bool = False) -> Verification:
+def verify(path: Path, *, external_links: bool = False, report: Reporter = silent) -> Verification:
     """Compare every entry of an archive or an unpacked folder with its manifest.
 
     Parameters:
         external_links: whether links may lead out of it, as those of `create_archive` may.
+        report: told of the bytes of the archive, or of a folder's files.
 
     Raises:
         ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
     """
-    contents = Contents.from_path(path)
+    contents = Contents.from_path(path, report=report)
     comparison = _Comparison(contents, external_links=external_links)
     findings = [*comparison.findings()]
     if contents.damage is not None:

@@ -1,17 +1,33 @@
-"""A wheelhouse, made once, so that front ends run without an index."""
+"""A small project with its environment; a wheelhouse, so that front ends run without an index."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.environments import run
+from support.hatchlings import make_project
 from support.interpreters import newest_of_each
 
 # What front ends install into their build environments, and what the test projects need.
 _BUILD = ("hatchling", "editables>=0.3")
 _RUN = ("humanize>=4", "pip")
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one environment with nothing in it; projects lead to it, and nothing writes to it."""
+    path = tmp_path_factory.mktemp("environment") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, environment: Path) -> Path:
+    """Make a small project whose `.venv` leads to the environment."""
+    return make_project(tmp_path / "project", environment)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -14,27 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
-from support.hatchlings import PYPROJECT, TABLE, build, make_project
+from support.hatchlings import PYPROJECT, TABLE, build
 
 from hatch_pack_venv.hooks import PackVenvBuilder
 from hatch_pack_venv.occasions import reason_not_to_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make one small environment for this module's projects."""
-    path = tmp_path_factory.mktemp("environment") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
-    return path
-
-
-@pytest.fixture
-def project(tmp_path: Path, environment: Path) -> Path:
-    """Make a project whose `.venv` leads to the module's environment."""
-    return make_project(tmp_path / "project", environment)
 
 
 def refused(root: Path, capfd: pytest.CaptureFixture[str], **arguments: Any) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 PACKED = ["tar.gz", "tar.gz.json"]
 WHEEL_TABLE = TABLE.replace("build.hooks", "build.targets.wheel.hooks")
 TARGET_TABLE = TABLE.replace("build.hooks", "build.targets")
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("environment") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
-    return path
-
-
-@pytest.fixture
-def project(tmp_path: Path, environment: Path) -> Path:
-    return make_project(tmp_path / "project", environment)
 
 
 def configure(root: Path, text: str) -> None:
@@ -63,13 +51,19 @@ def members(sdist: str) -> list[str]:
 # What neither an sdist nor a wheel may take
 
 
-@pytest.mark.parametrize("only", ["", 'only-include = ["."]\n'])
+@pytest.mark.parametrize(
+    "only",
+    ["", 'only-include = ["."]\n', 'force-include = { out = "all", envs = "more" }\n'],
+    ids=["patterns", "only-include", "force-include"],
+)
 def test_a_global_hook_reserves_both_folders(tmp_path: Path, environment: Path, only: str) -> None:
     """Sdist and wheel are the same after packing, even where a target lists what it takes."""
     table = "[tool.hatch.build]\n" + only + TABLE
     table += 'source = "envs/release"\noutput-directory = "out/archives"\n'
     root = make_project(tmp_path / "project", environment, table)
-    (root / "envs").mkdir()
+    for folder in ("out", "envs"):
+        (root / folder).mkdir()
+        (root / folder / "kept.txt").write_text("kept")
     shutil.copytree(environment, root / "envs" / "release", symlinks=True)
     kept = []
     for _ in range(2):
@@ -78,7 +72,9 @@ def test_a_global_hook_reserves_both_folders(tmp_path: Path, environment: Path, 
         assert files(root, "out/archives") == PACKED
         kept.append((members(sdist), sorted(zipfile.ZipFile(wheel).namelist())))
     assert kept[0] == kept[1]
-    assert not any("envs" in name or "out" in name for name in kept[0][0])
+    below = re.compile(r"release|archives|pyvenv|dist-venv")
+    assert not any(below.search(name) for names in kept[0] for name in names)
+    assert "force" not in only or any(name.endswith("all/kept.txt") for name in kept[0][1])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +152,57 @@ def test_the_environment_is_named_too(
     (project / "env").symlink_to(environment)
     configure(project, WHEEL_TABLE + 'source = "env"\n')
     assert 'exclude = ["/dist-venv", "/env"]' in told(capfd, project)[1]
+
+
+SDIST = "[tool.hatch.build.targets.sdist]\n"
+IN_SDIST = "[tool.hatch.build.targets.sdist] of pyproject.toml: "
+FORCED = "and no pattern excludes /dist-venv from that: name what is meant in it instead"
+EXCLUDING = 'exclude = ["/dist-venv", "/env"]\n'
+
+
+@pytest.mark.parametrize(
+    ("sdist", "refusal"),
+    [
+        ('include = ["*.gz"]\n', IN_SDIST + 'exclude = ["/dist-venv"]'),
+        ('include = ["/my-app-*.json"]\n', None),
+        ('include = ["my-app-*.json"]\n', IN_SDIST + 'exclude = ["/dist-venv"]'),
+        ('include = ["*.fish"]\n', IN_SDIST + 'exclude = ["/env"]'),
+        ('include = ["/my_app"]\n', None),
+        ("only-packages = true\n", None),
+        ('only-include = ["my_app"]\n', None),
+        ('only-include = ["my_app", "env"]\n', IN_SDIST + 'exclude = ["/env"]'),
+        (
+            'artifacts = ["*.json"]\nexclude = ["/dist-venv", "/env"]\n',
+            IN_SDIST + 'artifacts = ["*.json", "!/dist-venv/**"]',
+        ),
+        ('artifacts = ["*.json", "!/dist-venv/**"]\nexclude = ["/dist-venv", "/env"]\n', None),
+        (EXCLUDING + 'force-include = { "." = "all" }\n', f"force-include names '.', {FORCED}"),
+        (
+            EXCLUDING + 'force-include = { "dist-venv" = "all" }\n',
+            f"force-include names 'dist-venv', {FORCED}",
+        ),
+        (EXCLUDING + 'force-include = { "env/pyvenv.cfg" = "its.cfg" }\n', None),
+    ],
+)
+def test_an_sdist_is_judged_by_all_that_chooses_its_files(
+    project: Path,
+    environment: Path,
+    sdist: str,
+    refusal: str | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What hatchling would really take of the archives and the environment is told with a remedy.
+
+    Where nothing is told, the sdist after packing holds neither.
+    """
+    shutil.copytree(environment, project / "env", symlinks=True)
+    configure(project, SDIST + sdist + WHEEL_TABLE + 'source = "env"\n')
+    code, message = told(capfd, project)
+    assert (code, refusal is not None and refusal in message) == (int(refusal is not None),) * 2
+    if refusal is None:
+        (made,) = build(project, SdistBuilder)
+        assert files(project, "dist-venv") == PACKED
+        assert not [name for name in members(made) if re.search("dist-venv|my-app-|activate", name)]
 
 
 def test_what_version_control_ignores_needs_no_line(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tarfile
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +16,18 @@ from support.interpreters import bundlable
 from support.projects import build_wheel, copy_project
 
 from hatch_pack_venv import PackOptions
+from hatch_pack_venv.behind import Behind
 from hatch_pack_venv.closure import by_key, closure_of
-from hatch_pack_venv.environment import Environment
+from hatch_pack_venv.environment import Environment, scan
 from hatch_pack_venv.packing import Project, pack_project
 from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from hatch_pack_venv.entries import ScannedEntry
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
@@ -56,7 +60,7 @@ APPLICATIONS: Final = [
     "uvicorn[standard]",
     "zope.interface",
 ]
-TOOLS: Final = ["mypy", "pip", "pytest", "ruff", "zope.interface"]
+TOOLS: Final = ["jupyterlab", "mypy", "pip", "pytest", "ruff", "zope.interface"]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 
 
@@ -136,23 +140,33 @@ def _only_json(folder: Path) -> str:
     return name
 
 
-def test_the_closures_of_applications_are_those_that_uv_resolves(tmp_path: Path) -> None:
-    """Out of one environment with all of them, each has the distributions that uv gives it."""
-    prefix = make_environment(tmp_path / "env", bundlable()[-1], APPLICATIONS, by="uv")
-    environment = Environment.from_prefix(prefix)
+def names(entries: Iterable[ScannedEntry]) -> set[str]:
+    """Return the arcnames of files, links and folders, byte code apart."""
+    return {entry.arcname for entry in entries if "__pycache__" not in entry.arcname}
+
+
+def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> None:
+    """Out of one environment with all of them, each has the distributions and files of its own.
+
+    They are compared with what uv installs for it alone into an empty environment.
+    """
+    python = bundlable()[-1]
+    environment = Environment.from_prefix(
+        make_environment(tmp_path / "env", python, APPLICATIONS, by="uv")
+    )
+    scanned = list(scan(environment))
     there = by_key(environment.distributions)
     markers = marker_environment(environment.interpreter)
     versions = tmp_path / "constraints.txt"
     versions.write_text("".join(f"{key}=={each.version}\n" for key, each in there.items()))
-    resolve = [tool("uv"), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
-    resolve += ["--python", str(prefix / "bin/python"), "--constraints", str(versions)]
     for application in APPLICATIONS:
-        wanted = tmp_path / "requirements.in"
-        wanted.write_text(application)
-        printed = run(*resolve, wanted)
-        lines = [line for line in printed.splitlines() if re.match(r"[a-z0-9]", line)]
-        resolved = {canonicalize_name(Requirement(line).name) for line in lines}
+        fresh = make_environment(tmp_path / "fresh" / application, python, by="uv")
+        install = [tool("uv"), "pip", "install", "--quiet", "--python", str(fresh / "bin/python")]
+        run(*install, "--constraints", versions, application)
+        alone = Environment.from_prefix(fresh)
         root = Requirement(application)
         ours = closure_of({canonicalize_name(root.name): root.extras}, there, markers)
-        assert ours.members == resolved, application
+        assert ours.members == by_key(alone.distributions).keys(), application
         assert ours.members < there.keys()
+        behind = Behind.of(environment, ours.members, Selection())
+        assert names(behind.applied(scanned)) == names(scan(alone)), application

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.environments import tool
+from support.terminals import shown_on_a_terminal
 from support.trees import tree_state
 from support.wheels import make_wheel
 
@@ -354,6 +355,47 @@ def test_dry_run_tells_what_is_rewritten(
     assert left_out["direct_url.json"] == expected
 
 
+def test_dry_run_tells_where_everything_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wheels, source folders and byte code are told apart, and the count is the archive's."""
+    environment, source = tmp_path / "env", tmp_path / "source"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (source / "dev").mkdir(parents=True)
+    (source / "dev/__init__.py").write_text("x = 1\n")
+    wheels = [
+        make_wheel(tmp_path, {"app.py": b"", "old.py": b""}, "app-1.0-py3-none-any.whl"),
+        make_wheel(tmp_path, {"dev.pth": f"{source}\n".encode()}, "dev-1.0-py3-none-any.whl"),
+    ]
+    install = [tool("uv"), "pip", "install", "-q", "--python", str(environment / "bin/python")]
+    subprocess.run([*install, *map(str, wheels)], check=True)
+    wheel = make_wheel(tmp_path, {"app.py": b"y = 2\n"}, "app-2.0-py3-none-any.whl")
+    options: list[object] = ["--interpreter", "target", "--editables", "copy", "--wheel", wheel]
+    options += ["--bytecode", "checked-hash", "-o", tmp_path / "packed", "--format", "tar"]
+    assert run("pack", environment, "--dry-run", "--json", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    why = {
+        step["path"].rpartition("site-packages/")[2]: step["why"]
+        for kind in ("rewritten", "added", "left_out")
+        for step in told[kind]
+    }
+    cached = f"__pycache__/{{}}.{sys.implementation.cache_tag}.pyc"
+    assert why["app.py"] == why["app-2.0.dist-info/RECORD"] == "of app 2.0, from its wheel"
+    assert why["old.py"] == "of app 1.0, which a wheel replaces"
+    assert why["dev/__init__.py"] == "of dev 1.0, copied from its source folder"
+    assert why["dev.pth"] == "of dev 1.0, whose source folder is copied"
+    assert why[cached.format("app")] == "byte code, compiled for the archive"
+    assert why["dev/" + cached.format("__init__")] == "byte code, compiled for the archive"
+    assert not list(tmp_path.glob("packed*"))
+    assert run("pack", environment, "--json", *options) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert told["entry_count"] == result["entry_count"]
+    with tarfile.open(result["path"]) as tar:
+        assert cached.format("app") in {
+            name.rpartition("site-packages/")[2] for name in tar.getnames()
+        }
+
+
 def test_dry_run_tells_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All problems are listed, as the packing itself would list them, with exit 1."""
     environment = tmp_path / "env"
@@ -385,6 +427,20 @@ def test_names_cannot_command_the_terminal(
         r"added      '\x1b[2J' is a directory that was not packed",
         r"added      '\udcff' is a directory that was not packed",
     ]
+
+
+@pytest.mark.parametrize(("command", "told"), [("verify", "Verifying"), ("inspect", "Reading")])
+def test_reading_a_large_archive_shows_progress(archive: Path, command: str, told: str) -> None:
+    """There is a bar on a terminal, which is gone in the end; none with -q and --json."""
+    words: list[str | Path] = [sys.executable, "-m", "hatch_pack_venv", command, archive]
+    seen, printed = shown_on_a_terminal(words)
+    assert told in seen
+    assert seen.rstrip(" ").endswith("\r")
+    assert printed
+    for option in ("-q", "--json"):
+        seen, printed = shown_on_a_terminal([*words, option])
+        assert seen == ""
+        assert printed
 
 
 class Terminal(io.StringIO):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +80,121 @@ def test_each_disagreement_is_a_sentence(tmp_path: Path) -> None:
     ]
 
 
+COMMIT, OTHER = "a" * 40, "b" * 40
+GIT = f'vcs = {{type = "git", url = "https://me:word@example.org/web.git", commit-id = "{COMMIT}"}}'
+BELOW = GIT.replace("}", ', subdirectory = "py"}')
+ARCHIVE = 'archive = {url = "https://example.org/web.zip", hashes = {sha256 = "00"}}'
+FOLDER = 'directory = {path = "libs/web"}'
+INDEX = """\
+version = "1.0"
+wheels = [{name = "web-1.0-py3-none-any.whl", path = "web.whl", hashes = {sha256 = "00"}}]"""
+AT = f"at commit {COMMIT} of https://example.org/web.git"
+FROM = "from https://example.org/web.zip (sha256 00)"
+
+
+def vcs(commit: str, **more: str) -> dict[str, Any]:
+    return {
+        "url": "https://u:p@example.org/fork.git",
+        "vcs_info": {"vcs": "git", "commit_id": commit},
+        **more,
+    }
+
+
+def archive(url: str = "https://example.org/web.zip", **hashes: str) -> dict[str, Any]:
+    return {"url": url, "archive_info": {"hashes": hashes} if hashes else {}}
+
+
+def local(path: str) -> dict[str, Any]:
+    return {"url": f"file://{path}", "dir_info": {"editable": False}}
+
+
+@pytest.mark.parametrize(
+    ("locked", "origin", "said"),
+    [
+        (GIT, vcs(COMMIT), None),
+        (
+            GIT,
+            vcs(OTHER),
+            f"{AT}; the environment has commit {OTHER} of https://example.org/fork.git",
+        ),
+        (GIT, None, f"{AT}; the environment has one that records no source"),
+        (GIT, "nonsense", f"{AT}; the environment has one that records no source"),
+        (GIT, archive(), f"{AT}; the environment has https://example.org/web.zip"),
+        (GIT, local("/x/web/"), f"{AT}; the environment has the folder /x/web"),
+        (BELOW, vcs(COMMIT, subdirectory="py"), None),
+        (
+            BELOW,
+            vcs(COMMIT, subdirectory="js"),
+            f"{AT}, py; the environment has commit {COMMIT} of https://example.org/fork.git, js",
+        ),
+        (ARCHIVE, archive(sha256="00"), None),
+        (ARCHIVE, archive(), None),
+        (ARCHIVE, archive("file:///mirror/web.zip"), None),
+        (
+            ARCHIVE,
+            archive("file:///mirror/web.zip", sha256="11"),
+            f"{FROM}; the environment has file:///mirror/web.zip (sha256 11)",
+        ),
+        (
+            ARCHIVE,
+            archive("https://example.org/other.zip"),
+            f"{FROM}; the environment has https://example.org/other.zip",
+        ),
+        (ARCHIVE, None, f"{FROM}; the environment has one that records no source"),
+        (ARCHIVE, local("/x/web"), f"{FROM}; the environment has the folder /x/web"),
+        (FOLDER, local("{folder}/libs/web"), None),
+        (FOLDER, archive("file:///dist/web-1.0-py3-none-any.whl"), None),
+        (
+            FOLDER,
+            local("/x/web"),
+            "from the folder libs/web; the environment has the folder /x/web",
+        ),
+        (
+            FOLDER,
+            archive(),
+            "from the folder libs/web; the environment has https://example.org/web.zip",
+        ),
+        (FOLDER, None, "from the folder libs/web; the environment has one that records no source"),
+        (INDEX, None, None),
+        (INDEX, archive("file:///dist/web.whl"), None),
+        (INDEX, archive("file:///dist/web.whl", sha256="00"), None),
+        (INDEX, archive("file:///dist/web.whl", md5="11"), None),
+        (
+            INDEX,
+            archive("file:///dist/web.whl", sha256="11"),
+            "1.0 from an index; the environment has file:///dist/web.whl (sha256 11)",
+        ),
+        (
+            INDEX,
+            vcs(COMMIT),
+            f"1.0 from an index; the environment has commit {COMMIT} of"
+            " https://example.org/fork.git",
+        ),
+        (INDEX, local("/x/web"), "1.0 from an index; the environment has the folder /x/web"),
+    ],
+)
+def test_another_source_than_the_locked_one_is_a_sentence(
+    tmp_path: Path, locked: str, origin: dict[str, Any] | str | None, said: str | None
+) -> None:
+    """Commits, archives with their hashes and folders are held against `direct_url.json`."""
+    recorded = None if origin is None else json.dumps(origin).replace("{folder}", str(tmp_path))
+    there = replace(installed("web"), direct_url=recorded)
+    text = f'[[packages]]\nname = "web"\n{locked}\n'
+    told = [] if said is None else [f"pylock.toml locks web {said}"]
+    assert findings(tmp_path, text, there) == told
+
+
+def test_a_locked_version_of_a_direct_source_counts_too(tmp_path: Path) -> None:
+    """Another version and another commit are told, a sentence each."""
+    text = f'[[packages]]\nname = "web"\nversion = "2.0"\n{GIT}\n'
+    there = replace(installed("web"), direct_url=json.dumps(vcs(OTHER)))
+    assert findings(tmp_path, text, there) == [
+        "pylock.toml locks web 2.0; the environment has web 1.0",
+        f"pylock.toml locks web 2.0 {AT}; the environment has commit {OTHER} of"
+        " https://example.org/fork.git",
+    ]
+
+
 def test_markers_extras_and_groups_select(tmp_path: Path) -> None:
     """Packages of other platforms, of extras and of groups that are not asked for do not count."""
     text = (
@@ -92,6 +209,36 @@ def test_markers_extras_and_groups_select(tmp_path: Path) -> None:
     fast = "pylock.toml locks fast 1.0; the environment has none"
     assert findings(tmp_path, text, installed("web")) == [linter]
     assert findings(tmp_path, text, installed("web"), extras=["speed"]) == [fast, linter]
+
+
+@pytest.mark.parametrize(
+    ("keep", "told"),
+    [
+        (["app"], []),
+        (["app[speed]"], ["pylock.toml locks fast 1.0; the environment has fast 2.0"]),
+        (["app[other]"], []),
+    ],
+)
+def test_extras_of_what_is_kept_select_without_a_project(
+    tmp_path: Path, keep: list[str], told: list[str]
+) -> None:
+    """The command has no project: `--keep 'app[speed]'` names the extras that count."""
+    lock = tmp_path / "pylock.toml"
+    fast = package("fast", marker="'speed' in extras")
+    lock.write_text(f'{HEAD}extras = ["speed"]\n' + package("app") + package("web") + fast)
+    table = {"lock": str(lock), "check": "off", "distributions": "required", "keep": keep}
+    options = PackOptions.from_mapping(table)
+    there = environment(APP, installed("web"), installed("fast", "2.0"))
+    assert list(find_needs(Given(environment=there), options, Selection()).problems) == told
+
+
+def test_an_unknown_extra_of_what_is_kept_is_told() -> None:
+    """It is a sentence as for the project's own."""
+    there = environment(replace(APP, extras=("speed",)), installed("web"))
+    options = PackOptions.from_mapping({"distributions": "required", "keep": ["app[sped]"]})
+    assert find_needs(Given(environment=there), options, Selection()).problems == (
+        "sped is no extra of app 1.0, which has speed",
+    )
 
 
 def test_what_is_left_behind_is_not_compared(tmp_path: Path) -> None:

@@ -166,6 +166,20 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("bytecode", True, "must be 'none' or 'checked-hash' or 'unchecked-hash', not True"),
         ("interpreter-trim", "all", "must be 'none' or 'default' or 'minimal', not 'all'"),
         ("vendor-libraries", "yes", "must be true, false, or a list of libraries"),
+        ("vendor-libraries", 7, "must be true, false, or a list of libraries"),
+        ("project", "weel", "must be 'wheel' or 'installed' or 'exclude', not 'weel'"),
+        ("editables", True, "must be 'error' or 'copy' or 'exclude', not True"),
+        ("threads", "2", "must be a whole number of threads, 1 or more, not '2'"),
+        ("output-directory", "", "must be a path, not ''"),
+        ("archive-name", 3, "must be a string that is not empty"),
+        ("include-files", "*.h", "must be a list of gitignore-style patterns, not '*.h'"),
+        ("record-files", "no", "must be 'update' or 'exclude', not 'no'"),
+        ("wheels", [1], "must be a list of paths of wheel files"),
+        ("distributions", True, "must be 'all' or 'required', not True"),
+        ("check", "no", "must be 'error' or 'warn' or 'off', not 'no'"),
+        ("lock", 1, "must be a path, not 1"),
+        ("bytecode", "yes", "must be 'none' or 'checked-hash' or 'unchecked-hash', not 'yes'"),
+        ("interpreter-trim", 1, "must be 'none' or 'default' or 'minimal', not 1"),
     ],
 )
 def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> None:
@@ -176,11 +190,14 @@ def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> No
 
 
 def test_every_key_is_among_these_tests() -> None:
-    """No key goes without a right and a wrong value."""
+    """No key goes without a right value, a wrong one and one of a wrong type."""
     for test in (test_each_key_is_read, test_each_wrong_value_is_named):
         (mark,) = test.pytestmark
         keys = [row[0] for row in mark.args[1]]
         assert [key for key in KEYS if key not in keys] == []
+    # The last test's rows are those of wrong values.
+    types = {key: {type(row[1]) for row in mark.args[1] if row[0] == key} for key in KEYS}
+    assert [key for key in KEYS if len(types[key]) < 2] == []
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -6,11 +6,9 @@ import inspect
 import json
 import logging
 import os
-import pty
 import shutil
 import subprocess
 import sys
-import termios
 import time
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -22,6 +20,7 @@ import pytest
 from support.environments import make_environment
 from support.interpreters import Python, newest_of_each
 from support.reading import Member, members
+from support.terminals import shown_on_a_terminal
 from support.trees import tree_state
 
 import hatch_pack_venv
@@ -419,34 +418,25 @@ create_archive(sys.argv[1], sys.argv[2], format="tar", **eval(sys.argv[3]))
 """
 
 
-def shown_on_a_terminal(source: Path, arguments: str, columns: int = 80) -> str:
-    """Run with standard error on a pseudo terminal, and return what it showed."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24 if columns else 0, columns))
-    process = subprocess.Popen(
-        [sys.executable, "-c", SHOW, str(source), str(source.parents[1] / "out/app"), arguments],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while data := os.read(ours, 65536):
-            seen += data
-    except OSError:
-        pass  # the other end is closed (EIO)
-    os.close(ours)
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    assert output == b""
-    return seen.decode()
+def shown(source: Path, arguments: str, columns: int = 80) -> str:
+    command: list[str | Path] = [
+        sys.executable,
+        "-c",
+        SHOW,
+        source,
+        source.parents[1] / "out/app",
+        arguments,
+    ]
+    seen, output = shown_on_a_terminal(command, columns)
+    assert output == ""
+    return seen
 
 
 @pytest.mark.parametrize("columns", [80, 0])
 def test_progress_is_shown_by_default(source: Path, columns: int) -> None:
     """On a terminal, also one that does not know its size, there is a bar that counts bytes."""
     (source / "share/big").write_bytes(os.urandom(30_000_000))
-    seen = shown_on_a_terminal(source, "{}", columns)
+    seen = shown(source, "{}", columns)
     assert "Packing" in seen
     assert "B/s" in seen
     assert seen.rstrip(" ").endswith("\r")
@@ -454,7 +444,7 @@ def test_progress_is_shown_by_default(source: Path, columns: int) -> None:
 
 def test_progress_can_be_turned_off(source: Path) -> None:
     """Then nothing is shown, even on a terminal."""
-    assert shown_on_a_terminal(source, "{'show_progress': False}") == ""
+    assert shown(source, "{'show_progress': False}") == ""
 
 
 def test_progress_is_silent_without_a_terminal(
@@ -620,7 +610,7 @@ def test_an_export_holds_copies_where_the_kernel_refuses_links(
 ) -> None:
     """The same with a kernel that really refuses to make links."""
     target = source.parents[1] / "exported"
-    command = [sys.executable, "-c", WITHOUT_LINKS, str(source), str(target)]
+    command: list[str | Path] = [sys.executable, "-c", WITHOUT_LINKS, str(source), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 77:
         pytest.skip("this kernel has no Landlock; the test before this one stands for it")

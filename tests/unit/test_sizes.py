@@ -64,6 +64,7 @@ KEPT = [
     "numpy/testing/x.py",
     "django/test/client.py",
     "astropy/tests/runner.py",
+    "jupyterlab/tests/test_app.py",
     "botocore/docs/method.py",
     "jinja2/tests.py",
     "werkzeug/test.py",

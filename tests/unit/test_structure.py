@@ -43,6 +43,7 @@ LAYERS = [
         "hatch_environments",
         "reservations",
         "presets",
+        "file_kinds",
         "old_metadata",
         "floors",
     },
@@ -56,7 +57,8 @@ LAYERS = [
         "standard_library",
     },
     {"distributions", "libraries", "sizes"},
-    {"environment", "manifest", "output", "reading", "option_values"},
+    {"origins"},
+    {"environment", "manifest", "output", "reading", "tar_reading", "option_values"},
     {"places", "cleaning"},
     {"neighbours", "layer_archives"},
     {

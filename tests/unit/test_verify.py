@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ from hatch_pack_venv.manifest import ARCNAME, own_digest, render
 from hatch_pack_venv.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SITE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -63,6 +64,23 @@ def test_an_unpacked_folder_is_as_packed(folder: Path) -> None:
     before = tree_state(folder)
     assert found(folder) == []
     assert tree_state(folder) == before
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "folder"])
+def test_progress_counts_what_is_read(archives: dict[str, Path], folder: Path, format: str) -> None:
+    """The bytes of an archive, or of a folder's files, are told as they are read, all of them."""
+    path = folder if format == "folder" else archives[format]
+    counted: list[int] = []
+
+    @contextmanager
+    def count(total: int) -> Iterator[Callable[[int], None]]:
+        yield counted.append
+        assert sum(counted) == total
+
+    size = verify(path, report=count).size
+    assert sum(counted) == (size if format == "folder" else path.stat().st_size)
+    assert all(count >= 0 for count in counted)
+    assert len(counted) > 1
 
 
 def test_an_umask_and_a_read_only_tree_are_no_findings(folder: Path) -> None:
@@ -271,6 +289,21 @@ def test_inspect_tells_what_takes_the_room(archives: dict[str, Path], format: st
     total = sum(part.size or 0 for part in (*inspection.distributions, *inspection.rest))
     manifest = inspection.size - total
     assert 1000 < manifest < 20000
+
+
+def test_inspect_tells_the_sizes_by_kind_of_file(archives: dict[str, Path]) -> None:
+    """Each file has one kind, largest first, in lines and in JSON."""
+    inspection = inspect(archives["tar.gz"])
+    kinds = {each["name"]: each["size"] for each in inspection.to_dict()["kinds"]}
+    assert kinds["data"] == 256 * 400 + len("data\n" * 400)
+    assert kinds.keys() == {"data", "Python source", "programs", "metadata"}
+    assert list(kinds.values()) == sorted(kinds.values(), reverse=True)
+    total = sum(part.size or 0 for part in (*inspection.distributions, *inspection.rest))
+    assert sum(kinds.values()) == total
+    lines = list(inspection_lines(inspection, Style()))
+    by_kind = lines[lines.index("all files by kind") + 1 :]
+    assert by_kind[0].split()[0] == "data"
+    assert len(by_kind) == len(kinds)
 
 
 def test_inspect_knows_no_sizes_without_records(tmp_path: Path) -> None:
