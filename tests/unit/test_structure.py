@@ -44,6 +44,9 @@ LAYERS = [
         "reservations",
         "presets",
         "old_metadata",
+        "wants",
+        "seldom",
+        "launcher_checks",
         "floors",
     },
     {
