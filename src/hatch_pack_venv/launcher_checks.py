@@ -47,7 +47,7 @@ def no_libstdcxx(kind, error, trace, usual=sys.excepthook):
     if not issubclass(kind, ImportError) or "libstdc++.so.6" not in str(error):
         return usual(kind, error, trace)
     needs = __file__.rpartition("/")[2] + {f": needs {needed}; this system has "!a}
-    older = "an older one" if "GLIBCXX_" in str(error) else "none"
+    older = "none" if "cannot open" in str(error) else "an older one"
     print(needs + older, file=sys.stderr)
 
 

@@ -18,9 +18,24 @@ if TYPE_CHECKING:
 Version: TypeAlias = tuple[int, ...]
 
 LIBSTDCXX: Final = "libstdc++.so.6"
-_NUMBERED: Final = re.compile(r"(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)")
+_NUMBERED: Final = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
 # Versions without a number that later glibcs answer to (glibc, NEWS of the release).
 _UNNUMBERED: Final = {"GLIBC_ABI_DT_RELR": (2, 36), "GLIBC_ABI_GNU2_TLS": (2, 42)}
+# The GLIBCXX of the release of libstdc++ that brought a CXXABI ("ABI Policy and Guidelines", GCC);
+# the older ones are of systems below every tag.
+_GLIBCXX_OF_CXXABI: Final = (
+    ((1, 3, 1), (3, 4)),
+    ((1, 3, 3), (3, 4, 11)),
+    ((1, 3, 7), (3, 4, 18)),
+    ((1, 3, 8), (3, 4, 20)),
+    ((1, 3, 9), (3, 4, 21)),
+    ((1, 3, 10), (3, 4, 22)),
+    ((1, 3, 11), (3, 4, 23)),
+    ((1, 3, 12), (3, 4, 26)),
+    ((1, 3, 13), (3, 4, 29)),
+    ((1, 3, 14), (3, 4, 31)),
+    ((1, 3, 15), (3, 4, 33)),
+)
 _MUSL: Final = re.compile(r"libc\.musl-\w+\.so\.1|libc\.so")
 _ORIGIN: Final = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
 
@@ -32,7 +47,7 @@ class Wants:
     Parameters:
         kind: machine and word size.
         libc: `glibc` or `musl`, where it can be told.
-        glibc, glibcxx: the highest versions of symbols.
+        glibc, glibcxx: the highest versions of symbols; CXXABI counts as the GLIBCXX it came with.
         needed: the libraries that it loads.
         beside: where it looks for them, relative to its own folder.
     """
@@ -88,4 +103,10 @@ def _parsed(version: str) -> tuple[str, Version]:
     match = _NUMBERED.fullmatch(version)
     if match is None:
         return "GLIBC", _UNNUMBERED.get(version, ())
-    return match[1], tuple(map(int, match[2].split(".")))
+    version = tuple(map(int, match[2].split(".")))
+    return ("GLIBCXX", _glibcxx_of(version)) if match[1] == "CXXABI" else (match[1], version)
+
+
+def _glibcxx_of(cxxabi: Version) -> Version:
+    newest = _GLIBCXX_OF_CXXABI[-1][1]
+    return next((glibcxx for abi, glibcxx in _GLIBCXX_OF_CXXABI if abi >= cxxabi), newest)
