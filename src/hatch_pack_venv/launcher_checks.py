@@ -54,3 +54,24 @@ def no_libstdcxx(kind, error, trace, usual=sys.excepthook):
 sys.excepthook = no_libstdcxx
 
 """
+
+
+def macos_check(least: Version, needed: str) -> str:
+    """Return statements that end a script on a Mac that is too old.
+
+    The kernel's release tells it (Darwin 19 is macOS 10.15, 20 is 11, 24 is 15, 25 is 26): the
+    `platform` module would read a property list, which takes longer than all the rest.
+
+    Parameters:
+        needed: the floor in words.
+    """
+    return f"""\
+import os
+
+darwin = int(os.uname().release.split(".")[0])
+macos = (10, darwin - 4) if darwin < 20 else (darwin - 9 if darwin < 25 else darwin + 1, 0)
+if os.uname().sysname == "Darwin" and macos < {least}:
+    has = ".".join(map(str, macos if darwin < 20 else macos[:1]))
+    sys.exit(__file__.rpartition("/")[2] + {f": needs {needed}; this system has "!a} + has)
+
+"""

@@ -1,8 +1,8 @@
 """What only modules of the standard library load that hardly any application imports.
 
 A bundle brings every module of its interpreter, and their libraries. One that nobody imports must
-not keep an application from a system on which all else runs: Debian 12's libcrypt wants glibc 2.36,
-its interpreters 2.35.
+not keep an application from a system on which all else runs: Debian 12's libcrypt and the libexpat
+behind tkinter's fonts want glibc 2.36, its interpreters 2.35.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .wants import Wants
 
 # PEP 594 took the first four away; databases are chosen among by `dbm`, which goes on without one;
-# readline's importers in the standard library do without it.
+# readline's importers in the standard library do without it; tkinter needs a screen, and without
+# one, or on an older system, its import says so.
 _MODULES: Final = {
     "_crypt": "crypt",
     "nis": "nis",
@@ -25,6 +26,7 @@ _MODULES: Final = {
     "_dbm": "dbm.ndbm",
     "_gdbm": "dbm.gnu",
     "readline": "readline",
+    "_tkinter": "tkinter",
 }
 _MODULE_FILE: Final = re.compile(r"lib(?:64)?/python3[^/]*/lib-dynload/(\w+)\.[^/]*")
 LIBRARIES: Final = "lib/"

@@ -103,8 +103,8 @@ def _parsed(version: str) -> tuple[str, Version]:
     match = _NUMBERED.fullmatch(version)
     if match is None:
         return "GLIBC", _UNNUMBERED.get(version, ())
-    version = tuple(map(int, match[2].split(".")))
-    return ("GLIBCXX", _glibcxx_of(version)) if match[1] == "CXXABI" else (match[1], version)
+    numbers = tuple(map(int, match[2].split(".")))
+    return ("GLIBCXX", _glibcxx_of(numbers)) if match[1] == "CXXABI" else (match[1], numbers)
 
 
 def _glibcxx_of(cxxabi: Version) -> Version:

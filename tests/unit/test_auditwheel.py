@@ -71,8 +71,8 @@ def as_policy(tag: str) -> tuple[str, int, int]:
     libc, major, minor = tag.removesuffix("_x86_64").split("_")
     version = (int(major), int(minor))
     if libc == "manylinux":
-        version = next(policy for policy in POLICIES if policy >= version)
-    return libc, *version
+        major, minor = next(policy for policy in POLICIES if policy >= version)
+    return libc, int(major), int(minor)
 
 
 def test_every_floor_is_what_auditwheel_says(wheels: list[Path]) -> None:
