@@ -189,7 +189,7 @@ def told(fact: Mapping[str, Any], name: str = "glibc") -> str:
 
 def told_needs(platform: Mapping[str, Any]) -> list[str]:
     """Return what a manifest's platform asks of the target, in words."""
-    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX"}
+    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "macos": "macOS"}
     seldom = [
         f"glibc {fact.get('version')} or later for {fact.get('module')} alone ({fact.get('file')})"
         for fact in platform.get("seldom", ())

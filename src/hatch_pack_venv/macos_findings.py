@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .macos_floors import common_architectures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from .macho import MachO
 
@@ -30,16 +31,23 @@ class MacosFindings:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, files: Mapping[str, MachO], places: Iterable[str]) -> MacosFindings:
+    def of(
+        cls, files: Mapping[str, MachO], names: Container[str], places: Iterable[str]
+    ) -> MacosFindings:
         """Look over all Mach-O files.
 
         Parameters:
             files: by arcname.
+            names: arcnames of all that is packed.
             places: folders of the build machine.
         """
         inside = tuple(f"{place.rstrip('/')}/" for place in places)
         return cls(
-            problems=(*_foreign_loads(files, inside), *_no_common_architecture(files)),
+            problems=(
+                *_foreign_loads(files, inside),
+                *_missing_loads(files, names),
+                *_no_common_architecture(files),
+            ),
             notes=(*_outer_loads(files, inside), *_outer_rpaths(files), *_unsigned(files)),
         )
 
@@ -60,6 +68,16 @@ def _foreign_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Itera
                 f"{name} loads {library}, a place of this machine: repair its wheel with"
                 " delocate-wheel, which puts the library into it, or exclude the file"
             )
+
+
+def _missing_loads(files: Mapping[str, MachO], names: Container[str]) -> Iterator[str]:
+    """Tell of libraries at a place relative to their user; `@rpath` depends on who loads that."""
+    for name, file in sorted(files.items()):
+        for load in file.loads:
+            start, _, rest = load.name.partition("/")
+            there = posixpath.normpath(posixpath.join(posixpath.dirname(name), rest))
+            if start == "@loader_path" and not load.weak and there not in names:
+                yield f"{name} loads {there}, which is not packed: include it, or exclude both"
 
 
 def _outer_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Iterator[str]:

@@ -64,13 +64,12 @@ class MacosNeeds(Needs):
 
     def facts(self, tag: str) -> dict[str, Any]:
         """Return what the manifest says of the platform."""
-        floor = {} if self.macos is None else {"macos": self.macos.facts()}
-        architectures = {"architectures": sorted(self.architectures)}
-        return {
-            "tag": self.platform_tag(tag),
-            **(architectures if self.architectures else {}),
-            **floor,
-        }
+        facts: dict[str, Any] = {"tag": self.platform_tag(tag)}
+        if self.macos is not None:
+            facts["macos"] = self.macos.facts()
+        if len(self.architectures) == 1:
+            facts["machine"] = min(self.architectures)
+        return facts
 
     def check(self) -> str:
         """Return Python statements that end a script on a Mac that is too old, in one sentence.

@@ -18,8 +18,9 @@ from .copies import without_links
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
-from .floors import Floors
 from .formats import Effort
+from .macos_floors import read_floors
+from .macos_runtime import macos_bundle
 from .needs import Given, find_needs
 from .normalise import Times
 from .places import places_of
@@ -192,7 +193,7 @@ def plan_environment(
     plan = build_plan(
         scanned if bundle is None else bundle.scanned,
         environment=settled.environment if behind is None else behind.without(settled.environment),
-        recipe=replace(recipe, floors=Floors.read(read, environment.interpreter.executable)),
+        recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
         runtime=runtime,
         overlays=overlays,
     )
@@ -282,6 +283,8 @@ def _bundle(
         for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
         if not recipe.selection.excludes(entry, environment)
     ]
+    if environment.interpreter.system == "darwin":
+        return macos_bundle(environment, scanned, options.interpreter_trim)
     return make_bundle(
         environment,
         scanned,

@@ -7,6 +7,7 @@ one error that lists every problem.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -30,6 +31,9 @@ from .floors import Floors, Needs, told_needs
 from .launchers import relocate_script
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
+from .macos_findings import MacosFindings
+from .macos_floors import MacosFloors
+from .macos_names import collisions, is_left_by_finder
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
@@ -212,6 +216,8 @@ class _Planner:
             return True
         if name in self.dropped_files or name.startswith(self.dropped_metadata):
             return True
+        if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
+            return not self.recipe.selection.brings_back(name)
         left_out = self.recipe.selection.excludes(entry, self.environment)
         if left_out and posixpath.basename(name) == "sitecustomize.py":
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
@@ -395,8 +401,19 @@ class _Planner:
                 target = posixpath.normpath(posixpath.join(folder, entry.linkname))
                 if target.startswith(("../", "/")) or target == "..":
                     self.problems.append(f"the link {name} leaves the environment: exclude it")
+        if self.environment.interpreter.system == "darwin":
+            self._check_for_macos(entries)
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
+
+    def _check_for_macos(self, entries: dict[str, Entry]) -> None:
+        self.problems += collisions([*entries, manifest.ARCNAME])
+        if isinstance(self.recipe.floors, MacosFloors):
+            files = self.recipe.floors.at(entries.values())
+            places = (os.fsdecode(place.path) for place in self.recipe.places)
+            found = MacosFindings.of(files, entries, places)
+            self.problems += found.problems
+            self.notes += found.notes
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         recipe = self.recipe

@@ -68,11 +68,11 @@ def floor_of(entries: list[FileEntry]) -> str:
 
 def as_policy(tag: str) -> tuple[str, int, int]:
     """Return the lowest policy of auditwheel that has a tag's version of glibc."""
-    libc, major, minor = tag.removesuffix("_x86_64").split("_")
-    version = (int(major), int(minor))
+    libc, *numbers = tag.removesuffix("_x86_64").split("_")
+    version = tuple(map(int, numbers))
     if libc == "manylinux":
-        major, minor = next(policy for policy in POLICIES if policy >= version)
-    return libc, int(major), int(minor)
+        version = next(policy for policy in POLICIES if policy >= version)
+    return libc, version[0], version[1]
 
 
 def test_every_floor_is_what_auditwheel_says(wheels: list[Path]) -> None:

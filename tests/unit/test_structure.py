@@ -47,6 +47,10 @@ LAYERS = [
         "wants",
         "seldom",
         "launcher_checks",
+        "macho",
+        "macos_names",
+        "macos_floors",
+        "macos_findings",
         "floors",
     },
     {
@@ -59,6 +63,7 @@ LAYERS = [
         "standard_library",
     },
     {"distributions", "libraries", "sizes"},
+    {"macos_environment"},
     {"environment", "manifest", "output", "reading", "option_values"},
     {"places", "cleaning"},
     {
@@ -80,7 +85,7 @@ LAYERS = [
     {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
     {"sinks.xz", "sinks.hashed"},
     {"sinks.compressors"},
-    {"plan", "bundle", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},
+    {"plan", "bundle", "macos_runtime", "sinks", "sinks.tar", "sinks.zip", "sinks.directory"},
     {"writing"},
     {"archives", "progress", "bytecode", "listing", "preview"},
     {"uploads"},

@@ -172,6 +172,8 @@ def fits(key: str, needed: Any, given: Any) -> bool:
         return abi_flags(needed) == abi_flags(given)
     if key == "machine":
         needed, given = (SAME_MACHINE.get(x.lower(), x.lower()) for x in (needed, given))
+        if needed == "universal2":
+            return given in ("aarch64", "x86_64")
     return bool(needed == given)
 
 
@@ -306,6 +308,9 @@ def own_facts() -> Facts:
 
 def ask(python: str) -> Facts:
     """Let another Python say the same of itself; what its start-up files print is passed over."""
+    os.environ.pop(
+        "__PYVENV_LAUNCHER__", None
+    )  # by which a framework's Python would take our place
     command = [python, "-I", "-B", os.path.abspath(__file__), "--facts"]
     nothing, limit = subprocess.DEVNULL, ANSWER_SECONDS
     try:
@@ -327,6 +332,9 @@ def ask(python: str) -> Facts:
 
 def base_candidates() -> Iterator[str]:
     """Yield where the interpreter may be that the running Python comes from, best first."""
+    if sys.platform == "darwin" and sysconfig.get_config_var("PYTHONFRAMEWORK"):
+        # In a framework the program is Resources/Python.app; what may be linked to starts that.
+        yield os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
     yield getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
     yield sys.executable or ""
     version = "{}.{}".format(*sys.version_info)
