@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .errors import EnvironmentProblem
+from .errors import EnvironmentProblem, InterpreterProblem
 from .interpreter import Interpreter
 from .macos_floors import common_architectures, read_macho
 
@@ -86,6 +87,22 @@ def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]
         library=base / "lib" / f"libpython{minor}{free}.dylib",
         include=base / "include" / f"python{minor}{free}",
     )
+
+
+def check_possible(prefix: Path, interpreter: Interpreter, bytecode: str) -> None:
+    """Refuse what cannot be done for an environment of macOS on another system.
+
+    Parameters:
+        bytecode: the option's value.
+
+    Raises:
+        InterpreterProblem: says what to set instead.
+    """
+    if bytecode != "none" and interpreter.system == "darwin" and sys.platform != "darwin":
+        raise InterpreterProblem(
+            f"{prefix} is an environment of macOS, whose Python compiles nothing here: set"
+            ' bytecode = "none", or pack on a Mac'
+        )
 
 
 def spellings(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
 from .formats import Effort
+from .macos_environment import check_possible
 from .macos_floors import read_floors
 from .macos_runtime import macos_bundle
 from .needs import Given, find_needs
@@ -164,6 +165,7 @@ def plan_environment(
     environment: Environment, options: PackOptions, project: Project | None
 ) -> PackPlan:
     """Scan an environment and decide what is packed of it."""
+    check_possible(environment.given, environment.interpreter, options.bytecode)
     given = project
     project = project or Project(name=environment_name(environment.given))
     bundled = options.interpreter == "bundled"
