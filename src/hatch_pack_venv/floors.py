@@ -20,7 +20,7 @@ from .seldom import loaded_by, seldom_loaded
 from .wants import LIBSTDCXX, Version, Wants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .entries import ScannedEntry
 
@@ -190,11 +190,19 @@ def told(fact: Mapping[str, Any], name: str = "glibc") -> str:
 def told_needs(platform: Mapping[str, Any]) -> list[str]:
     """Return what a manifest's platform asks of the target, in words."""
     names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "macos": "macOS"}
-    seldom = [
-        f"glibc {fact.get('version')} or later for {fact.get('module')} alone ({fact.get('file')})"
-        for fact in platform.get("seldom", ())
-    ]
-    return [told(platform[key], name) for key, name in names.items() if key in platform] + seldom
+    needs = [told(platform[key], name) for key, name in names.items() if key in platform]
+    return needs + _told_seldom(platform.get("seldom", ()))
+
+
+def _told_seldom(facts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what seldom modules ask for, those with the same version together."""
+    told = []
+    for version in dict.fromkeys(fact["version"] for fact in facts):
+        same = [fact for fact in facts if fact["version"] == version]
+        modules = " and ".join(fact["module"] for fact in same)
+        files = ", ".join(dict.fromkeys(fact["file"] for fact in same))
+        told.append(f"glibc {version} or later for {modules} alone ({files})")
+    return told
 
 
 def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from packaging.tags import mac_platforms
+
 from .errors import EnvironmentProblem, InterpreterProblem
 from .interpreter import Interpreter
 from .macos_floors import common_architectures, read_macho
@@ -25,6 +27,7 @@ _ACTIVATED: Final = re.compile(r"""\bVIRTUAL_ENV=["']?(/[^"'\r\n]*)""")
 _EXTENSION: Final = (".so", ".dylib")
 # Where no interpreter of another system lies: python.org's and Xcode's, Homebrew's, a user's own.
 _HOMES: Final = ("/Library/Frameworks/", "/Applications/", "/opt/homebrew/", "/Users/")
+_NEWEST: Final = (26, 0)
 FRAMEWORK: Final = "Python.framework/Versions/"
 
 
@@ -103,6 +106,29 @@ def check_possible(prefix: Path, interpreter: Interpreter, bytecode: str) -> Non
             f"{prefix} is an environment of macOS, whose Python compiles nothing here: set"
             ' bytecode = "none", or pack on a Mac'
         )
+
+
+def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
+    """Return the platforms of wheels that an environment of macOS may hold; `None` for others.
+
+    On another system only the newest macOS can be assumed: the archive's floor tells the truth.
+    """
+    if interpreter.system != "darwin" or sys.platform == "darwin":
+        return None
+    return list(mac_platforms(_NEWEST, _processor(interpreter)))
+
+
+def markers(interpreter: Interpreter) -> dict[str, str]:
+    """Return the environment markers (PEP 508) that macOS has values of its own for."""
+    if interpreter.system != "darwin":
+        return {}
+    machine = _processor(interpreter)
+    return {"os_name": "posix", "platform_system": "Darwin", "platform_machine": machine}
+
+
+def _processor(interpreter: Interpreter) -> str:
+    """Return the processor; that of all new Macs for what runs on two."""
+    return "arm64" if interpreter.machine == "universal2" else interpreter.machine
 
 
 def spellings(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from macholib.mach_o import LC_BUILD_VERSION, LC_ID_DYLIB, LC_RPATH, LC_VERSION_MIN_MACOSX
 from macholib.MachO import MachO as Oracle
+from packaging.markers import Marker
 from support.environments import run, tool
 from support.macho import EXECUTABLE, LIBRARY, module, packed
 from support.wheels import make_wheel
@@ -26,6 +27,7 @@ from support.wheels import make_wheel
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.environment import Environment
 from hatch_pack_venv.macho import MAGICS, MachO
+from hatch_pack_venv.requirements import marker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +182,36 @@ def test_a_wheel_for_the_mac_is_laid_over(tree: Path, tmp_path: Path) -> None:
     packed = read_archive(result.path)
     assert packed[f"{SITE}/hello.py"] == b"main = print\n"
     assert b"from hello import main" in packed["bin/hello"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "fits"),
+    [
+        ("cp312-cp312-macosx_11_0_arm64", True),
+        ("cp312-abi3-macosx_10_9_universal2", True),
+        ("cp312-cp312-macosx_10_9_x86_64", False),
+        ("cp312-cp312-manylinux_2_17_x86_64", False),
+    ],
+)
+def test_only_wheels_for_the_mac_can_be_laid_over(
+    tree: Path, tmp_path: Path, tag: str, fits: bool
+) -> None:
+    """Those for its processor; what this machine could use does not count."""
+    wheel = make_wheel(tmp_path, dict(HELLO), f"hello-1.0-{tag}.whl")
+    table = {"interpreter": "target", "format": "tar", "check": "off", "wheels": [str(wheel)]}
+    options = PackOptions.from_mapping(table)
+    if fits:
+        assert len(pack(tree, tmp_path / "app", options)) == 1
+        return
+    with pytest.raises(PackVenvError, match="does not fit the environment's CPython"):
+        pack(tree, tmp_path / "app", options)
+
+
+def test_markers_are_those_of_a_mac(tree: Path) -> None:
+    """Requirements are judged for the target's system."""
+    values = marker_environment(Environment.from_prefix(tree).interpreter)
+    wanted = "sys_platform == 'darwin' and platform_machine == 'arm64' and os_name == 'posix'"
+    assert Marker(f"{wanted} and platform_system == 'Darwin'").evaluate(dict(values))
 
 
 def macho_files(wheels: list[Path]) -> Iterator[tuple[str, bytes]]:

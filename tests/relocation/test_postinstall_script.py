@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from support.interpreters import Python, find_pythons
 
 from hatch_pack_venv.injected import postinstall
+from hatch_pack_venv.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -672,6 +674,35 @@ def test_the_release_of_macos_is_that_of_its_kernel(monkeypatch: pytest.MonkeyPa
     assert postinstall.older([10, 15], [11, 0])
     assert not postinstall.older([12], [12, 3])
     assert postinstall.older([], [12, 3])
+
+
+def test_an_archive_for_both_processors_of_macs_fits_either() -> None:
+    """universal2 is Apple's and Intel's."""
+    assert all(postinstall.fits("machine", "universal2", each) for each in ("arm64", "x86_64"))
+    assert not postinstall.fits("machine", "universal2", "ppc")
+    assert not postinstall.fits("machine", "arm64", "x86_64")
+
+
+def test_a_frameworks_python_is_linked_by_what_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its program lies in Resources/Python.app, and would not know the environment."""
+    version = "{}.{}".format(*sys.version_info)
+    prefix = f"/Library/Frameworks/Python.framework/Versions/{version}"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    monkeypatch.setattr(sysconfig, "get_config_var", {"PYTHONFRAMEWORK": "Python"}.get)
+    assert next(postinstall.base_candidates()) == f"{prefix}/bin/python{version}"
+
+
+def test_a_framework_launcher_is_not_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By __PYVENV_LAUNCHER__ another Python would take itself for the one that asks it."""
+    asked = tmp_path / "python"
+    asked.write_text(f'#!/bin/sh\n[ -z "$__PYVENV_LAUNCHER__" ] && exec {PYTHON.path} "$@"\n')
+    asked.chmod(0o755)
+    monkeypatch.setenv("__PYVENV_LAUNCHER__", "/elsewhere/bin/python3")
+    assert Interpreter.from_executable(asked).version == PYTHON.version
+    assert postinstall.ask(str(asked))["version"] == PYTHON.version
 
 
 def test_it_compiles_where_no_process_pool_works(
