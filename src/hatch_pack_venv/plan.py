@@ -36,6 +36,7 @@ from .macos_floors import MacosFloors
 from .macos_names import collisions, is_left_by_finder
 from .metadata import foreign_paths, names_a_local_path, relocate_path_file
 from .normalise import Times, in_order, with_times
+from .places import BASE
 from .records import new_record, updated_record
 from .requirements import marker_environment, missing_requirements
 from .selection import Selection, parents_of
@@ -410,7 +411,12 @@ class _Planner:
         self.problems += collisions([*entries, manifest.ARCNAME])
         if isinstance(self.recipe.floors, MacosFloors):
             files = self.recipe.floors.at(entries.values())
-            places = (os.fsdecode(place.path) for place in self.recipe.places)
+            bundled = self.recipe.interpreter == "bundled"
+            places = (
+                os.fsdecode(place.path)
+                for place in self.recipe.places
+                if bundled or place.kind != BASE  # the target may have that interpreter there too
+            )
             found = MacosFindings.of(files, entries, places)
             self.problems += found.problems
             self.notes += found.notes

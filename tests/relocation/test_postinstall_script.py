@@ -676,6 +676,39 @@ def test_the_release_of_macos_is_that_of_its_kernel(monkeypatch: pytest.MonkeyPa
     assert postinstall.older([], [12, 3])
 
 
+@each_python
+def test_the_systems_libstdcxx_is_asked_for_its_version(tmp_path: Path, python: Python) -> None:
+    """Enough is passed over, too little is one sentence; no ctypes or no /proc is no reason."""
+    tree = Tree(tmp_path / "app", python)
+    content = manifest(python)
+    for version, status in (("3.4.9", 0), ("3.4.999", 1)):
+        content["platform"]["glibcxx"] = {"version": version, "file": "a/x.so"}
+        tree.write_manifest(content)
+        done = tree.run("--no-compile")
+        assert done.status == status
+    assert (
+        "needs libstdc++ with GLIBCXX 3.4.999 or later (a/x.so); this system has 3.4." in done.err
+    )
+    floors = {"glibcxx": ["3.4.9", "x.so"]}
+    parsed = postinstall.parse_manifest(json.dumps(content).encode(), "/app")
+    assert postinstall.too_old(parsed._replace(floors=floors), {"glibcxx": None}) == []
+    (told,) = postinstall.too_old(parsed._replace(floors=floors), {"glibcxx": ""})
+    assert told.endswith("(x.so); this system has none.")
+
+
+def test_unchecked_byte_code_of_other_sources_is_replaced(tree: Tree) -> None:
+    """What an older archive brought, and a newer one did not bring along."""
+    options = ["-q", "--invalidation-mode", "unchecked-hash", str(tree.site)]
+    subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
+    before = tree.bytecode()[0].read_bytes()
+    assert tree.run().status == 0
+    assert tree.bytecode()[0].read_bytes() == before
+    (tree.site / "marker/__init__.py").write_text("PLACE = 'new'\n")
+    assert tree.ask("import marker; print(marker.PLACE)") != "new"
+    assert tree.run().status == 0
+    assert tree.ask("import marker; print(marker.PLACE)") == "new"
+
+
 def test_an_archive_for_both_processors_of_macs_fits_either() -> None:
     """universal2 is Apple's and Intel's."""
     assert all(postinstall.fits("machine", "universal2", each) for each in ("arm64", "x86_64"))

@@ -15,7 +15,7 @@ from support.macho import fat, module
 from hatch_pack_venv.errors import PlanError
 from hatch_pack_venv.macos_floors import MacosFloors, MacosNeeds
 from hatch_pack_venv.macos_names import collisions, is_left_by_finder
-from hatch_pack_venv.places import ENVIRONMENT, Place
+from hatch_pack_venv.places import BASE, ENVIRONMENT, Place
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:
@@ -143,6 +143,17 @@ def test_what_no_other_mac_can_load_is_refused(content: bytes, problem: str) -> 
     places = (Place(kind=ENVIRONMENT, path=b"/build/env"),)
     with pytest.raises(PlanError, match=problem):
         plan_for_mac(file(f"{SITE}/pkg/x.so", content), places=places)
+
+
+def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() -> None:
+    """A framework lies at the same place on every Mac that has it."""
+    load = "/Library/Frameworks/Python.framework/Versions/3.11/Python"
+    place = Place(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
+    entries = [file(f"{SITE}/x.so", module(load))]
+    (note,) = plan_for_mac(*entries, places=(place,)).notes
+    assert note == f"{SITE}/x.so loads {load}, which the target has to have"
+    with pytest.raises(PlanError, match="a place of this machine"):
+        plan_for_mac(*entries, places=(place,), interpreter="bundled")
 
 
 def test_files_that_no_mac_can_load_together_are_refused() -> None:

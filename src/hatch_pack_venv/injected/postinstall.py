@@ -522,8 +522,11 @@ def byte_compile(tree: Tree) -> Optional[str]:
             return f"the folder {folder!r} {reason}"
     command = [python, "-I", "-B", os.path.abspath(__file__), "--compile", *todo]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    said = done.stdout.decode("utf-8", "replace").splitlines()
-    return str(json.loads(said[-1]) or "") if said and not done.returncode else "compiling failed"
+    try:
+        answer = json.loads(done.stdout.decode("utf-8", "replace").splitlines()[-1])
+    except (IndexError, ValueError):  # killed, or a package prints when Python ends
+        return f"the interpreter's answer was not understood (exit status {done.returncode})"
+    return None if answer is None else str(answer)
 
 
 def read_tree() -> Tree:
