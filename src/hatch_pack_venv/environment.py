@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from . import data_files
+from . import data_files, macos_environment
 from .distributions import InstalledDistribution, installed_distributions
 from .entries import (
     DirectoryEntry,
@@ -69,13 +70,14 @@ class Environment:
         cls,
         prefix: StrPath,
         *,
-        ask: Callable[[Path], Interpreter] = Interpreter.from_executable,
+        ask: Callable[[Path], Interpreter] | None = None,
     ) -> Self:
         """Read a prepared environment; nothing of it is imported or written.
 
         Parameters:
             prefix: the folder that holds `pyvenv.cfg`.
-            ask: how to get the facts of an interpreter.
+            ask: how to get the facts of an interpreter; by default it is run, or where it cannot
+                be, they are read from the tree.
 
         Raises:
             EnvironmentProblem: the folder is no environment, is half deleted, has lost its
@@ -84,7 +86,12 @@ class Environment:
         given = Path(os.path.abspath(prefix))
         config = _read_config(given)
         sites = _find_site_packages(given)
-        interpreter = ask(_find_interpreter(given))
+        aliases = other_spellings(given.resolve(), "bin")
+        if ask is None and sys.platform != "darwin" and macos_environment.is_macos(given, config):
+            interpreter = macos_environment.interpreter_of(given, config, sites)
+            aliases += macos_environment.spellings(given, config)
+        else:
+            interpreter = (ask or Interpreter.from_executable)(_find_interpreter(given))
         _check_one_python(given, sites, interpreter)
         return cls(
             prefix=given.resolve(),
@@ -93,7 +100,7 @@ class Environment:
             interpreter=interpreter,
             site_packages=sites,
             distributions=tuple(installed_distributions(given.resolve(), sites)),
-            aliases=other_spellings(given.resolve(), "bin"),
+            aliases=aliases,
         )
 
     @property
@@ -119,8 +126,9 @@ class Environment:
         """
         folder, _, name = arcname.rpartition("/")
         if folder == self.scripts:
-            return bool(re.fullmatch(r"python(\d+(\.\d+t?)?)?", name))
-        return folder == "lib" and name.startswith(f"lib{self.interpreter.executable_name}.so")
+            return bool(re.fullmatch(r"pythonw?(\d+(\.\d+t?)?(-intel64)?)?", name))
+        library = f"lib{self.interpreter.executable_name}"
+        return folder == "lib" and name.startswith((f"{library}.so", f"{library}.dylib"))
 
 
 def _read_config(prefix: Path) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """What a target must have at least, read from the packed files themselves.
 
 The dynamic linker refuses a file that wants a version of symbols which the system's glibc does not
-have. Wheel tags promise a floor, files tell it: only the versions they want are read, in about
-0.2 ms a file.
+have. Wheel tags promise a floor, files tell it. What only modules load that hardly any application
+imports is told, and refuses no system: the archive's tag and its checks are of all the rest.
 """
 
 from __future__ import annotations
@@ -11,24 +11,22 @@ import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .dynamic_section import MAGIC, DynamicSection
+from .dynamic_section import MAGIC
 from .entries import FileEntry, PatchedFile, SymlinkEntry
+from .launcher_checks import glibc_check, libstdcxx_check
+from .seldom import loaded_by, seldom_loaded
+from .wants import LIBSTDCXX, Version, Wants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .entries import ScannedEntry
 
 Content: TypeAlias = Path | PatchedFile | bytes
 
 _NO_ELF: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js")
-_NUMBERED: Final = re.compile(r"(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)")
-# Versions without a number that later glibcs answer to (glibc, NEWS of the release).
-_UNNUMBERED: Final = {"GLIBC_ABI_DT_RELR": (2, 36), "GLIBC_ABI_GNU2_TLS": (2, 42)}
-_LIBSTDCXX: Final = "libstdc++.so.6"
-_MUSL: Final = re.compile(r"libc\.musl-\w+\.so\.1|libc\.so")
 # PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
 _LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
 _LOWEST_TAG_ELSEWHERE: Final = (2, 17)
@@ -48,44 +46,6 @@ _TAG_OF_GLIBCXX: Final = (
 _MUSL_TAG: Final = "musllinux_1_2"
 # What any CPython that a target brings needs itself: no 3.9 or later was built for older systems.
 _ANY_INTERPRETER: Final = (2, 17)
-
-Version: TypeAlias = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wants:
-    """What one file asks for.
-
-    Parameters:
-        kind: machine and word size.
-        libc: `glibc` or `musl`, where it can be told.
-        glibc, glibcxx: the highest versions of symbols.
-    """
-
-    kind: tuple[int, bool]
-    libc: str | None = None
-    glibc: Version = ()
-    glibcxx: Version = ()
-
-    @classmethod
-    def from_stream(cls, stream: BinaryIO) -> Wants | None:
-        """Read a file; `None` if it is no ELF file, or asks for nothing."""
-        section = DynamicSection.from_stream(stream)
-        if section is None:
-            return None
-        highest: dict[str, Version] = {"GLIBC": (), "GLIBCXX": ()}
-        for need in section.version_needs(stream):
-            name, version = _parsed(need.version)
-            # A library that an installer renamed (libstdc++-1b2c3d.so.6) is in the same wheel.
-            if not need.weak and (name == "GLIBC" or need.library == _LIBSTDCXX):
-                highest[name] = max(highest.get(name, ()), version)
-        musl = any(_MUSL.fullmatch(name) for name in section.needed)
-        return cls(
-            kind=(section.machine, section.wide),
-            libc="glibc" if highest["GLIBC"] else "musl" if musl else None,
-            glibc=highest["GLIBC"],
-            glibcxx=highest["GLIBCXX"],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +67,14 @@ class Needs:
     Parameters:
         libc: `glibc`, `musl`, or `None` if nothing packed needs either.
         interpreter: the version of glibc without which the interpreter does not start.
+        seldom: what modules that hardly any application imports ask for beyond `glibc`.
     """
 
     libc: str | None = None
     glibc: Floor | None = None
     glibcxx: Floor | None = None
     interpreter: Version = _ANY_INTERPRETER
+    seldom: Mapping[str, Floor] = field(default_factory=dict)
 
     def platform_tag(self, tag: str) -> str:
         """Return a platform's tag with what is needed in it (PEP 600, PEP 656)."""
@@ -137,32 +99,25 @@ class Needs:
             tag: the build machine's platform.
         """
         floors = {"glibc": self.glibc, "glibcxx": self.glibcxx}
+        seldom = [{"module": name, **floor.facts()} for name, floor in self.seldom.items()]
         return {
             "tag": self.platform_tag(tag),
             **({} if self.libc is None else {"libc": self.libc}),
             **{name: floor.facts() for name, floor in floors.items() if floor is not None},
+            **({"seldom": seldom} if seldom else {}),
         }
 
     def check(self) -> str:
-        """Return Python statements that end a script on a system whose glibc is too old.
+        """Return Python statements that end a script where it cannot run, in one sentence.
 
-        Empty where the interpreter itself would not start there. No process is started, nothing
-        but `os` imported, which every start of Python does.
+        Empty where the interpreter itself would not start there.
         """
-        if self.glibc is None or self.glibc.version[:2] <= self.interpreter[:2]:
-            return ""
-        message = f"needs {told(self.glibc.facts())}; this system has "
-        return f"""\
-import os
-
-try:
-    libc = os.confstr("CS_GNU_LIBC_VERSION").split()[1].split("-")[0]
-except (AttributeError, IndexError, ValueError):
-    libc = "none"
-if libc == "none" or tuple(map(int, libc.split("."))) < {self.glibc.version}:
-    sys.exit(__file__.rpartition("/")[2] + {": " + message!a} + libc)
-
-"""
+        statements = ""
+        if self.glibc is not None and self.glibc.version[:2] > self.interpreter[:2]:
+            statements += glibc_check(self.glibc.version, told(self.glibc.facts()))
+        if self.glibcxx is not None:
+            statements += libstdcxx_check(told_needs({"glibcxx": self.glibcxx.facts()})[0])
+        return statements
 
 
 @dataclass(frozen=True)
@@ -202,18 +157,23 @@ class Floors:
             for entry in _files(entries)
             if (wants := self._at(entry)) is not None
         }
-        brings_libstdcxx = f"lib/{_LIBSTDCXX}" in found
+        seldom = seldom_loaded(found)
+        common = {name: wants for name, wants in found.items() if name not in seldom}
+        start = loaded_by(filter(_starts_python, found), found)
         kinds = {wants.libc for wants in found.values()}
+        glibc = _highest({name: wants.glibc for name, wants in common.items()})
         return Needs(
             libc=next((libc for libc in ("glibc", "musl") if libc in kinds), None),
-            glibc=_highest({name: wants.glibc for name, wants in found.items()}),
-            glibcxx=None
-            if brings_libstdcxx
-            else _highest({name: wants.glibcxx for name, wants in found.items()}),
-            interpreter=max(
-                [wants.glibc for name, wants in found.items() if _starts_python(name)],
-                default=_ANY_INTERPRETER,
+            glibc=glibc,
+            glibcxx=_highest(
+                {
+                    name: wants.glibcxx
+                    for name, wants in common.items()
+                    if not _brings_libstdcxx(name, wants, found)
+                }
             ),
+            interpreter=max([found[name].glibc for name in start], default=_ANY_INTERPRETER),
+            seldom=_beyond(() if glibc is None else glibc.version, seldom, found),
         )
 
     def _at(self, entry: FileEntry) -> Wants | None:
@@ -229,8 +189,20 @@ def told(fact: Mapping[str, Any], name: str = "glibc") -> str:
 
 def told_needs(platform: Mapping[str, Any]) -> list[str]:
     """Return what a manifest's platform asks of the target, in words."""
-    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX"}
-    return [told(platform[key], name) for key, name in names.items() if key in platform]
+    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "macos": "macOS"}
+    needs = [told(platform[key], name) for key, name in names.items() if key in platform]
+    return needs + _told_seldom(platform.get("seldom", ()))
+
+
+def _told_seldom(facts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what seldom modules ask for, those with the same version together."""
+    told = []
+    for version in dict.fromkeys(fact["version"] for fact in facts):
+        same = [fact for fact in facts if fact["version"] == version]
+        modules = " and ".join(fact["module"] for fact in same)
+        files = ", ".join(dict.fromkeys(fact["file"] for fact in same))
+        told.append(f"glibc {version} or later for {modules} alone ({files})")
+    return told
 
 
 def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
@@ -252,19 +224,29 @@ def _wants(content: Content) -> Wants | None:
         return None  # the writer tells of it, by name
 
 
-def _parsed(version: str) -> tuple[str, Version]:
-    match = _NUMBERED.fullmatch(version)
-    if match is None:
-        return "GLIBC", _UNNUMBERED.get(version, ())
-    return match[1], tuple(map(int, match[2].split(".")))
-
-
 def _highest(versions: Mapping[str, Version]) -> Floor | None:
     highest = max(versions.values(), default=())
     if not highest:
         return None
     files = sorted(name for name, version in versions.items() if version == highest)
     return Floor(version=highest, file=files[0])
+
+
+def _beyond(
+    version: Version, seldom: Mapping[str, str], found: Mapping[str, Wants]
+) -> dict[str, Floor]:
+    """Return what seldom modules ask for, where it is more than a version."""
+    floors = {
+        module: _highest({name: found[name].glibc for name in seldom if seldom[name] == module})
+        for module in sorted(set(seldom.values()))
+    }
+    return {module: floor for module, floor in floors.items() if floor and floor.version > version}
+
+
+def _brings_libstdcxx(arcname: str, wants: Wants, found: Mapping[str, Wants]) -> bool:
+    """Whether the libstdc++ that a file loads is packed, in `lib` or where it looks itself."""
+    places = {f"lib/{LIBSTDCXX}", *wants.places_of(LIBSTDCXX, arcname)}
+    return not places.isdisjoint(found)
 
 
 def _starts_python(arcname: str) -> bool:

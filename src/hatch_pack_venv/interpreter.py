@@ -8,6 +8,7 @@ code beside the standard library.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,9 +142,11 @@ class Interpreter:
 
 def _ask(executable: Path) -> dict[str, Any]:
     command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS]
+    # By it a framework's Python on macOS would take itself for the one that runs this.
+    environ = {key: os.environ[key] for key in os.environ if key != "__PYVENV_LAUNCHER__"}
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, env=environ
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentProblem(

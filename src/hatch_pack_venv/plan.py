@@ -7,6 +7,7 @@ one error that lists every problem.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import replace
 from importlib.resources import files
@@ -37,8 +38,12 @@ from .folders import (
 )
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
+from .macos_findings import MacosFindings
+from .macos_floors import MacosFloors
+from .macos_names import collisions, is_left_by_finder
 from .metadata import names_a_local_path
 from .normalise import in_order, with_times
+from .places import BASE
 from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
 from .relocation import Relocation
@@ -150,6 +155,8 @@ class _Planner:
             return True
         if is_written_for_layers(entry):
             return True
+        if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
+            return not self.recipe.selection.brings_back(name)
         left_out = self.recipe.selection.excludes(entry, self.environment)
         if left_out and posixpath.basename(name) == "sitecustomize.py":
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
@@ -294,8 +301,24 @@ class _Planner:
         self.problems += misplaced(entries, promised=self._promised, leaving=leaving_allowed)
         if self.recipe.neighbours is not None and self.recipe.neighbours.below:
             self.problems += taken_names(entries, self.environment)
+        if self.environment.interpreter.system == "darwin":
+            self._check_for_macos(entries)
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
+
+    def _check_for_macos(self, entries: dict[str, Entry]) -> None:
+        self.problems += collisions([*entries, manifest.ARCNAME])
+        if isinstance(self.recipe.floors, MacosFloors):
+            files = self.recipe.floors.at(entries.values())
+            bundled = self.recipe.interpreter == "bundled"
+            places = (
+                os.fsdecode(place.path)
+                for place in self.recipe.places
+                if bundled or place.kind != BASE  # the target may have that interpreter there too
+            )
+            found = MacosFindings.of(files, entries, places)
+            self.problems += found.problems
+            self.notes += found.notes
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         recipe = self.recipe

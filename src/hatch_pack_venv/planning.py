@@ -14,8 +14,10 @@ from .bundle import Bundle, make_bundle
 from .dynlib import AcrossLayers, library_names
 from .editable_copies import settle_editables
 from .environment import scan
-from .floors import Floors
 from .layer_archives import LayerArchives
+from .macos_environment import check_possible
+from .macos_floors import read_floors
+from .macos_runtime import macos_bundle
 from .needs import Given, find_needs
 from .neighbours import find_neighbours
 from .normalise import Times
@@ -67,6 +69,7 @@ def plan_environment(
     Parameters:
         archives: the folder where archives of its neighbours may lie.
     """
+    check_possible(environment.given, environment.interpreter, options.bytecode)
     neighbours = find_neighbours(environment, options)
     if neighbours is not None:
         environment = replace(environment, containing=neighbours.containing)
@@ -155,7 +158,7 @@ class _Planning:
             environment=settled.environment
             if behind is None
             else behind.without(settled.environment),
-            recipe=replace(recipe, floors=Floors.read(read, environment.interpreter.executable)),
+            recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
             runtime=runtime,
             overlays=overlays,
         )
@@ -262,6 +265,8 @@ def _bundle(
         for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
         if not recipe.selection.excludes(entry, environment)
     ]
+    if environment.interpreter.system == "darwin":
+        return macos_bundle(environment, scanned, options.interpreter_trim)
     return make_bundle(
         environment,
         scanned,

@@ -15,8 +15,8 @@ from .archives import silent, write_archives, write_folder
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
-from .floors import Floors
 from .formats import CompressionFormat
+from .macos_floors import read_floors
 from .normalise import Times
 from .places import places_of
 from .plan import POSTINSTALL, PackPlan, Recipe, build_plan
@@ -142,7 +142,7 @@ def _plan(
     )
     paths = SearchPaths(environment=environment, bundled=False)
     scanned = [*paths.made_portable(scan(environment))]
-    floors = Floors.read(scanned, environment.interpreter.executable)
+    floors = read_floors(scanned, environment.interpreter)
     plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
     return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan

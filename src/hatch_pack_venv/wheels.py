@@ -23,6 +23,7 @@ from .distributions import InstalledDistribution
 from .entries import FileEntry
 from .errors import WheelProblem
 from .launchers import EntryPoint, entry_point_script, relocate_script
+from .macos_environment import wheel_platforms
 
 if TYPE_CHECKING:
     import os
@@ -102,8 +103,9 @@ def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
 def _supported_tags(interpreter: Interpreter) -> Iterable[Tag]:
     major, minor = (int(part) for part in interpreter.minor.split("."))
     abis = [interpreter.abi]
-    yield from cpython_tags((major, minor), abis)
-    yield from compatible_tags((major, minor), f"cp{major}{minor}")
+    platforms = wheel_platforms(interpreter)
+    yield from cpython_tags((major, minor), abis, platforms)
+    yield from compatible_tags((major, minor), f"cp{major}{minor}", platforms)
 
 
 class _Entries(WheelDestination):

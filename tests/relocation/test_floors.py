@@ -38,6 +38,7 @@ class Unpacked:
     root: Path
     python: Python
     hidden: list[Path]
+    needs: tuple[str, ...]
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         return hiding.run_hidden(command, hide=self.hidden, env={"PATH": "/usr/bin:/bin"})
@@ -49,30 +50,82 @@ class Unpacked:
         return head
 
 
-@pytest.fixture(scope="module", params=["bundled", "target"])
-def unpacked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
-    """Pack an environment with a wheel laid over it, whose module is for a glibc to come."""
-    folder = tmp_path_factory.mktemp(request.param)
+def unpack(folder: Path, native: bytes, table: dict[str, Any]) -> Unpacked:
+    """Pack an environment with a wheel laid over it, whose module the system does not fit."""
     python = bundlable()[-1]
     environment = make_environment(folder / "env", python, by="uv")
-    native = compile_needing_glibc(folder / "_native.so", "9.99").read_bytes()
     files = {
         "future/__init__.py": b"def main():\n    import ctypes\n    ctypes.CDLL('x')\n",
         "future/_native.so": native,
-        "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = future:main\n",
+        "future/late.py": b"def main():\n    import future._native\n",
+        "future/soon.py": b"import future._native\nmain = print\n",
+        "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = future:main\n"
+        b"late = future.late:main\nsoon = future.soon:main\n",
     }
-    table = {
-        "interpreter": request.param,
-        "format": "tar",
-        "wheels": [str(make_wheel(folder, files))],
-    }
+    table |= {"format": "tar", "wheels": [str(make_wheel(folder, files))]}
     (result,) = pack(environment, folder / "app", PackOptions.from_mapping(table))
-    assert result.needs[0] == "glibc 9.99 or later (future/_native.so)"
     with tarfile.open(result.path) as tar:
         tar.extractall(folder / "elsewhere", filter="data")
     (root,) = (folder / "elsewhere").iterdir()
-    hidden = [environment, *([python.prefix] if request.param == "bundled" else [])]
-    return Unpacked(root=root, python=python, hidden=hidden)
+    hidden = [environment, *([python.prefix] if table["interpreter"] == "bundled" else [])]
+    return Unpacked(root=root, python=python, hidden=hidden, needs=result.needs)
+
+
+@pytest.fixture(scope="module", params=["bundled", "target"])
+def unpacked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+    """Return an archive whose module is for a glibc to come."""
+    folder = tmp_path_factory.mktemp(request.param)
+    native = compile_needing_glibc(folder / "_native.so", "9.99").read_bytes()
+    unpacked = unpack(folder, native, {"interpreter": request.param})
+    assert unpacked.needs[0] == "glibc 9.99 or later (future/_native.so)"
+    return unpacked
+
+
+@pytest.fixture(scope="module", params=["bundled", "target"])
+def wanting_libstdcxx(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Unpacked:
+    """Return an archive whose module is for a libstdc++ to come, which the target has to bring."""
+    folder = tmp_path_factory.mktemp(request.param)
+    library = "libstdc++.so.6"
+    native = compile_needing_glibc(
+        folder / "_native.so", "3.4.99", node="GLIBCXX", library=library
+    ).read_bytes()
+    bundled = {"vendor-libraries": False} if request.param == "bundled" else {}
+    return unpack(folder, native, {"interpreter": request.param, **bundled})
+
+
+@pytest.mark.parametrize("name", ["soon", "late"])
+def test_an_entry_point_tells_of_a_libstdcxx_that_is_too_old(
+    wanting_libstdcxx: Unpacked, tmp_path: Path, name: str
+) -> None:
+    """In one sentence, when its module is imported: at the start or by the application."""
+    root = shutil.copytree(wanting_libstdcxx.root, tmp_path / "a b", symlinks=True)
+    if not (root / "bin/python").exists():
+        (root / "bin/python").symlink_to(wanting_libstdcxx.python.path)
+        home = wanting_libstdcxx.python.path.parent
+        (root / "pyvenv.cfg").write_text(f"home = {home}\n")
+    done = wanting_libstdcxx.run(root / "bin" / name)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = "needs libstdc++ with GLIBCXX 3.4.99 or later (future/_native.so); this system has"
+    assert done.stderr == f"{name}: {told} an older one\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_postinstall_tells_of_a_libstdcxx_that_is_too_old(
+    wanting_libstdcxx: Unpacked, options: list[str]
+) -> None:
+    """With the version that the target's Python finds; nothing is written."""
+    before = sorted(wanting_libstdcxx.root.rglob("*"))
+    script = wanting_libstdcxx.root / "postinstall.py"
+    python = wanting_libstdcxx.python.path
+    if wanting_libstdcxx.head["interpreter"] == "bundled":
+        python = wanting_libstdcxx.root / "bin/python"
+    done = wanting_libstdcxx.run(python, "-B", script, *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = "needs libstdc++ with GLIBCXX 3.4.99 or later (future/_native.so); this system has 3.4."
+    assert told in done.stderr
+    assert sorted(wanting_libstdcxx.root.rglob("*")) == before
 
 
 def test_the_manifest_tells_version_and_file(unpacked: Unpacked) -> None:

@@ -11,13 +11,18 @@ import signal
 import struct
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.interpreters import Python, find_pythons
+
+from hatch_pack_venv.injected import postinstall
+from hatch_pack_venv.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -583,6 +588,154 @@ def test_sources_that_do_not_compile_are_passed_over(tree: Tree) -> None:
     done = tree.run()
     assert (done.status, done.err) == (0, "")
     assert [path.name.split(".")[0] for path in tree.bytecode()] == ["__init__", "escape"]
+
+
+def test_one_source_that_does_not_compile_costs_no_second_round(tree: Tree) -> None:
+    """The interpreter is asked to compile once, whatever it finds."""
+    (tree.site / "marker/template.py").write_text("print '{{ name }}'\n")
+    assert tree.run("--no-compile").status == 0
+    log = tree.root / "log"
+    (tree.site / "spy.pth").write_text(
+        f"import os, sys; '--compile' in sys.orig_argv and"
+        f" print(os.getpid(), file=open({str(log)!r}, 'a'))\n"
+    )
+    assert tree.run().status == 0
+    assert len(set(log.read_text().split())) == 1  # site reads .pth files of a venv twice
+
+
+def test_a_new_version_unpacked_over_an_old_one_is_what_runs(tree: Tree) -> None:
+    """Of the same size and time, compiled or imported before: with no run and after one."""
+    source = tree.site / "marker/__init__.py"
+    for compiled_by_import in (False, True):
+        source.write_text("VERSION = 1\n")
+        os.utime(source, (1, 1))
+        if compiled_by_import:
+            shutil.rmtree(source.parent / "__pycache__")
+            assert tree.run("--no-compile").status == 0
+            subprocess.run([tree.root / "bin/python", "-c", "import marker"], check=True)
+        assert tree.run().status == 0
+        source.write_text("VERSION = 2\n")
+        os.utime(source, (1, 1))
+        assert tree.ask("import marker; print(marker.VERSION)") == "2"
+        assert tree.run().status == 0
+        assert tree.ask("import marker; print(marker.VERSION)") == "2"
+        assert len(tree.bytecode()) == 1
+
+
+def test_a_read_only_tree_is_told_that_nothing_was_compiled(
+    tree: Tree, in_namespace: Callable[[str], list[str]]
+) -> None:
+    """One sentence, and no failure: the tree is connected and runs."""
+    assert tree.run("--no-compile").status == 0
+    setup = f"mount --bind {tree.root} {tree.root} && mount -o remount,bind,ro {tree.root}"
+    done = tree.run(wrapper=in_namespace(setup))
+    expected = f"postinstall.py: no byte code was written: the folder '{tree.site}' is read-only: "
+    assert (done.status, done.err) == (0, expected + "run this where it can be written.\n")
+    assert tree.run("-q", wrapper=in_namespace(setup)) == Done(status=0, out="", err="")
+
+
+def test_a_package_that_cannot_be_written_is_told(
+    tree: Tree, in_namespace: Callable[[str], list[str]]
+) -> None:
+    """One package on a read-only mount: its folder is named, the others are compiled."""
+    other = tree.site / "other"
+    other.mkdir()
+    (other / "__init__.py").touch()
+    setup = f"mount --bind {other} {other} && mount -o remount,bind,ro {other}"
+    done = tree.run(wrapper=in_namespace(setup))
+    assert done.status == 0
+    assert f"no byte code was written: the folder '{other}/__pycache__' is read-only" in done.err
+    assert len(tree.bytecode()) == 1
+
+
+def test_the_name_of_a_free_threaded_interpreter_has_a_t() -> None:
+    """Its links are those that its own venv makes: python3.13t, and not python3.13."""
+    content = manifest(PYTHON)
+    content["python"] |= {"version": "3.13.1", "abi": "cp313t"}
+    tree = postinstall.parse_manifest(json.dumps(content).encode(), "/app")
+    names = list(postinstall.pieces(tree, "/opt/bin/python3.13t", "3.13.1"))
+    assert names == ["/app/pyvenv.cfg", *(f"/app/bin/python{x}" for x in ("3.13t", "3", ""))]
+    assert "run it with python3.13t: python3.13t /app/postinstall.py" in tree.rerun
+
+
+def test_the_release_of_macos_is_that_of_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Darwin 19 is 10.15, 20 is 11, 24 is 15, 25 is 26; elsewhere there is none."""
+    assert postinstall.own_macos() == ""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for darwin, macos in {
+        "19.6.0": "10.15",
+        "20.1.0": "11",
+        "24.0.0": "15",
+        "25.1.0": "26",
+    }.items():
+        monkeypatch.setattr(os, "uname", lambda darwin=darwin: SimpleNamespace(release=darwin))
+        assert postinstall.own_macos() == macos
+    assert postinstall.older([10, 14], [10, 15])
+    assert postinstall.older([10, 15], [11, 0])
+    assert not postinstall.older([12], [12, 3])
+    assert postinstall.older([], [12, 3])
+
+
+@each_python
+def test_the_systems_libstdcxx_is_asked_for_its_version(tmp_path: Path, python: Python) -> None:
+    """Enough is passed over, too little is one sentence; no ctypes or no /proc is no reason."""
+    tree = Tree(tmp_path / "app", python)
+    content = manifest(python)
+    for version, status in (("3.4.9", 0), ("3.4.999", 1)):
+        content["platform"]["glibcxx"] = {"version": version, "file": "a/x.so"}
+        tree.write_manifest(content)
+        done = tree.run("--no-compile")
+        assert done.status == status
+    assert (
+        "needs libstdc++ with GLIBCXX 3.4.999 or later (a/x.so); this system has 3.4." in done.err
+    )
+    floors = {"glibcxx": ["3.4.9", "x.so"]}
+    parsed = postinstall.parse_manifest(json.dumps(content).encode(), "/app")
+    assert postinstall.too_old(parsed._replace(floors=floors), {"glibcxx": None}) == []
+    (told,) = postinstall.too_old(parsed._replace(floors=floors), {"glibcxx": ""})
+    assert told.endswith("(x.so); this system has none.")
+
+
+def test_unchecked_byte_code_of_other_sources_is_replaced(tree: Tree) -> None:
+    """What an older archive brought, and a newer one did not bring along."""
+    options = ["-q", "--invalidation-mode", "unchecked-hash", str(tree.site)]
+    subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
+    before = tree.bytecode()[0].read_bytes()
+    assert tree.run().status == 0
+    assert tree.bytecode()[0].read_bytes() == before
+    (tree.site / "marker/__init__.py").write_text("PLACE = 'new'\n")
+    assert tree.ask("import marker; print(marker.PLACE)") != "new"
+    assert tree.run().status == 0
+    assert tree.ask("import marker; print(marker.PLACE)") == "new"
+
+
+def test_an_archive_for_both_processors_of_macs_fits_either() -> None:
+    """universal2 is Apple's and Intel's."""
+    assert all(postinstall.fits("machine", "universal2", each) for each in ("arm64", "x86_64"))
+    assert not postinstall.fits("machine", "universal2", "ppc")
+    assert not postinstall.fits("machine", "arm64", "x86_64")
+
+
+def test_a_frameworks_python_is_linked_by_what_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its program lies in Resources/Python.app, and would not know the environment."""
+    version = "{}.{}".format(*sys.version_info)
+    prefix = f"/Library/Frameworks/Python.framework/Versions/{version}"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    monkeypatch.setattr(sysconfig, "get_config_var", {"PYTHONFRAMEWORK": "Python"}.get)
+    assert next(postinstall.base_candidates()) == f"{prefix}/bin/python{version}"
+
+
+def test_a_framework_launcher_is_not_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By __PYVENV_LAUNCHER__ another Python would take itself for the one that asks it."""
+    asked = tmp_path / "python"
+    asked.write_text(f'#!/bin/sh\n[ -z "$__PYVENV_LAUNCHER__" ] && exec {PYTHON.path} "$@"\n')
+    asked.chmod(0o755)
+    monkeypatch.setenv("__PYVENV_LAUNCHER__", "/elsewhere/bin/python3")
+    assert Interpreter.from_executable(asked).version == PYTHON.version
+    assert postinstall.ask(str(asked))["version"] == PYTHON.version
 
 
 def test_it_compiles_where_no_process_pool_works(

@@ -98,7 +98,7 @@ def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"system": "darwin"}, "only those for Linux can, not those for darwin"),
+        ({"system": "freebsd14"}, "only those for Linux can, not those for freebsd14"),
         ({"stdlib": Path("/nowhere/python3.11")}, "does not hold its standard library's files"),
         ({"executable": Path(__file__)}, "is no ELF file"),
     ],

