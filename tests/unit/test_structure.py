@@ -45,6 +45,11 @@ LAYERS = [
         "presets",
         "old_metadata",
         "floors",
+        "names",
+        "windows_names",
+        "path_budget",
+        "pe",
+        "windows_launchers",
     },
     {
         "conversion",
