@@ -46,7 +46,7 @@ class PathBudget:
         Parameters:
             more: arcnames of further files.
         """
-        rooms = {name: MAX_PATH - 1 for name in more}
+        rooms = dict.fromkeys(more, MAX_PATH - 1)
         for entry in entries:
             is_folder = isinstance(entry, DirectoryEntry)
             rooms[entry.arcname] = MAX_PATH - 1 - (_SHORT_NAME if is_folder else 0)

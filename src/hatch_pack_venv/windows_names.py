@@ -10,7 +10,7 @@ from .names import collisions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# "Naming Files, Paths, and Namespaces" of the Win32 documentation; `ntpath.isreserved` has the same.
+# "Naming Files, Paths, and Namespaces" of the Win32 documentation; `ntpath.isreserved` is alike.
 _DEVICES: Final = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
     + [f"{port}{number}" for port in ("COM", "LPT") for number in "123456789¹²³"]
@@ -28,7 +28,7 @@ def units(text: str) -> int:
 def upper_case(name: str) -> str:
     """Return what NTFS compares: upper case, character by character, one for one.
 
-    A character whose upper case is two (`ß`), or is that of another (`ı`), is only like itself.
+    A character whose upper case is two (`ß`), or is that of another (dotless i), is only like itself.
     """
     return "".join(map(_upper, name)) if not name.isascii() else name.upper()
 
@@ -71,6 +71,6 @@ def problems(arcnames: Iterable[str]) -> Iterator[str]:
             problem = None if path in told else name_problem(part)
             if problem is not None:
                 told.add(path)
-                yield f"{path} {problem}: {_WAY_OUT}"
+                yield f"{path if path.isprintable() else repr(path)} {problem}: {_WAY_OUT}"
     for group in collisions(names, fold=upper_case):
         yield f"{' and '.join(group)} are one name on Windows: rename or exclude all but one"
