@@ -28,7 +28,7 @@ def units(text: str) -> int:
 def upper_case(name: str) -> str:
     """Return what NTFS compares: upper case, character by character, one for one.
 
-    A character whose upper case is two (`ß`), or is that of another (dotless i), is only like itself.
+    A character whose upper case is two (`ß`), or that of another (dotless i), is only like itself.
     """
     return "".join(map(_upper, name)) if not name.isascii() else name.upper()
 
