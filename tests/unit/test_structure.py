@@ -49,7 +49,7 @@ LAYERS = [
         "windows_names",
         "path_budget",
         "pe",
-        "windows_launchers",
+        "windows_home",
     },
     {
         "conversion",
