@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -40,6 +41,16 @@ def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(mkdtemp(dir=tmp_path_factory.mktemp("plugin")))
     run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", folder, ROOT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def windows_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Download real wheels for CPython 3.12 on 64-bit Windows, by their projects' names."""
+    folder = tmp_path_factory.mktemp("windows")
+    target = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:")
+    command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder)
+    run(*command, *target, "charset-normalizer", "markupsafe", "pygments", "pywin32", "uv")
+    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
 
 
 @pytest.fixture

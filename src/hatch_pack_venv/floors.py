@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from .dynamic_section import MAGIC, DynamicSection
 from .entries import FileEntry, PatchedFile, SymlinkEntry
+from .path_budget import told as told_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -229,8 +230,9 @@ def told(fact: Mapping[str, Any], name: str = "glibc") -> str:
 
 def told_needs(platform: Mapping[str, Any]) -> list[str]:
     """Return what a manifest's platform asks of the target, in words."""
-    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX"}
-    return [told(platform[key], name) for key, name in names.items() if key in platform]
+    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "windows": "Windows"}
+    needs = [told(platform[key], name) for key, name in names.items() if key in platform]
+    return [*needs, *([told_budget(platform["path_budget"])] if "path_budget" in platform else [])]
 
 
 def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:

@@ -82,7 +82,7 @@ class PackOptions:
         project: `wheel`, `installed` or `exclude`.
         editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
             project that `project` replaces or leaves out.
-        formats: the key `format`; one archive each.
+        formats: the key `format`; one archive each; none for the environment's own.
         compression_level: of the formats' own scale; `None` for their default.
         threads: how many compress; `None` for the CPUs that this process may use.
         output_directory: relative to the project root.
@@ -109,7 +109,7 @@ class PackOptions:
     interpreter: str = "bundled"
     project: str = "wheel"
     editables: str = "error"
-    formats: tuple[CompressionFormat, ...] = (CompressionFormat.get_format(None),)
+    formats: tuple[CompressionFormat, ...] = ()
     compression_level: int | None = None
     threads: int | None = None
     output_directory: Path = Path("dist-venv")
@@ -222,7 +222,7 @@ class _Reader:
         ]
 
     def _check_promised(self, values: Mapping[str, Any]) -> None:
-        formats = values.get("formats", PackOptions().formats)
+        formats = values.get("formats", ())
         if is_promise(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
             self.problems.append(
                 f"{self.where}.format cannot be 'zip' where the interpreter is"
@@ -234,7 +234,8 @@ class _Reader:
         level = values.get("compression_level")
         if level is None:
             return
-        for format in values.get("formats", PackOptions().formats):
+        # Of the environments' own formats, xz and zip, both have the same levels.
+        for format in values.get("formats", (CompressionFormat.XZ,)):
             name, levels = format.suffix.removeprefix("."), format.levels
             if levels is None:
                 self.problems.append(

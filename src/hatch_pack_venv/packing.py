@@ -18,8 +18,7 @@ from .copies import without_links
 from .editable_copies import settle_editables
 from .environment import Environment, scan
 from .errors import PlanError
-from .floors import Floors
-from .formats import Effort
+from .formats import CompressionFormat, Effort
 from .needs import Given, find_needs
 from .normalise import Times
 from .places import places_of
@@ -30,6 +29,9 @@ from .search_paths import SearchPaths
 from .selection import Selection
 from .sizes import check_size
 from .wheels import WheelOverlay
+from .windows_floors import read_floors
+from .windows_plan import check_possible, for_windows
+from .windows_runtime import windows_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +80,7 @@ def pack(
     """
     environment = Environment.from_prefix(prefix)
     with _whole_plan(environment, options, project, report) as plan:
-        return _write(plan, output_base, options, report)
+        return _write(plan, output_base, _with_formats(options, environment), report)
 
 
 def pack_project(
@@ -97,7 +99,7 @@ def pack_project(
     environment = Environment.from_prefix(prefix)
     with _whole_plan(environment, options, project, report) as plan:
         name = options.expand(options.archive_name, environment, project, plan.platform_tag)
-        return _write(plan, directory / name, options, report)
+        return _write(plan, directory / name, _with_formats(options, environment), report)
 
 
 def export(
@@ -148,8 +150,14 @@ def _whole_plan(
     with with_byte_code(
         plan, environment, options.bytecode, patterns=patterns, report=report
     ) as whole:
-        check_size(_as_written(whole, options), options.max_size)
-        yield whole
+        check_size(_as_written(whole, _with_formats(options, environment)), options.max_size)
+        yield for_windows(whole, environment)  # byte code has the longest names
+
+
+def _with_formats(options: PackOptions, environment: Environment) -> PackOptions:
+    """Return options with the environment's own format where none was asked for."""
+    own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
+    return replace(options, formats=options.formats or (own,))
 
 
 def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:
@@ -163,6 +171,8 @@ def plan_environment(
     environment: Environment, options: PackOptions, project: Project | None
 ) -> PackPlan:
     """Scan an environment and decide what is packed of it."""
+    promised = is_promise(options.interpreter)
+    check_possible(environment, bytecode=options.bytecode, promised=promised)
     given = project
     project = project or Project(name=environment_name(environment.given))
     bundled = options.interpreter == "bundled"
@@ -192,7 +202,7 @@ def plan_environment(
     plan = build_plan(
         scanned if bundle is None else bundle.scanned,
         environment=settled.environment if behind is None else behind.without(settled.environment),
-        recipe=replace(recipe, floors=Floors.read(read, environment.interpreter.executable)),
+        recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
         runtime=runtime,
         overlays=overlays,
     )
@@ -200,7 +210,7 @@ def plan_environment(
         plan = Told(behind=behind, environment=settled.environment, scanned=there).added_to(plan)
     if bundle is not None:
         plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
-    return _named(plan, environment, options, project)
+    return for_windows(_named(plan, environment, options, project), environment)
 
 
 def _named(
@@ -282,6 +292,9 @@ def _bundle(
         for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
         if not recipe.selection.excludes(entry, environment)
     ]
+    if environment.is_windows:
+        trim = options.interpreter_trim
+        return windows_bundle(environment, scanned, packed=packed, trim=trim)
     return make_bundle(
         environment,
         scanned,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from . import manifest
+from . import manifest, windows_names
 from .activation import activation_scripts
 from .data_files import may_be_rewritten, relocate_data_file
 from .editables import refusal
@@ -35,6 +35,7 @@ from .normalise import Times, in_order, with_times
 from .records import new_record, updated_record
 from .requirements import marker_environment, missing_requirements
 from .selection import Selection, parents_of
+from .windows_rules import WindowsRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -167,6 +168,7 @@ class _Planner:
         self.needs = Needs()
         packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
         self.entry_points = {point.name: point for d in packed for point in d.entry_points}
+        self.windows = self._windows_rules() if environment.is_windows else None
         shared = {name for distribution in self.kept for name in distribution.files}
         self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
         self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
@@ -235,6 +237,9 @@ class _Planner:
         """Yield the files of a wheel, its RECORD among them."""
         points = {point.name for point in overlay.distribution.entry_points}
         launchers = {f"{self.environment.scripts}/{name}" for name in points}
+        if self.windows is not None:  # all that starts Python is a launcher there
+            folder = f"{self.environment.scripts}/"
+            launchers = {e.arcname for e in overlay.entries if e.arcname.startswith(folder)}
         chosen = [
             self._relocated(entry) if entry.arcname in launchers else entry
             for entry in self._chosen(overlay.entries)
@@ -314,6 +319,8 @@ class _Planner:
     def _relocated(self, entry: Entry) -> Entry:
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
             return entry
+        if self.windows is not None:
+            return self._relocated_for_windows(entry, entry.content, self.windows)
         folder, name = posixpath.split(entry.arcname)
         spellings = self.environment.spellings
         content: bytes | None = None
@@ -331,6 +338,22 @@ class _Planner:
                 if path not in self.editable_lines
             ]
         return entry if content is None else replace(entry, content=content, size=len(content))
+
+    def _windows_rules(self) -> WindowsRules:
+        return WindowsRules.of(
+            self.environment,
+            self.entry_points,
+            bundled=self.recipe.interpreter == "bundled",
+            passed_over=frozenset(self.editable_lines),
+        )
+
+    def _relocated_for_windows(
+        self, entry: FileEntry, content: bytes, rules: WindowsRules
+    ) -> FileEntry:
+        relocated = rules.relocated(entry.arcname, content)
+        content = content if relocated is None else relocated
+        self.problems += rules.problems(entry.arcname, content)
+        return replace(entry, content=content, size=len(content))
 
     def _make_records_true(self, entries: dict[str, Entry]) -> None:
         for distribution in self.kept:
@@ -395,6 +418,8 @@ class _Planner:
                 target = posixpath.normpath(posixpath.join(folder, entry.linkname))
                 if target.startswith(("../", "/")) or target == "..":
                     self.problems.append(f"the link {name} leaves the environment: exclude it")
+        if self.windows is not None:
+            self.problems += windows_names.problems([*entries, manifest.ARCNAME])
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from .interpreter import Interpreter
 
 
+_WINDOWS: Final = {"os_name": "nt", "platform_system": "Windows"}
+_MACHINES: Final = {"amd64": "AMD64", "arm64": "ARM64", "win32": "x86"}  # platform.machine()
+
+
 def marker_environment(interpreter: Interpreter) -> dict[str, str]:
     """Return the values of environment markers (PEP 508) for an interpreter.
 
     Those of the operating system's release are this machine's.
     """
+    windows = interpreter.is_windows
     facts = {
         "implementation_name": interpreter.implementation,
         "implementation_version": interpreter.version,
@@ -28,6 +33,7 @@ def marker_environment(interpreter: Interpreter) -> dict[str, str]:
         "python_full_version": interpreter.version,
         "python_version": interpreter.minor,
         "sys_platform": interpreter.system,
+        **(_WINDOWS | {"platform_machine": _MACHINES[interpreter.machine]} if windows else {}),
     }
     return {**{key: str(value) for key, value in default_environment().items()}, **facts}
 

@@ -6,7 +6,6 @@ They leave `bin/python` the link it is and rely on the injected post-install scr
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from .archives import silent, write_archives, write_folder
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
-from .floors import Floors
 from .formats import CompressionFormat
 from .normalise import Times
 from .places import places_of
@@ -23,6 +21,8 @@ from .plan import POSTINSTALL, PackPlan, Recipe, build_plan
 from .progress import terminal_progress
 from .search_paths import SearchPaths
 from .selection import Selection
+from .windows_floors import read_floors
+from .windows_plan import for_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,9 @@ def export_venv(
     plan = _plan(source_dir, None, None)
     write_folder(plan, target)
     if run_postinstall is not None:
-        scripts = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
-        run_postinstall(target / scripts, target / POSTINSTALL)
+        layout = plan.head["layout"]["scripts"]
+        python = "python.exe" if plan.head["platform"]["system"] == "win32" else "python"
+        run_postinstall(target / layout / python, target / POSTINSTALL)
     return target
 
 
@@ -142,7 +143,9 @@ def _plan(
     )
     paths = SearchPaths(environment=environment, bundled=False)
     scanned = [*paths.made_portable(scan(environment))]
-    floors = Floors.read(scanned, environment.interpreter.executable)
+    floors = read_floors(scanned, environment.interpreter)
     plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
-    return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan
+    on_windows = os.name == "nt" and not environment.is_windows
+    plan = replace(plan, entries=tuple(without_links(plan.entries))) if on_windows else plan
+    return for_windows(plan, environment)

@@ -6,6 +6,7 @@ Unpacked by pypa/installer; nothing is written to disk.
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -19,10 +20,13 @@ from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from .distlib_launchers import entry_point_launcher, script_launcher
 from .distributions import InstalledDistribution
 from .entries import FileEntry
 from .errors import WheelProblem
 from .launchers import EntryPoint, entry_point_script, relocate_script
+from .windows_home import Home
+from .windows_launchers import starts_python_script
 
 if TYPE_CHECKING:
     import os
@@ -102,8 +106,10 @@ def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
 def _supported_tags(interpreter: Interpreter) -> Iterable[Tag]:
     major, minor = (int(part) for part in interpreter.minor.split("."))
     abis = [interpreter.abi]
-    yield from cpython_tags((major, minor), abis)
-    yield from compatible_tags((major, minor), f"cp{major}{minor}")
+    # This machine's platforms, whose order and age only it knows, unless it cannot be of them.
+    platforms = [interpreter.platform_tag] if interpreter.is_windows else None
+    yield from cpython_tags((major, minor), abis, platforms)
+    yield from compatible_tags((major, minor), f"cp{major}{minor}", platforms)
 
 
 class _Entries(WheelDestination):
@@ -112,13 +118,17 @@ class _Entries(WheelDestination):
     def __init__(self, environment: Environment, name: str) -> None:
         site = environment.site_packages[0]
         minor = environment.interpreter.minor
+        include = "Include" if environment.is_windows else "include"
         self.schemes = {
             "purelib": site,
             "platlib": environment.site_packages[-1],
             "scripts": environment.scripts,
-            "headers": f"include/site/python{minor}/{name}",
+            "headers": f"{include}/site/python{minor}/{name}",
             "data": "",
         }
+        # The plan decides where from there the interpreter lies.
+        machine = environment.interpreter.machine
+        self.home = Home(machine=machine) if environment.is_windows else None
         self.entries: list[FileEntry] = []
         self.entry_points: list[EntryPoint] = []
         self.root = site
@@ -129,6 +139,9 @@ class _Entries(WheelDestination):
         """Make the launcher of an entry point."""
         entry_point = EntryPoint(name=name, module=module, attr=attr, gui=section == "gui")
         self.entry_points.append(entry_point)
+        if self.home is not None:
+            content = entry_point_launcher(entry_point, self.home)
+            return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
         content = entry_point_script(entry_point)
         return self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
 
@@ -141,7 +154,9 @@ class _Entries(WheelDestination):
     ) -> RecordEntry:
         """Take a file; scripts are always executable."""
         content = stream.read()
-        if scheme == "scripts":
+        if scheme == "scripts" and self.home is not None:
+            path, content = _windows_script(str(path), content, self.home)
+        elif scheme == "scripts":
             # `#!python` names the interpreter beside the script (PEP 427).
             content = relocate_script(content, ()) or content
         arcname = posixpath.join(self.schemes[scheme], str(path))
@@ -171,3 +186,16 @@ class _Entries(WheelDestination):
         entry = FileEntry.from_bytes(arcname, content, executable=executable)
         self.entries.append(entry)
         return RecordEntry(arcname, None, None)
+
+
+def _windows_script(path: str, content: bytes, home: Home) -> tuple[str, bytes]:
+    """Return a script of a wheel as installers write it on Windows: a launcher, if it is Python.
+
+    distlib and pip take the ending `.py` off (distlib.scripts, `_copy_script`).
+    """
+    head = starts_python_script(content)
+    if head is None:
+        return path, content
+    name, options = head["name"].decode(), (head["options"] or b"").decode()
+    launcher = script_launcher(content[head.end() :], home, name, options, gui=name == "pythonw")
+    return f"{re.sub(r'[.]pyw?$', '', path)}.exe", launcher
