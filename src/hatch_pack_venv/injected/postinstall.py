@@ -47,6 +47,15 @@ WHY_NOT_WRITTEN = {
 Facts = Dict[str, Any]
 
 
+class Copy(NamedTuple):
+    """A file to be made as a copy of another."""
+
+    source: str
+
+
+Content = Union[bytes, str, Copy]  # a file's bytes, a link's text, what to copy
+
+
 class ConnectError(Exception):
     """Something that the user can put right, told in whole sentences."""
 
@@ -67,9 +76,22 @@ class Tree(NamedTuple):
     promised: str  # the interpreter's path that the archive names; empty for none
 
     @property
+    def windows(self) -> bool:
+        """Tell whether the environment has the layout of Windows."""
+        return bool(self.needs["system"] == "win32")
+
+    @property
+    def python(self) -> str:
+        """Give the path of the environment's interpreter."""
+        folder = self.prefix if self.windows and self.bundled else self.scripts
+        return os.path.join(folder, "python.exe" if self.windows else "python")
+
+    @property
     def command(self) -> str:
         """Give the usual name of an interpreter that fits."""
         version = minor(self.needs["version"])
+        if self.windows:
+            return f"py -{version}{abi_flags(self.needs['abi'])}"
         if self.needs["implementation"] != "cpython":
             return f"{self.needs['implementation']}{version}"
         return f"python{version}{abi_flags(self.needs['abi'])}"
@@ -77,7 +99,8 @@ class Tree(NamedTuple):
     @property
     def rerun(self) -> str:
         """Give the way out of most problems."""
-        script = shlex.quote(os.path.join(self.prefix, "postinstall.py"))
+        path = os.path.join(self.prefix, "postinstall.py")
+        script = subprocess.list2cmdline([path]) if self.windows else shlex.quote(path)
         return f"run it with {self.command}: {self.command} {script}"
 
 
@@ -216,16 +239,36 @@ def config(tree: Tree, base: str, version: str) -> bytes:
     raise ConnectError(message + " and without line breaks.")
 
 
-def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
-    """Return what connecting writes, by path: a file's bytes, a link's text.
+def pieces(tree: Tree, base: str, version: str) -> Dict[str, Content]:
+    """Return what connecting writes, by path: a file's bytes, a link's text, what to copy.
 
     bin/python comes last, when all that it needs is there.
     """
+    if tree.windows:
+        return windows_pieces(tree, base, version)
     name = "python" + minor(tree.needs["version"])
     texts = {name: base, "python3": name, "python": name}
     settings = os.path.join(tree.prefix, "pyvenv.cfg")
     place = {os.path.join(tree.scripts, link): text for link, text in texts.items()}
     return {settings: config(tree, base, version), **place}
+
+
+def windows_pieces(tree: Tree, base: str, version: str) -> Dict[str, Content]:
+    """Return what connecting writes on Windows: copies of the base's redirectors, as venv makes.
+
+    A redirector starts the interpreter that pyvenv.cfg beside its folder names as home. They are
+    venvlauncher.exe and venvwlauncher.exe of Lib/venv/scripts/nt since CPython 3.13 (with a t at
+    their end for free-threaded builds), and were python.exe and pythonw.exe there before.
+    """
+    flags, older = abi_flags(tree.needs["abi"]), numbers(tree.needs["version"])[:2] < [3, 13]
+    folder = os.path.join(os.path.dirname(base), "Lib", "venv", "scripts", "nt")
+    place: Dict[str, Content] = {}
+    for name, launcher in (("pythonw", "venvwlauncher"), ("python", "venvlauncher")):
+        source = os.path.join(folder, f"{name if older else launcher}{flags}.exe")
+        names = [name + minor(tree.needs["version"]) + flags, name] if flags else [name]
+        for each in names:
+            place[os.path.join(tree.scripts, f"{each}.exe")] = Copy(source)
+    return {os.path.join(tree.prefix, "pyvenv.cfg"): config(tree, base, version), **place}
 
 
 def own_glibc() -> str:
@@ -234,6 +277,12 @@ def own_glibc() -> str:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[1].split("-")[0]
     except (AttributeError, IndexError, OSError, ValueError):
         return ""
+
+
+def own_machine() -> str:
+    """Return the machine type; on Windows the interpreter's, which need not be the processor's."""
+    of_build = sysconfig.get_platform().rpartition("-")[2]
+    return of_build if sys.platform == "win32" else platform.machine() or of_build
 
 
 def own_facts() -> Facts:
@@ -248,7 +297,7 @@ def own_facts() -> Facts:
         "abi": abi if cpython else str(sys.implementation.cache_tag),
         "pointer_bits": sys.maxsize.bit_length() + 1,
         "system": sys.platform,
-        "machine": platform.machine() or sysconfig.get_platform().rpartition("-")[2],
+        "machine": own_machine(),
         "glibc": own_glibc(),
         "prefix": os.path.realpath(sys.prefix),
         "stdlib": sysconfig.get_path("stdlib"),
@@ -283,13 +332,14 @@ def base_candidates() -> Iterator[str]:
     version = "{}.{}".format(*sys.version_info)
     for name in (version + getattr(sys, "abiflags", ""), version, "3"):
         yield os.path.join(sys.base_prefix, "bin", "python" + name)
+    yield os.path.join(sys.base_prefix, "python.exe")
 
 
 def find_base(tree: Tree) -> str:
     """Return the base interpreter; neither a copy in our scripts folder nor one in a venv is it."""
     inside = {os.path.realpath(tree.scripts)}
     if sys.prefix != sys.base_prefix:
-        inside.add(os.path.realpath(os.path.join(sys.prefix, "bin")))
+        inside |= {os.path.realpath(os.path.join(sys.prefix, x)) for x in ("bin", "Scripts")}
     for real in (os.path.realpath(candidate) for candidate in base_candidates() if candidate):
         if os.path.dirname(real) not in inside and os.path.isfile(real):
             return real
@@ -313,6 +363,19 @@ def put(path: str, content: Union[bytes, str]) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def resolved(content: Content) -> Union[bytes, str]:
+    """Return a link's text, or a file's bytes, which may have to be read."""
+    if not isinstance(content, Copy):
+        return content
+    try:
+        with open(content.source, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        message = f"The interpreter has no {content.source!r} to copy ({error.strerror}):"
+        message += " use one that was installed with venv, from python.org or by uv."
+        raise ConnectError(message) from None
 
 
 def make(path: str, content: Union[bytes, str]) -> None:
@@ -346,49 +409,73 @@ def sweep(folder: str) -> None:
 
 def connect(tree: Tree) -> str:
     """Write pyvenv.cfg and the links; return what was done."""
-    if os.name == "nt":
-        raise ConnectError("Connecting to an interpreter works on POSIX systems only so far.")
     base = find_base(tree)
     facts = ask(base)
     wrong = misfits(tree, facts, base)
     if wrong:
         raise ConnectError(*wrong, way_out(tree, facts))
-    todo = pieces(tree, base, facts["version"])
+    write(tree, pieces(tree, base, facts["version"]))
+    return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
+
+
+def write(tree: Tree, todo: Dict[str, Content]) -> None:
+    """Put all in its place that is not there; what cannot be read is told before any of it."""
+    contents = {path: resolved(content) for path, content in todo.items()}
     for folder in (tree.prefix, tree.scripts):
         sweep(folder)
-    for path, content in todo.items():
+    for path, content in contents.items():
         if found(path) != content:
             put(path, content)
-    return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
 
 
 def run_there(tree: Tree) -> Facts:
     """Return the facts of the environment's interpreter, if it runs, fits and is at home."""
-    python = os.path.join(tree.scripts, "python")
+    python = tree.python
     facts = ask(python)
     wrong = misfits(tree, facts, python)
-    if facts["prefix"] != tree.prefix:
+    if os.path.normcase(facts["prefix"]) != os.path.normcase(tree.prefix):
         wrong.append(f"{python!r} runs for {facts['prefix']!r}, not for {tree.prefix!r}.")
     if wrong:
         raise ConnectError(*wrong)
     return facts
 
 
+def connected_base(tree: Tree, versioned: str) -> str:
+    """Return the interpreter that the environment is connected to, as its own files tell."""
+    if not tree.windows:
+        return os.path.realpath(versioned)
+    settings = found(os.path.join(tree.prefix, "pyvenv.cfg"))
+    text = settings.decode("utf-8", "replace") if isinstance(settings, bytes) else ""
+    match = re.search(r"(?m)^executable = (.*?)\r?$", text)
+    return match.group(1) if match else ""
+
+
+def lost(content: Content) -> bool:
+    """Tell whether a copy cannot be compared, since what it was made of is not there."""
+    return isinstance(content, Copy) and not os.path.isfile(content.source)
+
+
+def expected(content: Content) -> Union[bytes, str, None]:
+    """Return what a file or link should be."""
+    return None if lost(content) else resolved(content)
+
+
 def findings(tree: Tree) -> Iterator[str]:
     """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
-    versioned = os.path.join(tree.scripts, "python" + minor(tree.needs["version"]))
+    name = "python.exe" if tree.windows else "python" + minor(tree.needs["version"])
+    versioned = os.path.join(tree.scripts, name)
     if not os.path.lexists(versioned):
         yield f"The environment is not connected: {tree.rerun}"
         yield from misfits(tree, own_facts(), sys.executable)
         return
-    base = tree.promised if found(versioned) == tree.promised else os.path.realpath(versioned)
+    base = tree.promised if found(versioned) == tree.promised else connected_base(tree, versioned)
     if not os.path.isfile(base):
         yield f"The interpreter {base!r} of the environment is not there: {tree.rerun}"
     for path, content in pieces(tree, base, "").items():
         has = found(path)
         if isinstance(has, bytes) and path.endswith(".cfg"):
             has = re.sub(rb"(?m)^version = .*$", b"version = ", has)
-        if has != content:
+        if has != expected(content) and not (has and lost(content)):
             yield f"{path!r} is not as it should be here: {tree.rerun}"
 
 
@@ -414,7 +501,7 @@ def brings_bytecode(folder: str) -> bool:
 
 def byte_compile(tree: Tree) -> None:
     """Compile the sources that can be compiled; many packages hold some that cannot."""
-    python = os.path.join(tree.scripts, "python")
+    python = tree.python
     library = [os.path.realpath(run_there(tree)["stdlib"])] if tree.bundled else []
     library = [folder for folder in library if folder.startswith(os.path.join(tree.prefix, ""))]
     folders = dict.fromkeys(os.path.realpath(folder) for folder in library + tree.site_packages)
