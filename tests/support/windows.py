@@ -122,8 +122,8 @@ def make_base(prefix: Path, *, minor: str = "3.12", kind: str = "python.org") ->
     digits = minor.replace(".", "")
     redirectors = ("python", "pythonw") if minor < "3.13" else ("venvlauncher", "venvwlauncher")
     code = {
-        "python.exe": (10, 0),
-        "pythonw.exe": (10, 0),
+        "python.exe": (6, 0),
+        "pythonw.exe": (6, 0),
         "python3.dll": (6, 0),
         f"python{digits}.dll": (6, 0),
         "vcruntime140.dll": (6, 0),
