@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from support import hiding, interpreters
+from support import hiding, interpreters, wine
 from support.environments import run, tool
 from support.projects import ROOT
 
@@ -21,7 +21,9 @@ def pytest_report_header() -> list[str]:
     found = ", ".join(python.version for python in interpreters.find_pythons())
     missing = ", ".join(interpreters.missing()) or "none"
     hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
+    wines = "yes" if wine.wine() else "NO, launchers of Windows are only read"
     return [
+        f"programs of Windows can be run by Wine: {wines}",
         f"CPython found: {found}; missing of those supported: {missing}",
         f"originals can be hidden: {hides}",
     ]

@@ -15,6 +15,7 @@ import errno
 import glob
 import io
 import json
+import ntpath
 import os
 import platform
 import re
@@ -223,10 +224,15 @@ def way_out(tree: Tree, facts: Facts) -> str:
     return "Unpack it on {system} {machine} and {rerun}".format(rerun=tree.rerun, **tree.needs)
 
 
+def folder_of(tree: Tree, path: str) -> str:
+    """Return the folder that a file lies in, by the rules of the environment's system."""
+    return ntpath.dirname(path) if tree.windows else os.path.dirname(path)
+
+
 def config(tree: Tree, base: str, version: str) -> bytes:
     """Return pyvenv.cfg; its readers know UTF-8 and whole, stripped lines only."""
     lines = [
-        f"home = {os.path.dirname(base)}",  # where Python 3.11+ begins to look for its library
+        f"home = {folder_of(tree, base)}",  # where Python 3.11+ begins to look for its library
         f"include-system-site-packages = {str(tree.system_site).lower()}",
         f"version = {version}",
         f"executable = {base}",
@@ -261,7 +267,7 @@ def windows_pieces(tree: Tree, base: str, version: str) -> Dict[str, Content]:
     their end for free-threaded builds), and were python.exe and pythonw.exe there before.
     """
     flags, older = abi_flags(tree.needs["abi"]), numbers(tree.needs["version"])[:2] < [3, 13]
-    folder = os.path.join(os.path.dirname(base), "Lib", "venv", "scripts", "nt")
+    folder = os.path.join(folder_of(tree, base), "Lib", "venv", "scripts", "nt")
     place: Dict[str, Content] = {}
     for name, launcher in (("pythonw", "venvwlauncher"), ("python", "venvlauncher")):
         source = os.path.join(folder, f"{name if older else launcher}{flags}.exe")
