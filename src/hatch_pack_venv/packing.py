@@ -30,7 +30,7 @@ from .selection import Selection
 from .sizes import check_size
 from .wheels import WheelOverlay
 from .windows_floors import read_floors
-from .windows_plan import check_possible, for_windows
+from .windows_plan import check_possible, for_windows, told_for_windows
 from .windows_runtime import windows_bundle
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def plan_environment(
         plan = Told(behind=behind, environment=settled.environment, scanned=there).added_to(plan)
     if bundle is not None:
         plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
-    return for_windows(_named(plan, environment, options, project), environment)
+    return told_for_windows(_named(plan, environment, options, project), environment)
 
 
 def _named(

@@ -67,7 +67,7 @@ class WindowsFloors(Floors):
         """Read all programs and libraries among entries."""
         files = (each for each in entries if isinstance(each, FileEntry))
         code = {each.content for each in files if each.arcname.lower().endswith(_CODE)}
-        read = {content: _headers(content) for content in code}
+        read = {content: read_headers(content) for content in code}
         return cls(
             versions={
                 content: headers.version
@@ -99,7 +99,8 @@ def read_floors(entries: Iterable[ScannedEntry], interpreter: Interpreter) -> Fl
     return Floors.read(entries, interpreter.executable)
 
 
-def _headers(content: Path | PatchedFile | bytes) -> PeFile | None:
+def read_headers(content: Path | PatchedFile | bytes) -> PeFile | None:
+    """Return a file's headers; `None` if it is no program or library of Windows."""
     if isinstance(content, bytes):
         return PeFile.from_bytes(content) if content.startswith(MAGIC) else None
     path = content.path if isinstance(content, PatchedFile) else content

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from . import manifest
 from .copies import without_links
+from .entries import FileEntry
 from .errors import InterpreterProblem
 from .path_budget import PathBudget
+from .windows_floors import read_headers
 
 if TYPE_CHECKING:
     from .environment import Environment
@@ -37,6 +39,24 @@ def check_possible(environment: Environment, *, bytecode: str, promised: bool) -
         )
 
 
+def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:
+    """Return a sentence for each extension module that the interpreter cannot load."""
+    machine = environment.interpreter.machine
+    modules = [
+        (entry.arcname, headers.machine)
+        for entry in plan.entries
+        if isinstance(entry, FileEntry)
+        and entry.arcname.endswith(".pyd")
+        and (headers := read_headers(entry.content)) is not None
+    ]
+    return [
+        f"{name} is for the machine {other}, and the interpreter for {machine}: it cannot be"
+        " imported; install the wheel for this machine"
+        for name, other in modules
+        if other != machine
+    ]
+
+
 def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     """Return a plan with copies in place of links, and with its path budget; others as they are.
 
@@ -49,3 +69,9 @@ def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     budget = PathBudget.of(entries, manifest.ARCNAME)
     platform = {**plan.head["platform"], "path_budget": budget.facts()}
     return replace(plan, entries=entries).with_facts({"platform": platform}, ())
+
+
+def told_for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
+    """Do as `for_windows`, and note what a user may want to know."""
+    notes = foreign_modules(plan, environment) if environment.is_windows else []
+    return for_windows(plan.with_facts({}, notes), environment)

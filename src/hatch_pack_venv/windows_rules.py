@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from .data_files import may_be_rewritten, relocate_data_file
 from .distlib_launchers import entry_point_launcher
 from .metadata import path_lines
 from .windows_environment import SCRIPTS
@@ -71,6 +72,9 @@ class WindowsRules:
             return self._script(name, content)
         if folder in self.site_packages and name.endswith(".pth"):
             return self._path_file(content, folder)
+        if may_be_rewritten(arcname):
+            slashes = [prefix.replace("\\", "/") for prefix in self.prefixes]
+            return relocate_data_file(arcname, content, [*self.prefixes, *slashes])
         return None
 
     def problems(self, arcname: str, content: bytes) -> Iterator[str]:

@@ -6,7 +6,8 @@ in `Lib/site-packages`. python.org's installer, its NuGet packages and python-bu
 lay theirs out so ("Using Python on Windows"; PC/layout of CPython).
 
 There is no `pyvenv.cfg`: `site` takes the folder *above* one that lies beside the interpreter for
-the prefix (Lib/site.py, `venv`).
+the prefix (Lib/site.py, `venv`). The user's own packages, which such a file would keep out as well
+and which come before the archive's on `sys.path`, are taken off again by a `.pth` file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .bundle import Bundle
-from .entries import UnsupportedEntry
+from .entries import FileEntry, UnsupportedEntry
 from .errors import InterpreterProblem
 from .links import copies_of
 from .system_packages import system_packages
@@ -40,6 +41,12 @@ _LICENCE: Final = re.compile(r"LICENSE(?:\.txt)?", re.IGNORECASE)
 _FOLDERS: Final = {"dlls": "DLLs", "lib": "Lib", "tcl": "tcl"}
 _DEVELOPMENT: Final = {"include": "Include", "libs": "libs"}
 _TK: Final = ("tcl*.dll", "tk*.dll")  # beside _tkinter.pyd
+# The name comes before those of others, which may import what they need.
+_NO_USER_SITE: Final = "000-pack-venv.pth"
+_LEAVE_USER_SITE: Final = b"""\
+import site, sys; site.USER_SITE in sys.path and sys.path.remove(site.USER_SITE); \
+site.ENABLE_USER_SITE = False
+"""
 _LICENCES: Final = "share/licenses/python"
 _WAY_OUT: Final = (
     'pack where it is installed, or set interpreter = "target" and let the target provide Python'
@@ -72,7 +79,7 @@ def windows_bundle(
     system = system_packages(environment, packed)
     return Bundle(
         scanned=tuple(scanned),
-        entries=(*_Runtime(base, trim).entries(), *system.entries),
+        entries=(*_Runtime(base, trim).entries(), *system.entries, *_settings(environment)),
         facts=_facts(trim),
         distributions=system.distributions,
         notes=system.notes,
@@ -82,6 +89,14 @@ def windows_bundle(
 def _facts(trim: Trim) -> dict[str, Any]:
     """Return the keys that a bundle's facts have on every system."""
     return {"trim": trim.value, "package": None, "libraries": [], "left_to_the_target": {}}
+
+
+def _settings(environment: Environment) -> list[FileEntry]:
+    """Return what keeps the user's own packages out, as in any virtual environment."""
+    if environment.include_system_site_packages:
+        return []
+    name = f"{environment.site_packages[0]}/{_NO_USER_SITE}"
+    return [FileEntry.from_bytes(name, _LEAVE_USER_SITE)]
 
 
 class _Runtime:

@@ -9,8 +9,12 @@ import base64
 import csv
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,15 +34,14 @@ from support.windows import (
 )
 
 from hatch_pack_venv import PackOptions, cli, create_archive, export_venv, pack
+from hatch_pack_venv.environment import Environment
 from hatch_pack_venv.errors import InterpreterProblem, PlanError, WheelProblem
 from hatch_pack_venv.injected import postinstall
-from hatch_pack_venv.packing import Project, pack_project, preview_pack
+from hatch_pack_venv.packing import Project, pack_project, plan_environment, preview_pack
 from hatch_pack_venv.pe import PeFile
 from hatch_pack_venv.verify import verify
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hatch_pack_venv.archives import PackResult
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
@@ -103,7 +106,8 @@ def test_an_environment_of_real_wheels_is_packed_file_by_file(
     assert tree_state(real) == before
     site = {name: content for name, content in files.items() if name.startswith(f"{SITE}/")}
     there = {p.relative_to(real).as_posix(): p for p in (real / SITE).rglob("*") if p.is_file()}
-    assert site.keys() == there.keys()
+    added = {f"{SITE}/000-pack-venv.pth"} if interpreter == "bundled" else set()
+    assert site.keys() == there.keys() | added
     changed = {name for name, path in there.items() if path.read_bytes() != site[name]}
     assert {name.rpartition("/")[2] for name in changed} == {"RECORD"}
     assert f"{SITE}/markupsafe/_speedups.cp312-win_amd64.pyd" in site
@@ -203,6 +207,7 @@ def expected_runtime(trim: str) -> set[str]:
         *(f"Lib/{name}.py" for name in ("json/__init__", "os", "site", "sysconfig")),
         *(f"Lib/venv/scripts/nt/{name}.exe" for name in ("python", "pythonw")),
         "Lib/LICENSE.txt",
+        f"{SITE}/000-pack-venv.pth",
     }
     if trim != "minimal":
         names |= {f"DLLs/{name}" for name in ("_tkinter.pyd", "tcl86t.dll", "tk86t.dll")}
@@ -441,6 +446,49 @@ def test_what_names_the_old_place_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_kernelspecs_follow_the_environment(tmp_path: Path) -> None:
+    """A kernel that was installed with `--sys-prefix` starts the Python that Jupyter runs on."""
+    prefix = make_environment(tmp_path / "env")
+    folder = prefix / "share/jupyter/kernels/mine"
+    folder.mkdir(parents=True)
+    argv = [PYTHON, "-m", "ipykernel_launcher", f"{BUILT_AT}\\share\\x.json"]
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv}))
+    files = one(pack(prefix, tmp_path / "app", options(interpreter="target")))
+    packed = json.loads(files["share/jupyter/kernels/mine/kernel.json"])["argv"]
+    end = "{resource_dir}/../../../..\\share\\x.json"
+    assert packed == ["python", "-m", "ipykernel_launcher", end]
+
+
+def test_the_users_packages_stay_out_of_a_bundle(tmp_path: Path, base: Path) -> None:
+    """The `.pth` file takes off what `site` has put before the archive's own packages."""
+    prefix = make_environment(tmp_path / "env", home=base)
+    files = one(pack(prefix, tmp_path / "app", options()))
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "000-pack-venv.pth").write_bytes(files[f"{SITE}/000-pack-venv.pth"])
+    user = subprocess.run(
+        [sys.executable, "-m", "site", "--user-site"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONUSERBASE": str(tmp_path / "user")},
+    ).stdout.strip()
+    code = (
+        "import site, sys; site.main(); before = site.USER_SITE in sys.path;"
+        f" site.addsitedir({str(site)!r}); print(before, site.USER_SITE in sys.path)"
+    )
+    Path(user).mkdir(parents=True)
+    base_python = os.path.realpath(sys.executable)  # in an environment there is no user site
+    done = subprocess.run(
+        [base_python, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONUSERBASE": str(tmp_path / "user")},
+    )
+    assert done.stdout == "True False\n", done.stderr
+
+
 # floors
 
 
@@ -464,6 +512,17 @@ def test_a_library_for_a_newer_windows_decides(tmp_path: Path) -> None:
     files = one(pack(prefix, tmp_path / "app", options(interpreter="target")))
     needed = facts(files)["platform"]["windows"]
     assert needed == {"version": "10", "file": f"{SITE}/new.pyd"}
+
+
+def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
+    """An extension module that the interpreter cannot load is named."""
+    prefix = make_environment(tmp_path / "env")
+    (prefix / SITE / "other.pyd").write_bytes(small_pe("arm64"))
+    (prefix / SITE / "own.pyd").write_bytes(small_pe())
+    environment = Environment.from_prefix(prefix)
+    notes = plan_environment(environment, options(interpreter="target"), None).notes
+    (note,) = [note for note in notes if "machine" in note]
+    assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")
 
 
 # what happens after
