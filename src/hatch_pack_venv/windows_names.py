@@ -63,14 +63,14 @@ def problems(arcnames: Iterable[str]) -> Iterator[str]:
         arcnames: of all files and folders.
     """
     names = sorted(set(arcnames))
-    told: set[str] = set()
+    seen: set[str] = set()
     for arcname in names:
         path = ""
         for part in arcname.split("/"):
             path = f"{path}/{part}" if path else part
-            problem = None if path in told else name_problem(part)
+            problem = None if path in seen else name_problem(part)
+            seen.add(path)
             if problem is not None:
-                told.add(path)
                 yield f"{path if path.isprintable() else repr(path)} {problem}: {_WAY_OUT}"
     for group in collisions(names, fold=upper_case):
         yield f"{' and '.join(group)} are one name on Windows: rename or exclude all but one"

@@ -82,10 +82,8 @@ class WindowsRules:
         folder, name = posixpath.split(arcname)
         if folder not in self.site_packages or not name.endswith(".pth"):
             return
-        for line in path_lines(content.decode("utf-8", "surrogateescape")):
-            path = ntpath.normpath(ntpath.join(folder, line))
-            leaves = ntpath.isabs(path) or ntpath.splitdrive(path)[0] or path.startswith("..")
-            if leaves and line not in self.passed_over:
+        for line in foreign_paths(content, folder):
+            if line not in self.passed_over:
                 yield (
                     f"{arcname} adds {line} to sys.path, which will not exist on the target:"
                     " install what is there as a regular package, or exclude the file"
@@ -113,6 +111,20 @@ class WindowsRules:
             if inside is not None:
                 return ntpath.relpath(inside or ".", site.replace("/", "\\")) + line[len(path) :]
         return line
+
+
+def foreign_paths(path_file: bytes, site: str) -> list[str]:
+    """Return the folders outside that a `.pth` file adds to `sys.path` on Windows.
+
+    Parameters:
+        site: arcname of the folder that the file lies in, from which `site` takes relative lines.
+    """
+    found = []
+    for line in path_lines(path_file.decode("utf-8", "surrogateescape")):
+        path = ntpath.normpath(ntpath.join(site, line))
+        if ntpath.isabs(path) or ntpath.splitdrive(path)[0] or path.startswith(".."):
+            found.append(line)
+    return found
 
 
 def inside_of(path: str, prefix: str) -> str | None:

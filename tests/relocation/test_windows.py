@@ -240,7 +240,13 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     prefix = make_environment(tmp_path / "env", home=base)
     config = prefix / "pyvenv.cfg"
     config.write_text(config.read_text().replace("packages = false", "packages = true"))
-    assert f"{SITE}/pip/__init__.py" in one(pack(prefix, tmp_path / "app", options()))
+    (base / SITE / "here.pth").write_text("D:\\work\n")
+    (base / SITE / "fine.pth").write_text("pip\\x\n")
+    files = one(pack(prefix, tmp_path / "app", options()))
+    assert f"{SITE}/pip/__init__.py" in files
+    assert f"{SITE}/fine.pth" in files
+    assert f"{SITE}/here.pth" not in files
+    assert f"{SITE}/000-pack-venv.pth" not in files
 
 
 @pytest.mark.parametrize(
