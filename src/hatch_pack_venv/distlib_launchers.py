@@ -2,7 +2,7 @@ r"""Launchers of distlib's kind, which pip and installer write too: bytes to byt
 
 A stub, a line `#!INTERPRETER OPTIONS`, a zip archive with `__main__.py`. In the line,
 `<launcher_dir>\PATH` is taken from the launcher's folder and may hold `..` (launcher.c of
-simple_launcher: `SUPPORT_RELATIVE_PATH`, joined by PathCombineW). Stubs older than distlib 0.3.2 do
+simple_launcher: `SUPPORT_RELATIVE_PATH`, joined by PathCombineW). Stubs older than distlib 0.3.0 do
 not hold that word and are replaced.
 """
 

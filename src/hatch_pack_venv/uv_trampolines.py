@@ -2,8 +2,9 @@
 
 Their resources are `UV_TRAMPOLINE_KIND` (1 is a script), `UV_PYTHON_PATH` and `UV_SCRIPT_DATA`, a
 zip archive (uv's crate uv-trampoline-builder). Older ones are a stub, the archive, the path, its
-length in four bytes, and `UVSC`. A relative path is taken from the trampoline's folder
-(uv-trampoline, bounce.rs), as `uv venv --relocatable` has it.
+length in four bytes, and `UVSC`, or `UVUV` before uv 0.4.30. A relative path is taken from the
+trampoline's folder (uv-trampoline, bounce.rs), as `uv venv --relocatable` has it; measured under
+Wine with the trampolines of uv 0.2.20, 0.2.30, 0.3.5, 0.5.0, 0.8.0 and 0.13.9.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .windows_home import SHEBANG, Home, python_command
 if TYPE_CHECKING:
     from .pe import Resource
 
-_OLD: Final = b"UVSC"
+_OLD: Final = (b"UVSC", b"UVUV")
+_MAGIC_SIZE: Final = 4
 _KIND, _PATH, _SCRIPT = "UV_TRAMPOLINE_KIND", "UV_PYTHON_PATH", "UV_SCRIPT_DATA"
 _IS_SCRIPT: Final = b"\x01"
 
@@ -58,7 +60,7 @@ def relocated(content: bytes, home: Home) -> bytes | None:
 
 
 def _relocated_old(content: bytes, home: Home) -> bytes | None:
-    end = len(content) - len(_OLD) - 4
+    end = len(content) - _MAGIC_SIZE - 4
     (size,) = struct.unpack_from("<I", content, end)
     if size > end:
         return None
@@ -68,7 +70,9 @@ def _relocated_old(content: bytes, home: Home) -> bytes | None:
     program = PeFile.from_bytes(content)
     start = program.end if program is not None else 0
     archive = _without_path(content[start : end - size], python)
-    return content[:start] + archive + python + struct.pack("<I", len(python)) + _OLD
+    return (
+        content[:start] + archive + python + struct.pack("<I", len(python)) + content[-_MAGIC_SIZE:]
+    )
 
 
 def _relative_python(path: bytes, home: Home) -> bytes | None:

@@ -243,11 +243,11 @@ def uv_launcher(trampoline: bytes, python: str, body: bytes = BODY) -> bytes:
     return with_resources(trampoline, resources)
 
 
-def old_uv_launcher(trampoline: bytes, python: str, body: bytes = BODY) -> bytes:
+def old_uv_launcher(trampoline: bytes, python: str, *, magic: bytes = b"UVSC") -> bytes:
     """Return what uv wrote before, by what it appended to its trampoline."""
     path = python.encode()
-    script = archived(f"#!{python}\n".encode() + body)
-    return trampoline + script + path + struct.pack("<I", len(path)) + b"UVSC"
+    script = archived(f"#!{python}\n".encode() + BODY)
+    return trampoline + script + path + struct.pack("<I", len(path)) + magic
 
 
 def setuptools_launcher(bits: int = 64) -> bytes:

@@ -111,7 +111,7 @@ def test_a_relocated_launcher_is_relocated_again() -> None:
 
 
 def test_a_stub_without_relative_interpreters_is_replaced(tmp_path: Path) -> None:
-    """A launcher of before distlib 0.3.2 gets the stub of today and keeps its archive."""
+    """A launcher of before distlib 0.3.0 gets the stub of today and keeps its archive."""
     archive = archived()
     moved = relocated("tool.exe", old_stub() + f"#!{PYTHON}\n".encode() + archive)
     assert moved == stub() + b"#!<launcher_dir>\\..\\python.exe\n" + archive
@@ -166,16 +166,17 @@ def test_uvs_trampoline_gets_a_relative_interpreter(
             assert archive.read("__main__.py").endswith(BODY)
 
 
+@pytest.mark.parametrize("magic", [b"UVSC", b"UVUV"])
 def test_uvs_trampoline_of_before_gets_a_relative_interpreter(
-    uv: dict[str, bytes], tmp_path: Path
+    uv: dict[str, bytes], tmp_path: Path, magic: bytes
 ) -> None:
     """The path behind the archive, its length and the magic word agree."""
-    content = old_uv_launcher(uv["console"], PYTHON)
+    content = old_uv_launcher(uv["console"], PYTHON, magic=magic)
     assert kind_of(content) == "uv"
     assert says(content, tmp_path) == "ran; an; argument"
     moved = relocated("tool.exe", content)
     python = rb"..\python.exe"
-    assert moved.endswith(python + struct.pack("<I", len(python)) + b"UVSC")
+    assert moved.endswith(python + struct.pack("<I", len(python)) + magic)
     assert BUILT_AT.encode() not in moved
     assert says(moved, tmp_path) == "ran; an; argument"
 
