@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from . import manifest
 from .copies import without_links
 from .entries import FileEntry
-from .errors import InterpreterProblem
+from .errors import InterpreterProblem, PlanError
 from .path_budget import PathBudget
 from .windows_floors import read_headers
+from .windows_names import name_problem
 
 if TYPE_CHECKING:
     from .environment import Environment
@@ -62,9 +63,16 @@ def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
 
     Raises:
         LinkError: links that lead in a loop or nowhere, all of them.
+        PlanError: Windows cannot hold the name of the top folder.
     """
     if not environment.is_windows:
         return plan
+    problem = None if plan.install_target == "." else name_problem(plan.install_target)
+    if problem is not None:
+        raise PlanError(
+            f"{environment.given} cannot be packed",
+            [f"the top folder {plan.install_target!r} {problem}: set another install-target"],
+        )
     entries = tuple(without_links(plan.entries))
     budget = PathBudget.of(entries, manifest.ARCNAME)
     platform = {**plan.head["platform"], "path_budget": budget.facts()}

@@ -305,6 +305,14 @@ def test_all_names_that_windows_cannot_hold_are_one_error(tmp_path: Path) -> Non
     pack(prefix, tmp_path / "app", options(interpreter="target", exclude_files=patterns))
 
 
+def test_the_top_folders_name_is_one_of_them(tmp_path: Path) -> None:
+    """What Windows cannot hold is no install target; none at all is."""
+    prefix = make_environment(tmp_path / "env")
+    with pytest.raises(PlanError, match="the top folder 'nul' is the device NUL on Windows"):
+        pack(prefix, tmp_path / "app", options(interpreter="target", install_target="nul"))
+    pack(prefix, tmp_path / "app", options(interpreter="target", install_target="."))
+
+
 def test_a_bundle_that_collides_with_the_environment_is_an_error(tmp_path: Path) -> None:
     """The environment's `lib` and the interpreter's `Lib` are one folder on Windows."""
     prefix = make_environment(tmp_path / "env", home=make_base(tmp_path / "base"))
