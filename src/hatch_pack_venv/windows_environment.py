@@ -77,10 +77,10 @@ def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
     minor = ".".join(version.split(".")[:2])
     base = Path(config.get("home", ""))
     machine = _machine(python)
-    # A tag on the library, else on the names that venv and virtualenv add.
-    free = (base / f"python{minor.replace('.', '')}t.dll").is_file()
-    free = free or (prefix / SCRIPTS / f"python{minor}t.exe").is_file()
     digits = minor.replace(".", "")
+    # Told by a name that venv and virtualenv add, else by the base's only library.
+    libraries = {name for name in (digits, f"{digits}t") if (base / f"python{name}.dll").is_file()}
+    free = (prefix / SCRIPTS / f"python{minor}t.exe").is_file() or libraries == {f"{digits}t"}
     interpreter = Interpreter(
         version=version,
         minor=minor,

@@ -37,6 +37,10 @@ _ROOT: Final = re.compile(
     r"|(?:api-ms-win-[\w-]+|ucrtbase|libffi-\d+|libcrypto-[\w-]+|libssl-[\w-]+|sqlite3|zlib1?)\.dll",
     re.IGNORECASE,
 )
+# Of those, the ones of a free-threaded build, and of an ordinary one that may lie beside it.
+_FREE: Final = re.compile(r"pythonw?3\.\d+t\.exe|python3\d*t\.dll", re.IGNORECASE)
+_PLAIN: Final = re.compile(r"pythonw?\.exe|python3\d*\.dll", re.IGNORECASE)
+_TAG: Final = re.compile(r"\.cp3\d+(?P<free>t?)-\w+\.pyd", re.IGNORECASE)
 _LICENCE: Final = re.compile(r"LICENSE(?:\.txt)?", re.IGNORECASE)
 _FOLDERS: Final = {"dlls": "DLLs", "lib": "Lib", "tcl": "tcl"}
 _DEVELOPMENT: Final = {"include": "Include", "libs": "libs"}
@@ -76,10 +80,11 @@ def windows_bundle(
             " made from"
         )
     _refuse_unsuitable(environment)
+    runtime = _Runtime(base, trim, free=environment.interpreter.free_threaded)
     system = system_packages(environment, packed)
     return Bundle(
         scanned=tuple(scanned),
-        entries=(*_Runtime(base, trim).entries(), *system.entries, *_settings(environment)),
+        entries=(*runtime.entries(), *system.entries, *_settings(environment)),
         facts=_facts(trim),
         distributions=system.distributions,
         notes=system.notes,
@@ -100,9 +105,11 @@ def _settings(environment: Environment) -> list[FileEntry]:
 
 
 class _Runtime:
-    def __init__(self, base: Path, trim: Trim) -> None:
+    def __init__(self, base: Path, trim: Trim, *, free: bool) -> None:
         self.base = base
         self.trim = trim
+        self.free = free
+        self.has_own_name = free and any(base.glob("python3.*t.exe"))
 
     def entries(self) -> Iterator[ScannedEntry]:
         """Yield the root's files, then the folders."""
@@ -114,7 +121,8 @@ class _Runtime:
             if folder is not None and child.is_dir():
                 yield from self._folder(folder, child, on_top=folder == "Lib")
             elif child.is_file() and _ROOT.fullmatch(child.name):
-                yield from copies_of(child.resolve(), child.name)
+                for name in self._root_names(child.name):
+                    yield from copies_of(child.resolve(), name)
             elif child.is_file() and _LICENCE.fullmatch(child.name):
                 yield from copies_of(child.resolve(), f"{_LICENCES}/{child.name}")
 
@@ -123,12 +131,33 @@ class _Runtime:
             name = f"{arcname}/{child.name}"
             if self.trim.leaves_out(child, on_top=on_top) or self._is_of_tk(arcname, child):
                 continue
+            if arcname == "DLLs" and self._is_of_other_build(child):
+                continue
             if child.is_dir():
                 yield from self._folder(name, child, on_top=False)
             elif child.exists():
                 yield from copies_of(child.resolve(), name)
             else:
                 yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")
+
+    def _root_names(self, name: str) -> tuple[str, ...]:
+        """Return the names that a file of the base's root gets: `python.exe` is what is started.
+
+        python.org's installer puts a free-threaded build beside the ordinary one, with a `t` in
+        the names of its files.
+        """
+        if _FREE.fullmatch(name):
+            own = (name, re.sub(r"3\.\d+t", "", name)) if name.lower().endswith(".exe") else (name,)
+            return own if self.free else ()
+        return () if self.has_own_name and _PLAIN.fullmatch(name) else (name,)
+
+    def _is_of_other_build(self, child: Path) -> bool:
+        """Whether an extension module is for the other of two builds that share a folder."""
+        tag = _TAG.search(child.name)
+        if tag is not None:
+            return bool(tag["free"]) != self.free
+        stem = child.name.partition(".")[0]
+        return self.free and any(child.parent.glob(f"{stem}.cp3*t-*.pyd"))
 
     def _is_of_tk(self, arcname: str, child: Path) -> bool:
         """Whether a library is only there for tkinter, which a minimal bundle goes without."""

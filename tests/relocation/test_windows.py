@@ -234,6 +234,31 @@ def test_a_bundle_is_an_installation_of_its_own(tmp_path: Path, kind: str, trim:
     assert facts(files)["bundle"]["trim"] == trim
 
 
+@pytest.mark.parametrize("free", [True, False])
+def test_of_two_builds_in_one_folder_the_environments_is_bundled(
+    tmp_path: Path, free: bool
+) -> None:
+    """python.org installs the free-threaded build beside the ordinary one; one is `python.exe`."""
+    base = make_base(tmp_path / "base", minor="3.13")
+    names = ("python3.13t.exe", "pythonw3.13t.exe", "python313t.dll", "python3t.dll")
+    tagged = "DLLs/_ssl.cp313t-win_amd64.pyd"
+    for name in (*names, tagged):
+        (base / name).write_bytes(small_pe(tail=b"free"))
+    prefix = make_environment(tmp_path / "env", home=base)
+    (prefix / "pyvenv.cfg").write_text(f"home = {base}\nversion = 3.13.0\n")
+    if free:
+        (prefix / "Scripts/python3.13t.exe").write_bytes(small_pe())
+    files = one(pack(prefix, tmp_path / "app", options()))
+    assert files["python.exe"].endswith(b"free") is free
+    assert files["pythonw.exe"].endswith(b"free") is free
+    assert facts(files)["python"]["abi"] == ("cp313t" if free else "cp313")
+    of_build = {*names, tagged} if free else {"python3.dll", "python313.dll", "DLLs/_ssl.pyd"}
+    of_other = {"python3.dll", "python313.dll", "DLLs/_ssl.pyd"} if free else {*names, tagged}
+    assert of_build <= files.keys()
+    assert not of_other & files.keys()
+    assert "DLLs/unicodedata.pyd" in files
+
+
 def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> None:
     """PEP 405's `include-system-site-packages` means the base's `Lib/site-packages`."""
     base = make_base(tmp_path / "base")

@@ -53,7 +53,7 @@ def test_the_machine_is_read_from_the_program(
 
 
 def test_a_free_threaded_interpreter_is_told_by_its_names(tmp_path: Path) -> None:
-    """By `python3.13t.exe` in the environment, or by the library of the base."""
+    """By `python3.13t.exe` in the environment, or by the only library of the base."""
     base = make_base(tmp_path / "base", minor="3.13")
     prefix = make_environment(tmp_path / "env", home=base)
     config = prefix / "pyvenv.cfg"
@@ -63,6 +63,8 @@ def test_a_free_threaded_interpreter_is_told_by_its_names(tmp_path: Path) -> Non
     assert Environment.from_prefix(prefix).interpreter.abi == "cp313t"
     (prefix / "Scripts/python3.13t.exe").unlink()
     (base / "python313t.dll").write_bytes(small_pe())
+    assert Environment.from_prefix(prefix).interpreter.abi == "cp313"
+    (base / "python313.dll").unlink()
     assert Environment.from_prefix(prefix).interpreter.abi == "cp313t"
 
 
