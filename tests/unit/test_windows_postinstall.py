@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import sysconfig
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,6 +144,24 @@ def test_the_interpreter_of_a_bundle_lies_in_its_root(tmp_path: Path) -> None:
     assert make_tree(tmp_path / "two").python == str(tmp_path / "two/Scripts/python.exe")
 
 
+def test_a_redirector_that_runs_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows replaces no program while it runs; the message says which, and what to do."""
+
+    class InUseError(PermissionError):
+        winerror = 5
+
+    def replace(source: str, target: str) -> None:
+        if target.endswith("python.exe"):
+            raise InUseError(13, "Access is denied", source, None, target)
+        os.rename(source, target)
+
+    tree = make_tree(tmp_path / "app")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(ConnectError, match=r"holds 'python\.exe' in use: end what runs from there"):
+        connect(tree, make_base(tmp_path / "base"))
+    assert [path.name for path in (tmp_path / "app/Scripts").iterdir()] == ["pythonw.exe"]
+
+
 def test_a_python_of_another_system_is_refused(tmp_path: Path) -> None:
     """On this machine the script says that the archive is for Windows."""
     tree = make_tree(tmp_path / "app")
@@ -147,9 +169,86 @@ def test_a_python_of_another_system_is_refused(tmp_path: Path) -> None:
     assert "The archive needs the system win32, but 'python' has the system linux." in wrong
 
 
-def test_a_32_bit_python_on_64_bit_windows_fits_its_own_archive(tmp_path: Path) -> None:
-    """The machine is that of the interpreter, `win32`, and AMD64 fits `amd64`."""
-    tree = make_tree(tmp_path / "app")
+def test_the_machine_is_that_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 32-bit Python on 64-bit Windows fits its own archives, and AMD64 is `amd64`."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "win32")
+    assert postinstall.own_machine() == "win32"
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "win-arm64")
+    assert postinstall.own_machine() == "arm64"
     assert postinstall.fits("machine", "amd64", "AMD64")
     assert not postinstall.fits("machine", "win32", "amd64")
-    assert tree.windows
+
+
+FACTS = {
+    "implementation": "cpython",
+    "version": "3.12.4",
+    "abi": "cp312",
+    "pointer_bits": 64,
+    "system": "win32",
+    "machine": "AMD64",
+    "glibc": "",
+    "stdlib": "",
+}
+
+
+def test_connecting_ends_by_asking_the_redirector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base is asked before anything is written, the environment's own Python at the end."""
+    tree = make_tree(tmp_path / "app")
+    base = make_base(tmp_path / "base")
+    asked: list[str] = []
+
+    def ask(python: str) -> dict[str, object]:
+        asked.append(python)
+        assert (tmp_path / "app/pyvenv.cfg").exists() == (len(asked) > 1)
+        return {**FACTS, "prefix": str(tmp_path / "app")}
+
+    monkeypatch.setattr(postinstall, "find_base", lambda _: str(base / "python.exe"))
+    monkeypatch.setattr(postinstall, "ask", ask)
+    told = postinstall.connect(tree)
+    assert told == f"connected app to {base / 'python.exe'} (3.12.4)"
+    assert asked == [str(base / "python.exe"), str(tmp_path / "app/Scripts/python.exe")]
+    assert postinstall.check(tree) == "app is connected and runs with Python 3.12.4"
+
+
+def test_a_base_of_another_kind_is_refused_with_the_command_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each misfit is a sentence; the last says what to type on Windows. Nothing is written."""
+    tree = make_tree(tmp_path / "my app", abi="cp313t")
+    monkeypatch.setattr(postinstall, "find_base", lambda _: "C:\\Python312\\python.exe")
+    monkeypatch.setattr(postinstall, "ask", lambda _: {**FACTS, "prefix": ""})
+    with pytest.raises(ConnectError) as caught:
+        postinstall.connect(tree)
+    version, abi, way_out = caught.value.args
+    assert "needs Python 3.13, but" in version
+    assert "needs the ABI cp313t, but" in abi
+    script = tmp_path / "my app/postinstall.py"
+    assert way_out == f'To connect it, run it with py -3.13t: py -3.13t "{script}"'
+    assert not (tmp_path / "my app/pyvenv.cfg").exists()
+
+
+@pytest.mark.parametrize("bundled", [True, False])
+def test_byte_code_is_compiled_by_the_environments_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundled: bool
+) -> None:
+    """A bundle compiles its library as well; nothing else is done for it."""
+    prefix = tmp_path / "app"
+    tree = make_tree(prefix, bundled=bundled)
+    (prefix / "Lib/site-packages").mkdir(parents=True)
+    facts = {**FACTS, "prefix": str(prefix), "stdlib": str(prefix / "Lib")}
+    monkeypatch.setattr(postinstall, "ask", lambda _: facts)
+    commands: list[list[str]] = []
+
+    def call(command: list[str], **_: object) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", call)
+    postinstall.byte_compile(tree)
+    (command,) = commands
+    folders = [str(prefix / "Lib")] if bundled else []
+    assert command[0] == str(prefix / ("python.exe" if bundled else "Scripts/python.exe"))
+    assert command[-len(folders) - 1 :] == [*folders, str(prefix / "Lib/site-packages")]

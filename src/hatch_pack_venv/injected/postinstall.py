@@ -45,6 +45,7 @@ WHY_NOT_WRITTEN = {
     errno.EPERM: "cannot be changed: it is protected, or its file system holds no symbolic links",
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
+IN_USE = (5, 32)  # access denied, as for a program that runs; a sharing violation
 Facts = Dict[str, Any]
 
 
@@ -353,6 +354,13 @@ def find_base(tree: Tree) -> str:
     raise ConnectError(message)
 
 
+def why_not_written(error: OSError) -> str:
+    """Say why a file could not be put in its place, and what to do."""
+    if getattr(error, "winerror", None) in IN_USE:
+        return f"holds {os.path.basename(str(error.filename2))!r} in use: end what runs from there"
+    return WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
+
+
 def put(path: str, content: Union[bytes, str]) -> None:
     """Make a file (bytes) or a link (text) under a name of its own, then move it to its place."""
     folder, name = os.path.split(path)
@@ -363,8 +371,7 @@ def put(path: str, content: Union[bytes, str]) -> None:
         make(temporary, content)
         os.replace(temporary, path)
     except OSError as error:
-        why = WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
-        message = f"The folder {folder!r} {why}."
+        message = f"The folder {folder!r} {why_not_written(error)}."
         raise ConnectError(message) from None
     finally:
         with contextlib.suppress(OSError):
