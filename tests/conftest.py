@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from support import hiding, interpreters
+from support import hiding, interpreters, wine
 from support.environments import run, tool
 from support.projects import ROOT
 
@@ -20,7 +21,9 @@ def pytest_report_header() -> list[str]:
     found = ", ".join(python.version for python in interpreters.find_pythons())
     missing = ", ".join(interpreters.missing()) or "none"
     hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
+    wines = "yes" if wine.wine() else "NO, launchers of Windows are only read"
     return [
+        f"programs of Windows can be run by Wine: {wines}",
         f"CPython found: {found}; missing of those supported: {missing}",
         f"originals can be hidden: {hides}",
     ]
@@ -40,6 +43,16 @@ def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(mkdtemp(dir=tmp_path_factory.mktemp("plugin")))
     run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", folder, ROOT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def windows_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Download real wheels for CPython 3.12 on 64-bit Windows, by their projects' names."""
+    folder = tmp_path_factory.mktemp("windows")
+    target = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:")
+    command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder)
+    run(*command, *target, "charset-normalizer", "markupsafe", "pygments", "pywin32", "uv")
+    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
 
 
 @pytest.fixture

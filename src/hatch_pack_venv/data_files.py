@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT: Final = 1 << 20  # bytes; what is larger is no kernelspec and no `.pc` file
 
-_PYTHON: Final = r"bin/python(?:\d+(?:\.\d+t?)?)?"
+# An interpreter below a prefix, of either layout.
+_PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"
 
 
 def may_be_rewritten(arcname: str) -> bool:
@@ -63,7 +64,7 @@ def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]
         argv: list[str] = [*map(_text, spec["argv"])]
     except (ValueError, KeyError, TypeError):
         return None
-    if any(re.fullmatch(f"{re.escape(prefix)}/+{_PYTHON}", argv[0]) for prefix in spellings):
+    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in spellings):
         argv[0] = "python"
     root = "{resource_dir}/" + _way_up(arcname)
     spec["argv"] = [_replaced(argument, spellings, root) for argument in argv]

@@ -106,7 +106,7 @@ class InstalledDistribution:
 
     @classmethod
     def from_development(
-        cls, found: PathDistribution, editable: Editable, site: str, prefix: Path
+        cls, found: PathDistribution, editable: Editable, site: str, prefix: Path, scripts: str
     ) -> Self:
         """Read one that `setup.py develop` made, whose metadata lie in its source folder.
 
@@ -117,18 +117,19 @@ class InstalledDistribution:
         return replace(
             read,
             metadata_dir=f"{site}/{name}-{read.version}.dist-info",
-            files=editable.hooks | frozenset(_develop_scripts(prefix, read.key)),
+            files=editable.hooks | frozenset(_develop_scripts(prefix, scripts, read.key)),
             editable=replace(editable, names=_module_names(found, read.name, read.entry_points)),
         )
 
 
 def installed_distributions(
-    prefix: Path, sites: tuple[str, ...]
+    prefix: Path, sites: tuple[str, ...], scripts: str = "bin"
 ) -> Iterator[InstalledDistribution]:
     """Yield what is installed below a prefix, in the order of names.
 
     Parameters:
         sites: arcnames of the site-packages folders.
+        scripts: that of the scripts folder.
 
     Raises:
         EnvironmentProblem: metadata is unreadable or left half deleted.
@@ -139,7 +140,7 @@ def installed_distributions(
         for found in _with_metadata(prefix / site)
     ]
     yield from installed
-    yield from _developed_distributions(prefix, sites, installed)
+    yield from _developed_distributions(prefix, sites, installed, scripts)
 
 
 def _with_metadata(site: Path) -> list[PathDistribution]:
@@ -154,7 +155,7 @@ def _with_metadata(site: Path) -> list[PathDistribution]:
 
 
 def _developed_distributions(
-    prefix: Path, sites: tuple[str, ...], installed: list[InstalledDistribution]
+    prefix: Path, sites: tuple[str, ...], installed: list[InstalledDistribution], scripts: str
 ) -> Iterator[InstalledDistribution]:
     """Yield those that only links and lines to their source folders tell of."""
     keys = {distribution.key for distribution in installed}
@@ -162,7 +163,7 @@ def _developed_distributions(
     for site in sites:
         for metadata, editable in developed(prefix, site, owned):
             distribution = InstalledDistribution.from_development(
-                PathDistribution(metadata), editable, site, prefix
+                PathDistribution(metadata), editable, site, prefix, scripts
             )
             if distribution.key not in keys:
                 keys.add(distribution.key)
@@ -200,11 +201,11 @@ def _module_names(
     return frozenset(re.split(r"[.;\s/]", each, maxsplit=1)[0] for each in named)
 
 
-def _develop_scripts(prefix: Path, key: str) -> Iterator[str]:
-    for path in sorted((prefix / "bin").iterdir()):
+def _develop_scripts(prefix: Path, scripts: str, key: str) -> Iterator[str]:
+    for path in sorted((prefix / scripts).iterdir()):
         if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
             continue
         with path.open("rb") as stream:
             match = _DEVELOP_SCRIPT.match(stream.read(1024))
         if match and canonicalize_name(match[1].decode("utf-8", "replace")) == key:
-            yield f"bin/{path.name}"
+            yield f"{scripts}/{path.name}"

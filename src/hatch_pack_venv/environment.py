@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from . import data_files, macos_environment
+from . import data_files, macos_environment, windows_environment
 from .distributions import InstalledDistribution, installed_distributions
 from .entries import (
     DirectoryEntry,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _SITE_PACKAGES: Final = re.compile(r"python(\d+\.\d+t?)")
 _CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
 _SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
 _REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
 
 
@@ -85,6 +86,8 @@ class Environment:
         """
         given = Path(os.path.abspath(prefix))
         config = _read_config(given)
+        if windows_environment.is_windows(given):
+            return cls._from_windows(given, config, ask)
         sites = _find_site_packages(given)
         aliases = other_spellings(given.resolve(), "bin")
         if ask is None and sys.platform != "darwin" and macos_environment.is_macos(given, config):
@@ -102,6 +105,40 @@ class Environment:
             distributions=tuple(installed_distributions(given.resolve(), sites)),
             aliases=aliases,
         )
+
+    @classmethod
+    def _from_windows(
+        cls,
+        given: Path,
+        config: Mapping[str, str],
+        ask: Callable[[Path], Interpreter] | None,
+    ) -> Self:
+        windows_environment.check_whole(given)
+        if ask is None and os.name == "nt":
+            ask = Interpreter.from_executable
+        scripts, sites = windows_environment.SCRIPTS, (windows_environment.SITE_PACKAGES,)
+        python = given / scripts / windows_environment.PYTHON
+        facts = windows_environment.interpreter_of(given, config) if ask is None else ask(python)
+        return cls(
+            prefix=given.resolve(),
+            given=given,
+            config=config,
+            interpreter=facts,
+            scripts=scripts,
+            site_packages=sites,
+            distributions=tuple(installed_distributions(given.resolve(), sites, scripts)),
+            aliases=windows_environment.spellings(given, config),
+        )
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it has the layout of Windows."""
+        return self.interpreter.is_windows
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether its interpreter can be run on this machine, as far as its system tells."""
+        return not self.is_windows or os.name == "nt"
 
     @property
     def include_system_site_packages(self) -> bool:
@@ -125,6 +162,8 @@ class Environment:
         `virtualenv --copies` puts both into the environment.
         """
         folder, _, name = arcname.rpartition("/")
+        if folder == self.scripts and self.is_windows:
+            return windows_environment.is_of_interpreter(name)
         if folder == self.scripts:
             return bool(re.fullmatch(r"pythonw?(\d+(\.\d+t?)?(-intel64)?)?", name))
         library = f"lib{self.interpreter.executable_name}"
@@ -269,7 +308,8 @@ class _Scanner:
             return entry
         is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
         try:
-            content = _read_rewritable(entry.content, script=is_script)
+            heads = _SCRIPT_HEADS[self.environment.is_windows] if is_script else ()
+            content = _read_rewritable(entry.content, heads)
         except OSError as error:
             return _unreadable(entry.arcname, error)
         if content is None:
@@ -312,10 +352,10 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
     return UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
 
 
-def _read_rewritable(path: Path, *, script: bool) -> bytes | None:
-    """Read a small file; of the scripts folder only those with a `#!` line."""
+def _read_rewritable(path: Path, heads: tuple[bytes, ...]) -> bytes | None:
+    """Read a small file; if any heads are given, only one that begins so, in two bytes."""
     with path.open("rb") as stream:
-        if script and stream.read(2) != b"#!":
+        if heads and stream.read(2) not in heads:
             return None
         stream.seek(0)
         return stream.read()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .dynamic_section import MAGIC
 from .entries import FileEntry, PatchedFile, SymlinkEntry
 from .launcher_checks import glibc_check, libstdcxx_check
+from .path_budget import told as told_budget
 from .seldom import loaded_by, seldom_loaded
 from .wants import LIBSTDCXX, Version, Wants
 
@@ -189,8 +190,15 @@ def told(fact: Mapping[str, Any], name: str = "glibc") -> str:
 
 def told_needs(platform: Mapping[str, Any]) -> list[str]:
     """Return what a manifest's platform asks of the target, in words."""
-    names = {"glibc": "glibc", "glibcxx": "libstdc++ with GLIBCXX", "macos": "macOS"}
+    names = {
+        "glibc": "glibc",
+        "glibcxx": "libstdc++ with GLIBCXX",
+        "macos": "macOS",
+        "windows": "Windows",
+    }
     needs = [told(platform[key], name) for key, name in names.items() if key in platform]
+    if "path_budget" in platform:
+        needs.append(told_budget(platform["path_budget"]))
     return needs + _told_seldom(platform.get("seldom", ()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import posixpath
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -175,5 +176,6 @@ def _place(name: str, sites: list[str], interpreter: str | None) -> str:
         if name.startswith(f"{site}/"):
             top = name.removeprefix(f"{site}/").partition("/")[0]
             return f"{site}/{top}"
-    is_runtime = name.startswith(("lib/", "lib64/", "bin/python"))
+    is_runtime = name.startswith(("lib/", "lib64/", "bin/python", "Lib/", "DLLs/", "tcl/"))
+    is_runtime = is_runtime or re.fullmatch(r"[^/]+\.(exe|dll)", name) is not None
     return _RUNTIME if interpreter == "bundled" and is_runtime else _SCRIPTS

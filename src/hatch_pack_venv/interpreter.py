@@ -113,13 +113,18 @@ class Interpreter:
         paths = {key: Path(facts[key]) for key in _PATHS if facts[key] is not None}
         sites = tuple(dict.fromkeys(map(Path, facts["site_packages"])))
         interpreter = cls(**{**facts, **paths, "site_packages": sites})
-        interpreter._check_supported(executable)
+        interpreter.check_supported(executable)
         return interpreter
 
     @property
     def free_threaded(self) -> bool:
         """Whether this is a build without the global interpreter lock (PEP 703)."""
         return "t" in self.abi.removeprefix("cp")
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it runs on Windows."""
+        return self.system == "win32"
 
     @property
     def platform_tag(self) -> str:
@@ -129,9 +134,19 @@ class Interpreter:
     @property
     def executable_name(self) -> str:
         """The interpreter's own name in the scripts folder, `python3.11` or `python3.13t`."""
+        if self.is_windows:
+            return "python.exe"
         return f"python{self.minor}{'t' if self.free_threaded else ''}"
 
-    def _check_supported(self, executable: Path) -> None:
+    def check_supported(self, executable: Path) -> None:
+        """Refuse another implementation and old versions.
+
+        Parameters:
+            executable: what to name.
+
+        Raises:
+            EnvironmentProblem: it is no CPython 3.9 or later.
+        """
         minor = tuple(int(part) for part in self.minor.split("."))
         if self.implementation != "cpython" or minor < (3, 9):
             raise EnvironmentProblem(

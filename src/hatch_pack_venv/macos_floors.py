@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .entries import ScannedEntry
     from .floors import Content
-    from .interpreter import Interpreter
     from .macho import Slice, Version
 
 _NO_CODE: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js", ".class")
@@ -119,13 +118,6 @@ class MacosFloors(Floors):
             architectures=common,
             starts=max(starts, default=()),
         )
-
-
-def read_floors(entries: Iterable[ScannedEntry], interpreter: Interpreter) -> Floors:
-    """Read what files ask of the target's system, whichever it is."""
-    if interpreter.system == "darwin":
-        return MacosFloors.of_macos(entries)
-    return Floors.read(entries, interpreter.executable)
 
 
 def common_architectures(files: Iterable[MachO]) -> frozenset[str]:

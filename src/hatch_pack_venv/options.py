@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .bundle import Vendoring
 from .errors import OptionsError
-from .formats import CompressionFormat
 from .option_keys import HATCHLING_HOOK_KEYS, KEYS
 from .option_rules import problems_between
 from .option_values import WrongValueError
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .environment import Environment
+    from .formats import CompressionFormat
     from .planning import Project
 
 
@@ -33,7 +33,7 @@ class PackOptions:
         project: `wheel`, `installed` or `exclude`.
         editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
             project that `project` replaces or leaves out.
-        formats: the key `format`; one archive each.
+        formats: the key `format`; one archive each; none for the environment's own.
         compression_level: of the formats' own scale; `None` for their default.
         threads: how many compress; `None` for the CPUs that this process may use.
         output_directory: relative to the project root.
@@ -64,7 +64,7 @@ class PackOptions:
     interpreter: str = "bundled"
     project: str = "wheel"
     editables: str = "error"
-    formats: tuple[CompressionFormat, ...] = (CompressionFormat.get_format(None),)
+    formats: tuple[CompressionFormat, ...] = ()
     compression_level: int | None = None
     threads: int | None = None
     output_directory: Path = Path("dist-venv")

@@ -15,11 +15,12 @@ from .bytecode import with_byte_code
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import PlanError
-from .formats import Effort, usable_cpus
+from .formats import CompressionFormat, Effort, usable_cpus
 from .planning import Project, environment_name, plan_environment, selection_of
 from .preview import Preview, preview
 from .selection import Selection
 from .sizes import check_size
+from .windows_plan import for_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def pack(
     environment = Environment.from_prefix(prefix)
     archives = Path(output_base).parent
     with _whole_plan(environment, options, project, report, archives) as plan:
-        return _write(plan, output_base, options, report)
+        return _write(plan, output_base, _with_formats(options, environment), report)
 
 
 def pack_project(
@@ -80,7 +81,7 @@ def pack_project(
     environment = Environment.from_prefix(prefix)
     with _whole_plan(environment, options, project, report, directory) as plan:
         name = options.expand(options.archive_name, environment, project, plan.platform_tag)
-        return _write(plan, directory / name, options, report)
+        return _write(plan, directory / name, _with_formats(options, environment), report)
 
 
 def export(
@@ -155,8 +156,14 @@ def _whole_plan(
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:
-        check_size(_as_written(whole, options), options.max_size)
-        yield whole
+        check_size(_as_written(whole, _with_formats(options, environment)), options.max_size)
+        yield for_windows(whole, environment)  # byte code has the longest names
+
+
+def _with_formats(options: PackOptions, environment: Environment) -> PackOptions:
+    """Return options with the environment's own format where none was asked for."""
+    own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
+    return replace(options, formats=options.formats or (own,))
 
 
 def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:

@@ -26,6 +26,11 @@ _SYSTEM_FOLDERS: Final = re.compile(
     r"/|/(bin|etc|home|lib|lib64|media|mnt|nonexistent|opt|private|proc|run|sbin|srv|tmp|usr|Users)"
     r"|/usr/(bin|lib|lib64|local|share)|/var(/lib|/tmp)?"
 )
+# A path of Windows, and those of them that every machine has.
+_ON_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_WINDOWS_FOLDERS: Final = re.compile(
+    r"[A-Z]:(\\(Program Files( \(x86\))?|ProgramData|Users|Windows|Temp|Python\d*))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,9 @@ class Place:
 
 def is_tellable(folder: str | Path) -> bool:
     """Whether a folder is no system folder, so that its name belongs to one machine."""
+    if _ON_WINDOWS.match(str(folder)):
+        plain = str(folder).replace("/", "\\").rstrip("\\")
+        return _WINDOWS_FOLDERS.fullmatch(plain) is None
     return os.path.isabs(folder) and not _SYSTEM_FOLDERS.fullmatch(str(folder))
 
 
@@ -87,6 +95,9 @@ def _spellings(folder: str | Path) -> tuple[str, str]:
 
 def _places(kind: str, folder: str) -> Iterator[Place]:
     """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
+    if _ON_WINDOWS.match(folder):
+        yield from _places_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
+        return
     folder = folder.rstrip("/")
     names = None
     if folder.count("/") == 1:
@@ -99,3 +110,11 @@ def _places(kind: str, folder: str) -> Iterator[Place]:
     in_json = json.dumps(folder)[1:-1].encode()
     for path in dict.fromkeys((plain, in_url, in_json)):
         yield Place(kind=kind, path=path, names=names)
+
+
+def _places_on_windows(kind: str, folder: str) -> Iterator[Place]:
+    """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
+    slashes = folder.replace("\\", "/")
+    spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
+    for path in dict.fromkeys(spelled):
+        yield Place(kind=kind, path=path.encode("utf-8", "surrogateescape"))

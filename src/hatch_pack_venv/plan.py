@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from . import manifest
+from . import manifest, windows_names
 from .activation import activation_scripts
 from .dynlib import collected_links
 from .editables import refusal
@@ -48,6 +48,7 @@ from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
 from .relocation import Relocation
 from .requirements import marker_environment, missing_requirements
+from .windows_rules import WindowsRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,12 +96,20 @@ class _Planner:
         self.kept = [d for d in environment.distributions if d.key not in replaced]
         self.needs = Needs()
         packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
+        points = {point.name: point for d in packed for point in d.entry_points}
+        own_lines = frozenset(
+            line for each in self.kept if each.editable for line in each.editable.lines
+        )
+        self.windows: WindowsRules | None = None
+        if environment.is_windows:
+            self.windows = WindowsRules.of(
+                environment, points, bundled=recipe.interpreter == "bundled", passed_over=own_lines
+            )
         self.relocation = Relocation(
             environment=environment,
-            entry_points={point.name: point for d in packed for point in d.entry_points},
-            own_lines=frozenset(
-                line for each in self.kept if each.editable for line in each.editable.lines
-            ),
+            entry_points=points,
+            own_lines=own_lines,
+            windows=self.windows,
             layers=tuple(each.path for each in recipe.neighbours.below)
             if recipe.neighbours
             else (),
@@ -180,6 +189,9 @@ class _Planner:
         """Yield the files of a wheel, its RECORD among them."""
         points = {point.name for point in overlay.distribution.entry_points}
         launchers = {f"{self.environment.scripts}/{name}" for name in points}
+        if self.windows is not None:  # all that starts Python is a launcher there
+            folder = f"{self.environment.scripts}/"
+            launchers = {e.arcname for e in overlay.entries if e.arcname.startswith(folder)}
         chosen = [
             self.relocation.relocated(entry) if entry.arcname in launchers else entry
             for entry in self._chosen(overlay.entries)
@@ -303,6 +315,8 @@ class _Planner:
             self.problems += taken_names(entries, self.environment)
         if self.environment.interpreter.system == "darwin":
             self._check_for_macos(entries)
+        if self.windows is not None:
+            self.problems += windows_names.problems([*entries, manifest.ARCNAME])
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
 

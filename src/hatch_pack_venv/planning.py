@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from . import macos_environment
 from .behind import Told
 from .bundle import Bundle, make_bundle
 from .dynlib import AcrossLayers, library_names
 from .editable_copies import settle_editables
 from .environment import scan
 from .layer_archives import LayerArchives
-from .macos_environment import check_possible
-from .macos_floors import read_floors
 from .macos_runtime import macos_bundle
 from .needs import Given, find_needs
 from .neighbours import find_neighbours
@@ -26,7 +25,10 @@ from .plan import PackPlan, Recipe, build_plan
 from .promise import check_promise, is_promise, promised_entries
 from .search_paths import SearchPaths
 from .selection import Selection
+from .systems import read_floors
 from .wheels import WheelOverlay
+from .windows_plan import check_possible, told_for_windows
+from .windows_runtime import windows_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +71,9 @@ def plan_environment(
     Parameters:
         archives: the folder where archives of its neighbours may lie.
     """
-    check_possible(environment.given, environment.interpreter, options.bytecode)
+    macos_environment.check_possible(environment.given, environment.interpreter, options.bytecode)
+    promised = is_promise(options.interpreter)
+    check_possible(environment, bytecode=options.bytecode, promised=promised)
     neighbours = find_neighbours(environment, options)
     if neighbours is not None:
         environment = replace(environment, containing=neighbours.containing)
@@ -167,7 +171,7 @@ class _Planning:
             plan = told.added_to(plan)
         if bundle is not None:
             plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
-        return _named(plan, environment, options, self.project)
+        return told_for_windows(_named(plan, environment, options, self.project), environment)
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Neighbours | None, list[str]]:
         """Return the neighbours with the digests of their archives, and notes."""
@@ -265,6 +269,9 @@ def _bundle(
         for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
         if not recipe.selection.excludes(entry, environment)
     ]
+    if environment.is_windows:
+        trim = options.interpreter_trim
+        return windows_bundle(environment, scanned, packed=packed, trim=trim)
     if environment.interpreter.system == "darwin":
         return macos_bundle(environment, scanned, options.interpreter_trim)
     return make_bundle(

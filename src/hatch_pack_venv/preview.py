@@ -212,6 +212,8 @@ class _Comparison:
     def _is_of_runtime(self, name: str) -> bool:
         if name.startswith(tuple(f"{site}/" for site in self.environment.site_packages)):
             return False
+        if self.environment.is_windows:
+            return name.startswith(("Lib/", "DLLs/", "tcl/")) or "/" not in name
         return name.startswith(("lib/", "lib64/", "bin/python", "pyvenv.cfg"))
 
     def left_out(self, entry: ScannedEntry) -> Step:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .environment import Environment
     from .launchers import EntryPoint
+    from .windows_rules import WindowsRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Relocation:
         entry_points: by name, those that packed distributions declare.
         own_lines: lines of path files that editable installs own, which are dealt with elsewhere.
         layers: the neighbours that path files may lead to.
+        windows: the rules of an environment of Windows, in place of these.
         check: what launchers do first, as Python statements.
         problems: takes a sentence for each thing that cannot hold on the target.
     """
@@ -36,6 +38,7 @@ class Relocation:
     entry_points: Mapping[str, EntryPoint]
     own_lines: frozenset[str] = frozenset()
     layers: tuple[Path, ...] = ()
+    windows: WindowsRules | None = None
     check: str = ""
     problems: list[str] = field(default_factory=list)
 
@@ -47,6 +50,8 @@ class Relocation:
         """Return an entry, rewritten if it is a small file that names a place."""
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
             return entry
+        if self.windows is not None:
+            return self._for_windows(entry, entry.content, self.windows)
         folder, name = posixpath.split(entry.arcname)
         spellings = self.environment.spellings
         content: bytes | None = None
@@ -58,6 +63,12 @@ class Relocation:
         elif folder in self.environment.site_packages and name.endswith(".pth"):
             content = self._path_file(entry.arcname, entry.content)
         return entry if content is None else replace(entry, content=content, size=len(content))
+
+    def _for_windows(self, entry: FileEntry, content: bytes, rules: WindowsRules) -> FileEntry:
+        relocated = rules.relocated(entry.arcname, content)
+        content = content if relocated is None else relocated
+        self.problems.extend(rules.problems(entry.arcname, content))
+        return replace(entry, content=content, size=len(content))
 
     def _path_file(self, arcname: str, content: bytes) -> bytes:
         folder = posixpath.dirname(arcname)

@@ -9,7 +9,7 @@ from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from .macos_environment import markers
+from .systems import marker_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ def marker_environment(interpreter: Interpreter) -> dict[str, str]:
         "python_full_version": interpreter.version,
         "python_version": interpreter.minor,
         "sys_platform": interpreter.system,
-        **markers(interpreter),
+        **marker_facts(interpreter),
     }
     return {**{key: str(value) for key, value in default_environment().items()}, **facts}
 

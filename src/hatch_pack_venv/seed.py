@@ -6,7 +6,6 @@ They leave `bin/python` the link it is and rely on the injected post-install scr
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +15,14 @@ from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
 from .formats import CompressionFormat
-from .macos_floors import read_floors
 from .normalise import Times
 from .places import places_of
 from .plan import POSTINSTALL, PackPlan, Recipe, build_plan
 from .progress import terminal_progress
 from .search_paths import SearchPaths
 from .selection import Selection
+from .systems import read_floors
+from .windows_plan import for_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,9 @@ def export_venv(
     plan = _plan(source_dir, None, None)
     write_folder(plan, target)
     if run_postinstall is not None:
-        scripts = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
-        run_postinstall(target / scripts, target / POSTINSTALL)
+        layout = plan.head["layout"]["scripts"]
+        python = "python.exe" if plan.head["platform"]["system"] == "win32" else "python"
+        run_postinstall(target / layout / python, target / POSTINSTALL)
     return target
 
 
@@ -145,4 +146,6 @@ def _plan(
     floors = read_floors(scanned, environment.interpreter)
     plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
-    return replace(plan, entries=tuple(without_links(plan.entries))) if os.name == "nt" else plan
+    on_windows = os.name == "nt" and not environment.is_windows
+    plan = replace(plan, entries=tuple(without_links(plan.entries))) if on_windows else plan
+    return for_windows(plan, environment)

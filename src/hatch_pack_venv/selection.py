@@ -24,7 +24,7 @@ _OWN_FILES: Final = {"pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG"}
 
 # Their text names the place the environment was made at (relocation facts, Q5).
 _ACTIVATION: Final = re.compile(
-    r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|pydoc\.bat"
+    r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|(?:pydoc|_assign)\.bat"
 )
 
 # uv's notes on where a distribution came from; they hold paths and times of the build machine.

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import metadata, windows_rules
 from .distributions import installed_distributions
 from .entries import DirectoryEntry, FileEntry
 from .links import copies_of
-from .metadata import foreign_paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -56,6 +56,7 @@ def system_packages(environment: Environment, scanned: Sequence[ScannedEntry]) -
 class _Gatherer:
     def __init__(self, environment: Environment, taken: Collection[str]) -> None:
         self.site = environment.site_packages[0]
+        self.windows = environment.is_windows
         self.taken = set(taken)
         self.own = {distribution.key for distribution in environment.distributions}
         self.entries: list[ScannedEntry] = []
@@ -101,4 +102,7 @@ class _Gatherer:
 
     def _is_foreign(self, entry: ScannedEntry) -> bool:
         content = entry.content if isinstance(entry, FileEntry) else None
-        return isinstance(content, Path) and bool(foreign_paths(content.read_bytes(), self.site))
+        rules = windows_rules if self.windows else metadata
+        return isinstance(content, Path) and bool(
+            rules.foreign_paths(content.read_bytes(), self.site)
+        )

@@ -19,7 +19,10 @@ _NEVER_ON_TOP: Final = {"sitecustomize.py", "usercustomize.py"}
 # What a running application never needs: tests, IDLE, what C programs are linked with.
 _DEFAULT: Final = (
     "*.a",
+    "*.pdb",
+    "_ctypes_test*.pyd",
     "_ctypes_test*.so",
+    "_test*.pyd",
     "_test*.so",
     "_xxtestfuzz*.so",
     "config-*",
@@ -28,6 +31,7 @@ _DEFAULT: Final = (
     "test",
     "tests",
     "turtledemo",
+    "xxlimited*.pyd",
     "xxlimited*.so",
 )
 
@@ -35,6 +39,7 @@ _DEFAULT: Final = (
 # (which brings Kerberos along) and the sound devices of old.
 _MINIMAL: Final = (
     *_DEFAULT,
+    "_tkinter*.pyd",
     "_tkinter*.so",
     "ensurepip",
     "lib2to3",

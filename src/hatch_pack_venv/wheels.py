@@ -6,6 +6,7 @@ Unpacked by pypa/installer; nothing is written to disk.
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -19,11 +20,14 @@ from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from .distlib_launchers import entry_point_launcher, script_launcher
 from .distributions import InstalledDistribution
 from .entries import FileEntry
 from .errors import WheelProblem
 from .launchers import EntryPoint, entry_point_script, relocate_script
-from .macos_environment import wheel_platforms
+from .systems import wheel_platforms
+from .windows_home import Home
+from .windows_launchers import starts_python_script
 
 if TYPE_CHECKING:
     import os
@@ -114,13 +118,17 @@ class _Entries(WheelDestination):
     def __init__(self, environment: Environment, name: str) -> None:
         site = environment.site_packages[0]
         minor = environment.interpreter.minor
+        include = "Include" if environment.is_windows else "include"
         self.schemes = {
             "purelib": site,
             "platlib": environment.site_packages[-1],
             "scripts": environment.scripts,
-            "headers": f"include/site/python{minor}/{name}",
+            "headers": f"{include}/site/python{minor}/{name}",
             "data": "",
         }
+        # The plan decides where from there the interpreter lies.
+        machine = environment.interpreter.machine
+        self.home = Home(machine=machine) if environment.is_windows else None
         self.entries: list[FileEntry] = []
         self.entry_points: list[EntryPoint] = []
         self.root = site
@@ -131,6 +139,9 @@ class _Entries(WheelDestination):
         """Make the launcher of an entry point."""
         entry_point = EntryPoint(name=name, module=module, attr=attr, gui=section == "gui")
         self.entry_points.append(entry_point)
+        if self.home is not None:
+            content = entry_point_launcher(entry_point, self.home)
+            return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
         content = entry_point_script(entry_point)
         return self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
 
@@ -143,7 +154,9 @@ class _Entries(WheelDestination):
     ) -> RecordEntry:
         """Take a file; scripts are always executable."""
         content = stream.read()
-        if scheme == "scripts":
+        if scheme == "scripts" and self.home is not None:
+            path, content = _windows_script(str(path), content, self.home)
+        elif scheme == "scripts":
             # `#!python` names the interpreter beside the script (PEP 427).
             content = relocate_script(content, ()) or content
         arcname = posixpath.join(self.schemes[scheme], str(path))
@@ -173,3 +186,16 @@ class _Entries(WheelDestination):
         entry = FileEntry.from_bytes(arcname, content, executable=executable)
         self.entries.append(entry)
         return RecordEntry(arcname, None, None)
+
+
+def _windows_script(path: str, content: bytes, home: Home) -> tuple[str, bytes]:
+    """Return a script of a wheel as installers write it on Windows: a launcher, if it is Python.
+
+    distlib and pip take the ending `.py` off (distlib.scripts, `_copy_script`).
+    """
+    head = starts_python_script(content)
+    if head is None:
+        return path, content
+    name, options = head["name"].decode(), (head["options"] or b"").decode()
+    launcher = script_launcher(content[head.end() :], home, name, options, gui=name == "pythonw")
+    return f"{re.sub(r'[.]pyw?$', '', path)}.exe", launcher

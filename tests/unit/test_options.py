@@ -40,7 +40,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         interpreter="bundled",
         project="wheel",
         editables="error",
-        formats=(CompressionFormat.XZ,),
+        formats=(),  # the own one of the environment
         compression_level=None,
         output_directory=Path("dist-venv"),
         archive_name="{name}-{version}-{python_tag}-{platform_tag}",

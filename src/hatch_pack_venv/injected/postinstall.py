@@ -16,6 +16,7 @@ import glob
 import importlib.util
 import io
 import json
+import ntpath
 import os
 import platform
 import py_compile
@@ -48,6 +49,7 @@ WHY_NOT_WRITTEN = {
     errno.EPERM: "cannot be changed: it is protected, or its file system holds no symbolic links",
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
+IN_USE = (5, 32)  # access denied, as for a program that runs; a sharing violation
 Facts = Dict[str, Any]
 LAYERS_FILE = "pack_venv_layers.pth"
 SITECUSTOMIZE_MARK = '"""The layers below this environment: written by its postinstall.py."""'
@@ -63,6 +65,20 @@ for _folder in %s if hasattr(os, "add_dll_directory") else []:
     if os.path.isdir(_folder):
         os.add_dll_directory(_folder)
 """
+
+
+def quote_for_windows(text: str) -> str:
+    """Quote a word of a command line."""
+    return subprocess.list2cmdline([text])
+
+
+class Copy(NamedTuple):
+    """A file to be made as a copy of another."""
+
+    source: str
+
+
+Content = Union[bytes, str, Copy]  # a file's bytes, a link's text, what to copy
 
 
 class ConnectError(Exception):
@@ -109,9 +125,22 @@ class Tree(NamedTuple):
     neighbours: Neighbours
 
     @property
+    def windows(self) -> bool:
+        """Tell whether the environment has the layout of Windows."""
+        return bool(self.needs["system"] == "win32")
+
+    @property
+    def python(self) -> str:
+        """Give the path of the environment's interpreter."""
+        folder = self.prefix if self.windows and self.bundled else self.scripts
+        return os.path.join(folder, "python.exe" if self.windows else "python")
+
+    @property
     def command(self) -> str:
         """Give the usual name of an interpreter that fits."""
         version = minor(self.needs["version"])
+        if self.windows:
+            return f"py -{version}{abi_flags(self.needs['abi'])}"
         if self.needs["implementation"] != "cpython":
             return f"{self.needs['implementation']}{version}"
         return f"python{version}{abi_flags(self.needs['abi'])}"
@@ -125,10 +154,12 @@ class Tree(NamedTuple):
     @property
     def rerun(self) -> str:
         """Give the way out of most problems."""
-        script = shlex.quote(os.path.join(self.prefix, "postinstall.py"))
+        path = os.path.join(self.prefix, "postinstall.py")
+        quote = quote_for_windows if self.windows else shlex.quote
         if self.neighbours.runtime:
-            python = shlex.quote(runtimes_python(self))
-            return f"run it with the base runtime: {python} {script}"
+            python = runtimes_python(self)
+            return f"run it with the base runtime: {quote(python)} {quote(path)}"
+        script = quote(path)
         return f"run it with {self.command}: {self.command} {script}"
 
 
@@ -291,10 +322,15 @@ def way_out(tree: Tree, facts: Facts) -> str:
     return "Unpack it on {system} {machine} and {rerun}".format(rerun=tree.rerun, **tree.needs)
 
 
+def folder_of(tree: Tree, path: str) -> str:
+    """Return the folder that a file lies in, by the rules of the environment's system."""
+    return ntpath.dirname(path) if tree.windows else os.path.dirname(path)
+
+
 def config(tree: Tree, base: str, version: str) -> bytes:
     """Return pyvenv.cfg; its readers know UTF-8 and whole, stripped lines only."""
     lines = [
-        f"home = {os.path.dirname(base)}",  # where Python 3.11+ begins to look for its library
+        f"home = {folder_of(tree, base)}",  # where Python 3.11+ begins to look for its library
         f"include-system-site-packages = {str(tree.system_site).lower()}",
         f"version = {version}",
         f"executable = {base}",
@@ -307,11 +343,13 @@ def config(tree: Tree, base: str, version: str) -> bytes:
     raise ConnectError(message + " and without line breaks.")
 
 
-def pieces(tree: Tree, base: str, version: str) -> Dict[str, Union[bytes, str]]:
-    """Return what connecting writes, by path: a file's bytes, a link's text.
+def pieces(tree: Tree, base: str, version: str) -> Dict[str, Content]:
+    """Return what connecting writes, by path: a file's bytes, a link's text, what to copy.
 
     bin/python comes last, when all that it needs is there.
     """
+    if tree.windows:
+        return windows_pieces(tree, base, version)
     name = tree.own_name
     texts = {name: neighbours_python(tree) or base, "python3": name, "python": name}
     settings = os.path.join(tree.prefix, "pyvenv.cfg")
@@ -341,7 +379,7 @@ def neighbours_python(tree: Tree) -> str:
     return os.path.relpath(path, tree.scripts)
 
 
-def layer_pieces(tree: Tree, base: str) -> Dict[str, Union[bytes, str]]:
+def layer_pieces(tree: Tree, base: str) -> Dict[str, Content]:
     """Return the sitecustomize.py by which the environment sees its layers, if it has any.
 
     Nothing in it depends on the place: it stays right when all are moved together. Where the
@@ -361,7 +399,7 @@ def layer_pieces(tree: Tree, base: str) -> Dict[str, Union[bytes, str]]:
         json.dumps([path.replace(os.sep, "/") for path in paths]) for paths in (folders, libraries)
     )
     ours = os.path.join(site, "sitecustomize.py")
-    written: Dict[str, Union[bytes, str]] = {ours: (SITECUSTOMIZE_MARK + "\n" + text).encode()}
+    written: Dict[str, Content] = {ours: (SITECUSTOMIZE_MARK + "\n" + text).encode()}
     if has_own_customisation(tree, base):
         name = os.path.relpath(ours, tree.prefix).replace(os.sep, "/")
         line = "import os, runpy, sys; runpy.run_path(os.path.join(sys.prefix, {!r}))\n"
@@ -444,6 +482,25 @@ def staleness(neighbour: Neighbour, folder: str, has: Dict[str, str], digest: st
         )
 
 
+def windows_pieces(tree: Tree, base: str, version: str) -> Dict[str, Content]:
+    """Return what connecting writes on Windows: copies of the base's redirectors, as venv makes.
+
+    A redirector starts the interpreter that pyvenv.cfg beside its folder names as home. They are
+    venvlauncher.exe and venvwlauncher.exe of Lib/venv/scripts/nt since CPython 3.13 (with a t at
+    their end for free-threaded builds), and were python.exe and pythonw.exe there before.
+    """
+    flags, older = abi_flags(tree.needs["abi"]), numbers(tree.needs["version"])[:2] < [3, 13]
+    folder = os.path.join(folder_of(tree, base), "Lib", "venv", "scripts", "nt")
+    place: Dict[str, Content] = {}
+    for name, launcher in (("pythonw", "venvwlauncher"), ("python", "venvlauncher")):
+        source = os.path.join(folder, f"{name if older else launcher}{flags}.exe")
+        names = [name + minor(tree.needs["version"]) + flags, name] if flags else [name]
+        for each in names:
+            place[os.path.join(tree.scripts, f"{each}.exe")] = Copy(source)
+    settings = os.path.join(tree.prefix, "pyvenv.cfg")
+    return {settings: config(tree, base, version), **layer_pieces(tree, base), **place}
+
+
 def own_glibc() -> str:
     """Return the version of the glibc that this Python runs with; empty for another libc."""
     try:
@@ -485,6 +542,12 @@ def own_macos() -> str:
     return f"10.{darwin - 4}" if darwin < 20 else str(darwin - 9 if darwin < 25 else darwin + 1)
 
 
+def own_machine() -> str:
+    """Return the machine type; on Windows the interpreter's, which need not be the processor's."""
+    of_build = sysconfig.get_platform().rpartition("-")[2]
+    return of_build if sys.platform == "win32" else platform.machine() or of_build
+
+
 def own_facts() -> Facts:
     """Return what is to be known of the Python that runs this; the ABI as wheels name it."""
     abi = "cp{}{}".format(*sys.version_info)
@@ -497,7 +560,7 @@ def own_facts() -> Facts:
         "abi": abi if cpython else str(sys.implementation.cache_tag),
         "pointer_bits": sys.maxsize.bit_length() + 1,
         "system": sys.platform,
-        "machine": platform.machine() or sysconfig.get_platform().rpartition("-")[2],
+        "machine": own_machine(),
         "glibc": own_glibc(),
         "glibcxx": own_libstdcxx() if sys.platform == "linux" else "",
         "macos": own_macos(),
@@ -540,18 +603,26 @@ def base_candidates() -> Iterator[str]:
     version = "{}.{}".format(*sys.version_info)
     for name in (version + getattr(sys, "abiflags", ""), version, "3"):
         yield os.path.join(sys.base_prefix, "bin", "python" + name)
+    yield os.path.join(sys.base_prefix, "python.exe")
 
 
 def find_base(tree: Tree) -> str:
     """Return the base interpreter; neither a copy in our scripts folder nor one in a venv is it."""
     inside = {os.path.realpath(tree.scripts)}
     if sys.prefix != sys.base_prefix:
-        inside.add(os.path.realpath(os.path.join(sys.prefix, "bin")))
+        inside |= {os.path.realpath(os.path.join(sys.prefix, x)) for x in ("bin", "Scripts")}
     for real in (os.path.realpath(candidate) for candidate in base_candidates() if candidate):
         if os.path.dirname(real) not in inside and os.path.isfile(real):
             return real
     message = f"No Python outside of the environment is behind {sys.executable!r}: {tree.rerun}"
     raise ConnectError(message)
+
+
+def why_not_written(error: OSError) -> str:
+    """Say why a file could not be put in its place, and what to do."""
+    if getattr(error, "winerror", None) in IN_USE:
+        return f"holds {os.path.basename(str(error.filename2))!r} in use: end what runs from there"
+    return WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
 
 
 def put(path: str, content: Union[bytes, str]) -> None:
@@ -571,9 +642,17 @@ def put(path: str, content: Union[bytes, str]) -> None:
             os.unlink(temporary)
 
 
-def why_not_written(error: OSError) -> str:
-    """Say what is wrong with a folder, and what to do."""
-    return WHY_NOT_WRITTEN.get(error.errno or 0, f"cannot be written: {error}")
+def resolved(content: Content) -> Union[bytes, str]:
+    """Return a link's text, or a file's bytes, which may have to be read."""
+    if not isinstance(content, Copy):
+        return content
+    try:
+        with open(content.source, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        message = f"The interpreter has no {content.source!r} to copy ({error.strerror}):"
+        message += " use one that was installed with venv, from python.org or by uv."
+        raise ConnectError(message) from None
 
 
 def make(path: str, content: Union[bytes, str]) -> None:
@@ -607,8 +686,6 @@ def sweep(folder: str) -> None:
 
 def connect(tree: Tree) -> str:
     """Write pyvenv.cfg and the links; return what was done."""
-    if os.name == "nt":
-        raise ConnectError("Connecting to an interpreter works on POSIX systems only so far.")
     wrong = neighbour_findings(tree)
     if wrong:
         raise ConnectError(*wrong)
@@ -617,44 +694,69 @@ def connect(tree: Tree) -> str:
     wrong = misfits(tree, facts, base)
     if wrong:
         raise ConnectError(*wrong, way_out(tree, facts))
-    todo = pieces(tree, base, facts["version"])
+    write(tree, pieces(tree, base, facts["version"]))
+    return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
+
+
+def write(tree: Tree, todo: Dict[str, Content]) -> None:
+    """Put all in its place that is not there; what cannot be read is told before any of it."""
+    contents = {path: resolved(content) for path, content in todo.items()}
     for folder in (tree.prefix, tree.scripts):
         sweep(folder)
-    for path, content in todo.items():
+    for path, content in contents.items():
         if found(path) != content:
             put(path, content)
-    return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
 
 
 def run_there(tree: Tree) -> Facts:
     """Return the facts of the environment's interpreter, if it runs, fits and is at home."""
-    python = os.path.join(tree.scripts, "python")
+    python = tree.python
     facts = ask(python)
     wrong = misfits(tree, facts, python)
-    if facts["prefix"] != tree.prefix:
+    if os.path.normcase(facts["prefix"]) != os.path.normcase(tree.prefix):
         wrong.append(f"{python!r} runs for {facts['prefix']!r}, not for {tree.prefix!r}.")
     if wrong:
         raise ConnectError(*wrong)
     return facts
 
 
+def connected_base(tree: Tree, versioned: str) -> str:
+    """Return the interpreter that the environment is connected to, as its own files tell."""
+    if not tree.windows:
+        return os.path.realpath(versioned)
+    settings = found(os.path.join(tree.prefix, "pyvenv.cfg"))
+    text = settings.decode("utf-8", "replace") if isinstance(settings, bytes) else ""
+    match = re.search(r"(?m)^executable = (.*?)\r?$", text)
+    return match.group(1) if match else ""
+
+
+def lost(content: Content) -> bool:
+    """Tell whether a copy cannot be compared, since what it was made of is not there."""
+    return isinstance(content, Copy) and not os.path.isfile(content.source)
+
+
+def expected(content: Content) -> Union[bytes, str, None]:
+    """Return what a file or link should be."""
+    return None if lost(content) else resolved(content)
+
+
 def findings(tree: Tree) -> Iterator[str]:
     """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
     yield from neighbour_findings(tree)
-    versioned = os.path.join(tree.scripts, tree.own_name)
+    versioned = os.path.join(tree.scripts, "python.exe" if tree.windows else tree.own_name)
     if not os.path.lexists(versioned):
         yield f"The environment is not connected: {tree.rerun}"
         if not tree.neighbours.runtime:
             yield from misfits(tree, own_facts(), sys.executable)
         return
-    base = tree.promised if found(versioned) == tree.promised else os.path.realpath(versioned)
+    base = tree.promised if found(versioned) == tree.promised else connected_base(tree, versioned)
     if not os.path.isfile(base):
         yield f"The interpreter {base!r} of the environment is not there: {tree.rerun}"
     for path, content in pieces(tree, base, "").items():
         has = found(path)
         if isinstance(has, bytes) and path.endswith(".cfg"):
             has = re.sub(rb"(?m)^version = .*$", b"version = ", has)
-        if has != content:
+        if has != expected(content) and not (has and lost(content)):
             yield f"{path!r} is not as it should be here: {tree.rerun}"
 
 
@@ -718,7 +820,7 @@ def compile_all(folders: List[str]) -> Optional[str]:
 
 def byte_compile(tree: Tree) -> Optional[str]:
     """Compile the sources that can be compiled; return why that cannot be done here."""
-    python = os.path.join(tree.scripts, "python")
+    python = tree.python
     library = [os.path.realpath(run_there(tree)["stdlib"])] if tree.bundled else []
     library = [folder for folder in library if folder.startswith(os.path.join(tree.prefix, ""))]
     folders = dict.fromkeys(os.path.realpath(folder) for folder in library + tree.site_packages)

@@ -60,6 +60,11 @@ if (Test-Path -LiteralPath $_hpvFile -PathType Leaf) {
         }
     }
 }
+# An interpreter that an archive for Windows brings lies in the environment's own folder.
+$_hpvFile = Join-Path -Path $env:VIRTUAL_ENV -ChildPath "python.exe"
+if (Test-Path -LiteralPath $_hpvFile -PathType Leaf) {
+    $_hpvBin = $_hpvBin + [IO.Path]::PathSeparator + $env:VIRTUAL_ENV
+}
 if ($env:PATH) {
     $env:PATH = $_hpvBin + [IO.Path]::PathSeparator + $env:PATH
 } else {

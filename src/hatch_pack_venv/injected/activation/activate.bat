@@ -27,6 +27,8 @@
 :named
 @if not defined PATH set "PATH=%SystemRoot%\System32"
 @set "_OLD_VIRTUAL_PATH=%PATH%"
+@rem An interpreter that an archive brings lies in the environment's own folder.
+@if exist "%VIRTUAL_ENV%\python.exe" set "_HPV_BIN=%_HPV_BIN%;%VIRTUAL_ENV%"
 @set "PATH=%_HPV_BIN%;%PATH%"
 @set "_HPV_BIN="
 @if defined VIRTUAL_ENV_DISABLE_PROMPT exit /b 0

@@ -76,6 +76,9 @@ if test -r "$VIRTUAL_ENV/pyvenv.cfg"
     set -l _hpv_name (string replace -rf '^prompt\s*=\s*(.+?)\s*$' '$1' <"$VIRTUAL_ENV/pyvenv.cfg")
     and set -gx VIRTUAL_ENV_PROMPT (string replace -r '^([\'"])(.+)\1$' '$2' -- $_hpv_name[1])
 end
+# An interpreter that an archive for Windows brings lies in the environment's own folder.
+test -r "$VIRTUAL_ENV/python.exe"
+and set _hpv_bin $_hpv_bin $VIRTUAL_ENV
 set -gx PATH $_hpv_bin $PATH
 
 if test -z "$VIRTUAL_ENV_DISABLE_PROMPT"; and functions -q fish_prompt

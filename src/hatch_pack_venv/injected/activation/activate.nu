@@ -28,8 +28,10 @@ export-env {
     } else {
         $old_path
     }
+    # An interpreter that an archive for Windows brings lies in the environment's own folder.
+    let own = if ($root | path join "python.exe" | path exists) { [$bin $root] } else { [$bin] }
     load-env {
-        $path_name: ($old_path | prepend $bin)
+        $path_name: ($old_path | prepend $own)
         VIRTUAL_ENV: $root
         VIRTUAL_ENV_PROMPT: $name
     }

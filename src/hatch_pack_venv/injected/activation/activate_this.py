@@ -37,7 +37,10 @@ if not _found:
     )
 
 _old_path = os.environ.get("PATH")
-os.environ["PATH"] = os.pathsep.join([_bin, _old_path] if _old_path else [_bin])
+_folders = [_bin]
+if os.path.isfile(os.path.join(_prefix, "python.exe")):  # an archive for Windows brings it there
+    _folders.append(_prefix)
+os.environ["PATH"] = os.pathsep.join([*_folders, _old_path] if _old_path else _folders)
 os.environ["VIRTUAL_ENV"] = _prefix
 os.environ["VIRTUAL_ENV_PROMPT"] = os.path.basename(_prefix)
 try:

@@ -1,0 +1,45 @@
+"""What differs by the system that an environment is for, told from its interpreter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from . import macos_environment
+from .floors import Floors
+from .macos_floors import MacosFloors
+from .windows_floors import WindowsFloors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .entries import ScannedEntry
+    from .interpreter import Interpreter
+
+_WINDOWS: Final = {"os_name": "nt", "platform_system": "Windows"}
+_WINDOWS_MACHINES: Final = {"amd64": "AMD64", "arm64": "ARM64", "win32": "x86"}
+
+
+def marker_facts(interpreter: Interpreter) -> dict[str, str]:
+    """Return the environment markers (PEP 508) that this machine's Python would tell wrongly."""
+    if interpreter.is_windows:
+        return _WINDOWS | {"platform_machine": _WINDOWS_MACHINES[interpreter.machine]}
+    return macos_environment.markers(interpreter)
+
+
+def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
+    """Return the platforms of wheels that an environment may hold.
+
+    `None` for this machine's own, whose order and age only it knows.
+    """
+    if interpreter.is_windows:
+        return [interpreter.platform_tag]
+    return macos_environment.wheel_platforms(interpreter)
+
+
+def read_floors(entries: Iterable[ScannedEntry], interpreter: Interpreter) -> Floors:
+    """Read what files ask of the target's system."""
+    if interpreter.is_windows:
+        return WindowsFloors.of_windows(entries, interpreter)
+    if interpreter.system == "darwin":
+        return MacosFloors.of_macos(entries)
+    return Floors.read(entries, interpreter.executable)
