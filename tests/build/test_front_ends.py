@@ -129,6 +129,29 @@ def _configure_target(project: Path) -> None:
     path.write_text(text + '\n[tool.hatch.build.targets.sdist]\nexclude = ["/dist-venv"]\n')
 
 
+@pytest.mark.parametrize(
+    ("variable", "command"),
+    [
+        # hatch starts builds through /bin/sh, and dash drops variables with a hyphen.
+        ("HATCH_BUILD_HOOKS_ENABLE", "hatch build -t wheel"),
+        ("HATCH_BUILD_HOOK_ENABLE_PACK-VENV", "python -m hatchling build -t wheel"),
+        ("HATCH_BUILD_HOOK_ENABLE_PACK-VENV", "uv build --wheel"),
+    ],
+)
+def test_a_hook_that_is_off_is_turned_on_for_a_build(
+    project: Path, offline: dict[str, str], variable: str, command: str
+) -> None:
+    """The variables of the README reach the hook through the front ends that it names."""
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as configuration:
+        configuration.write("enable-by-default = false\n")
+    words = command.split()
+    words[0] = sys.executable if words[0] == "python" else tool(words[0])
+    run(*words, cwd=project, env=offline)
+    assert left(project, "dist-venv") == {}
+    run("env", f"{variable}=1", *words, cwd=project, env=offline)
+    assert left(project, "dist-venv") == {"dist-venv": PACKED}
+
+
 def test_locations_are_followed(project: Path, offline: dict[str, str]) -> None:
     """`hatch build LOCATION` moves wheel and sdist; the target's archive goes there, too."""
     out = project.parent / "out"
