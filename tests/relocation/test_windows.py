@@ -415,6 +415,8 @@ def project_wheel(folder: Path, name: str = "greeter-2.0-py3-none-any.whl") -> P
             "greeter-2.0.data/scripts/tool.py": b"#!python -u\nprint('tool')\n",
             "greeter-2.0.data/scripts/note.bat": b"@echo note\r\n",
             "greeter-2.0.data/headers/greeter.h": b"/* */\n",
+            "greeter-2.0.data/data/include/more.h": b"/* more */\n",
+            "greeter-2.0.data/data/share/greeter/x.txt": b"x",
             "greeter-2.0.dist-info/entry_points.txt": (
                 b"[console_scripts]\ngreet = greeter:main\n[gui_scripts]\nwindow = greeter:main\n"
             ),
@@ -441,6 +443,8 @@ def test_the_projects_wheel_is_laid_over(tmp_path: Path, base: Path, interpreter
     assert shebang(files["Scripts/tool.exe"]) == f"{start}python.exe -u"
     assert files["Scripts/note.bat"] == b"@echo note\r\n"
     assert files["Include/site/python3.12/greeter/greeter.h"] == b"/* */\n"
+    assert files["Include/more.h"] == b"/* more */\n"  # one folder on Windows
+    assert files["share/greeter/x.txt"] == b"x"
     record = files[f"{SITE}/greeter-2.0.dist-info/RECORD"].decode()
     assert "../../Scripts/greet.exe,sha256=" in record
     assert f"{SITE}/greeter-1.0.dist-info/METADATA" not in files
