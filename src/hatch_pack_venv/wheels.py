@@ -20,6 +20,7 @@ from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from . import windows_environment
 from .distlib_launchers import entry_point_launcher, script_launcher
 from .distributions import InstalledDistribution
 from .entries import FileEntry
@@ -183,6 +184,8 @@ class _Entries(WheelDestination):
         if arcname.startswith(("../", "/")):
             message = f"it holds a file outside of the environment, {arcname}"
             raise ValueError(message)
+        if self.home is not None:
+            arcname = windows_environment.as_there(arcname)
         entry = FileEntry.from_bytes(arcname, content, executable=executable)
         self.entries.append(entry)
         return RecordEntry(arcname, None, None)

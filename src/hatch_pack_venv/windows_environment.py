@@ -21,6 +21,7 @@ SCRIPTS: Final = "Scripts"
 SITE_PACKAGES: Final = "Lib/site-packages"
 PYTHON: Final = "python.exe"
 
+_FOLDERS: Final = {"include": "Include", "lib": "Lib", "scripts": SCRIPTS}
 _AGAIN: Final = "remove it and create it again"
 _VERSION: Final = re.compile(r"(\d+\.\d+)\.\d+")
 # Names that venv, virtualenv and uv give the interpreter, and what lies beside a copy of it.
@@ -47,6 +48,12 @@ def is_windows(prefix: Path) -> bool:
 def is_of_interpreter(name: str) -> bool:
     """Whether a file of the scripts folder is a name of the interpreter, or a library of it."""
     return _INTERPRETER.fullmatch(name) is not None
+
+
+def as_there(arcname: str) -> str:
+    """Spell a file's top folder as environments have it: Windows puts `lib/x` into `Lib`."""
+    top, slash, rest = arcname.partition("/")
+    return f"{_FOLDERS.get(top.lower(), top)}{slash}{rest}" if slash else arcname
 
 
 def check_whole(prefix: Path) -> None:
