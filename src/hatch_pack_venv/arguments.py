@@ -211,12 +211,14 @@ def _add_layer_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--layer",
+        "--layers",
         action="append",
         metavar="DIRECTORY",
         help="a neighbour whose packages come after the environment's own; repeatable, in order",
     )
     command.add_argument(
         "--dynlib-dir",
+        "--dynlib-dirs",
         action="append",
         metavar="DIRECTORY",
         help="a folder of a neighbour with shared libraries that the environment's modules need,"

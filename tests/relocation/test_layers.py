@@ -209,6 +209,44 @@ def test_what_is_no_neighbour_is_one_sentence(apart: Path) -> None:
     assert "is none: it has no manifest share/venv/metadata/pack-venv.json" in sentence
 
 
+def test_a_base_runtime_without_an_interpreter_is_one_sentence(
+    layered: Layered, apart: Path, side: Path
+) -> None:
+    """A runtime that is connected to another interpreter itself brings none."""
+    (apart / "cpython").unlink()
+    python = apart / "cpython/bin" / f"python{layered.python.minor}"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(layered.python.path)
+    metadata = "share/venv/metadata"
+    shutil.copytree(side / "cpython" / metadata, apart / "cpython" / metadata)
+    done = subprocess.run(
+        [layered.python.path, apart / "forecast/postinstall.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"postinstall.py: The neighbour '{apart}/cpython' is wrong: it brings no interpreter"
+        f" bin/{python.name} of its own.\n"
+    )
+
+
+def test_a_neighbour_that_only_links_lead_into_is_missed(layered: Layered, apart: Path) -> None:
+    """A folder that is neither a layer nor a base runtime has to be there all the same."""
+    manifest = apart / "forecast/share/venv/metadata/pack-venv.json"
+    head = json.loads(manifest.read_text())
+    head["neighbours"]["linked"] = ["../data", "../framework"]
+    manifest.write_text(json.dumps(head))
+    (sentence,) = told(apart)
+    assert sentence == (
+        f"The neighbour '{apart}/data' is missing, and links lead into it: unpack its archive"
+        " there."
+    )
+    (apart / "data").mkdir()
+    run(layered.python.path, apart / "forecast/postinstall.py", "--no-compile")
+
+
 def test_neighbours_may_be_links(layered: Layered, apart: Path) -> None:
     """A neighbour may be a link to a release of its own, and a Python from anywhere connects it."""
     run(layered.python.path, apart / "forecast/postinstall.py", "--no-compile")
@@ -240,7 +278,7 @@ def test_layers_on_the_targets_python(layered: Layered, tmp_path: Path) -> None:
         *(tool("pack-venv"), "pack", folder / "layers/survey", "-o", tmp_path / "out/survey"),
         *("--format", "tar.gz", "--interpreter", "target", "-q"),
         *("--containing-dir", folder / "layers", "--layer", folder / "layers/framework"),
-        *("--dynlib-dir", folder / "layers/framework/share/venv/dynlib"),
+        *("--dynlib-dirs", folder / "layers/framework/share/venv/dynlib"),
     )
     side = tmp_path / "side"
     for archive in (tmp_path / "out/survey.tar.gz", layered.archives["framework"]):
