@@ -380,7 +380,7 @@ def test_the_layers_are_seen_in_their_order(
             "linked": [],
         },
     }
-    needs = {"version": "3.11", "abi": "cp311"}
+    needs = {"version": "3.11", "abi": "cp311", "system": "linux"}
     tree = postinstall.Tree(
         prefix=str(tmp_path / "app"),
         label="app",

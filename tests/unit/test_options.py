@@ -141,6 +141,7 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("containing-dir", ["layers"], "must be a path, not ['layers']"),
         ("containing-dir", "", "must be a path, not ''"),
         ("base-runtime", True, "must be a path, not True"),
+        ("base-runtime", "", "must be a path, not ''"),
         ("layers", "layers/a", "must be a list of paths of environments, each once"),
         ("layers", ["layers/a", "./layers/a"], "must be a list of paths of environments, each"),
         ("layers", [""], "must be a list of paths of environments"),

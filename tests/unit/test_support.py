@@ -162,5 +162,5 @@ def test_each_tool_makes_an_environment_that_runs(by: str, tmp_path: Path) -> No
 def test_projects_are_copied_without_what_was_made_in_them(name: str, tmp_path: Path) -> None:
     """The copy is complete and holds neither environments nor builds."""
     copy = copy_project(name, tmp_path / "copy")
-    assert (copy / "pyproject.toml").is_file()
+    assert {copy, *copy.iterdir()} & {path.parent for path in copy.rglob("pyproject.toml")}
     assert not {"dist", "dist-venv", ".venv"} & set(os.listdir(copy))

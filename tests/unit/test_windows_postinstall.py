@@ -242,12 +242,12 @@ def test_byte_code_is_compiled_by_the_environments_interpreter(
     monkeypatch.setattr(postinstall, "ask", lambda _: facts)
     commands: list[list[str]] = []
 
-    def call(command: list[str], **_: object) -> int:
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
         commands.append(command)
-        return 0
+        return subprocess.CompletedProcess(command, 0, b"null\n", b"")
 
-    monkeypatch.setattr(subprocess, "call", call)
-    postinstall.byte_compile(tree)
+    monkeypatch.setattr(subprocess, "run", answer)
+    assert postinstall.byte_compile(tree) is None
     (command,) = commands
     folders = [str(prefix / "Lib")] if bundled else []
     assert command[0] == str(prefix / ("python.exe" if bundled else "Scripts/python.exe"))
