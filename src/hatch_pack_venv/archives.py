@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
 """Called with the bytes that will be read; the context takes each number of bytes just read."""
 
-logger = logging.getLogger(__package__)
+logger = logging.getLogger("hatch_pack_venv")
 
 _FINDINGS_SHOWN: Final = 10
 

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
+from .archived.inspection import inspect
+from .archived.verify import check_is_there, verify
 from .archives import silent
-from .arguments import add_format_options, add_packing_options, add_reading_commands
-from .display import Style, inspection_lines, result_line, told_findings, verification_lines
-from .display_preview import preview_lines
+from .command.arguments import add_format_options, add_packing_options, add_reading_commands
+from .command.display import Style, inspection_lines, result_line, told_findings, verification_lines
+from .command.display_preview import preview_lines
+from .command.progress import terminal_progress
 from .environment import Environment
 from .errors import ArchiveProblem, PackVenvError, PlanError
-from .inspection import inspect
 from .options import PackOptions
 from .packing import environment_name, export, pack, preview_pack
-from .progress import terminal_progress
 from .signals import terminable
-from .verify import check_is_there, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

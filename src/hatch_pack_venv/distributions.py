@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from packaging.utils import canonicalize_name
 
-from .editables import Editable, developed, recognise
+from .editable.installs import Editable, developed, recognise
 from .errors import EnvironmentProblem
-from .launchers import EntryPoint, parse_entry_points
 from .old_metadata import files_without_record
 from .records import recorded_arcname
+from .scripts.launchers import EntryPoint, parse_entry_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from . import data_files, macos_environment, windows_environment
 from .distributions import InstalledDistribution, installed_distributions
 from .entries import (
     DirectoryEntry,
@@ -24,8 +23,11 @@ from .entries import (
 from .errors import EnvironmentProblem
 from .interpreter import Interpreter
 from .links import copies_of, file_entry, portable_linkname, resolve_link, special_kind
+from .macos import environment as macos_environment
 from .metadata import prompt_of
+from .scripts import data_files
 from .spellings import other_spellings
+from .windows import environment as windows_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

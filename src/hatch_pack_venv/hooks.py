@@ -20,18 +20,18 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin import hookimpl
 from hatchling.plugin.manager import PluginManager
 
-from .cleaning import remove_archives, remove_if_empty
-from .display import result_line
+from .command.display import result_line
+from .configuration.keys import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
 from .errors import OptionsError, PackVenvError
 from .normalise import Times
-from .occasions import base_folder, only_hooks_run, reason_not_to_pack
-from .option_keys import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
 from .options import PackOptions
 from .packing import Project
-from .releases import Release, source_folder
-from .reservations import reserve, taken_folders, told_taken
+from .releasing.cleaning import remove_archives, remove_if_empty
+from .releasing.occasions import base_folder, only_hooks_run, reason_not_to_pack
+from .releasing.releases import Release, source_folder
+from .releasing.reservations import reserve, taken_folders, told_taken
+from .releasing.uploads import upload_warnings
 from .signals import terminable
-from .uploads import upload_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .dynamic_section import MAGIC, DynamicSection
+from .binaries.dynamic_section import MAGIC, DynamicSection
 from .errors import LeakError
 from .places import BASE, ENVIRONMENT
 

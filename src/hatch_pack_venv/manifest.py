@@ -15,9 +15,9 @@ from .normalise import mode_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .binaries.floors import Needs
     from .distributions import InstalledDistribution
     from .environment import Environment
-    from .floors import Needs
 
 FORMAT_VERSION: Final = 1
 _LINE: Final = json.JSONEncoder()

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from .bundle import Vendoring
+from .bundling.bundle import Vendoring
+from .bundling.trim import Trim
+from .configuration.keys import HATCHLING_HOOK_KEYS, KEYS
+from .configuration.rules import problems_between
+from .configuration.values import WrongValueError
 from .errors import OptionsError
-from .option_keys import HATCHLING_HOOK_KEYS, KEYS
-from .option_rules import problems_between
-from .option_values import WrongValueError
-from .trim import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,15 +12,15 @@ from packaging.utils import parse_wheel_filename
 
 from .archives import ExportResult, PackResult, Reporter, silent, write_archives, write_folder
 from .bytecode import with_byte_code
+from .command.preview import Preview, preview
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import PlanError
 from .formats import CompressionFormat, Effort, usable_cpus
 from .planning import Project, environment_name, plan_environment, selection_of
-from .preview import Preview, preview
 from .selection import Selection
 from .sizes import check_size
-from .windows_plan import for_windows
+from .windows.plan import for_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,9 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from . import manifest, windows_names
-from .activation import activation_scripts
-from .dynlib import collected_links
-from .editables import refusal
+from . import manifest
+from .binaries.floors import Needs
+from .editable.installs import refusal
 from .entries import (
     DirectoryEntry,
     Entry,
@@ -27,7 +26,6 @@ from .entries import (
     UnsupportedEntry,
 )
 from .errors import PlanError
-from .floors import Needs
 from .folders import (
     complete_folders,
     is_written_for_layers,
@@ -36,19 +34,22 @@ from .folders import (
     neighbours_paths,
     taken_names,
 )
+from .layers.dynlib import collected_links
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
-from .macos_findings import MacosFindings
-from .macos_floors import MacosFloors
-from .macos_names import collisions, is_left_by_finder
+from .macos.findings import MacosFindings
+from .macos.floors import MacosFloors
+from .macos.names import collisions, is_left_by_finder
 from .metadata import names_a_local_path
 from .normalise import in_order, with_times
 from .places import BASE
 from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
 from .relocation import Relocation
-from .requirements import marker_environment, missing_requirements
-from .windows_rules import WindowsRules
+from .required.requirements import marker_environment, missing_requirements
+from .scripts.activation import activation_scripts
+from .windows import names as windows_names
+from .windows.rules import WindowsRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

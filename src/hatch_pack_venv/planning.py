@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from . import macos_environment
-from .behind import Told
-from .bundle import Bundle, make_bundle
-from .dynlib import AcrossLayers, library_names
-from .editable_copies import settle_editables
+from .binaries.search_paths import SearchPaths
+from .bundling.bundle import Bundle, make_bundle
+from .editable.copies import settle_editables
 from .environment import scan
-from .layer_archives import LayerArchives
-from .macos_runtime import macos_bundle
-from .needs import Given, find_needs
-from .neighbours import find_neighbours
+from .layers.archives import LayerArchives
+from .layers.dynlib import AcrossLayers, library_names
+from .layers.neighbours import find_neighbours
+from .macos import environment as macos_environment
+from .macos.runtime import macos_bundle
 from .normalise import Times
 from .places import places_of
 from .plan import PackPlan, Recipe, build_plan
 from .promise import check_promise, is_promise, promised_entries
-from .search_paths import SearchPaths
+from .required.behind import Told
+from .required.needs import Given, find_needs
 from .selection import Selection
 from .systems import read_floors
 from .wheels import WheelOverlay
-from .windows_plan import check_possible, told_for_windows
-from .windows_runtime import windows_bundle
+from .windows.plan import check_possible, told_for_windows
+from .windows.runtime import windows_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .distributions import InstalledDistribution
-    from .editable_copies import Settled
+    from .editable.copies import Settled
     from .entries import ScannedEntry
     from .environment import Environment
-    from .needs import Needs
-    from .neighbours import Neighbour, Neighbours
+    from .layers.neighbours import Neighbour, Neighbours
     from .options import PackOptions
     from .recipe import Interpreter
+    from .required.needs import Needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from .binaries.floors import Floors, told_needs
 from .entries import FileEntry
-from .floors import Floors, told_needs
 from .leaks import Watch
 from .normalise import Times
 from .selection import Selection
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .distributions import InstalledDistribution
     from .entries import Entry
-    from .neighbours import Neighbours
+    from .layers.neighbours import Neighbours
     from .places import Place
 
 POSTINSTALL: Final = "postinstall.py"

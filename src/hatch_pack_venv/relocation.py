@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .data_files import may_be_rewritten, relocate_data_file
 from .entries import Entry, FileEntry, ScannedEntry, UnsupportedEntry
-from .launchers import relocate_script
 from .metadata import foreign_paths, relative_path_lines, relocate_path_file
+from .scripts.data_files import may_be_rewritten, relocate_data_file
+from .scripts.launchers import relocate_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .environment import Environment
-    from .launchers import EntryPoint
-    from .windows_rules import WindowsRules
+    from .scripts.launchers import EntryPoint
+    from .windows.rules import WindowsRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .archives import silent, write_archives, write_folder
+from .binaries.search_paths import SearchPaths
+from .command.progress import terminal_progress
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import OptionsError, OutputProblem
@@ -18,11 +20,9 @@ from .formats import CompressionFormat
 from .normalise import Times
 from .places import places_of
 from .plan import POSTINSTALL, PackPlan, Recipe, build_plan
-from .progress import terminal_progress
-from .search_paths import SearchPaths
 from .selection import Selection
 from .systems import read_floors
-from .windows_plan import for_windows
+from .windows.plan import for_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pathspec import GitIgnoreSpec
 
-from .presets import pattern_groups
+from .configuration.presets import pattern_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import macos_environment
-from .floors import Floors
-from .macos_floors import MacosFloors
-from .windows_floors import WindowsFloors
+from .binaries.floors import Floors
+from .macos import environment as macos_environment
+from .macos.floors import MacosFloors
+from .windows.floors import WindowsFloors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

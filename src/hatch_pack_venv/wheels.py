@@ -20,15 +20,15 @@ from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from . import windows_environment
-from .distlib_launchers import entry_point_launcher, script_launcher
 from .distributions import InstalledDistribution
 from .entries import FileEntry
 from .errors import WheelProblem
-from .launchers import EntryPoint, entry_point_script, relocate_script
+from .scripts.launchers import EntryPoint, entry_point_script, relocate_script
 from .systems import wheel_platforms
-from .windows_home import Home
-from .windows_launchers import starts_python_script
+from .windows import environment as windows_environment
+from .windows.distlib_launchers import entry_point_launcher, script_launcher
+from .windows.home import Home
+from .windows.launchers import starts_python_script
 
 if TYPE_CHECKING:
     import os

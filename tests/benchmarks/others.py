@@ -101,7 +101,7 @@ def unpacking(archive: Path, work: Path, environment: str) -> dict[str, float]:
 
 def launcher_overhead(work: Path, runs: int = 100) -> dict[str, float]:
     """Measure a launcher that finds its own place against a direct `#!` line, in turns."""
-    from hatch_pack_venv.launchers import EntryPoint, entry_point_script
+    from hatch_pack_venv.scripts.launchers import EntryPoint, entry_point_script
 
     folder = work / "launchers"
     folder.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from support.environments import tool
 from support.hatchlings import TABLE, build, files, make_project
 
 from hatch_pack_venv.errors import EnvironmentProblem
-from hatch_pack_venv.hatch_environments import find_hatch_environment
+from hatch_pack_venv.releasing.hatch_environments import find_hatch_environment
 
 MORE = """\
 hatch-env = "release"

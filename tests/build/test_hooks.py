@@ -16,7 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 from support.hatchlings import PYPROJECT, TABLE, build
 
 from hatch_pack_venv.hooks import PackVenvBuilder
-from hatch_pack_venv.occasions import reason_not_to_pack
+from hatch_pack_venv.releasing.occasions import reason_not_to_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

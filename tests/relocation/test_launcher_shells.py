@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from support.hiding import namespace
 
-from hatch_pack_venv.launchers import EntryPoint, relocate_script
+from hatch_pack_venv.scripts.launchers import EntryPoint, relocate_script
 
 # The first two have to be there; the others are run where they are found.
 SHELLS: Final = ["dash", "bash", *filter(shutil.which, ["busybox", "ksh93", "mksh", "zsh", "yash"])]

@@ -26,8 +26,8 @@ from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.macho import MAGICS, MachO
-from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.macos.macho import MAGICS, MachO
+from hatch_pack_venv.required.requirements import marker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from support.interpreters import bundlable
 from support.projects import build_wheel, copy_project
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.behind import Behind
-from hatch_pack_venv.closure import by_key, closure_of
 from hatch_pack_venv.environment import Environment, scan
 from hatch_pack_venv.packing import Project, pack_project
-from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.required.behind import Behind
+from hatch_pack_venv.required.closure import by_key, closure_of
+from hatch_pack_venv.required.requirements import marker_environment
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:

@@ -36,12 +36,12 @@ from support.windows import (
 )
 
 from hatch_pack_venv import PackOptions, cli, create_archive, export_venv, pack
+from hatch_pack_venv.archived.verify import verify
 from hatch_pack_venv.environment import Environment
 from hatch_pack_venv.errors import InterpreterProblem, PlanError, WheelProblem
 from hatch_pack_venv.injected import postinstall
 from hatch_pack_venv.packing import Project, pack_project, plan_environment, preview_pack
-from hatch_pack_venv.pe import PeFile
-from hatch_pack_venv.verify import verify
+from hatch_pack_venv.windows.pe import PeFile
 
 if TYPE_CHECKING:
     from hatch_pack_venv.archives import PackResult

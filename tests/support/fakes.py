@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hatch_pack_venv.distributions import InstalledDistribution
-from hatch_pack_venv.editables import Editable
+from hatch_pack_venv.editable.installs import Editable
 from hatch_pack_venv.entries import (
     DirectoryEntry,
     Entry,

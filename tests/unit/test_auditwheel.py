@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from support.environments import run, tool
 
+from hatch_pack_venv.binaries.floors import Floors
 from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.floors import Floors
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"

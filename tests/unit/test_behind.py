@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.fakes import SITE, distribution, environment, file, folder, link, names, plan
 
-from hatch_pack_venv.behind import Behind, Told
+from hatch_pack_venv.required.behind import Behind, Told
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:

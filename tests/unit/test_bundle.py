@@ -14,12 +14,12 @@ from support.fakes import INTERPRETER
 from support.interpreters import system_python
 
 from hatch_pack_venv import PackOptions
+from hatch_pack_venv.bundling.standard_library import knows_its_place, made_portable
 from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.environment import Environment
 from hatch_pack_venv.errors import InterpreterProblem
 from hatch_pack_venv.interpreter import Interpreter
 from hatch_pack_venv.packing import plan_environment
-from hatch_pack_venv.standard_library import knows_its_place, made_portable
 
 if TYPE_CHECKING:
     from hatch_pack_venv.plan import PackPlan

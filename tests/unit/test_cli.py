@@ -18,7 +18,7 @@ from support.trees import tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv.cli import main
-from hatch_pack_venv.display import Style
+from hatch_pack_venv.command.display import Style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from support.fakes import INTERPRETER, distribution, environment
 
-from hatch_pack_venv.closure import by_key, closure_of
-from hatch_pack_venv.needs import Given, Needs, find_needs
 from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.required.closure import by_key, closure_of
+from hatch_pack_venv.required.needs import Given, Needs, find_needs
+from hatch_pack_venv.required.requirements import marker_environment
 from hatch_pack_venv.selection import Selection
 
 MARKERS = marker_environment(INTERPRETER)

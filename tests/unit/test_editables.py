@@ -12,9 +12,9 @@ import pytest
 from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
 
 from hatch_pack_venv.distributions import InstalledDistribution, installed_distributions
-from hatch_pack_venv.editable_copies import Settled, settle_editables
-from hatch_pack_venv.editable_finders import Exposed, UnknownFinderError, read_finder
-from hatch_pack_venv.editables import Editable, recognise, refusal
+from hatch_pack_venv.editable.copies import Settled, settle_editables
+from hatch_pack_venv.editable.finders import Exposed, UnknownFinderError, read_finder
+from hatch_pack_venv.editable.installs import Editable, recognise, refusal
 from hatch_pack_venv.entries import FileEntry, UnsupportedEntry
 from hatch_pack_venv.errors import PlanError
 from hatch_pack_venv.selection import Selection

@@ -11,11 +11,11 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support.compiled import compile_library, rpath, runpath
 
-from hatch_pack_venv import relinking
-from hatch_pack_venv.elf import ElfFile, patched
+from hatch_pack_venv.binaries.elf import ElfFile, patched
+from hatch_pack_venv.bundling import relinking
+from hatch_pack_venv.bundling.relinking import relinked
+from hatch_pack_venv.bundling.stripping import stripped
 from hatch_pack_venv.errors import InterpreterProblem
-from hatch_pack_venv.relinking import relinked
-from hatch_pack_venv.stripping import stripped
 
 if TYPE_CHECKING:
     from pathlib import Path

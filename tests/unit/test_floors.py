@@ -17,11 +17,11 @@ from support.compiled import compile_library, compile_needing_glibc, rpath, runp
 from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
 
-from hatch_pack_venv.dynamic_section import DynamicSection, VersionNeed
+from hatch_pack_venv.binaries.dynamic_section import DynamicSection, VersionNeed
+from hatch_pack_venv.binaries.floors import Floor, Floors, Needs, told_needs
+from hatch_pack_venv.binaries.wants import Wants
 from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.floors import Floor, Floors, Needs, told_needs
 from hatch_pack_venv.selection import Selection
-from hatch_pack_venv.wants import Wants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

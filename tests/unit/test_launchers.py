@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from hatch_pack_venv.launchers import (
+from hatch_pack_venv.scripts.launchers import (
     EntryPoint,
     entry_point_script,
     parse_entry_points,

@@ -12,24 +12,24 @@ import pytest
 from support.compiled import compile_library, runpath
 from support.fakes import INTERPRETER, SITE, environment, file, names, recipe
 
-from hatch_pack_venv import neighbours as reading
 from hatch_pack_venv.archives import write_archives
+from hatch_pack_venv.binaries.dynamic_section import DynamicSection
 from hatch_pack_venv.copies import without_links
-from hatch_pack_venv.dynamic_section import DynamicSection
-from hatch_pack_venv.dynlib import (
+from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from hatch_pack_venv.environment import Environment, scan
+from hatch_pack_venv.errors import EnvironmentProblem, PlanError
+from hatch_pack_venv.formats import CompressionFormat
+from hatch_pack_venv.injected import postinstall
+from hatch_pack_venv.layers import neighbours as reading
+from hatch_pack_venv.layers.archives import LayerArchives
+from hatch_pack_venv.layers.dynlib import (
     AcrossLayers,
     collected_links,
     library_name,
     library_names,
     relative_from,
 )
-from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.errors import EnvironmentProblem, PlanError
-from hatch_pack_venv.formats import CompressionFormat
-from hatch_pack_venv.injected import postinstall
-from hatch_pack_venv.layer_archives import LayerArchives
-from hatch_pack_venv.neighbours import Neighbour, Neighbours, find_neighbours
+from hatch_pack_venv.layers.neighbours import Neighbour, Neighbours, find_neighbours
 from hatch_pack_venv.options import PackOptions
 from hatch_pack_venv.plan import PackPlan, build_plan
 from hatch_pack_venv.selection import parents_of

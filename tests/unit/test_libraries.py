@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.compiled import compile_library
 
-from hatch_pack_venv.elf import ElfFile, needs_private_glibc
-from hatch_pack_venv.libraries import Libraries, collect_libraries, is_of_glibc
-from hatch_pack_venv.loader import Loader
+from hatch_pack_venv.binaries.elf import ElfFile, needs_private_glibc
+from hatch_pack_venv.bundling.libraries import Libraries, collect_libraries, is_of_glibc
+from hatch_pack_venv.bundling.loader import Loader
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
 

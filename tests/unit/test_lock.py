@@ -10,10 +10,10 @@ import pytest
 from support.fakes import INTERPRETER, distribution, environment
 
 from hatch_pack_venv.errors import LockProblem
-from hatch_pack_venv.lock import Lock
-from hatch_pack_venv.needs import Given, find_needs
 from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.requirements import marker_environment
+from hatch_pack_venv.required.lock import Lock
+from hatch_pack_venv.required.needs import Given, find_needs
+from hatch_pack_venv.required.requirements import marker_environment
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from support.fakes import INTERPRETER, SITE, environment, file, names, plan, rec
 from support.macho import fat, module
 
 from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.macos_floors import MacosFloors, MacosNeeds
-from hatch_pack_venv.macos_names import collisions, is_left_by_finder
+from hatch_pack_venv.macos.floors import MacosFloors, MacosNeeds
+from hatch_pack_venv.macos.names import collisions, is_left_by_finder
 from hatch_pack_venv.places import BASE, ENVIRONMENT, Place
 from hatch_pack_venv.selection import Selection
 

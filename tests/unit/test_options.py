@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
-from hatch_pack_venv.bundle import Vendoring
+from hatch_pack_venv.bundling.bundle import Vendoring
+from hatch_pack_venv.bundling.trim import Trim
+from hatch_pack_venv.configuration.keys import HATCHLING_HOOK_KEYS, KEYS
 from hatch_pack_venv.errors import OptionsError
-from hatch_pack_venv.option_keys import HATCHLING_HOOK_KEYS, KEYS
-from hatch_pack_venv.trim import Trim
 
 _LAYERS = {"containing-dir": "layers", "base-runtime": "layers/python"}
 BESIDE: dict[str, dict[str, Any]] = {

@@ -19,7 +19,6 @@ from support.fakes import (
     recipe,
 )
 
-from hatch_pack_venv.activation import activation_scripts
 from hatch_pack_venv.entries import (
     DirectoryEntry,
     FileEntry,
@@ -29,8 +28,9 @@ from hatch_pack_venv.entries import (
     UnsupportedEntry,
 )
 from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.launchers import EntryPoint
 from hatch_pack_venv.normalise import DEFAULT_TIME, Times
+from hatch_pack_venv.scripts.activation import activation_scripts
+from hatch_pack_venv.scripts.launchers import EntryPoint
 from hatch_pack_venv.selection import Selection
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.fakes import SITE, distribution, environment, file, plan
 
+from hatch_pack_venv.configuration.presets import PRESETS
 from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.presets import PRESETS
 from hatch_pack_venv.selection import Selection
 from hatch_pack_venv.sizes import REST, check_size, parsed_size, sizes_by_owner
 

@@ -14,8 +14,8 @@ from support.windows import BUILT_AT, CONFIGS, HOME, make_base, make_environment
 from hatch_pack_venv.environment import Environment, scan
 from hatch_pack_venv.errors import EnvironmentProblem
 from hatch_pack_venv.places import is_tellable, places_of
-from hatch_pack_venv.requirements import marker_environment
-from hatch_pack_venv.windows_environment import is_of_interpreter, is_windows
+from hatch_pack_venv.required.requirements import marker_environment
+from hatch_pack_venv.windows.environment import is_of_interpreter, is_windows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,11 +23,11 @@ from support.windows import (
     uv_launcher,
 )
 
-from hatch_pack_venv.distlib_launchers import entry_point_launcher, script_launcher
-from hatch_pack_venv.launchers import EntryPoint
-from hatch_pack_venv.pe import PeFile
-from hatch_pack_venv.windows_home import Home
-from hatch_pack_venv.windows_launchers import entry_point_name, kind_of, relocate_launcher
+from hatch_pack_venv.scripts.launchers import EntryPoint
+from hatch_pack_venv.windows.distlib_launchers import entry_point_launcher, script_launcher
+from hatch_pack_venv.windows.home import Home
+from hatch_pack_venv.windows.launchers import entry_point_name, kind_of, relocate_launcher
+from hatch_pack_venv.windows.pe import PeFile
 
 if TYPE_CHECKING:
     from pathlib import Path

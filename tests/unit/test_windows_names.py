@@ -8,8 +8,8 @@ import pytest
 from support.fakes import file, folder
 
 from hatch_pack_venv.names import collisions
-from hatch_pack_venv.path_budget import PathBudget, told
-from hatch_pack_venv.windows_names import name_problem, problems, units, upper_case
+from hatch_pack_venv.windows.names import name_problem, problems, units, upper_case
+from hatch_pack_venv.windows.path_budget import PathBudget, told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Archives and unpacked folders as they are read again: told, verified."""

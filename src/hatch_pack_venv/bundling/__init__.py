@@ -1,0 +1,1 @@
+"""The base interpreter as part of an archive: what it is, what it needs, where that is found."""

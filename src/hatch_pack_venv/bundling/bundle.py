@@ -1,0 +1,247 @@
+"""Everything a bundle adds to an environment: the interpreter, libraries, licences, settings."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
+
+from ..binaries.elf import ElfFile, patched_file
+from ..entries import FileEntry
+from ..errors import InterpreterProblem
+from ..links import copies_of
+from ..metadata import bundled_config
+from .libraries import Libraries, collect_libraries
+from .owners import find_owners
+from .relinking import relinked
+from .runtime import LIBRARIES, Runtime
+from .stripping import stripped
+from .system_packages import system_packages
+from .tcl import tcl_scripts
+from .trim import Trim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..distributions import InstalledDistribution
+    from ..entries import ScannedEntry
+    from ..environment import Environment
+    from .owners import Owner
+    from .runtime import Module
+
+_LICENCES: Final = "share/licenses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendoring:
+    """Which of the system's libraries come along.
+
+    Parameters:
+        wanted: whether any do.
+        copyleft: names of those under the GPL that do as well, keys of `libraries.COPYLEFT`.
+    """
+
+    wanted: bool = True
+    copyleft: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a bundled interpreter adds to an environment and changes of it.
+
+    Parameters:
+        scanned: the environment's entries; search paths that would keep its modules from finding
+            the libraries are of the kind that does not.
+        entries: the interpreter's entries.
+        facts: what the manifest says of it.
+        distributions: the base interpreter's packages that come along.
+        notes: what a user may want to know of.
+    """
+
+    scanned: tuple[ScannedEntry, ...]
+    entries: tuple[ScannedEntry, ...] = ()
+    facts: Mapping[str, Any]
+    distributions: tuple[InstalledDistribution, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a manifest's head says with the bundle in it."""
+        added = [{"name": each.name, "version": each.version} for each in self.distributions]
+        distributions = [*head["distributions"], *added]
+        distributions.sort(key=lambda each: canonicalize_name(each["name"]))
+        return {"distributions": distributions, "bundle": self.facts}
+
+
+def make_bundle(
+    environment: Environment,
+    scanned: Sequence[ScannedEntry],
+    *,
+    packed: Sequence[ScannedEntry],
+    trim: Trim = Trim.DEFAULT,
+    vendoring: Vendoring | None = None,
+) -> Bundle:
+    """Gather what makes an environment's archive bring its own interpreter.
+
+    Parameters:
+        scanned: all that the environment holds.
+        packed: what is packed of it and of the wheels laid over it.
+
+    Raises:
+        InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
+            to do instead.
+    """
+    if environment.interpreter.base_prefix == environment.prefix:
+        raise InterpreterProblem(
+            f"{environment.given} brings its own interpreter already: pack the environment it was"
+            " made from"
+        )
+    bundler = _Bundler(environment, packed, trim, vendoring or Vendoring())
+    return bundler.bundle(scanned)
+
+
+class _Bundler:
+    def __init__(
+        self,
+        environment: Environment,
+        packed: Sequence[ScannedEntry],
+        trim: Trim,
+        vendoring: Vendoring,
+    ) -> None:
+        self.environment = environment
+        self.trim = trim
+        self.vendoring = vendoring
+        self.runtime = Runtime(environment, trim)
+        self.entries = [*self.runtime.entries()]
+        self.system = system_packages(environment, packed)
+        self.notes = [*self.system.notes]
+        candidates = [*packed, *self.system.entries]
+        files = ((entry, ElfFile.from_entry(entry, environment.prefix)) for entry in candidates)
+        self.packed = {entry.arcname: file for entry, file in files if file is not None}
+
+    def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
+        """Put the parts together."""
+        libraries = self._libraries()
+        self.entries += self._modules(libraries)
+        self.entries += self._vendored(libraries)
+        self.entries += tcl_scripts(libraries.found)
+        paths = [file.path.resolve() for file in libraries.found.values()]
+        owners = find_owners(
+            [*paths, self.runtime.executable.file.path],
+            prefix=self.environment.interpreter.base_prefix,
+        )
+        self.entries += _licences(owners)
+        config = bundled_config(self.environment.interpreter.version, self.environment.prompt)
+        self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
+        self.notes += _left_to_the_target(libraries)
+        served = {name for name, file in self.packed.items() if _hides(file, libraries)}
+        return Bundle(
+            scanned=tuple(self._adapted(entry, served) for entry in scanned),
+            entries=(
+                *self.entries,
+                *(self._adapted(entry, served) for entry in self.system.entries),
+            ),
+            facts=self._facts(libraries, owners),
+            distributions=self.system.distributions,
+            notes=tuple(self.notes),
+        )
+
+    def _libraries(self) -> Libraries:
+        if not self.vendoring.wanted:
+            return Libraries()
+        own = [(module.arcname, module.file) for module in self.runtime.modules]
+        return collect_libraries(
+            [*own, *self.packed.items()],
+            above=self.runtime.above,
+            prefix=self.environment.prefix,
+            asked_for=self.vendoring.copyleft,
+        )
+
+    def _modules(self, libraries: Libraries) -> Iterator[ScannedEntry]:
+        """Yield the interpreter's own executables and libraries, each looking in `lib`."""
+        groups: dict[tuple[str, ...], list[Module]] = defaultdict(list)
+        for module in self.runtime.modules:
+            groups[self._folders(module, libraries)].append(module)
+        for folders, modules in groups.items():
+            files = [module.file for module in modules]
+            if folders:
+                contents = relinked(files, folders, strip=self.trim.strips)
+            else:
+                contents = [file.path.read_bytes() for file in files]
+                if self.trim.strips:
+                    contents = [stripped(content) for content in contents]
+            for module, content in zip(modules, contents, strict=True):
+                yield _library_entry(module.arcname, module.file.path, content)
+
+    def _folders(self, module: Module, libraries: Libraries) -> tuple[str, ...]:
+        """Return the search path that a module is to have; empty for none."""
+        if module is self.runtime.executable:
+            # Also for what it does not need itself: packages' modules have often no path of theirs.
+            needs = self.runtime.library is not None or bool(libraries.found)
+        else:
+            needs = libraries.serve(module.file) or module.file.search_path is not None
+        here = posixpath.dirname(module.arcname)
+        relative = posixpath.relpath(LIBRARIES, here)
+        return ("$ORIGIN" if relative == "." else f"$ORIGIN/{relative}",) if needs else ()
+
+    def _vendored(self, libraries: Libraries) -> Iterator[ScannedEntry]:
+        files = list(libraries.found.values())
+        contents = relinked(files, ("$ORIGIN",), strip=self.trim.strips)
+        for (name, file), content in zip(libraries.found.items(), contents, strict=True):
+            yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
+
+    def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
+        """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
+        file = self.packed.get(entry.arcname)
+        if entry.arcname not in served or file is None or file.search_path is None:
+            return entry
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, Path):
+            return entry
+        patches = file.with_search_path(file.search_path.folders)
+        return replace(entry, content=patched_file(entry.content, patches))
+
+    def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
+        executable = owners.get(self.runtime.executable.file.path)
+        return {
+            "trim": self.trim.value,
+            "package": _component(executable) or None,
+            "libraries": [
+                {"name": name, **_component(owners.get(file.path.resolve()))}
+                for name, file in libraries.found.items()
+            ],
+            "left_to_the_target": {name: sorted(users) for name, users in libraries.left.items()},
+        }
+
+
+def _hides(file: ElfFile, libraries: Libraries) -> bool:
+    path = file.search_path
+    return path is not None and path.is_runpath and libraries.serve(file)
+
+
+def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:
+    status = path.stat()
+    return FileEntry.from_bytes(
+        arcname, content, executable=arcname.startswith("bin/"), mtime=int(status.st_mtime)
+    )
+
+
+def _component(owner: Owner | None) -> dict[str, str]:
+    if owner is None:
+        return {}
+    facts = {"package": owner.name, "version": owner.version}
+    return facts if owner.licence is None else {**facts, "license": owner.licence}
+
+
+def _licences(owners: Mapping[Path, Owner]) -> Iterator[ScannedEntry]:
+    for owner in {owner.name: owner for owner in owners.values()}.values():
+        for text in owner.texts:
+            yield from copies_of(text.resolve(), f"{_LICENCES}/{owner.name}/{text.name}")
+
+
+def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
+    for name, users in libraries.left.items():
+        what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
+        yield f"{name} is left to the target, which needs it for {', '.join(what)}"

@@ -1,0 +1,1 @@
+"""The command's arguments and what it shows."""

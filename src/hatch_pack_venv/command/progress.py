@@ -1,0 +1,46 @@
+"""Progress on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..writing import Progress
+
+
+@contextmanager
+def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
+    """Show a bar of bytes read of bytes to read; silent where standard error is no terminal."""
+    columns, lines = _size()
+    with tqdm(
+        total=total,
+        desc=doing,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=None,
+        leave=False,
+        ncols=columns,
+        nrows=lines,
+    ) as bar:
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance
+
+
+def _size() -> tuple[int | None, int | None]:
+    """Return columns and lines for a terminal that says 0; there tqdm would show nothing."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        known = True
+    return (None, None) if known else (80, 24)

@@ -1,0 +1,1 @@
+"""The configuration's keys, values and the rules between them."""

@@ -1,0 +1,1 @@
+"""Editable installs: recognised, and settled before anything is packed."""

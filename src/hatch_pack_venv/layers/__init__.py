@@ -1,0 +1,1 @@
+"""Environments that lie beside each other and share what lies below."""

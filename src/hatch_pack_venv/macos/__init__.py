@@ -1,0 +1,1 @@
+"""Rules of environments of macOS, whatever system packs them."""

@@ -1,0 +1,172 @@
+"""What a Mac must have at least, read from the packed Mach-O files themselves.
+
+The loader of macOS does not compare versions: a file for a later one fails at the first symbol that
+is missing, or later. So launchers and `postinstall.py` look.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..binaries.floors import Floor, Floors, Needs, told
+from ..binaries.launcher_checks import macos_check
+from ..entries import FileEntry, PatchedFile, SymlinkEntry
+from .macho import MAGICS, MachO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..binaries.floors import Content
+    from ..entries import ScannedEntry
+    from .macho import Slice, Version
+
+_NO_CODE: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js", ".class")
+# Every Mac with Apple's processors has it (PEP 425's tags by `delocate` and pip do as if too).
+_FIRST_ARM64: Final = (11, 0)
+UNIVERSAL: Final = frozenset({"arm64", "x86_64"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacosNeeds(Needs):
+    """What all packed files together ask of a Mac.
+
+    Parameters:
+        macos: its release; `None` if nothing packed tells.
+        architectures: those that every file is for.
+        starts: the release that the packed interpreter itself is for.
+    """
+
+    macos: Floor | None = None
+    architectures: frozenset[str] = frozenset()
+    starts: Version = ()
+
+    def platform_tag(self, tag: str) -> str:
+        """Return the platform's tag with what is needed in it (PEP 425, `delocate`).
+
+        From macOS 11 on, tags know no minor version.
+        """
+        match = re.fullmatch(r"macosx_(\d+_\d+)_(\w+)", tag)
+        if match is None:
+            return tag
+        release, machine = match.groups()
+        if self.macos is not None:
+            major, minor = (*self.macos.version, 0)[:2]
+            release = f"10_{minor}" if major == 10 else f"{major}_0"
+        if self.architectures >= UNIVERSAL:
+            machine = "universal2"
+        elif len(self.architectures) == 1:
+            (machine,) = self.architectures
+        return f"macosx_{release}_{machine}"
+
+    def facts(self, tag: str) -> dict[str, Any]:
+        """Return what the manifest says of the platform."""
+        facts: dict[str, Any] = {"tag": self.platform_tag(tag)}
+        if self.macos is not None:
+            facts["macos"] = self.macos.facts()
+        if len(self.architectures) == 1:
+            facts["machine"] = min(self.architectures)
+        return facts
+
+    def check(self) -> str:
+        """Return Python statements that end a script on a Mac that is too old, in one sentence.
+
+        Empty where the packed interpreter is for no older one.
+        """
+        if self.macos is None or (self.starts and self.starts >= self.macos.version):
+            return ""
+        major, minor = (*self.macos.version, 0)[:2]
+        least = (10, minor) if major == 10 else (major, 0)
+        return macos_check(least, told(self.macos.facts(), "macOS"))
+
+
+@dataclass(frozen=True)
+class MacosFloors(Floors):
+    """What files ask of a Mac, by what they hold.
+
+    Parameters:
+        files: the Mach-O files.
+    """
+
+    files: Mapping[Content, MachO] = field(default_factory=dict)
+
+    @classmethod
+    def of_macos(cls, entries: Iterable[ScannedEntry]) -> MacosFloors:
+        """Read all Mach-O files among entries and their copies."""
+        contents = {
+            entry.content for entry in _files(entries) if not entry.arcname.endswith(_NO_CODE)
+        }
+        read = {content: read_macho(content) for content in contents}
+        return cls(files={content: file for content, file in read.items() if file is not None})
+
+    def at(self, entries: Iterable[ScannedEntry]) -> dict[str, MachO]:
+        """Return the Mach-O files among entries; later ones stand in the place of earlier ones."""
+        there = {entry.arcname: self.files.get(entry.content) for entry in _files(entries)}
+        return {name: file for name, file in there.items() if file is not None}
+
+    def of(self, entries: Iterable[ScannedEntry]) -> MacosNeeds:
+        """Return what entries ask for together."""
+        found = self.at(entries)
+        common = common_architectures(found.values())
+        floors = [Floor(version=v, file=n) for n, v in sorted(_releases(found, common).items())]
+        highest = max((floor.version for floor in floors), default=())
+        starts = (v for n, v in _releases(found, common).items() if n.startswith("bin/python"))
+        return MacosNeeds(
+            macos=next((floor for floor in floors if floor.version == highest), None),
+            architectures=common,
+            starts=max(starts, default=()),
+        )
+
+
+def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
+    """Return the architectures that all files are for."""
+    sets = [file.architectures for file in files]
+    return frozenset.intersection(*sets) if sets else frozenset()
+
+
+def read_macho(content: Content) -> MachO | None:
+    """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
+    if isinstance(content, bytes):
+        return MachO.from_stream(io.BytesIO(content)) if content[:4] in MAGICS else None
+    path = content.path if isinstance(content, PatchedFile) else content
+    try:
+        with path.open("rb") as stream:
+            return MachO.from_stream(stream)
+    except OSError:
+        return None
+
+
+def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:
+    """Return the least release of each file that tells one.
+
+    Parameters:
+        architectures: those that count; all, if there are none.
+    """
+    releases = {
+        name: max(
+            (
+                _release(each, architectures)
+                for each in file.slices
+                if not architectures or each.architecture in architectures
+            ),
+            default=(),
+        )
+        for name, file in found.items()
+    }
+    return {name: version for name, version in releases.items() if version}
+
+
+def _release(part: Slice, architectures: frozenset[str]) -> Version:
+    """Leave out what says nothing: the first release for arm64, beside older ones for x86-64."""
+    first = part.architecture == "arm64" and part.minos <= _FIRST_ARM64
+    return () if first and architectures >= UNIVERSAL else part.minos
+
+
+def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
+    for entry in entries:
+        if isinstance(entry, FileEntry):
+            yield entry
+        elif isinstance(entry, SymlinkEntry):
+            yield from _files(entry.copies)

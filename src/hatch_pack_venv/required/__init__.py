@@ -1,0 +1,1 @@
+"""What distributions require, and what of it is there."""

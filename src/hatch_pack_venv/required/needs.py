@@ -1,0 +1,242 @@
+"""The environment against its project: what is needed, what is wrong, what is left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..distributions import installed_distributions
+from .behind import Behind
+from .checking import extra_findings, is_met, python_findings, requirement_findings
+from .closure import by_key, closure_of
+from .lock import Lock
+from .requirements import marker_environment, requirements_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..distributions import InstalledDistribution
+    from ..environment import Environment
+    from ..options import PackOptions
+    from ..selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What was found.
+
+    Parameters:
+        behind: what is left behind, if `distributions` says so.
+        problems: why it cannot be packed, a sentence each.
+        notes: what only warns.
+        relied_on: normalised names of what lower layers hold and what is packed needs.
+    """
+
+    behind: Behind | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    relied_on: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The normalised names of what is left behind."""
+        return frozenset() if self.behind is None else self.behind.keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Where requirements begin, and what meets them.
+
+    Parameters:
+        wheels: what wheels bring; it comes before what is installed.
+        project: the project, as its wheel or the environment has it; `None` without one.
+        excluded: the project's normalised name, where it stays out.
+        below: what the environment sees of lower layers, in the order of `sys.path`.
+    """
+
+    environment: Environment
+    wheels: tuple[InstalledDistribution, ...] = ()
+    project: InstalledDistribution | None = None
+    excluded: str | None = None
+    below: tuple[InstalledDistribution, ...] = ()
+
+
+def find_needs(given: Given, options: PackOptions, selection: Selection) -> Needs:
+    """Hold what is there against what is required.
+
+    Raises:
+        LockProblem: the lock file cannot be read.
+    """
+    return _Judge(given, options).needs(selection)
+
+
+class _Judge:
+    def __init__(self, given: Given, options: PackOptions) -> None:
+        self.given = given
+        self.options = options
+        self.version = given.environment.interpreter.version
+        self.markers = marker_environment(given.environment.interpreter)
+        project = () if given.project is None else (given.project,)
+        installed = (*given.environment.distributions, *_system_distributions(given.environment))
+        self.own = by_key((*given.wheels, *project, *installed))
+        self.installed = by_key((*self.own.values(), *given.below))
+        self.keep = [Requirement(each) for each in options.keep]
+        self.closure = closure_of(self._roots(), self.installed, self.markers)
+        self.shared = frozenset[str]()
+        if options.distributions == "required":
+            self._share()
+
+    def _roots(self) -> Mapping[str, Iterable[str]]:
+        """Return the extras of each distribution that requirements begin at.
+
+        A wheel that is named is wanted.
+        """
+        roots: dict[str, set[str]] = {each.key: set() for each in self.given.wheels}
+        if self.given.project is not None:
+            roots[self.given.project.key] = set(self.options.extras)
+        for kept in self.keep:
+            roots.setdefault(canonicalize_name(kept.name), set()).update(kept.extras)
+        return roots
+
+    def _share(self) -> None:
+        """Let lower layers meet what they can, and find out what is needed then.
+
+        A layer's version counts if all that is needed can live with it; else the environment's own
+        is packed, which is imported first.
+        """
+        own = (
+            self.given.wheels
+            if self.given.project is None
+            else (*self.given.wheels, self.given.project)
+        )
+        below, mine = by_key(self.given.below), self.installed
+        shared = below.keys() & by_key(self.given.environment.distributions).keys()
+        shared -= {each.key for each in own} | self._roots().keys()
+        while shared:
+            self.installed = {**mine, **{key: below[key] for key in shared}}
+            self.closure = closure_of(self._roots(), self.installed, self.markers)
+            unfit = {
+                canonicalize_name(requirement.name)
+                for _, requirement in self.closure.requirements
+                if not is_met(requirement, self.installed)
+            }
+            if not unfit & shared:
+                self.shared = frozenset(shared)
+                return
+            shared -= unfit
+        self.installed = mine
+        self.closure = closure_of(self._roots(), mine, self.markers)
+
+    def _relied_on(self, packed: Mapping[str, InstalledDistribution]) -> frozenset[str]:
+        """Return what lower layers hold and what is packed needs."""
+        below = by_key(self.given.below)
+        own = {key: each for key, each in packed.items() if each is not below.get(key)}
+        roots = {key: self._roots().get(key, ()) for key in own}
+        return closure_of(roots, packed, self.markers).members & (below.keys() - own.keys())
+
+    def needs(self, selection: Selection) -> Needs:
+        required = self.options.distributions == "required"
+        behind = None
+        problems = [
+            f"keep names {each.name}, which is not installed in the environment: install it or"
+            " remove it from keep"
+            for each in self.keep
+            if canonicalize_name(each.name) not in self.installed
+        ]
+        if required and not self.closure.members:
+            problems.append(
+                'distributions = "required" needs to know what it begins with, and there is no'
+                " project in the environment: name it in keep (--keep), or its wheel in wheels"
+            )
+        elif required:
+            behind = Behind.of(
+                self.given.environment, self.closure.members, selection, shared=self.shared
+            )
+        packed = self._packed(behind)
+        findings, warnings = self._findings(packed)
+        problems += findings if self.options.check == "error" else []
+        warnings += findings if self.options.check == "warn" else []
+        problems += self._lock_findings(packed)
+        if behind is not None and self.given.environment.include_system_site_packages:
+            warnings.append(
+                'the base interpreter\'s own packages are no part of distributions = "required":'
+                ' what the environment sees of them is dealt with as with "all"'
+            )
+        return Needs(
+            behind=behind,
+            problems=tuple(problems),
+            notes=tuple(warnings),
+            relied_on=self._relied_on(packed),
+        )
+
+    def _packed(self, behind: Behind | None) -> dict[str, InstalledDistribution]:
+        gone = frozenset() if behind is None else behind.keys
+        shared = {key: each for key, each in by_key(self.given.below).items() if key in gone}
+        kept = {key: each for key, each in self.installed.items() if key not in gone}
+        return {**shared, **kept}
+
+    def _findings(self, packed: Mapping[str, InstalledDistribution]) -> tuple[list[str], list[str]]:
+        """Return what is wrong with the closure, and what is wrong outside of it."""
+        if self.options.check == "off":
+            return [], []
+        members, closure = self.closure.members, self.closure
+        inside = [packed[key] for key in sorted(members & packed.keys())]
+        found = [*self._extras()]
+        found += python_findings(inside, self.version)
+        found += requirement_findings(closure.requirements, packed)
+        own = by_key(self.given.environment.distributions).keys() & packed.keys()
+        others = [packed[key] for key in sorted(own - members)]
+        outside = [
+            (each, requirement)
+            for each, requirement in requirements_of(packed.values(), self.markers)
+            if each in others
+        ]
+        warnings = python_findings(others, self.version)
+        warnings += requirement_findings(outside, packed)
+        return found, warnings
+
+    def _extras(self) -> Iterator[str]:
+        """Yield a sentence for each extra that is asked for and not provided."""
+        if self.given.project is not None:
+            yield from extra_findings(self.given.project, self.options.extras)
+        for kept in self.keep:
+            there = self.installed.get(canonicalize_name(kept.name))
+            if there is not None:
+                yield from extra_findings(there, sorted(kept.extras))
+
+    def _kept_extras(self) -> set[str]:
+        """Return the extras of what is kept where no project tells which are its own."""
+        if self.given.project is not None:
+            return set()
+        return {extra for kept in self.keep for extra in kept.extras}
+
+    def _lock_findings(self, packed: Mapping[str, InstalledDistribution]) -> list[str]:
+        if self.options.lock is None:
+            return []
+        lock = Lock.from_path(
+            self.options.lock, self.markers, self.options.extras, others=self._kept_extras()
+        )
+        own = {each.key for each in self.given.wheels}
+        own |= {self.given.excluded} if self.given.excluded else set()
+        own |= {self.given.project.key} if self.given.project else set()
+        lock.selected = {key: each for key, each in lock.selected.items() if key not in own}
+        return lock.findings(
+            packed,
+            locked=self.closure.members - own,
+            complete=self.options.distributions == "all",
+        )
+
+
+def _system_distributions(environment: Environment) -> list[InstalledDistribution]:
+    """Return the base interpreter's packages, where the environment sees them (PEP 405)."""
+    if not environment.include_system_site_packages:
+        return []
+    folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
+    return [
+        each
+        for folder in folders
+        for each in installed_distributions(folder.parent, (folder.name,))
+    ]

@@ -1,0 +1,1 @@
+"""Small files that know where their environment lies: launchers, activation, kernelspecs."""

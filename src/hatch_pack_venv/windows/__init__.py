@@ -1,0 +1,1 @@
+"""Rules of environments of Windows, whatever system packs them."""
