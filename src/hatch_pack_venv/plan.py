@@ -7,7 +7,6 @@ one error that lists every problem.
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import replace
 from importlib.resources import files
@@ -37,12 +36,10 @@ from .folders import (
 from .layers.dynlib import collected_links
 from .leaks import Watch
 from .links import NO_TARGET, next_hop, without_dangling
-from .macos.findings import MacosFindings
-from .macos.floors import MacosFloors
-from .macos.names import collisions, is_left_by_finder
+from .macos import plan as macos_plan
+from .macos.names import is_left_by_finder
 from .metadata import names_a_local_path
 from .normalise import in_order, with_times
-from .places import BASE
 from .recipe import POSTINSTALL, Interpreter, PackPlan, Recipe
 from .records import new_record, updated_record
 from .relocation import Relocation
@@ -315,25 +312,13 @@ class _Planner:
         if self.recipe.neighbours is not None and self.recipe.neighbours.below:
             self.problems += taken_names(entries, self.environment)
         if self.environment.interpreter.system == "darwin":
-            self._check_for_macos(entries)
+            found = macos_plan.check(entries, self.recipe)
+            self.problems += found.problems
+            self.notes += found.notes
         if self.windows is not None:
             self.problems += windows_names.problems([*entries, manifest.ARCNAME])
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
-
-    def _check_for_macos(self, entries: dict[str, Entry]) -> None:
-        self.problems += collisions([*entries, manifest.ARCNAME])
-        if isinstance(self.recipe.floors, MacosFloors):
-            files = self.recipe.floors.at(entries.values())
-            bundled = self.recipe.interpreter == "bundled"
-            places = (
-                os.fsdecode(place.path)
-                for place in self.recipe.places
-                if bundled or place.kind != BASE  # the target may have that interpreter there too
-            )
-            found = MacosFindings.of(files, entries, places)
-            self.problems += found.problems
-            self.notes += found.notes
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         recipe = self.recipe

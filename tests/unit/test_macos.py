@@ -14,7 +14,7 @@ from support.macho import fat, module
 
 from hatch_pack_venv.errors import PlanError
 from hatch_pack_venv.macos.floors import MacosFloors, MacosNeeds
-from hatch_pack_venv.macos.names import collisions, is_left_by_finder
+from hatch_pack_venv.macos.names import is_left_by_finder, problems
 from hatch_pack_venv.places import BASE, ENVIRONMENT, Place
 from hatch_pack_venv.selection import Selection
 
@@ -127,7 +127,7 @@ def test_names_that_macos_takes_for_one_are_refused_together() -> None:
 
 def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() -> None:
     """`Pkg/a` and `pkg/b` are one folder with two files."""
-    told = collisions(["Pkg", "Pkg/a", "pkg", "pkg/b"])
+    told = problems(["Pkg", "Pkg/a", "pkg", "pkg/b"])
     assert [sentence.split(" are ")[0] for sentence in told] == ["Pkg and pkg"]
 
 

@@ -108,6 +108,7 @@ LAYERS = [
     {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
     {"sinks.xz", "sinks.hashed"},
     {"sinks.compressors"},
+    {"macos.plan"},
     {
         "plan",
         "bundling.bundle",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
+
+from ..names import collisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,17 +32,13 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
-def collisions(names: Iterable[str]) -> list[str]:
+def problems(names: Iterable[str]) -> list[str]:
     """Return a sentence for each group of names that would be one file.
 
     What lies below folders that collide is told with them only where it collides itself.
     """
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    for name in names:
-        groups[fold(name)].add(name)
     return [
-        f"{' and '.join(sorted(group))} are one name on macOS, whose file system knows no"
-        " difference: exclude all but one"
-        for _, group in sorted(groups.items())
-        if len(group) > 1
+        f"{' and '.join(group)} are one name on macOS, whose file system knows no difference:"
+        " exclude all but one"
+        for group in collisions(names, fold=fold)
     ]
