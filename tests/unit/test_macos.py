@@ -121,7 +121,7 @@ def test_names_that_macos_takes_for_one_are_refused_together() -> None:
     with pytest.raises(PlanError) as error:
         plan_for_mac(*entries)
     assert len(error.value.problems) == 2
-    assert f"{SITE}/README and {SITE}/readme are one name on macOS" in error.value.problems[1]
+    assert f"{SITE}/README and {SITE}/readme are one name on macOS" in error.value.problems[0]
     plan(*entries)
 
 
