@@ -125,7 +125,7 @@ _SUFFIXES: Final = {
 
 _LEVELS: Final = {
     "bzip2": Levels(fastest=1, smallest=9, default=9),
-    "gzip": Levels(fastest=0, smallest=9, default=6),
+    "gzip": Levels(fastest=0, smallest=9, default=5),
     "xz": Levels(fastest=0, smallest=9, default=6),
     "zstd": Levels(fastest=1, smallest=22, default=9),
     "zip": Levels(fastest=0, smallest=9, default=6),

@@ -77,7 +77,7 @@ def add_format_options(command: argparse.ArgumentParser) -> None:
         "--compression-level",
         type=int,
         metavar="N",
-        help="of the format's own scale (default: gz, xz and zip 6, bz2 and zst 9)",
+        help="of the format's own scale (default: gz 5, xz and zip 6, bz2 and zst 9)",
     )
     command.add_argument(
         "--install-target",
