@@ -619,6 +619,7 @@ def test_a_preview_tells_the_interpreters_files_apart(tmp_path: Path, base: Path
         for step in steps
         if isinstance(step, dict) and "why" in step
     }
-    assert why["python312.dll"] == why["DLLs/_ssl.pyd"] == "of the interpreter"
+    of_interpreter = "of the interpreter, or of what it needs"
+    assert why["python312.dll"] == why["DLLs/_ssl.pyd"] == of_interpreter
     assert why["Scripts/python3.exe"] == "a name of the interpreter"
     assert why["Scripts/activate.xsh"] == "written about this environment by what made it"
