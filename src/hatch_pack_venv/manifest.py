@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .environment import Environment
 
 FORMAT_VERSION: Final = 1
-_LINE: Final = json.JSONEncoder()
+_quoted: Final = json.encoder.encode_basestring_ascii
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
 
 
@@ -81,14 +81,15 @@ def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
     """
     digest = hashlib.sha256()
     for entry in sorted(entries, key=_by_name):
+        name = _quoted(entry.arcname)
         match entry:
             case FileEntry():
-                facts = ["file", entry.arcname, f"{mode_of(entry):o}", hashes[entry.arcname]]
+                line = f'["file", {name}, "{mode_of(entry):o}", "{hashes[entry.arcname]}"]\n'
             case DirectoryEntry():
-                facts = ["directory", entry.arcname]
+                line = f'["directory", {name}]\n'
             case SymlinkEntry():
-                facts = ["link", entry.arcname, entry.linkname]
-        digest.update(_LINE.encode(facts).encode() + b"\n")
+                line = f'["link", {name}, {_quoted(entry.linkname)}]\n'
+        digest.update(line.encode())
     return digest.hexdigest()
 
 
@@ -136,7 +137,7 @@ def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
 def render(manifest: Mapping[str, Any]) -> bytes:
     """Return the one text that a manifest has.
 
-    A file takes a line: with an indent, `json` would take ten times as long.
+    A file takes a line, as `json` would write it in ten times as long.
     """
     return _text(manifest, _lines(manifest))
 
@@ -153,7 +154,11 @@ def _with_own_digest(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _lines(manifest: Mapping[str, Any]) -> str:
-    return ",\n  ".join(map(_LINE.encode, manifest["files"]))
+    return ",\n  ".join(
+        f'{{"path": {_quoted(file["path"])}, "size": {file["size"]:d}, "mode": "{file["mode"]}",'
+        f' "sha256": "{file["sha256"]}"}}'
+        for file in manifest["files"]
+    )
 
 
 def _text(manifest: Mapping[str, Any], lines: str) -> bytes:

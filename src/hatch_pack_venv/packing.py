@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.utils import parse_wheel_filename
 
@@ -21,6 +22,8 @@ from .planning import Project, environment_name, plan_environment, selection_of
 from .selection import Selection
 from .sizes import check_size
 from .windows.plan import for_windows
+
+_NEW_OBJECTS: Final = 200_000
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +44,21 @@ __all__ = [
 ]
 
 
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let Python look for cycles of objects seldom: a plan is many objects and no cycle.
+
+    It would take a tenth of the time that 20,000 files take.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@_seldom_collected()
 def pack(
     prefix: StrPath,
     output_base: StrPath,
@@ -65,6 +83,7 @@ def pack(
         return _write(plan, output_base, _with_formats(options, environment), report)
 
 
+@_seldom_collected()
 def pack_project(
     prefix: StrPath,
     directory: Path,
@@ -84,6 +103,7 @@ def pack_project(
         return _write(plan, directory / name, _with_formats(options, environment), report)
 
 
+@_seldom_collected()
 def export(
     prefix: StrPath,
     target: StrPath,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
 from . import manifest
 from .copies import without_links
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = "Callable[[int], None]"
 """Called with the number of bytes just read."""
+
+_AT_ONCE: Final = 1 << 20
+"""Bytes up to which a file is read at once."""
+_BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows alone has files of text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +107,30 @@ class _HashedFiles:
             case SymlinkEntry():
                 self.sink.add_link(entry)
             case FileEntry():
-                look = self.look.at(entry.arcname)
-                with _opened(entry) as stream:
-                    reader = HashingReader(stream, entry, self.progress, look.feed)
-                    self.sink.add_file(entry, cast("BinaryIO", reader))
-                    self.hashes[entry.arcname] = reader.finish()
-                self.look.finish(look, partial(_whole, entry))
+                shared = self.sink.shares_files or isinstance(entry.content, PatchedFile)
+                if shared or entry.size > _AT_ONCE:
+                    self._add_streaming(entry)
+                else:
+                    self._add_at_once(entry)
                 self.size += entry.size
+
+    def _add_at_once(self, entry: FileEntry) -> None:
+        """Add a small file in as few steps as can be; most of an environment's are."""
+        data = _whole(entry)
+        look = self.look.at(entry.arcname)
+        look.feed(data)
+        self.look.finish(look, lambda: data)
+        self.hashes[entry.arcname] = hashlib.sha256(data).hexdigest()
+        self.sink.add_file(entry, io.BytesIO(data))
+        self.progress(len(data))
+
+    def _add_streaming(self, entry: FileEntry) -> None:
+        look = self.look.at(entry.arcname)
+        with _opened(entry) as stream:
+            reader = HashingReader(stream, entry, self.progress, look.feed)
+            self.sink.add_file(entry, cast("BinaryIO", reader))
+            self.hashes[entry.arcname] = reader.finish()
+        self.look.finish(look, partial(_streamed, entry))
 
 
 class HashingReader:
@@ -179,24 +200,45 @@ def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
     except OSError as error:
         raise _unreadable(entry, error) from error
     with stream:
-        before = _state(stream)
+        before = _state(stream.fileno())
         if before[0] != entry.size:
             raise _changed(entry)
         if isinstance(entry.content, PatchedFile):
             yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
         else:
             yield cast("BinaryIO", stream)
-        if _state(stream) != before:
+        if _state(stream.fileno()) != before:
             raise _changed(entry)
 
 
-def _state(stream: io.FileIO) -> tuple[int, int]:
+def _whole(entry: FileEntry) -> bytes:
+    """Return what a file holds, read without a file object."""
+    if isinstance(entry.content, bytes):
+        return entry.content
+    try:
+        descriptor = os.open(_source(entry), os.O_RDONLY | _BINARY)
+        try:
+            before = _state(descriptor)
+            data = os.read(descriptor, entry.size) if entry.size else b""
+            while len(data) < entry.size and (more := os.read(descriptor, entry.size - len(data))):
+                data += more
+            whole = len(data) == before[0] == entry.size and _state(descriptor) == before
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unreadable(entry, error) from error
+    if not whole:
+        raise _changed(entry)
+    return data
+
+
+def _state(descriptor: int) -> tuple[int, int]:
     """Return what changes when a file is written to."""
-    status = os.fstat(stream.fileno())
+    status = os.fstat(descriptor)
     return status.st_size, status.st_mtime_ns
 
 
-def _whole(entry: FileEntry) -> bytes:
+def _streamed(entry: FileEntry) -> bytes:
     with _opened(entry) as stream:
         return stream.read()
 

@@ -111,6 +111,8 @@ class ListSink:
 
     def __init__(self, *, holds_links: bool = True) -> None:
         self.holds_links = holds_links
+        self.shares_files = False
+        self.shares_files = False
         self.entries: list[Entry] = []
         self.contents: dict[str, bytes] = {}
         self.closed = False

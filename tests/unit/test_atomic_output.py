@@ -119,7 +119,7 @@ def test_an_error_while_reading(
     ]
     planned = replace(planned, entries=tuple(entries))
     monkeypatch.setattr(
-        writing, "_state", lambda stream: (os.fstat(stream.fileno()).st_size or 8, 0)
+        writing, "_state", lambda descriptor: (os.fstat(descriptor).st_size or 8, 0)
     )
     with pytest.raises(SourceProblem, match="/mem cannot be read: Input/output error"):
         write(planned, out, output)

@@ -27,6 +27,11 @@ class Sink(Protocol):
         """Whether symbolic links can be added."""
         ...
 
+    @property
+    def shares_files(self) -> bool:
+        """Whether it can do more with an open file than read it."""
+        ...
+
     def add_directory(self, entry: DirectoryEntry) -> None:
         """Add a folder."""
         ...

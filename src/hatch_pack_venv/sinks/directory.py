@@ -38,6 +38,8 @@ class DirectorySink:
             such a file keeps its time, since another would be the source's, too.
     """
 
+    shares_files = True
+
     def __init__(self, root: Path, threads: int = 1, *, hard_links: bool = False) -> None:
         self._root = root
         self._hard_links = hard_links

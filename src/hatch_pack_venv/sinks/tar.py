@@ -27,6 +27,7 @@ class TarSink:
     """
 
     holds_links = True
+    shares_files = False
 
     def __init__(self, output: Output, compression: Compression, install_target: str) -> None:
         self._stream = compressor(output, compression)

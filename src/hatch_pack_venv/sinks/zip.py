@@ -56,6 +56,7 @@ class ZipSink:
     """
 
     holds_links = False
+    shares_files = False
 
     def __init__(self, output: HashedOutput, compression: Compression, install_target: str) -> None:
         self._output = output
