@@ -622,4 +622,4 @@ def test_a_preview_tells_the_interpreters_files_apart(tmp_path: Path, base: Path
     of_interpreter = "of the interpreter, or of what it needs"
     assert why["python312.dll"] == why["DLLs/_ssl.pyd"] == of_interpreter
     assert why["Scripts/python3.exe"] == "a name of the interpreter"
-    assert why["Scripts/activate.xsh"] == "written about this environment by what made it"
+    assert why["Scripts/activate.xsh"] == "an activation script of this place"
