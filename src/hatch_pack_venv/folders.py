@@ -67,7 +67,7 @@ def misplaced(
         leaving: whether any link may.
     """
     for name, entry in entries.items():
-        folder = posixpath.dirname(name)
+        folder = name.rpartition("/")[0]
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
             yield f"{name} lies below {folder}, which is no folder: exclude one"
         if name == promised or leaving or leads_to_neighbour(entry):
@@ -80,7 +80,7 @@ def misplaced(
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:
     """Whether this is a file by which `postinstall.py` has connected layers in place."""
-    name = posixpath.basename(entry.arcname)
+    name = entry.arcname.rpartition("/")[2]
     if name == postinstall.LAYERS_FILE:
         return True
     return (

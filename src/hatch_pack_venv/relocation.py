@@ -52,7 +52,7 @@ class Relocation:
             return entry
         if self.windows is not None:
             return self._for_windows(entry, entry.content, self.windows)
-        folder, name = posixpath.split(entry.arcname)
+        folder, _, name = entry.arcname.rpartition("/")
         spellings = self.environment.spellings
         content: bytes | None = None
         if folder == self.environment.scripts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,8 +76,8 @@ class Selection:
         return GitIgnoreSpec.from_lines(self.include)
 
     def _by_rule(self, arcname: str, environment: Environment) -> str | None:
-        folder, name = posixpath.split(arcname)
-        if "__pycache__" in arcname.split("/"):
+        folder, _, name = arcname.rpartition("/")
+        if "__pycache__" in arcname and "__pycache__" in arcname.split("/"):
             return "byte code of this machine"
         if folder.endswith(".dist-info"):
             return self._by_rule_of_metadata(name)

@@ -117,7 +117,7 @@ class SearchPaths:
 
 
 def _may_be_elf(entry: FileEntry) -> bool:
-    return entry.executable or ".so" in posixpath.basename(entry.arcname)
+    return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
 
 
 def _from_origin(folder: str, here: str) -> str:

@@ -9,7 +9,6 @@ them.
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +47,8 @@ def _as_written(spellings: Sequence[str]) -> list[str]:
 
 def _is_kernelspec(arcname: str) -> bool:
     """Whether Jupyter finds a kernel there (`share/jupyter/kernels/NAME/kernel.json`)."""
-    folder, name = posixpath.split(arcname)
-    return name == "kernel.json" and posixpath.dirname(folder) == "share/jupyter/kernels"
+    parts = arcname.split("/")
+    return parts[-1] == "kernel.json" and parts[:-2] == ["share", "jupyter", "kernels"]
 
 
 def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
