@@ -36,9 +36,9 @@ def made(path: Path, requirements: list[str]) -> Path:
         uv = [sys.executable, "-m", "uv"]
         _run(*uv, "venv", "--quiet", "--python", sys.executable, path)
         python = path / "bin" / "python"
-        install = [*uv, "pip", "install", "--quiet", "--link-mode=copy", "--python", python]
         if requirements:
-            _run(*install, *requirements)
+            install = [*uv, "pip", "install", "--quiet", "--link-mode=copy"]
+            _run(*install, "--python", python, *requirements)
     return path
 
 
