@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,12 +13,12 @@ from .configuration.keys import HATCHLING_HOOK_KEYS, KEYS
 from .configuration.rules import problems_between
 from .configuration.values import WrongValueError
 from .errors import OptionsError
+from .formats import CompressionFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .environment import Environment
-    from .formats import CompressionFormat
     from .planning import Project
 
 
@@ -112,6 +112,11 @@ class PackOptions:
             # Neighbours know it by the name of its folder.
             values.setdefault("install_target", "{source}")
         return cls(**values)
+
+    def for_environment(self, environment: Environment) -> PackOptions:
+        """Return these options with the environment's own format where none was asked for."""
+        own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
+        return replace(self, formats=self.formats or (own,))
 
     def expand(
         self, template: str, environment: Environment, project: Project, platform_tag: str

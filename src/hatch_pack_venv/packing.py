@@ -17,13 +17,11 @@ from .command.preview import Preview, preview
 from .copies import without_links
 from .environment import Environment, scan
 from .errors import PlanError
-from .formats import CompressionFormat, Effort, usable_cpus
+from .formats import Effort, usable_cpus
 from .planning import Project, environment_name, plan_environment, selection_of
 from .selection import Selection
 from .sizes import check_size
 from .windows.plan import for_windows
-
-_NEW_OBJECTS: Final = 200_000
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +40,9 @@ __all__ = [
     "plan_environment",
     "preview_pack",
 ]
+
+
+_NEW_OBJECTS: Final = 200_000
 
 
 @contextmanager
@@ -77,10 +78,10 @@ def pack(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment = Environment.from_prefix(prefix)
+    environment, options = _read(prefix, options)
     archives = Path(output_base).parent
     with _whole_plan(environment, options, project, report, archives) as plan:
-        return _write(plan, output_base, _with_formats(options, environment), report)
+        return _write(plan, output_base, options, report)
 
 
 @_seldom_collected()
@@ -97,10 +98,10 @@ def pack_project(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment = Environment.from_prefix(prefix)
+    environment, options = _read(prefix, options)
     with _whole_plan(environment, options, project, report, directory) as plan:
         name = options.expand(options.archive_name, environment, project, plan.platform_tag)
-        return _write(plan, directory / name, _with_formats(options, environment), report)
+        return _write(plan, directory / name, options, report)
 
 
 @_seldom_collected()
@@ -120,7 +121,7 @@ def export(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment = Environment.from_prefix(prefix)
+    environment, options = _read(prefix, options)
     target = Path(os.path.abspath(target))
     with _whole_plan(environment, options, None, report, target.parent) as plan:
         return write_folder(
@@ -135,7 +136,7 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
         PackVenvError: there is no usable environment, or an option is wrong. What cannot be
             packed is no error here, but listed.
     """
-    environment = Environment.from_prefix(prefix)
+    environment, options = _read(prefix, options)
     try:
         with _whole_plan(environment, options, None, report, Path.cwd()) as plan:
             wheels = [str(parse_wheel_filename(wheel.name)[0]) for wheel in options.wheels]
@@ -143,6 +144,11 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
             return preview(scanned, plan, environment, selection_of(options), wheels=wheels)
     except PlanError as error:
         return Preview(refused=error.problems)
+
+
+def _read(prefix: StrPath, options: PackOptions) -> tuple[Environment, PackOptions]:
+    environment = Environment.from_prefix(prefix)
+    return environment, options.for_environment(environment)
 
 
 def _containing(options: PackOptions) -> Path | None:
@@ -176,14 +182,8 @@ def _whole_plan(
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:
-        check_size(_as_written(whole, _with_formats(options, environment)), options.max_size)
+        check_size(_as_written(whole, options), options.max_size)
         yield for_windows(whole, environment)  # byte code has the longest names
-
-
-def _with_formats(options: PackOptions, environment: Environment) -> PackOptions:
-    """Return options with the environment's own format where none was asked for."""
-    own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
-    return replace(options, formats=options.formats or (own,))
 
 
 def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:

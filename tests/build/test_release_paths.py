@@ -106,6 +106,17 @@ def test_what_an_sdist_would_take_stops_the_build(
     assert sdists[0] == sdists[1]
 
 
+def test_what_an_sdist_would_take_is_found_without_a_format_too(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where no format is configured, the environment's own is what the sdist would take."""
+    configure(project, '[tool.hatch.build.targets.pack-venv]\ninterpreter = "target"\n')
+    code, message = told(capfd, project, PackVenvBuilder, directory=str(project / "dist-venv"))
+    assert code == 1
+    assert "the sdist would take /dist-venv: set in" in message
+    assert files(project, "dist-venv") == []
+
+
 def test_the_target_looks_after_the_wheel_too(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

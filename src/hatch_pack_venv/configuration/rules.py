@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_DEFAULT_FORMATS: Final = (CompressionFormat.get_format(None),)
+_OWN_FORMAT: Final = CompressionFormat.XZ
+"""An environment's own format, or zip for those of Windows: both have the same levels."""
 
 
 def problems_between(
@@ -44,7 +45,7 @@ def _of_level(values: Mapping[str, Any], where: str) -> Iterator[str]:
     level = values.get("compression_level")
     if level is None:
         return
-    for format in values.get("formats", _DEFAULT_FORMATS):
+    for format in values.get("formats", (_OWN_FORMAT,)):
         name, levels = format.suffix.removeprefix("."), format.levels
         if levels is None:
             yield (
@@ -76,7 +77,7 @@ def _of_bundled_only(
 
 
 def _of_promised(values: Mapping[str, Any], where: str) -> Iterator[str]:
-    formats = values.get("formats", _DEFAULT_FORMATS)
+    formats = values.get("formats", ())
     if is_promise(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
         yield (
             f"{where}.format cannot be 'zip' where the interpreter is"

@@ -48,7 +48,7 @@ class Release:
         source = source_folder(base, options)
         environment = Environment.from_prefix(source)
         options = replace(
-            options,
+            options.for_environment(environment),
             wheels=tuple(base / wheel for wheel in options.wheels),
             lock=_below(base, options.lock),
             containing_dir=_below(base, options.containing_dir),
