@@ -140,7 +140,9 @@ class Environment:
     @property
     def runs_here(self) -> bool:
         """Whether its interpreter can be run on this machine, as far as its system tells."""
-        return not self.is_windows or os.name == "nt"
+        return {"win32": os.name == "nt", "darwin": sys.platform == "darwin"}.get(
+            self.interpreter.system, True
+        )
 
     @property
     def include_system_site_packages(self) -> bool:

@@ -16,7 +16,6 @@ from .environment import scan
 from .layers.archives import LayerArchives
 from .layers.dynlib import AcrossLayers, library_names
 from .layers.neighbours import find_neighbours
-from .macos import environment as macos_environment
 from .macos.runtime import macos_bundle
 from .normalise import Times
 from .places import places_of
@@ -25,9 +24,9 @@ from .promise import check_promise, is_promise, promised_entries
 from .required.behind import Told
 from .required.needs import Given, find_needs
 from .selection import Selection
-from .systems import read_floors
+from .systems import check_possible, read_floors
 from .wheels import WheelOverlay
-from .windows.plan import check_possible, told_for_windows
+from .windows.plan import told_for_windows
 from .windows.runtime import windows_bundle
 
 if TYPE_CHECKING:
@@ -71,7 +70,6 @@ def plan_environment(
     Parameters:
         archives: the folder where archives of its neighbours may lie.
     """
-    macos_environment.check_possible(environment.given, environment.interpreter, options.bytecode)
     promised = is_promise(options.interpreter)
     check_possible(environment, bytecode=options.bytecode, promised=promised)
     neighbours = find_neighbours(environment, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .binaries.floors import Floors
+from .errors import InterpreterProblem
 from .macos import environment as macos_environment
 from .macos.floors import MacosFloors
 from .windows.floors import WindowsFloors
@@ -13,10 +14,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .entries import ScannedEntry
+    from .environment import Environment
     from .interpreter import Interpreter
 
 _WINDOWS: Final = {"os_name": "nt", "platform_system": "Windows"}
 _WINDOWS_MACHINES: Final = {"amd64": "AMD64", "arm64": "ARM64", "win32": "x86"}
+
+_SYSTEMS: Final = {"win32": ("Windows", "on Windows"), "darwin": ("macOS", "on a Mac")}
+
+
+def check_possible(environment: Environment, *, bytecode: str, promised: bool) -> None:
+    """Refuse what cannot be done for an environment of another system.
+
+    Parameters:
+        bytecode: the option's value.
+        promised: whether the interpreter is promised at a path.
+
+    Raises:
+        InterpreterProblem: says what to set instead.
+    """
+    if bytecode != "none" and not environment.runs_here:
+        system, there = _SYSTEMS[environment.interpreter.system]
+        raise InterpreterProblem(
+            f"{environment.given} is an environment of {system}, whose Python compiles nothing"
+            f' here: set bytecode = "none", or pack {there}'
+        )
+    if promised and environment.is_windows:
+        raise InterpreterProblem(
+            f"{environment.given} is an environment of Windows, where no link can name a promised"
+            ' interpreter: set interpreter = "bundled" or "target"'
+        )
 
 
 def marker_facts(interpreter: Interpreter) -> dict[str, str]:

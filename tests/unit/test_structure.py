@@ -52,6 +52,7 @@ LAYERS = [
         "macos.names",
         "macos.floors",
         "macos.findings",
+        "binaries.headers",
         "binaries.floors",
         "names",
         "windows.names",

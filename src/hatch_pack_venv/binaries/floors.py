@@ -7,25 +7,22 @@ imports is told, and refuses no system: the archive's tag and its checks are of 
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from ..entries import FileEntry, PatchedFile, SymlinkEntry
 from ..windows.path_budget import told as told_budget
-from .dynamic_section import MAGIC
+from .headers import read_header, with_copies
 from .launcher_checks import glibc_check, libstdcxx_check
 from .seldom import loaded_by, seldom_loaded
 from .wants import LIBSTDCXX, Version, Wants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from ..entries import ScannedEntry
-
-Content: TypeAlias = Path | PatchedFile | bytes
+    from ..entries import FileEntry, ScannedEntry
+    from .headers import Content
 
 _NO_ELF: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js")
 # PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
@@ -142,10 +139,10 @@ class Floors:
             executable: the interpreter.
         """
         contents = {
-            entry.content for entry in _files(entries) if not entry.arcname.endswith(_NO_ELF)
+            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_ELF)
         }
-        read = {content: _wants(content) for content in contents}
-        interpreter = _wants(executable)
+        read = {content: read_header(content, Wants.from_stream) for content in contents}
+        interpreter = read_header(executable, Wants.from_stream)
         return cls(
             {content: wants for content, wants in read.items() if wants is not None},
             None if interpreter is None else interpreter.kind,
@@ -155,7 +152,7 @@ class Floors:
         """Return what entries ask for together; later ones stand in the place of earlier ones."""
         found = {
             entry.arcname: wants
-            for entry in _files(entries)
+            for entry in with_copies(entries)
             if (wants := self._at(entry)) is not None
         }
         seldom = seldom_loaded(found)
@@ -211,25 +208,6 @@ def _told_seldom(facts: Sequence[Mapping[str, str]]) -> list[str]:
         files = ", ".join(dict.fromkeys(fact["file"] for fact in same))
         told.append(f"glibc {version} or later for {modules} alone ({files})")
     return told
-
-
-def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
-    for entry in entries:
-        if isinstance(entry, FileEntry):
-            yield entry
-        elif isinstance(entry, SymlinkEntry):
-            yield from _files(entry.copies)
-
-
-def _wants(content: Content) -> Wants | None:
-    if isinstance(content, bytes):
-        return Wants.from_stream(io.BytesIO(content)) if content.startswith(MAGIC) else None
-    path = content.path if isinstance(content, PatchedFile) else content
-    try:
-        with path.open("rb") as stream:
-            return Wants.from_stream(stream)
-    except OSError:
-        return None  # the writer tells of it, by name
 
 
 def _highest(versions: Mapping[str, Version]) -> Floor | None:

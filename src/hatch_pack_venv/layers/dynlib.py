@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..binaries.dynamic_section import DT_SONAME, DynamicSection
 from ..binaries.elf import patched
+from ..binaries.headers import read_header
 from ..bundling.relinking import with_search_path
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
 from ..errors import InterpreterProblem, SourceProblem
@@ -198,13 +199,7 @@ def _may_be_elf(entry: FileEntry) -> bool:
 
 
 def _section(entry: FileEntry) -> DynamicSection | None:
-    try:
-        if isinstance(entry.content, Path):
-            with entry.content.open("rb") as stream:
-                return DynamicSection.from_stream(stream)
-        return DynamicSection.from_stream(io.BytesIO(_content(entry)))
-    except OSError:
-        return None  # the writer tells of it, by name
+    return read_header(entry.content, DynamicSection.from_stream)
 
 
 def _content(entry: FileEntry) -> bytes:

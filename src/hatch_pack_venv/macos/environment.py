@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.tags import mac_platforms
 
-from ..errors import EnvironmentProblem, InterpreterProblem
+from ..errors import EnvironmentProblem
 from ..interpreter import Interpreter
 from .floors import common_architectures, read_macho
 
@@ -90,22 +90,6 @@ def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]
         library=base / "lib" / f"libpython{minor}{free}.dylib",
         include=base / "include" / f"python{minor}{free}",
     )
-
-
-def check_possible(prefix: Path, interpreter: Interpreter, bytecode: str) -> None:
-    """Refuse what cannot be done for an environment of macOS on another system.
-
-    Parameters:
-        bytecode: the option's value.
-
-    Raises:
-        InterpreterProblem: says what to set instead.
-    """
-    if bytecode != "none" and interpreter.system == "darwin" and sys.platform != "darwin":
-        raise InterpreterProblem(
-            f"{prefix} is an environment of macOS, whose Python compiles nothing here: set"
-            ' bytecode = "none", or pack on a Mac'
-        )
 
 
 def wheel_platforms(interpreter: Interpreter) -> list[str] | None:

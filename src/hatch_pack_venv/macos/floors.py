@@ -6,20 +6,19 @@ is missing, or later. So launchers and `postinstall.py` look.
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..binaries.floors import Floor, Floors, Needs, told
+from ..binaries.headers import read_header, with_copies
 from ..binaries.launcher_checks import macos_check
-from ..entries import FileEntry, PatchedFile, SymlinkEntry
-from .macho import MAGICS, MachO
+from .macho import MachO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from ..binaries.floors import Content
+    from ..binaries.headers import Content
     from ..entries import ScannedEntry
     from .macho import Slice, Version
 
@@ -96,14 +95,14 @@ class MacosFloors(Floors):
     def of_macos(cls, entries: Iterable[ScannedEntry]) -> MacosFloors:
         """Read all Mach-O files among entries and their copies."""
         contents = {
-            entry.content for entry in _files(entries) if not entry.arcname.endswith(_NO_CODE)
+            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_CODE)
         }
         read = {content: read_macho(content) for content in contents}
         return cls(files={content: file for content, file in read.items() if file is not None})
 
     def at(self, entries: Iterable[ScannedEntry]) -> dict[str, MachO]:
         """Return the Mach-O files among entries; later ones stand in the place of earlier ones."""
-        there = {entry.arcname: self.files.get(entry.content) for entry in _files(entries)}
+        there = {entry.arcname: self.files.get(entry.content) for entry in with_copies(entries)}
         return {name: file for name, file in there.items() if file is not None}
 
     def of(self, entries: Iterable[ScannedEntry]) -> MacosNeeds:
@@ -128,14 +127,7 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
 
 def read_macho(content: Content) -> MachO | None:
     """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
-    if isinstance(content, bytes):
-        return MachO.from_stream(io.BytesIO(content)) if content[:4] in MAGICS else None
-    path = content.path if isinstance(content, PatchedFile) else content
-    try:
-        with path.open("rb") as stream:
-            return MachO.from_stream(stream)
-    except OSError:
-        return None
+    return read_header(content, MachO.from_stream)
 
 
 def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:
@@ -162,11 +154,3 @@ def _release(part: Slice, architectures: frozenset[str]) -> Version:
     """Leave out what says nothing: the first release for arm64, beside older ones for x86-64."""
     first = part.architecture == "arm64" and part.minos <= _FIRST_ARM64
     return () if first and architectures >= UNIVERSAL else part.minos
-
-
-def _files(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
-    for entry in entries:
-        if isinstance(entry, FileEntry):
-            yield entry
-        elif isinstance(entry, SymlinkEntry):
-            yield from _files(entry.copies)

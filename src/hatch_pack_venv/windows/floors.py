@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..binaries.floors import Floors, Needs
-from ..entries import FileEntry, PatchedFile
-from .pe import MAGIC, PeFile
+from ..binaries.headers import read_header, with_copies
+from .pe import PeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from ..binaries.headers import Content
     from ..entries import ScannedEntry
     from ..interpreter import Interpreter
 
@@ -59,13 +59,13 @@ class WindowsFloors(Floors):
         interpreter: the environment's.
     """
 
-    versions: Mapping[Path | PatchedFile | bytes, Version] | None = None
+    versions: Mapping[Content, Version] | None = None
     interpreter: Interpreter | None = None
 
     @classmethod
     def of_windows(cls, entries: Iterable[ScannedEntry], interpreter: Interpreter) -> WindowsFloors:
         """Read all programs and libraries among entries."""
-        files = (each for each in entries if isinstance(each, FileEntry))
+        files = with_copies(entries)
         code = {each.content for each in files if each.arcname.lower().endswith(_CODE)}
         read = {content: read_headers(content) for content in code}
         return cls(
@@ -83,8 +83,8 @@ class WindowsFloors(Floors):
         minor = "3.13" if python is None else python.minor
         is_old = tuple(map(int, minor.split("."))) <= _OLD_CPYTHON
         found = {f"CPython {minor}": _WINDOWS_8_1 if is_old else _WINDOWS_10}
-        for entry in entries:
-            if isinstance(entry, FileEntry) and entry.content in versions:
+        for entry in with_copies(entries):
+            if entry.content in versions:
                 found[entry.arcname] = versions[entry.content]
         highest = max(found.values())
         # A file that asks for no more than CPython does is not what decides.
@@ -92,13 +92,6 @@ class WindowsFloors(Floors):
         return WindowsNeeds(windows=highest, file=file)
 
 
-def read_headers(content: Path | PatchedFile | bytes) -> PeFile | None:
+def read_headers(content: Content) -> PeFile | None:
     """Return a file's headers; `None` if it is no program or library of Windows."""
-    if isinstance(content, bytes):
-        return PeFile.from_bytes(content) if content.startswith(MAGIC) else None
-    path = content.path if isinstance(content, PatchedFile) else content
-    try:
-        with path.open("rb") as stream:
-            return PeFile.from_stream(stream)
-    except OSError:
-        return None  # the writer tells of it, by name
+    return read_header(content, PeFile.from_stream)

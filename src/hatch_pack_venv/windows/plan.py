@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import manifest
 from ..copies import without_links
 from ..entries import FileEntry
-from ..errors import InterpreterProblem, PlanError
+from ..errors import PlanError
 from .floors import read_headers
 from .names import name_problem
 from .path_budget import PathBudget
@@ -16,28 +16,6 @@ from .path_budget import PathBudget
 if TYPE_CHECKING:
     from ..environment import Environment
     from ..plan import PackPlan
-
-
-def check_possible(environment: Environment, *, bytecode: str, promised: bool) -> None:
-    """Refuse what cannot be done for an environment of Windows.
-
-    Parameters:
-        bytecode: the option's value.
-        promised: whether the interpreter is promised at a path.
-
-    Raises:
-        InterpreterProblem: says what to set instead.
-    """
-    if bytecode != "none" and not environment.runs_here:
-        raise InterpreterProblem(
-            f"{environment.given} is an environment of Windows, whose Python compiles nothing here:"
-            ' set bytecode = "none", or pack on Windows'
-        )
-    if promised and environment.is_windows:
-        raise InterpreterProblem(
-            f"{environment.given} is an environment of Windows, where no link can name a promised"
-            ' interpreter: set interpreter = "bundled" or "target"'
-        )
 
 
 def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:

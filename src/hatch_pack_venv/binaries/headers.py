@@ -1,0 +1,45 @@
+"""What the first bytes of files say, wherever an entry has its content."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from ..entries import FileEntry, PatchedFile, SymlinkEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from ..entries import ScannedEntry
+
+T = TypeVar("T")
+Content: TypeAlias = Path | PatchedFile | bytes
+
+
+def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
+    """Yield the files among entries, those that can stand in the place of links among them."""
+    for entry in entries:
+        if isinstance(entry, FileEntry):
+            yield entry
+        elif isinstance(entry, SymlinkEntry):
+            yield from with_copies(entry.copies)
+
+
+def read_header(content: Content, read: Callable[[BinaryIO], T | None]) -> T | None:
+    """Return what is read of a file's content; no patch changes that.
+
+    `None` for a file that cannot be read, too: the writer tells of it, by name.
+
+    Parameters:
+        read: takes a seekable stream at its beginning; returns `None` for files of other kinds.
+    """
+    if isinstance(content, bytes):
+        return read(io.BytesIO(content))
+    path = content.path if isinstance(content, PatchedFile) else content
+    try:
+        with path.open("rb") as stream:
+            return read(stream)
+    except OSError:
+        return None
