@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -17,11 +18,16 @@ from support.terminals import shown_on_a_terminal
 from support.trees import tree_state
 from support.wheels import make_wheel
 
+from hatch_pack_venv import PackOptions, PackVenvError, pack
+from hatch_pack_venv.archives import silent
 from hatch_pack_venv.cli import main
 from hatch_pack_venv.command.display import Style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from hatch_pack_venv.writing import Progress
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +117,23 @@ def test_export_writes_a_folder(
     assert (target / "postinstall.py").is_file()
     assert (target / "share/venv/metadata/pack-venv.json").is_file()
     assert run("verify", target) == 0
+
+
+def test_collections_are_rare_only_while_packing(environment: Path, tmp_path: Path) -> None:
+    """Python looks for cycles seldom while it packs, and as before afterwards, errors or not."""
+    before, during = gc.get_threshold(), []
+
+    def report(_total: int) -> AbstractContextManager[Progress]:
+        during.append(gc.get_threshold())
+        return silent(0)
+
+    options = PackOptions(interpreter="target")
+    pack(environment, tmp_path / "app", options, report=report)
+    assert during[0][0] > before[0]
+    assert gc.get_threshold() == before
+    with pytest.raises(PackVenvError):
+        pack(tmp_path / "nowhere", tmp_path / "app", options)
+    assert gc.get_threshold() == before
 
 
 def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) -> None:
