@@ -62,7 +62,7 @@ class _Job:
     def result(self, size: int) -> FileEntry:
         """Return the byte code's entry, with the time that the source has."""
         return FileEntry(
-            arcname=self.arcname, content=self.target, size=size, mtime=self.source.mtime
+            arcname=self.arcname, content=str(self.target), size=size, mtime=self.source.mtime
         )
 
 
@@ -267,7 +267,7 @@ def _source_path(job: _Job) -> Path:
         with telling_write_errors(path):
             path.write_bytes(content)
         return path
-    return content if isinstance(content, Path) else content.path
+    return Path(content if isinstance(content, str) else content.path)
 
 
 # what comes of it

@@ -32,9 +32,17 @@ class PatchedFile:
         sha256: of the copy, where a RECORD may have to tell it.
     """
 
-    path: Path
+    path: str
     patches: tuple[Patch, ...]
     sha256: bytes | None = None
+
+
+Content: TypeAlias = str | PatchedFile | bytes
+"""What a file holds: its bytes, or where to stream them from.
+
+A path is a plain string, absolute: there may be a hundred thousand, and a `Path` takes ten times as
+long to make and five times the memory.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +57,7 @@ class FileEntry:
     """
 
     arcname: str
-    content: Path | PatchedFile | bytes
+    content: Content
     size: int
     executable: bool = False
     mtime: int | None = None

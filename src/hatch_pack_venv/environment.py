@@ -297,7 +297,7 @@ class _Scanner:
         except OSError as error:  # it has gone since its folder was listed
             return _unreadable(arcname, error)
         if stat.S_ISREG(status.st_mode):
-            return self._with_bytes(file_entry(arcname, Path(child.path), status))
+            return self._with_bytes(file_entry(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
             return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
         if stat.S_ISLNK(status.st_mode):
@@ -306,7 +306,7 @@ class _Scanner:
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
         """Read a file that a rule may rewrite, wherever it lies."""
-        if not isinstance(entry, FileEntry) or not isinstance(entry.content, Path):
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
         if not self._may_be_rewritten(entry.arcname, entry.size):
             return entry
@@ -356,9 +356,9 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
     return UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
 
 
-def _read_rewritable(path: Path, heads: tuple[bytes, ...]) -> bytes | None:
+def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
     """Read a small file; if any heads are given, only one that begins so, in two bytes."""
-    with path.open("rb") as stream:
+    with open(path, "rb") as stream:
         if heads and stream.read(2) not in heads:
             return None
         stream.seek(0)

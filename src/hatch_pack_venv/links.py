@@ -121,7 +121,7 @@ def without_dangling(
     return result, notes
 
 
-def file_entry(arcname: str, path: Path, status: os.stat_result) -> FileEntry:
+def file_entry(arcname: str, path: str, status: os.stat_result) -> FileEntry:
     """Return the entry of a regular file, to be streamed from where it lies."""
     return FileEntry(
         arcname=arcname,
@@ -156,7 +156,7 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         yield UnsupportedEntry(arcname=arcname, reason=reason)
         return
     if stat.S_ISREG(status.st_mode):
-        yield file_entry(arcname, path, status)
+        yield file_entry(arcname, str(path), status)
     elif not stat.S_ISDIR(status.st_mode):
         yield UnsupportedEntry(
             arcname=arcname, reason=f"is {special_kind(status.st_mode)} ({path})"

@@ -14,7 +14,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Final
 
-from .entries import DirectoryEntry, Entry, FileEntry, PatchedFile
+from .entries import Content, DirectoryEntry, Entry, FileEntry, PatchedFile
 
 _ODD: Final = re.compile(r"//|(^|/)\.\.?(/|$)|/$")
 
@@ -91,7 +91,7 @@ def record_rows(site: str, digests: Mapping[str, tuple[bytes, int]]) -> bytes:
     )
 
 
-def _digest_of(content: Path | PatchedFile | bytes) -> str | None:
+def _digest_of(content: Content) -> str | None:
     match content:
         case bytes():
             return _digest(content)

@@ -8,7 +8,6 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
 from . import manifest
@@ -266,12 +265,12 @@ class _PatchedReader:
         raise io.UnsupportedOperation
 
 
-def _source(entry: FileEntry) -> Path:
+def _source(entry: FileEntry) -> str:
     match entry.content:
         case PatchedFile(path=path):
             return path
         case bytes():
-            return Path(entry.arcname)
+            return entry.arcname
         case path:
             return path
 

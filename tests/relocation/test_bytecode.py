@@ -129,9 +129,9 @@ def byte_code(folder: Path, options: PackOptions, threads: int) -> dict[str, str
         plan, environment, options.bytecode, patterns=patterns, threads=threads, report=silent
     ) as whole:
         return {
-            entry.arcname: hashlib.sha256(entry.content.read_bytes()).hexdigest()
+            entry.arcname: hashlib.sha256(Path(entry.content).read_bytes()).hexdigest()
             for entry in whole.entries
-            if isinstance(entry, FileEntry) and isinstance(entry.content, Path)
+            if isinstance(entry, FileEntry) and isinstance(entry.content, str)
             if entry.arcname.endswith(".pyc")
         }
 

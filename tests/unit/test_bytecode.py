@@ -53,9 +53,9 @@ def compiled(
         planned, there, kind, patterns=selection, threads=2, report=silent
     ) as whole:
         found = {
-            entry.arcname: entry.content.read_bytes()
+            entry.arcname: Path(entry.content).read_bytes()
             for entry in whole.entries
-            if isinstance(entry, FileEntry) and isinstance(entry.content, Path)
+            if isinstance(entry, FileEntry) and isinstance(entry.content, str)
             if entry.arcname.endswith(".pyc")
         }
     return whole, found
@@ -102,7 +102,7 @@ def test_byte_code_lies_where_python_looks_for_it(tmp_path: Path) -> None:
     there = made(tmp_path)
     on_disk = tmp_path / "b"
     on_disk.write_bytes(b"x = 2\n")
-    source = FileEntry(arcname=f"{SITE}/tool/b.c.py", content=on_disk, size=6, mtime=7)
+    source = FileEntry(arcname=f"{SITE}/tool/b.c.py", content=str(on_disk), size=6, mtime=7)
     planned = plan(file(f"{SITE}/tool/a.py", b"x = 1\n"), source)
     for kind, flags in (("unchecked-hash", 1), ("checked-hash", 3)):
         whole, found = compiled(planned, there, kind)
@@ -202,7 +202,7 @@ def test_a_python_that_does_not_run_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_source_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """It is named, and nothing is written."""
-    gone = FileEntry(arcname=f"{SITE}/tool/a.py", content=tmp_path / "gone", size=1)
+    gone = FileEntry(arcname=f"{SITE}/tool/a.py", content=str(tmp_path / "gone"), size=1)
     with pytest.raises(SourceProblem) as caught:
         compiled(plan(gone), made(tmp_path))
     assert f"{SITE}/tool/a.py cannot be compiled" in str(caught.value)
@@ -213,7 +213,7 @@ def test_a_source_that_crashes_the_compiler_does_not_compile(tmp_path: Path) -> 
     """Another process goes on with the others."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    waiting = FileEntry(arcname=f"{SITE}/tool/a.py", content=pipe, size=0)
+    waiting = FileEntry(arcname=f"{SITE}/tool/a.py", content=str(pipe), size=0)
     planned = plan(waiting, file(f"{SITE}/tool/b.py"))
 
     def kill_the_one_that_waits() -> None:

@@ -209,7 +209,7 @@ def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
     sparse = tmp_path / "zeros"
     with sparse.open("wb") as stream:
         stream.truncate(size)
-    planned = plan(FileEntry(arcname="z", content=sparse, size=size), file("a", b"1"))
+    planned = plan(FileEntry(arcname="z", content=str(sparse), size=size), file("a", b"1"))
     effort = Effort(level=1)
     (result,) = write_archives(planned, tmp_path / "out", [CompressionFormat.ZIP], effort=effort)
     with zipfile.ZipFile(result.path) as zipped:

@@ -176,8 +176,8 @@ def test_the_scan_carries_small_rewritable_files_and_paths_of_others(prefix: Pat
     contents = {n: e.content for n, e in found.items() if isinstance(e, FileEntry)}
     assert contents["bin/tool"] == b"#!/x/python\n"
     assert contents[f"{SITE}/a.pth"] == b"../x\n"
-    assert contents["bin/elf"] == prefix / "bin/elf"
-    assert contents[f"{SITE}/mod.py"] == prefix / SITE / "mod.py"
+    assert contents["bin/elf"] == str(prefix / "bin/elf")
+    assert contents[f"{SITE}/mod.py"] == str(prefix / SITE / "mod.py")
     executable = {n for n, e in found.items() if isinstance(e, FileEntry) and e.executable}
     assert executable == {"bin/tool"}
 
@@ -251,7 +251,7 @@ def test_external_folders_carry_their_copies(prefix: Path) -> None:
     assert isinstance(copies["data/dangling"], UnsupportedEntry)
     to_f = copies["data/to-f"]
     assert isinstance(to_f, FileEntry)
-    assert (to_f.content, to_f.size) == (outside / "deep" / "f", 2)
+    assert (to_f.content, to_f.size) == (str(outside / "deep" / "f"), 2)
 
 
 def test_what_stands_in_a_links_place_carries_its_bytes_too(prefix: Path) -> None:

@@ -63,7 +63,7 @@ def by_us(path: Path) -> list[VersionNeed]:
 
 def entries_of(paths: Iterable[Path]) -> list[FileEntry]:
     return [
-        FileEntry(arcname=str(path).lstrip("/"), content=path, size=path.stat().st_size)
+        FileEntry(arcname=str(path).lstrip("/"), content=str(path), size=path.stat().st_size)
         for path in paths
     ]
 
@@ -98,7 +98,7 @@ def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
 def test_a_file_that_stands_for_another_counts_alone(tmp_path: Path) -> None:
     """What a wheel lays over an environment's file takes its floor away."""
     high = entries_of([compile_needing_glibc(tmp_path / "x.so", "9.99")])
-    over = [FileEntry(arcname=high[0].arcname, content=PYTHON, size=PYTHON.stat().st_size)]
+    over = [FileEntry(arcname=high[0].arcname, content=str(PYTHON), size=PYTHON.stat().st_size)]
     needs = Floors.read([*high, *over], PYTHON).of([*high, *over])
     assert needs.glibc is not None
     assert needs.glibc.version < (9,)

@@ -107,7 +107,7 @@ def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: 
     target.rename(work / "old")
     (work / "new").mkdir()
     with pytest.raises(SourceProblem):
-        write_folder(plan(FileEntry(arcname="b", content=tmp_path / "gone", size=1)), target)
+        write_folder(plan(FileEntry(arcname="b", content=str(tmp_path / "gone"), size=1)), target)
     assert (target / "old").read_bytes() == b"1"
     assert names(tmp_path) == ["app"]
 

@@ -336,8 +336,8 @@ def test_a_module_finds_the_library_of_a_layer(stack: Stack, tmp_path: Path) -> 
     across = AcrossLayers.of(
         stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"]), []
     )
-    plain = FileEntry(arcname=f"{SITE}/libm.so", content=libm, size=os.path.getsize(libm))
-    for content in (needing, needing.read_bytes()):
+    plain = FileEntry(arcname=f"{SITE}/libm.so", content=str(libm), size=os.path.getsize(libm))
+    for content in (str(needing), needing.read_bytes()):
         entry = FileEntry(arcname=f"{SITE}/p/_mod.so", content=content, size=needing.stat().st_size)
         changed, same = across.applied([entry, plain])
         assert same is plain

@@ -88,7 +88,9 @@ def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
 
 def test_like_lies_beside_like() -> None:
     """Folders, machine code, other files by their names' endings, then links."""
-    program = FileEntry(arcname="bin/python3.11", content=PREFIX / "x", size=1, executable=True)
+    program = FileEntry(
+        arcname="bin/python3.11", content=str(PREFIX / "x"), size=1, executable=True
+    )
     planned = plan(
         file("b/data.json"),
         file("a/z.py"),

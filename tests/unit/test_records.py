@@ -55,12 +55,12 @@ def test_an_installed_record_tells_what_is_packed(tmp_path: Path) -> None:
     module = tmp_path / "module"
     module.write_bytes(b"123")
     planned = plan(
-        FileEntry(arcname=f"{SITE}/tool/__init__.py", content=module, size=3),
+        FileEntry(arcname=f"{SITE}/tool/__init__.py", content=str(module), size=3),
         file(f"{SITE}/tool/__pycache__/__init__.cpython-311.pyc"),
         file(f"{SITE}/tool/gone.h"),
-        FileEntry(arcname=f"{SITE}/tool/a, b.py", content=module, size=3),
+        FileEntry(arcname=f"{SITE}/tool/a, b.py", content=str(module), size=3),
         file("bin/tool", b"#!/build/env/bin/python\nprint()\n", executable=True),
-        FileEntry(arcname="share/data", content=module, size=3),
+        FileEntry(arcname="share/data", content=str(module), size=3),
         folder(INFO),
         file(f"{INFO}/RECORD", RECORD.encode()),
         environment=environment(distribution("tool")),

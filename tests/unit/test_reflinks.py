@@ -18,9 +18,9 @@ from hatch_pack_venv.entries import FileEntry, Patch, PatchedFile
 disk = Path(sys.argv[1])
 large = disk / "large"
 large.write_bytes(os.urandom(1_000_000))
-patched = PatchedFile(path=large, patches=(Patch(offset=0, replacement=b"new"),))
+patched = PatchedFile(path=str(large), patches=(Patch(offset=0, replacement=b"new"),))
 planned = plan(
-    FileEntry(arcname="large", content=large, size=1_000_000),
+    FileEntry(arcname="large", content=str(large), size=1_000_000),
     FileEntry(arcname="patched", content=patched, size=1_000_000),
     file("small", b"1"),
 )

@@ -141,7 +141,7 @@ def test_a_file_on_disk_is_patched_in_the_copy_only(tmp_path: Path) -> None:
     """The entry carries patches and the copy's hash; the file keeps its bytes."""
     elf = make_elf((DT_RUNPATH, BASE_LIB))
     (tmp_path / "x.so").write_bytes(elf)
-    entry = FileEntry(arcname=MODULE, content=tmp_path / "x.so", size=len(elf))
+    entry = FileEntry(arcname=MODULE, content=str(tmp_path / "x.so"), size=len(elf))
     outside = replace(
         link(MODULE, "/cache/x.so", "/cache/x.so", TargetKind.EXTERNAL_FILE), copies=(entry,)
     )

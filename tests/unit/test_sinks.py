@@ -165,7 +165,7 @@ def test_the_level_is_used(tmp_path: Path) -> None:
 
 
 def failing_plan(tmp_path: Path) -> PackPlan:
-    return plan(file("a"), FileEntry(arcname="b", content=tmp_path / "gone", size=1))
+    return plan(file("a"), FileEntry(arcname="b", content=str(tmp_path / "gone"), size=1))
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -28,7 +28,7 @@ def written(planned: PackPlan, **changes: Any) -> tuple[ListSink, dict[str, Any]
 
 
 def on_disk(path: Path, arcname: str = "a", size: int | None = None) -> FileEntry:
-    return FileEntry(arcname=arcname, content=path, size=size or path.stat().st_size)
+    return FileEntry(arcname=arcname, content=str(path), size=size or path.stat().st_size)
 
 
 def test_the_manifest_is_last_and_true(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_patches_are_applied_as_the_file_streams(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"0123456789")
     patches = (Patch(offset=2, replacement=b"AB"), Patch(offset=9, replacement=b"Z"))
-    entry = FileEntry(arcname="a", content=PatchedFile(path=path, patches=patches), size=10)
+    entry = FileEntry(arcname="a", content=PatchedFile(path=str(path), patches=patches), size=10)
 
     class SmallReads(ListSink):
         def add_file(self, entry: FileEntry, stream: Any) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, cast
 
 from elftools.common.exceptions import ELFError
@@ -20,8 +21,6 @@ from ..entries import FileEntry, Patch, PatchedFile
 from ..errors import InterpreterProblem
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..entries import ScannedEntry
 
 _DT_RPATH: Final = 15
@@ -118,9 +117,9 @@ class ElfFile:
             case bytes() as content:
                 return cls.from_stream(io.BytesIO(content), prefix / entry.arcname)
             case PatchedFile(path=path):
-                return cls.from_path(path)
+                return cls.from_path(Path(path))
             case path:
-                return cls.from_path(path)
+                return cls.from_path(Path(path))
 
     @property
     def kind(self) -> Kind:
@@ -176,9 +175,9 @@ def patched(content: bytes, patches: tuple[Patch, ...]) -> bytes:
     return bytes(data)
 
 
-def patched_file(path: Path, patches: tuple[Patch, ...]) -> PatchedFile:
+def patched_file(path: str, patches: tuple[Patch, ...]) -> PatchedFile:
     """Return a file with its patches, and the hash that it has with them."""
-    digest = hashlib.sha256(patched(path.read_bytes(), patches)).digest()
+    digest = hashlib.sha256(patched(Path(path).read_bytes(), patches)).digest()
     return PatchedFile(path=path, patches=patches, sha256=digest)
 
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ..entries import FileEntry, ScannedEntry
-    from .headers import Content
+    from ..entries import Content, FileEntry, ScannedEntry
 
 _NO_ELF: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js")
 # PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.

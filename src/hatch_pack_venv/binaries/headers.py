@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
-    from ..entries import ScannedEntry
+    from ..entries import Content, ScannedEntry
 
 T = TypeVar("T")
-Content: TypeAlias = Path | PatchedFile | bytes
 
 
 def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
@@ -27,7 +26,7 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
             yield from with_copies(entry.copies)
 
 
-def read_header(content: Content, read: Callable[[BinaryIO], T | None]) -> T | None:
+def read_header(content: Content | Path, read: Callable[[BinaryIO], T | None]) -> T | None:
     """Return what is read of a file's content; no patch changes that.
 
     `None` for a file that cannot be read, too: the writer tells of it, by name.
@@ -39,7 +38,7 @@ def read_header(content: Content, read: Callable[[BinaryIO], T | None]) -> T | N
         return read(io.BytesIO(content))
     path = content.path if isinstance(content, PatchedFile) else content
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             return read(stream)
     except OSError:
         return None

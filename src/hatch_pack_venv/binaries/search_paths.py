@@ -57,9 +57,9 @@ class SearchPaths:
         if isinstance(content, bytes):
             patches = self.patches(io.BytesIO(content), entry.arcname)
             return replace(entry, content=patched(content, patches)) if patches else entry
-        if isinstance(content, Path) and _may_be_elf(entry):
+        if isinstance(content, str) and _may_be_elf(entry):
             try:
-                with content.open("rb") as stream:
+                with open(content, "rb") as stream:
                     patches = self.patches(stream, entry.arcname)
                 if patches:
                     return replace(entry, content=patched_file(content, patches))

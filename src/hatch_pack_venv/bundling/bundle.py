@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
@@ -26,6 +25,7 @@ from .trim import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ..distributions import InstalledDistribution
     from ..entries import ScannedEntry
@@ -198,7 +198,7 @@ class _Bundler:
         file = self.packed.get(entry.arcname)
         if entry.arcname not in served or file is None or file.search_path is None:
             return entry
-        if not isinstance(entry, FileEntry) or not isinstance(entry.content, Path):
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
         patches = file.with_search_path(file.search_path.folders)
         return replace(entry, content=patched_file(entry.content, patches))

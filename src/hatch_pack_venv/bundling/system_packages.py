@@ -104,6 +104,6 @@ class _Gatherer:
     def _is_foreign(self, entry: ScannedEntry) -> bool:
         content = entry.content if isinstance(entry, FileEntry) else None
         rules = windows_rules if self.windows else metadata
-        return isinstance(content, Path) and bool(
-            rules.foreign_paths(content.read_bytes(), self.site)
+        return isinstance(content, str) and bool(
+            rules.foreign_paths(Path(content).read_bytes(), self.site)
         )

@@ -102,11 +102,11 @@ def same_content(entry: ScannedEntry, other: ScannedEntry) -> bool:
 
 def carried(entry: ScannedEntry) -> ScannedEntry:
     """Take a small file's bytes, so that they are what its hash is of; libraries stay files."""
-    if not isinstance(entry, FileEntry) or not isinstance(entry.content, Path):
+    if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
         return entry
     try:
-        with entry.content.open("rb") as stream:
-            if entry.size > _BYTES_LIMIT or ".so" in entry.content.name:
+        with open(entry.content, "rb") as stream:
+            if entry.size > _BYTES_LIMIT or ".so" in posixpath.basename(entry.content):
                 return entry
             content = stream.read()
     except OSError as error:
@@ -119,8 +119,8 @@ def digest_of(entry: FileEntry) -> bytes:
     """Return the SHA-256 of a file."""
     if isinstance(entry.content, bytes):
         return hashlib.sha256(entry.content).digest()
-    path = entry.content if isinstance(entry.content, Path) else entry.content.path
-    with path.open("rb") as stream:
+    path = entry.content if isinstance(entry.content, str) else entry.content.path
+    with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
@@ -147,9 +147,9 @@ def borrowed_library(entries: Iterable[ScannedEntry], source: str) -> str | None
     """Say which extension module needs a library of the source tree that is not copied with it."""
     root = os.path.realpath(source)
     places = {
-        entry.content: entry.arcname
+        Path(entry.content): entry.arcname
         for entry in entries
-        if isinstance(entry, FileEntry) and isinstance(entry.content, Path)
+        if isinstance(entry, FileEntry) and isinstance(entry.content, str)
     }
     for path, arcname in places.items():
         for folder, library in _found_libraries(path):

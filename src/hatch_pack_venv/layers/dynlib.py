@@ -110,7 +110,7 @@ def offered(folder: LibraryFolder) -> frozenset[str]:
     names = {each.name for each in path.iterdir() if each.is_file()} if path.is_dir() else set()
     if folder.inside == FOLDER:
         for file in _shared_objects(folder.owner.path, folder.owner.site_packages):
-            entry = FileEntry(arcname=file.name, content=file, size=0)
+            entry = FileEntry(arcname=file.name, content=str(file), size=0)
             library = library_name(entry)
             if library is not None:
                 names.add(library)
@@ -207,6 +207,6 @@ def _content(entry: FileEntry) -> bytes:
         case bytes() as content:
             return content
         case PatchedFile(path=path, patches=patches):
-            return patched(path.read_bytes(), patches)
+            return patched(Path(path).read_bytes(), patches)
         case path:
-            return path.read_bytes()
+            return Path(path).read_bytes()

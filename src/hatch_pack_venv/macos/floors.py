@@ -17,9 +17,9 @@ from .macho import MachO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    from ..binaries.headers import Content
-    from ..entries import ScannedEntry
+    from ..entries import Content, ScannedEntry
     from .macho import Slice, Version
 
 _NO_CODE: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js", ".class")
@@ -125,7 +125,7 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
     return frozenset.intersection(*sets) if sets else frozenset()
 
 
-def read_macho(content: Content) -> MachO | None:
+def read_macho(content: Content | Path) -> MachO | None:
     """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
     return read_header(content, MachO.from_stream)
 

@@ -70,7 +70,7 @@ class DirectorySink:
         """Write a file."""
         path = self._root / entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
-        if self._hard_links and isinstance(entry.content, Path) and _linked(stream, entry, path):
+        if self._hard_links and isinstance(entry.content, str) and _linked(stream, entry, path):
             while stream.read(_BLOCK):  # to be hashed
                 pass
             return
@@ -110,9 +110,9 @@ def _finish(path: Path, mode: int, mtime: int) -> None:
 def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
     """Make a hard link to a file that is being read, if its mode is right and it can be done."""
     status = os.fstat(stream.fileno())
-    source = cast("Path", entry.content)
+    source = cast("str", entry.content)
     if stat.S_IMODE(status.st_mode) != mode_of(entry) or not os.path.samestat(
-        status, source.lstat()
+        status, os.lstat(source)
     ):
         return False
     try:

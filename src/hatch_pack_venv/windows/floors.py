@@ -16,8 +16,7 @@ from .pe import PeFile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..binaries.headers import Content
-    from ..entries import ScannedEntry
+    from ..entries import Content, ScannedEntry
     from ..interpreter import Interpreter
 
 Version: TypeAlias = tuple[int, int]
