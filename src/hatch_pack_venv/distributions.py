@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import posixpath
 import re
@@ -15,7 +14,7 @@ from packaging.utils import canonicalize_name
 from .editable.installs import Editable, developed, recognise
 from .errors import EnvironmentProblem
 from .old_metadata import files_without_record
-from .records import recorded_arcname
+from .records import recorded_arcname, rows_of
 from .scripts.launchers import EntryPoint, parse_entry_points
 
 if TYPE_CHECKING:
@@ -183,11 +182,10 @@ def _requirements(found: PathDistribution, metadata: PackageMetadata) -> Iterabl
 
 
 def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterator[str]:
-    for row in csv.reader((found.read_text("RECORD") or "").splitlines()):
-        if row and row[0]:
-            arcname = recorded_arcname(row[0], site, prefix)
-            if not arcname.startswith("../"):
-                yield arcname
+    for row in rows_of(found.read_text("RECORD") or ""):
+        arcname = recorded_arcname(row[0], site, prefix)
+        if not arcname.startswith("../"):
+            yield arcname
 
 
 def _module_names(

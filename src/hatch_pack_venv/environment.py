@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from _typeshed import StrPath
 
+_NAME: Final = attrgetter("name")
 _SITE_PACKAGES: Final = re.compile(r"python(\d+\.\d+t?)")
 _CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
 _SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
@@ -170,8 +172,10 @@ class Environment:
             return windows_environment.is_of_interpreter(name)
         if folder == self.scripts:
             return bool(re.fullmatch(r"pythonw?(\d+(\.\d+t?)?(-intel64)?)?", name))
+        if folder != "lib":
+            return False
         library = f"lib{self.interpreter.executable_name}"
-        return folder == "lib" and name.startswith((f"{library}.so", f"{library}.dylib"))
+        return name.startswith((f"{library}.so", f"{library}.dylib"))
 
 
 def _read_config(prefix: Path) -> dict[str, str]:
@@ -283,7 +287,7 @@ class _Scanner:
     def _listing(self, arcname: str, path: StrPath) -> Iterator[_Found]:
         """Return an iterator over what lies in a folder, in order, or why that cannot be told."""
         try:
-            children = sorted(os.scandir(path), key=lambda child: child.name)
+            children = sorted(os.scandir(path), key=_NAME)
         except OSError as error:
             return iter([(arcname, error)])
         above = f"{arcname}/" if arcname else ""

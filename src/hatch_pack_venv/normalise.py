@@ -23,7 +23,8 @@ DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))
 
 DIRECTORY_MODE: Final = 0o755
 SYMLINK_MODE: Final = 0o777
-_SHARED_OBJECT: Final = re.compile(r"\.(so(\.\d+)*|dylib|dll|pyd|exe)$")
+_NATIVE: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")
+_VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")
 _PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
 
 
@@ -98,7 +99,7 @@ def _with_time(entry: Entry, times: Times) -> Entry:
             for copy in entry.copies
         )
         entry = replace(entry, copies=copies)
-    return replace(entry, mtime=times.of(entry.mtime))
+    return entry.with_time(times.of(entry.mtime))
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -110,15 +111,16 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=_place)
 
 
-def _place(entry: Entry) -> tuple[int, str, list[str]]:
-    parts = entry.arcname.split("/")
+def _place(entry: Entry) -> tuple[int, str, str]:
+    # With the one byte that no name holds, all of a folder comes before what only begins like it.
+    path = entry.arcname.replace("/", "\0")
     match entry:
         case DirectoryEntry():
-            return 0, "", parts
+            return 0, "", path
         case FileEntry():
-            return (1, "", parts) if is_native(entry) else (2, _ending(parts[-1]), parts)
+            return (1, "", path) if is_native(entry) else (2, _ending(entry.arcname), path)
         case _:
-            return 3, "", parts
+            return 3, "", path
 
 
 def is_native(entry: FileEntry) -> bool:
@@ -128,7 +130,7 @@ def is_native(entry: FileEntry) -> bool:
     the environment is scanned, so that their first bytes tell.
     """
     name = entry.arcname.rpartition("/")[2]
-    if _SHARED_OBJECT.search(name):
+    if name.endswith(_NATIVE) or (".so." in name and _VERSIONED.search(name)):
         return True
     if not entry.executable:
         return False
@@ -137,6 +139,7 @@ def is_native(entry: FileEntry) -> bool:
     return _PROGRAM.fullmatch(name) is not None
 
 
-def _ending(name: str) -> str:
+def _ending(arcname: str) -> str:
     """Return what follows the last dot of a name; a dot at its start does not count."""
-    return name[1:].rpartition(".")[2].lower() if "." in name[1:] else ""
+    start, dot, ending = arcname.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot and start else ""

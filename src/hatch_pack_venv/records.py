@@ -11,12 +11,9 @@ import csv
 import hashlib
 import io
 import posixpath
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .entries import Content, DirectoryEntry, Entry, FileEntry, PatchedFile
-
-_ODD: Final = re.compile(r"//|(^|/)\.\.?(/|$)|/$")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,9 +34,9 @@ def updated_record(
         prefix: the environment's real path, for rows that name a file by it.
     """
     site = posixpath.dirname(distribution.metadata_dir)
-    lines = record.decode("utf-8", "surrogateescape").splitlines()
+    inside = f"{site}/"
     rows: list[tuple[str, str, str]] = []
-    for name, *facts in filter(None, csv.reader(lines)):
+    for name, *facts in rows_of(record.decode("utf-8", "surrogateescape")):
         arcname = recorded_arcname(name, site, prefix)
         entry = entries.get(arcname)
         if entry is None or isinstance(entry, DirectoryEntry):
@@ -48,10 +45,17 @@ def updated_record(
         if isinstance(entry, FileEntry) and digest:
             changed = _digest_of(entry.content)
             digest, size = (changed, str(entry.size)) if changed else (digest, size)
-        inside = arcname.startswith(f"{site}/")
-        row = arcname[len(site) + 1 :] if inside else posixpath.relpath(arcname, site)
+        is_inside = arcname.startswith(inside)
+        row = arcname[len(inside) :] if is_inside else posixpath.relpath(arcname, site)
         rows.append((row, digest, size))
     return _text(rows)
+
+
+def rows_of(record: str) -> Iterator[list[str]]:
+    """Yield the rows of a RECORD; `csv` takes them where something is quoted, as is seldom so."""
+    lines = record.splitlines()
+    rows = csv.reader(lines) if '"' in record else (line.split(",") for line in lines)
+    return (row for row in rows if row and row[0])
 
 
 def recorded_arcname(name: str, site: str, prefix: Path) -> str:
@@ -61,7 +65,8 @@ def recorded_arcname(name: str, site: str, prefix: Path) -> str:
         return posixpath.relpath(name, prefix.as_posix())
     arcname = f"{site}/{name}"
     # Nearly every name is as short as can be; normalising 20,000 takes a tenth of a second.
-    return posixpath.normpath(arcname) if _ODD.search(arcname) else arcname
+    may_be_longer = "/." in arcname or "//" in arcname or arcname.endswith("/")
+    return posixpath.normpath(arcname) if may_be_longer else arcname
 
 
 def new_record(distribution: InstalledDistribution, files: Iterable[FileEntry]) -> bytes:
@@ -111,7 +116,7 @@ def with_byte_code_rows(record: bytes, site: str, byte_code: Mapping[str, str]) 
         byte_code: arcnames by those of the sources.
     """
     rows: list[tuple[str, ...]] = []
-    for row in csv.reader(record.decode("utf-8", "surrogateescape").splitlines()):
+    for row in rows_of(record.decode("utf-8", "surrogateescape")):
         arcname = posixpath.normpath(posixpath.join(site, row[0]))
         if arcname in byte_code:
             rows.append((posixpath.relpath(byte_code[arcname], site), "", ""))
@@ -130,6 +135,11 @@ def _spelled(digest: bytes) -> str:
 
 
 def _text(rows: Iterable[tuple[str, ...]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    rows = list(rows)
+    text = "".join(f"{','.join(row)}\n" for row in rows)
+    commas = sum(map(len, rows)) - len(rows)
+    if (text.count(","), text.count("\n")) != (commas, len(rows)) or '"' in text or "\r" in text:
+        quoted = io.StringIO(newline="")
+        csv.writer(quoted, lineterminator="\n").writerows(rows)
+        text = quoted.getvalue()
+    return text.encode("utf-8", "surrogateescape")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from ..entries import Content, ScannedEntry
 
 T = TypeVar("T")
+
+ELF: Final = b"\x7fELF"
 
 
 def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
@@ -26,19 +27,28 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
             yield from with_copies(entry.copies)
 
 
-def read_header(content: Content | Path, read: Callable[[BinaryIO], T | None]) -> T | None:
+def read_header(
+    content: Content | Path,
+    read: Callable[[BinaryIO], T | None],
+    magics: tuple[bytes, ...] = (ELF,),
+) -> T | None:
     """Return what is read of a file's content; no patch changes that.
 
     `None` for a file that cannot be read, too: the writer tells of it, by name.
 
     Parameters:
         read: takes a seekable stream at its beginning; returns `None` for files of other kinds.
+        magics: what files of the kind begin with, one of these; up to four bytes.
     """
     if isinstance(content, bytes):
-        return read(io.BytesIO(content))
+        return read(io.BytesIO(content)) if content.startswith(magics) else None
     path = content.path if isinstance(content, PatchedFile) else content
     try:
-        with open(path, "rb") as stream:
-            return read(stream)
+        with io.FileIO(path) as file:
+            # Thousands of files are of other kinds; buffers for those would take twice the time.
+            if not file.read(4).startswith(magics):
+                return None
+            file.seek(0)
+            return read(io.BufferedReader(file))
     except OSError:
         return None

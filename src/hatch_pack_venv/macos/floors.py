@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..binaries.floors import Floor, Floors, Needs, told
 from ..binaries.headers import read_header, with_copies
 from ..binaries.launcher_checks import macos_check
-from .macho import MachO
+from .macho import MAGICS, MachO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,7 +127,7 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
 
 def read_macho(content: Content | Path) -> MachO | None:
     """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
-    return read_header(content, MachO.from_stream)
+    return read_header(content, MachO.from_stream, tuple(MAGICS))
 
 
 def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:

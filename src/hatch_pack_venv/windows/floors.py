@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..binaries.floors import Floors, Needs
 from ..binaries.headers import read_header, with_copies
-from .pe import PeFile
+from .pe import MAGIC, PeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -93,4 +93,4 @@ class WindowsFloors(Floors):
 
 def read_headers(content: Content) -> PeFile | None:
     """Return a file's headers; `None` if it is no program or library of Windows."""
-    return read_header(content, PeFile.from_stream)
+    return read_header(content, PeFile.from_stream, (MAGIC,))
