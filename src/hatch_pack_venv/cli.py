@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from . import __version__
-from .archived.inspection import inspect
-from .archived.verify import check_is_there, verify
 from .archives import silent
 from .command.arguments import add_format_options, add_packing_options, add_reading_commands
 from .command.display import Style, inspection_lines, result_line, told_findings, verification_lines
@@ -117,12 +115,17 @@ def _export(parsed: argparse.Namespace) -> None:
 
 
 def _inspect(parsed: argparse.Namespace) -> None:
+    from .archived.inspection import inspect
+    from .archived.verify import check_is_there
+
     check_is_there(parsed.path)
     found = inspect(parsed.path, report=_report(parsed, "Reading"))
     _print(found.to_dict(), inspection_lines(found, _style()), parsed)
 
 
 def _verify(parsed: argparse.Namespace) -> None:
+    from .archived.verify import check_is_there, verify
+
     check_is_there(parsed.path)
     report = _report(parsed, "Verifying")
     result = verify(parsed.path, external_links=parsed.external_links, report=report)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from .bundling.bundle import Vendoring
 from .bundling.trim import Trim
+from .bundling.vendoring import Vendoring
 from .configuration.keys import HATCHLING_HOOK_KEYS, KEYS
 from .configuration.rules import problems_between
 from .configuration.values import WrongValueError

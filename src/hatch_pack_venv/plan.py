@@ -46,13 +46,13 @@ from .relocation import Relocation
 from .required.requirements import marker_environment, missing_requirements
 from .scripts.activation import activation_scripts
 from .windows import names as windows_names
-from .windows.rules import WindowsRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .environment import Environment
     from .wheels import WheelOverlay
+    from .windows.rules import WindowsRules
 
 __all__ = ["POSTINSTALL", "Interpreter", "PackPlan", "Recipe", "build_plan"]
 
@@ -100,6 +100,8 @@ class _Planner:
         )
         self.windows: WindowsRules | None = None
         if environment.is_windows:
+            from .windows.rules import WindowsRules
+
             self.windows = WindowsRules.of(
                 environment, points, bundled=recipe.interpreter == "bundled", passed_over=own_lines
             )

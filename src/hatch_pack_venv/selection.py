@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from pathspec import GitIgnoreSpec
-
 from .configuration.presets import pattern_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pathspec import GitIgnoreSpec
 
     from .entries import ScannedEntry
     from .environment import Environment
@@ -69,11 +69,11 @@ class Selection:
 
     @cached_property
     def _exclude_specs(self) -> list[GitIgnoreSpec]:
-        return [GitIgnoreSpec.from_lines(each) for each in pattern_groups(self.exclude) if each]
+        return [_spec(each) for each in pattern_groups(self.exclude) if each]
 
     @cached_property
     def _include_spec(self) -> GitIgnoreSpec:
-        return GitIgnoreSpec.from_lines(self.include)
+        return _spec(self.include)
 
     def _by_rule(self, arcname: str, environment: Environment) -> str | None:
         folder, _, name = arcname.rpartition("/")
@@ -92,6 +92,12 @@ class Selection:
         if name in _INSTALLER_NOTES:
             return "tells where it was installed from on this machine"
         return 'record-files = "exclude"' if name == "RECORD" and not self.records else None
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def parents_of(arcnames: Iterable[str]) -> set[str]:

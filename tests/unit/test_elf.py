@@ -11,7 +11,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support.compiled import compile_library, rpath, runpath
 
-from hatch_pack_venv.binaries.elf import ElfFile, patched
+from hatch_pack_venv.binaries.elf import ElfFile
+from hatch_pack_venv.binaries.patching import patched
 from hatch_pack_venv.bundling import relinking
 from hatch_pack_venv.bundling.relinking import relinked
 from hatch_pack_venv.bundling.stripping import stripped

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
-from hatch_pack_venv.bundling.bundle import Vendoring
 from hatch_pack_venv.bundling.trim import Trim
+from hatch_pack_venv.bundling.vendoring import Vendoring
 from hatch_pack_venv.configuration.keys import HATCHLING_HOOK_KEYS, KEYS
 from hatch_pack_venv.errors import OptionsError
 

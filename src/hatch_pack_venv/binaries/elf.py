@@ -5,7 +5,6 @@ Only headers are read; a change is a list of patches for the copy that goes into
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from dataclasses import dataclass
@@ -165,20 +164,6 @@ def needs_private_glibc(path: Path) -> bool:
             for _, auxiliaries in section.iter_versions()
             for auxiliary in auxiliaries
         )
-
-
-def patched(content: bytes, patches: tuple[Patch, ...]) -> bytes:
-    """Return a file's content with patches applied."""
-    data = bytearray(content)
-    for patch in patches:
-        data[patch.offset : patch.offset + len(patch.replacement)] = patch.replacement
-    return bytes(data)
-
-
-def patched_file(path: str, patches: tuple[Patch, ...]) -> PatchedFile:
-    """Return a file with its patches, and the hash that it has with them."""
-    digest = hashlib.sha256(patched(Path(path).read_bytes(), patches)).digest()
-    return PatchedFile(path=path, patches=patches, sha256=digest)
 
 
 def _search_path(segment: DynamicSegment, tags: list[Any]) -> SearchPath | None:

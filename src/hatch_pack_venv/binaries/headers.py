@@ -49,6 +49,7 @@ def read_header(
             if not file.read(4).startswith(magics):
                 return None
             file.seek(0)
-            return read(io.BufferedReader(file))
+            with io.BufferedReader(file) as stream:
+                return read(stream)
     except OSError:
         return None

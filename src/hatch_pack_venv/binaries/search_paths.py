@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..entries import FileEntry, Patch, SymlinkEntry
 from ..places import is_tellable
 from .dynamic_section import DynamicSection, Text
-from .elf import patched, patched_file
+from .patching import patched, patched_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from ..binaries.elf import ElfFile, patched_file
+from ..binaries.elf import ElfFile
+from ..binaries.patching import patched_file
 from ..entries import FileEntry
 from ..errors import InterpreterProblem
 from ..links import copies_of
@@ -22,6 +23,7 @@ from .stripping import stripped
 from .system_packages import system_packages
 from .tcl import tcl_scripts
 from .trim import Trim
+from .vendoring import Vendoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,19 +36,6 @@ if TYPE_CHECKING:
     from .runtime import Module
 
 _LICENCES: Final = "share/licenses"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vendoring:
-    """Which of the system's libraries come along.
-
-    Parameters:
-        wanted: whether any do.
-        copyleft: names of those under the GPL that do as well, keys of `libraries.COPYLEFT`.
-    """
-
-    wanted: bool = True
-    copyleft: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

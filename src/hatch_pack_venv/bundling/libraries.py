@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..binaries.elf import needs_private_glibc
 from .loader import Loader
+from .vendoring import COPYLEFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,12 +45,6 @@ _DRIVERS: Final = (
     "libdrm*.so*",
     "libgbm.so*",
 )
-
-COPYLEFT: Final[Mapping[str, tuple[str, ...]]] = {
-    "readline": ("libreadline.so*", "libhistory.so*"),
-    "gdbm": ("libgdbm.so*", "libgdbm_compat.so*"),
-}
-"""Libraries under the GPL, which stay out unless they are asked for by these names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..binaries.elf import patched
+from ..binaries.patching import patched
 from ..errors import InterpreterProblem
 from .stripping import stripped
 

@@ -8,9 +8,10 @@ the file is cut there and gets a shorter table of sections.
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from elftools.elf.elffile import ELFFile
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 _SHF_ALLOC: Final = 0x2
 _NAMES: Final = b".shstrtab"
@@ -18,6 +19,8 @@ _NAMES: Final = b".shstrtab"
 
 def stripped(content: bytes) -> bytes:
     """Return an ELF file without what is never loaded; an unusual one as it is."""
+    from elftools.elf.elffile import ELFFile  # 20 ms that most runs can do without
+
     elf = ELFFile(io.BytesIO(content))
     found = list(elf.iter_sections())
     sections = [section.header for section in found]

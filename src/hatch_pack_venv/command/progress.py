@@ -7,8 +7,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
 @contextmanager
 def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
     """Show a bar of bytes read of bytes to read; silent where standard error is no terminal."""
+    from tqdm import tqdm  # not for runs that show nothing
+
     columns, lines = _size()
     with tqdm(
         total=total,

@@ -6,9 +6,8 @@ import posixpath
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bundling.bundle import Vendoring
-from ..bundling.libraries import COPYLEFT
 from ..bundling.trim import Trim
+from ..bundling.vendoring import COPYLEFT, Vendoring
 from ..formats import CompressionFormat
 from ..promise import is_promise
 from .values import (

@@ -12,7 +12,6 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..binaries.elf import ElfFile
 from ..entries import FileEntry, ScannedEntry, UnsupportedEntry
 from ..errors import InterpreterProblem
 from ..links import copies_of
@@ -22,6 +21,7 @@ from .installs import PROJECT_FILES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..binaries.elf import ElfFile
     from ..distributions import InstalledDistribution
     from .installs import Editable
 
@@ -175,6 +175,8 @@ def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _elf(path: Path) -> ElfFile | None:
+    from ..binaries.elf import ElfFile  # 20 ms that most runs can do without
+
     try:
         return ElfFile.from_path(path)
     except InterpreterProblem:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..binaries.dynamic_section import DT_SONAME, DynamicSection
-from ..binaries.elf import patched
 from ..binaries.headers import read_header
+from ..binaries.patching import patched
 from ..bundling.relinking import with_search_path
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
 from ..errors import InterpreterProblem, SourceProblem

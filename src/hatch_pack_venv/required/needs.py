@@ -12,7 +12,6 @@ from ..distributions import installed_distributions
 from .behind import Behind
 from .checking import extra_findings, is_met, python_findings, requirement_findings
 from .closure import by_key, closure_of
-from .lock import Lock
 from .requirements import marker_environment, requirements_of
 
 if TYPE_CHECKING:
@@ -216,6 +215,8 @@ class _Judge:
     def _lock_findings(self, packed: Mapping[str, InstalledDistribution]) -> list[str]:
         if self.options.lock is None:
             return []
+        from .lock import Lock  # 15 ms that most runs can do without
+
         lock = Lock.from_path(
             self.options.lock, self.markers, self.options.extras, others=self._kept_extras()
         )
