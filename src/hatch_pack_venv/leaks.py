@@ -137,8 +137,19 @@ class LastLook:
         self.margin = max(map(len, self.needles), default=0) + _LONGEST_NAME
         self.findings: list[Finding] = []
 
+    def over(self, arcname: str, data: bytes) -> None:
+        """Look over a file that is at hand as a whole; most hold no needle at all."""
+        if data.find(b"\0", 0, _TEXT_HEAD) >= 0 and not data.startswith(MAGIC):
+            return  # neither text nor an ELF file
+        for needle in self.needles:
+            if needle in data:
+                look = self.at(arcname)
+                look.feed(data)
+                self.finish(look, lambda: data)
+                return
+
     def at(self, arcname: str) -> FileLook:
-        """Begin with a file."""
+        """Begin with a file whose bytes come in pieces."""
         return FileLook(self, arcname)
 
     def finish(self, look: FileLook, content: Callable[[], bytes]) -> None:

@@ -6,20 +6,23 @@ It is a function of the plan and of the hashes that the writer saw.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from .entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
 from .normalise import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .binaries.floors import Needs
     from .distributions import InstalledDistribution
     from .environment import Environment
 
 FORMAT_VERSION: Final = 1
+_BY_NAME: Final = attrgetter("arcname")
 _quoted: Final = json.encoder.encode_basestring_ascii
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
 
@@ -70,21 +73,21 @@ def manifest_head(
     }
 
 
-def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
+def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> str:
     """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
 
     Times are left out, and so are the order of entries and how a format writes any of it; hence it
     is the same in every format and with every compressor.
 
     Parameters:
-        hashes: the SHA-256 of each file, in hexadecimal digits, by arcname.
+        sha256: returns a file's hash in hexadecimal digits, by its arcname.
     """
     digest = hashlib.sha256()
-    for entry in sorted(entries, key=_by_name):
+    for entry in sorted(entries, key=_BY_NAME):
         name = _quoted(entry.arcname)
         match entry:
             case FileEntry():
-                line = f'["file", {name}, "{mode_of(entry):o}", "{hashes[entry.arcname]}"]\n'
+                line = f'["file", {name}, "{mode_of(entry):o}", "{sha256(entry.arcname)}"]\n'
             case DirectoryEntry():
                 line = f'["directory", {name}]\n'
             case SymlinkEntry():
@@ -93,41 +96,35 @@ def content_digest(entries: Iterable[Entry], hashes: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _by_name(entry: Entry) -> str:
-    return entry.arcname
-
-
 def render_manifest(
     head: Mapping[str, Any],
     entries: Iterable[Entry],
-    hashes: Mapping[str, str],
+    sha256: Callable[[str], str],
     copied: Iterable[SymlinkEntry] = (),
 ) -> bytes:
     """Return the manifest's text: the head, then every folder, link and file by name.
 
     Parameters:
+        sha256: returns a file's hash in hexadecimal digits, by its arcname.
         copied: links that copies stand for in this format, or that it goes without; with them the
             content digest can be computed again from what the archive holds.
     """
-    entries = sorted(entries, key=_by_name)
-    files = [
-        {
-            "path": entry.arcname,
-            "size": entry.size,
-            "mode": f"{mode_of(entry):o}",
-            "sha256": hashes[entry.arcname],
-        }
-        for entry in entries
-        if isinstance(entry, FileEntry)
-    ]
-    manifest = {
-        **head,
+    entries = sorted(entries, key=_BY_NAME)
+    lists = {
         "directories": [each.arcname for each in entries if isinstance(each, DirectoryEntry)],
         "links": _listed(entry for entry in entries if isinstance(entry, SymlinkEntry)),
         "copied_links": _listed(copied),
-        "files": files,
     }
-    return _with_own_digest(manifest)
+    lines = _joined(
+        _line(entry.arcname, entry.size, f"{mode_of(entry):o}", sha256(entry.arcname))
+        for entry in entries
+        if isinstance(entry, FileEntry)
+    )
+    whole = {**head, **lists}
+    digest = hashlib.sha256()
+    for part in _parts(whole, lines):
+        digest.update(part)
+    return b"".join(_parts({**whole, "manifest_sha256": digest.hexdigest()}, lines))
 
 
 def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
@@ -139,7 +136,12 @@ def render(manifest: Mapping[str, Any]) -> bytes:
 
     A file takes a line, as `json` would write it in ten times as long.
     """
-    return _text(manifest, _lines(manifest))
+    lines = _joined(
+        _line(file["path"], file["size"], file["mode"], file["sha256"])
+        for file in manifest["files"]
+    )
+    head = {key: value for key, value in manifest.items() if key != "files"}
+    return b"".join(_parts(head, lines))
 
 
 def own_digest(manifest: Mapping[str, Any]) -> str:
@@ -147,21 +149,21 @@ def own_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(render(manifest)).hexdigest()
 
 
-def _with_own_digest(manifest: Mapping[str, Any]) -> bytes:
-    lines = _lines(manifest)
-    digest = hashlib.sha256(_text(manifest, lines)).hexdigest()
-    return _text({**manifest, "manifest_sha256": digest}, lines)
+def _line(path: str, size: int, mode: str, sha256: str) -> str:
+    return f'{{"path": {_quoted(path)}, "size": {size:d}, "mode": "{mode}", "sha256": "{sha256}"}}'
 
 
-def _lines(manifest: Mapping[str, Any]) -> str:
-    return ",\n  ".join(
-        f'{{"path": {_quoted(file["path"])}, "size": {file["size"]:d}, "mode": "{file["mode"]}",'
-        f' "sha256": "{file["sha256"]}"}}'
-        for file in manifest["files"]
-    )
+def _joined(lines: Iterable[str]) -> bytes:
+    """Put lines one below the other, without holding all of them twice."""
+    text = io.BytesIO()
+    between = b""
+    for line in lines:
+        text.write(between)
+        text.write(line.encode())
+        between = b",\n  "
+    return text.getvalue()
 
 
-def _text(manifest: Mapping[str, Any], lines: str) -> bytes:
-    head = {key: value for key, value in manifest.items() if key != "files"}
+def _parts(head: Mapping[str, Any], lines: bytes) -> tuple[bytes, bytes, bytes]:
     start = json.dumps(head, indent=1).removesuffix("\n}")
-    return f'{start},\n "files": [\n  {lines}\n ]\n}}\n'.encode()
+    return f'{start},\n "files": [\n  '.encode(), lines, b"\n ]\n}\n"

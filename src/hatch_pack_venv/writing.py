@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias, cast
 
 from . import manifest
+from .content import changed, opened, unreadable, whole
 from .copies import without_links
-from .entries import DirectoryEntry, FileEntry, PatchedFile, SymlinkEntry
-from .errors import SourceProblem
+from .entries import DirectoryEntry, FileEntry, SymlinkEntry
 from .leaks import LastLook
+from .sinks.pool import OrderedPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from .entries import Entry, Patch
+    from .entries import Entry
     from .leaks import Finding
     from .plan import PackPlan
     from .sinks import Sink
@@ -29,7 +27,9 @@ Progress: TypeAlias = "Callable[[int], None]"
 
 _AT_ONCE: Final = 1 << 20
 """Bytes up to which a file is read at once."""
-_BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows alone has files of text
+_HASHED_HERE: Final = 1 << 17
+"""Bytes up to which hashing takes no longer than handing over to a thread."""
+_AHEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +58,26 @@ def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
         LeakError: files that need places of the build machine to run.
     """
     try:
-        return _write(plan, sink, progress)
+        with _Hashes() as hashes:
+            return _write(plan, sink, hashes, progress)
     except BaseException:
         sink.discard()
         raise
 
 
-def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
+def _write(plan: PackPlan, sink: Sink, hashes: _Hashes, progress: Progress) -> Written:
     entries = plan.entries if sink.holds_links else without_links(plan.entries)
-    files = _HashedFiles(sink, progress, LastLook(plan.watch))
+    files = _Files(sink, hashes, progress, LastLook(plan.watch))
     if plan.install_target != ".":
         files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
     for entry in entries:
         files.add(entry)
-    digest = manifest.content_digest(plan.entries, files.hashes)
+    hashes.settle()
+    digest = manifest.content_digest(plan.entries, hashes.of)
     head = {**plan.head, "content_digest": digest}
     links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
     copied = [] if sink.holds_links else links
-    content = manifest.render_manifest(head, entries, files.hashes, copied)
+    content = manifest.render_manifest(head, entries, hashes.of, copied)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
     files.look.check()
     sink.close()
@@ -87,66 +89,98 @@ def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     )
 
 
-class _HashedFiles:
-    """Passes entries on to a sink, looks them over and keeps the hashes of what went by."""
+class _Hashes:
+    """The SHA-256 of each file by its arcname; what is large is hashed in a thread."""
 
-    def __init__(self, sink: Sink, progress: Progress, look: LastLook) -> None:
+    def __init__(self) -> None:
+        self._found: dict[str, bytes] = {}
+        self._large: dict[str, hashlib._Hash] = {}
+        self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.cancel()
+
+    def add(self, arcname: str, data: bytes) -> None:
+        """Hash a file that is at hand."""
+        if len(data) > _HASHED_HERE:
+            self.add_piece(arcname, data)
+        else:
+            self._found[arcname] = hashlib.sha256(data).digest()
+
+    def add_piece(self, arcname: str, data: bytes) -> None:
+        """Hash what comes next of a large file."""
+        digest = self._large.setdefault(arcname, hashlib.sha256())
+        self._pool.put(partial(digest.update, data))
+
+    def settle(self) -> None:
+        """Wait for the thread; `of` knows all that was added afterwards."""
+        self._pool.drain()
+        self._found.update({name: each.digest() for name, each in self._large.items()})
+
+    def of(self, arcname: str) -> str:
+        """Return a file's hash in hexadecimal digits."""
+        return self._found[arcname].hex()
+
+
+class _Files:
+    """Passes entries on to a sink, and looks over what goes by."""
+
+    def __init__(self, sink: Sink, hashes: _Hashes, progress: Progress, look: LastLook) -> None:
         self.sink = sink
+        self.hashes = hashes
         self.progress = progress
         self.look = look
-        self.hashes: dict[str, str] = {}
         self.count = 0
         self.size = 0
 
     def add(self, entry: Entry) -> None:
         self.count += 1
         match entry:
-            case DirectoryEntry():
-                self.sink.add_directory(entry)
-            case SymlinkEntry():
-                self.sink.add_link(entry)
             case FileEntry():
-                shared = self.sink.shares_files or isinstance(entry.content, PatchedFile)
-                if shared or entry.size > _AT_ONCE:
+                if self.sink.shares_files or entry.size > _AT_ONCE:
                     self._add_streaming(entry)
                 else:
                     self._add_at_once(entry)
                 self.size += entry.size
+            case DirectoryEntry():
+                self.sink.add_directory(entry)
+            case SymlinkEntry():
+                self.sink.add_link(entry)
 
     def _add_at_once(self, entry: FileEntry) -> None:
         """Add a small file in as few steps as can be; most of an environment's are."""
-        data = _whole(entry)
-        look = self.look.at(entry.arcname)
-        look.feed(data)
-        self.look.finish(look, lambda: data)
-        self.hashes[entry.arcname] = hashlib.sha256(data).hexdigest()
-        self.sink.add_file(entry, io.BytesIO(data))
+        data = whole(entry)
+        self.look.over(entry.arcname, data)
+        self.hashes.add(entry.arcname, data)
+        self.sink.add_bytes(entry, data)
         self.progress(len(data))
 
     def _add_streaming(self, entry: FileEntry) -> None:
         look = self.look.at(entry.arcname)
-        with _opened(entry) as stream:
-            reader = HashingReader(stream, entry, self.progress, look.feed)
+
+        def take(data: bytes) -> None:
+            self.hashes.add_piece(entry.arcname, data)
+            look.feed(data)
+            self.progress(len(data))
+
+        take(b"")
+        with opened(entry) as stream:
+            reader = _Reader(stream, entry, take)
             self.sink.add_file(entry, cast("BinaryIO", reader))
-            self.hashes[entry.arcname] = reader.finish()
-        self.look.finish(look, partial(_streamed, entry))
+            reader.finish()
+        self.look.finish(look, partial(whole, entry))
 
 
-class HashingReader:
-    """Reads exactly as many bytes as the plan says, hashing them as they go by."""
+class _Reader:
+    """Reads exactly as many bytes as the plan says, showing them to others as they go by."""
 
-    def __init__(
-        self,
-        stream: BinaryIO,
-        entry: FileEntry,
-        progress: Progress,
-        look: Callable[[bytes], None],
-    ) -> None:
+    def __init__(self, stream: BinaryIO, entry: FileEntry, take: Callable[[bytes], None]) -> None:
         self._stream = stream
         self._entry = entry
-        self._progress = progress
-        self._look = look
-        self._hash = hashlib.sha256()
+        self._take = take
         self._left = entry.size
 
     def read(self, size: int = -1) -> bytes:
@@ -156,12 +190,10 @@ class HashingReader:
         while len(data) < wanted:
             more = self._read(wanted - len(data))
             if not more:
-                raise _changed(self._entry)
+                raise changed(self._entry)
             data += more
-        self._hash.update(data)
-        self._look(data)
         self._left -= len(data)
-        self._progress(len(data))
+        self._take(data)
         return data
 
     def fileno(self) -> int:
@@ -172,117 +204,17 @@ class HashingReader:
         """
         return self._stream.fileno()
 
-    def finish(self) -> str:
-        """Return the SHA-256 of the whole file.
+    def finish(self) -> None:
+        """Make sure that all of it has been read.
 
         Raises:
-            SourceProblem: not all of it has been read.
+            SourceProblem: it has not.
         """
         if self._left:
-            raise _changed(self._entry)
-        return self._hash.hexdigest()
+            raise changed(self._entry)
 
     def _read(self, size: int) -> bytes:
         try:
             return self._stream.read(size) if size else b""
         except OSError as error:
-            raise _unreadable(self._entry, error) from error
-
-
-@contextmanager
-def _opened(entry: FileEntry) -> Iterator[BinaryIO]:
-    if isinstance(entry.content, bytes):
-        yield io.BytesIO(entry.content)
-        return
-    try:
-        stream = io.FileIO(_source(entry))
-    except OSError as error:
-        raise _unreadable(entry, error) from error
-    with stream:
-        before = _state(stream.fileno())
-        if before[0] != entry.size:
-            raise _changed(entry)
-        if isinstance(entry.content, PatchedFile):
-            yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
-        else:
-            yield cast("BinaryIO", stream)
-        if _state(stream.fileno()) != before:
-            raise _changed(entry)
-
-
-def _whole(entry: FileEntry) -> bytes:
-    """Return what a file holds, read without a file object."""
-    if isinstance(entry.content, bytes):
-        return entry.content
-    try:
-        descriptor = os.open(_source(entry), os.O_RDONLY | _BINARY)
-        try:
-            before = _state(descriptor)
-            data = os.read(descriptor, entry.size) if entry.size else b""
-            while len(data) < entry.size and (more := os.read(descriptor, entry.size - len(data))):
-                data += more
-            whole = len(data) == before[0] == entry.size and _state(descriptor) == before
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise _unreadable(entry, error) from error
-    if not whole:
-        raise _changed(entry)
-    return data
-
-
-def _state(descriptor: int) -> tuple[int, int]:
-    """Return what changes when a file is written to."""
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
-
-
-def _streamed(entry: FileEntry) -> bytes:
-    with _opened(entry) as stream:
-        return stream.read()
-
-
-class _PatchedReader:
-    """Reads a file with some of its bytes replaced."""
-
-    def __init__(self, stream: io.FileIO, patches: tuple[Patch, ...]) -> None:
-        self._stream = stream
-        self._patches = patches
-
-    def read(self, size: int = -1) -> bytes:
-        start = self._stream.tell()
-        data = bytearray(self._stream.read(size))
-        for patch in self._patches:
-            begin = max(patch.offset, start)
-            end = min(patch.offset + len(patch.replacement), start + len(data))
-            if begin < end:
-                data[begin - start : end - start] = patch.replacement[
-                    begin - patch.offset : end - patch.offset
-                ]
-        return bytes(data)
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation
-
-
-def _source(entry: FileEntry) -> str:
-    match entry.content:
-        case PatchedFile(path=path):
-            return path
-        case bytes():
-            return entry.arcname
-        case path:
-            return path
-
-
-def _changed(entry: FileEntry) -> SourceProblem:
-    return SourceProblem(
-        f"{_source(entry)} changed while it was packed: pack again when nothing writes to the"
-        " environment"
-    )
-
-
-def _unreadable(entry: FileEntry, error: OSError) -> SourceProblem:
-    return SourceProblem(
-        f"{_source(entry)} cannot be read: {error.strerror or error}; nothing was written"
-    )
+            raise unreadable(self._entry, error) from error

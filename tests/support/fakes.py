@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -112,7 +113,6 @@ class ListSink:
     def __init__(self, *, holds_links: bool = True) -> None:
         self.holds_links = holds_links
         self.shares_files = False
-        self.shares_files = False
         self.entries: list[Entry] = []
         self.contents: dict[str, bytes] = {}
         self.closed = False
@@ -124,6 +124,10 @@ class ListSink:
     def add_link(self, entry: SymlinkEntry) -> None:
         """Keep a link."""
         self.entries.append(entry)
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Keep a file that was read."""
+        self.add_file(entry, io.BytesIO(data))
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Keep a file and what it holds."""

@@ -109,7 +109,7 @@ LAYERS = [
     {"editable.copies", "required.behind", "folders", "recipe", "relocation"},
     {"required.needs"},
     {"sinks.pool", "sinks.blocks", "sinks.deflate", "sinks.zip_records", "sinks.tar_headers"},
-    {"sinks.xz", "sinks.hashed"},
+    {"sinks.xz", "sinks.hashed", "content"},
     {"sinks.compressors"},
     {"macos.plan"},
     {

@@ -79,13 +79,9 @@ class Listing:
             whole=whole,
         )
 
-    def content_digest(self, hashes: Mapping[str, str]) -> str:
-        """Compute the content digest again.
-
-        Parameters:
-            hashes: the SHA-256 of each listed file.
-        """
-        return manifest.content_digest(self._planned(), hashes)
+    def content_digest(self) -> str:
+        """Compute the content digest again."""
+        return manifest.content_digest(self._planned(), lambda name: self.files[name].sha256)
 
     def _planned(self) -> list[Entry]:
         """Return the entries as they were before a format turned links into copies."""

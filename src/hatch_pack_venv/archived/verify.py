@@ -221,9 +221,8 @@ class _Comparison:
         return source in self.listing.files or source in self.connection.names
 
     def _digest(self) -> Iterator[Finding]:
-        hashes = {name: file.sha256 for name, file in self.listing.files.items()}
         told = self.listing.head["content_digest"]
-        computed = self.listing.content_digest(hashes)
+        computed = self.listing.content_digest()
         if computed != told:
             detail = f"tells the content digest {told}, but that of its entries is {computed}"
             yield Finding(what="digest", path=manifest.ARCNAME, detail=detail)

@@ -40,6 +40,10 @@ class Sink(Protocol):
         """Add a symbolic link."""
         ...
 
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Add a file that has been read as a whole."""
+        ...
+
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Add a file; reads exactly `entry.size` bytes from the stream."""
         ...

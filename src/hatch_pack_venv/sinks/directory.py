@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -65,6 +66,10 @@ class DirectorySink:
         path.symlink_to(entry.linkname)
         if os.utime in os.supports_follow_symlinks:
             os.utime(path, (entry.mtime or 0,) * 2, follow_symlinks=False)
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Write a file that has been read."""
+        self.add_file(entry, io.BytesIO(data))
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Write a file."""

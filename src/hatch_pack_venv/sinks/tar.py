@@ -45,20 +45,16 @@ class TarSink:
         mode, mtime = mode_of(entry), entry.mtime or 0
         self._write(header(name, tarfile.SYMTYPE, mode, mtime, link=entry.linkname))
 
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Add a file that has been read, in one write."""
+        self._write(self._head(entry) + data + _padding(entry))
+
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Add a file."""
-        self._stream.enter(native=is_native(entry))
-        name = self._top + entry.arcname
-        mode, mtime = mode_of(entry), entry.mtime or 0
-        head = header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)
-        padding = bytes(-entry.size % tarfile.BLOCKSIZE)
-        if entry.size <= _BLOCK:
-            self._write(head + stream.read(_BLOCK) + padding)
-            return
-        self._write(head)
+        self._write(self._head(entry))
         while block := stream.read(_BLOCK):
             self._write(block)
-        self._write(padding)
+        self._write(_padding(entry))
 
     def close(self) -> None:
         """End the archive and the compressed stream."""
@@ -70,6 +66,16 @@ class TarSink:
         """End the compressor's threads."""
         self._stream.discard()
 
+    def _head(self, entry: FileEntry) -> bytes:
+        self._stream.enter(native=is_native(entry))
+        name = self._top + entry.arcname
+        mode, mtime = mode_of(entry), entry.mtime or 0
+        return header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)
+
     def _write(self, data: bytes) -> None:
         self._stream.write(data)
         self._size += len(data)
+
+
+def _padding(entry: FileEntry) -> bytes:
+    return bytes(-entry.size % tarfile.BLOCKSIZE)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 import tarfile
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 _FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")
 _NOBODY: Final = b"0000000\0" * 2  # owner and group, or the numbers of a device
+_MAGIC: Final = b"ustar\x0000"
 _NAME: Final = 100
 _PREFIX: Final = 155
 _LARGEST: Final = 8**11 - 1
@@ -32,22 +34,38 @@ def header(
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.mtime, info.size, info.linkname = kind, mode, mtime, size, link
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    prefix, rest = parts
-    block = _FIELDS.pack(
-        rest.encode(),
-        b"%07o" % mode,
+    prefix, rest, linked, length = *map(str.encode, (*parts, link)), b"%011o" % size
+    alike = _alike(kind, mode, mtime)
+    checksum = alike.sum + sum(rest) + sum(length) + sum(linked) + sum(prefix)
+    return _FIELDS.pack(
+        rest,
+        alike.mode,
         _NOBODY,
-        b"%011o" % size,
-        b"%011o" % mtime,
-        b" " * 8,
+        length,
+        alike.mtime,
+        b"%06o\0 " % checksum,
         kind,
-        link.encode(),
-        b"ustar\x0000",
+        linked,
+        _MAGIC,
         b"",
         _NOBODY,
-        prefix.encode(),
+        prefix,
     )
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+class _Alike(NamedTuple):
+    """What thousands of headers have in common, and the sum of all their other bytes."""
+
+    mode: bytes
+    mtime: bytes
+    sum: int
+
+
+@lru_cache
+def _alike(kind: bytes, mode: int, mtime: int) -> _Alike:
+    fields = (b"%07o" % mode, b"%011o" % mtime)
+    # For the sum, the field of the checksum itself holds eight spaces.
+    return _Alike(*fields, sum(map(sum, (*fields, _NOBODY, _NOBODY, _MAGIC, kind, b" " * 8))))
 
 
 def _split(name: str) -> tuple[str, str] | None:

@@ -79,14 +79,16 @@ class ZipSink:
         message = f"a zip file cannot hold the link {entry.arcname}"
         raise NotImplementedError(message)
 
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Add a file that has been read."""
+        self._add_small(_Part(self._file_member(entry), data))
+
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Add a file."""
-        member = _member(entry, self._top + entry.arcname, stat.S_IFREG)
-        member.size = entry.size
         if entry.size > _WHOLE:
-            self._add_large(member, stream)
+            self._add_large(self._file_member(entry), stream)
         else:
-            self._add_small(_Part(member, stream.read()))
+            self.add_bytes(entry, stream.read())
 
     def close(self) -> None:
         """Write the central directory."""
@@ -100,6 +102,11 @@ class ZipSink:
     def discard(self) -> None:
         """Give up."""
         self._pool.cancel()
+
+    def _file_member(self, entry: FileEntry) -> Member:
+        member = _member(entry, self._top + entry.arcname, stat.S_IFREG)
+        member.size = entry.size
+        return member
 
     def _add_small(self, whole: _Part) -> None:
         self._batch.append(whole)
