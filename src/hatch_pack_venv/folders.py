@@ -41,9 +41,9 @@ def complete_folders(
         entries.setdefault(name, DirectoryEntry(arcname=name))
 
 
-def leads_to_neighbour(entry: Entry) -> bool:
-    """Whether an entry is a link that leaves for a neighbour, and stays one."""
-    return bool(neighbours_paths([entry]))
+def leads_to_neighbour(link: SymlinkEntry) -> bool:
+    """Whether a link leaves for a neighbour, and stays one."""
+    return bool(neighbours_paths([link]))
 
 
 def neighbours_paths(entries: Iterable[Entry]) -> list[Path]:
@@ -70,9 +70,9 @@ def misplaced(
         folder = name.rpartition("/")[0]
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
             yield f"{name} lies below {folder}, which is no folder: exclude one"
-        if name == promised or leaving or leads_to_neighbour(entry):
+        if name == promised or leaving or not isinstance(entry, SymlinkEntry):
             continue
-        if isinstance(entry, SymlinkEntry):
+        if not leads_to_neighbour(entry):
             target = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target.startswith(("../", "/")) or target == "..":
                 yield f"the link {name} leaves the environment: exclude it"

@@ -223,6 +223,8 @@ class _Planner:
 
     def _portable(self, entry: ScannedEntry) -> Iterable[Entry]:
         """Yield what stands for an entry of the environment in the archive."""
+        if isinstance(entry, (FileEntry, DirectoryEntry)):
+            return (entry,)
         if isinstance(entry, SymlinkEntry) and entry.target is not None:
             return self._portable_link(entry, entry.target.kind)
         return self._chosen([entry])
@@ -250,7 +252,7 @@ class _Planner:
         """Let copies stand for links which lead outside by another link that was left out."""
         result = dict(entries)
         for name, entry in entries.items():
-            if leads_to_neighbour(entry) or not isinstance(entry, SymlinkEntry):
+            if not isinstance(entry, SymlinkEntry) or leads_to_neighbour(entry):
                 continue
             if entry.copies and next_hop(entry) not in entries:
                 del result[name]

@@ -23,7 +23,7 @@ from support.interpreters import newest_of_each
 from support.scenes import Scene
 from support.trees import tree_state
 
-from hatch_pack_venv import CompressionFormat, PackVenvError, writing
+from hatch_pack_venv import CompressionFormat, PackVenvError, content
 from hatch_pack_venv.archives import silent, write_archives, write_folder
 from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.errors import OutputProblem, SourceProblem
@@ -119,7 +119,7 @@ def test_an_error_while_reading(
     ]
     planned = replace(planned, entries=tuple(entries))
     monkeypatch.setattr(
-        writing, "_state", lambda descriptor: (os.fstat(descriptor).st_size or 8, 0)
+        content, "_state", lambda descriptor: (os.fstat(descriptor).st_size or 8, 0)
     )
     with pytest.raises(SourceProblem, match="/mem cannot be read: Input/output error"):
         write(planned, out, output)

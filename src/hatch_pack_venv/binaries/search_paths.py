@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..entries import FileEntry, Patch, SymlinkEntry
+from ..entries import FileEntry, Patch, PatchedFile, SymlinkEntry
 from ..places import is_tellable
-from .dynamic_section import DynamicSection, Text
+from .dynamic_section import MAGIC, DynamicSection, Text
 from .patching import patched, patched_file
 
 if TYPE_CHECKING:
@@ -40,10 +40,11 @@ class SearchPaths:
     def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield entries, those of shared objects and executables changed where they have to be."""
         for entry in entries:
-            if isinstance(entry, SymlinkEntry) and entry.copies:
+            if isinstance(entry, FileEntry):
+                changes = _may_be_elf(entry) and not self._is_connected(entry.arcname)
+                yield self.portable_file(entry) if changes else entry
+            elif isinstance(entry, SymlinkEntry) and entry.copies:
                 yield replace(entry, copies=tuple(self.made_portable(entry.copies)))
-            elif isinstance(entry, FileEntry) and not self._is_connected(entry.arcname):
-                yield self.portable_file(entry)
             else:
                 yield entry
 
@@ -57,15 +58,14 @@ class SearchPaths:
         if isinstance(content, bytes):
             patches = self.patches(io.BytesIO(content), entry.arcname)
             return replace(entry, content=patched(content, patches)) if patches else entry
-        if isinstance(content, str) and _may_be_elf(entry):
-            try:
-                with open(content, "rb") as stream:
-                    patches = self.patches(stream, entry.arcname)
-                if patches:
-                    return replace(entry, content=patched_file(content, patches))
-            except OSError:
-                return entry  # the writer tells of it, by name
-        return entry
+        if isinstance(content, PatchedFile) or not _may_be_elf(entry):
+            return entry
+        try:
+            with open(content, "rb") as stream:
+                patches = self.patches(stream, entry.arcname)
+            return replace(entry, content=patched_file(content, patches)) if patches else entry
+        except OSError:
+            return entry  # the writer tells of it, by name
 
     def patches(self, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
         """Return what has to be changed in a file; nothing if there is no room for it.
@@ -117,6 +117,8 @@ class SearchPaths:
 
 
 def _may_be_elf(entry: FileEntry) -> bool:
+    if isinstance(entry.content, bytes):
+        return entry.content.startswith(MAGIC)
     return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
 
 

@@ -131,15 +131,12 @@ class _HookReader:
 
     def read(self) -> Editable:
         """Return what was found, without a source."""
-        for arcname in sorted(self.recorded):
-            folder, name = posixpath.split(arcname)
-            if folder != self.site:
-                continue
-            if name.endswith(".pth"):
+        for arcname in sorted(n for n in self.recorded if n.rpartition("/")[0] == self.site):
+            if arcname.endswith(".pth"):
                 text = _text(self.prefix / arcname)
                 self._finders(arcname, _IMPORT.findall(text))
                 self._folders(arcname, path_lines(text))
-            elif name.endswith(".start"):
+            elif arcname.endswith(".start"):
                 self._finders(arcname, _START.findall(_text(self.prefix / arcname)))
             else:
                 self._link(arcname)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT: Final = 1 << 20  # bytes; what is larger is no kernelspec and no `.pc` file
 
+_KERNELSPEC: Final = re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json")
 # An interpreter below a prefix, of either layout.
 _PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"
 
 
 def may_be_rewritten(arcname: str) -> bool:
     """Whether a data file is of a kind that can be made to follow its environment."""
-    return _is_kernelspec(arcname) or arcname.endswith(".pc")
+    return arcname.endswith(".pc") or _is_kernelspec(arcname)
 
 
 def relocate_data_file(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
@@ -47,8 +48,7 @@ def _as_written(spellings: Sequence[str]) -> list[str]:
 
 def _is_kernelspec(arcname: str) -> bool:
     """Whether Jupyter finds a kernel there (`share/jupyter/kernels/NAME/kernel.json`)."""
-    parts = arcname.split("/")
-    return parts[-1] == "kernel.json" and parts[:-2] == ["share", "jupyter", "kernels"]
+    return bool(arcname.endswith("/kernel.json") and _KERNELSPEC.fullmatch(arcname))
 
 
 def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
