@@ -272,7 +272,8 @@ class _Scanner:
 
         No generator within a generator: each entry would be handed up through every folder.
         """
-        listings = [self._listing("", self.environment.prefix)]
+        root = str(self.environment.prefix)
+        listings = [self._listing("", root)]
         while listings:
             found = next(listings[-1], None)
             if found is None:
@@ -282,9 +283,9 @@ class _Scanner:
             entry = self._entry(arcname, child)
             yield entry
             if isinstance(entry, DirectoryEntry):
-                listings.append(self._listing(arcname, self.environment.prefix / arcname))
+                listings.append(self._listing(arcname, f"{root}/{arcname}"))
 
-    def _listing(self, arcname: str, path: StrPath) -> Iterator[_Found]:
+    def _listing(self, arcname: str, path: str) -> Iterator[_Found]:
         """Return an iterator over what lies in a folder, in order, or why that cannot be told."""
         try:
             children = sorted(os.scandir(path), key=_NAME)

@@ -32,6 +32,7 @@ _SEPARATED: Final = re.compile(rb"(?:(?<![\w-])-[ILBFR]|\\[abfnrtv])\Z")
 _GOES_ON: Final = re.compile(rb"[\w+\-\x80-\xff]|\.\w")
 _NAME_BELOW: Final = re.compile(rb"/+([^/\s\"'\\:;,)>\]}]+)")
 
+_NOTHING: Final = re.compile(rb"(?!)")
 _LONG_FORM: Final = re.compile(rb"#![ \t]*/bin/sh[ \t]*\r?\n'''exec' [^\n]*")
 _DIRECT: Final = re.compile(rb"#![^\n]*")
 
@@ -83,14 +84,19 @@ class Watch:
         )
 
     @property
-    def needles(self) -> tuple[bytes, ...]:
-        """The paths to search for: those that do not begin with another of them."""
+    def pattern(self) -> re.Pattern[bytes] | None:
+        """What finds the beginnings of all paths, in one search; `None` without places.
+
+        Python looks for what the paths begin with in common, mostly a slash, as fast as the memory
+        is read: 440 MB took 0.14 s, and 0.35 s with a search for each of two paths.
+        """
         paths = [place.path for place in self.places]
-        return tuple(
+        shortest = [
             path
             for path in paths
             if not any(path != other and path.startswith(other) for other in paths)
-        )
+        ]
+        return re.compile(b"|".join(map(re.escape, shortest))) if shortest else None
 
     def place_at(self, data: bytes, start: int) -> Place | None:
         """Return the place that is named from an offset on."""
@@ -133,20 +139,18 @@ class LastLook:
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
-        self.needles = watch.needles
-        self.margin = max(map(len, self.needles), default=0) + _LONGEST_NAME
+        self.pattern = watch.pattern
+        self.margin = max((len(each.path) for each in watch.places), default=0) + _LONGEST_NAME
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
-        """Look over a file that is at hand as a whole; most hold no needle at all."""
+        """Look over a file that is at hand as a whole; most hold no path at all."""
         if data.find(b"\0", 0, _TEXT_HEAD) >= 0 and not data.startswith(MAGIC):
             return  # neither text nor an ELF file
-        for needle in self.needles:
-            if needle in data:
-                look = self.at(arcname)
-                look.feed(data)
-                self.finish(look, lambda: data)
-                return
+        if self.pattern is not None and self.pattern.search(data):
+            look = self.at(arcname)
+            look.feed(data)
+            self.finish(look, lambda: data)
 
     def at(self, arcname: str) -> FileLook:
         """Begin with a file whose bytes come in pieces."""
@@ -156,7 +160,7 @@ class LastLook:
         """End with a file.
 
         Parameters:
-            content: reads it once more; called for the rare ELF file that holds a needle at all.
+            content: reads it once more; called for the rare ELF file that holds a path at all.
         """
         finding = look.finish(content)
         if finding is not None:
@@ -187,7 +191,8 @@ class FileLook:
         self._from = 0  # where in `_data` no path was looked for yet
         self._head: bytes | None = None
         passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
-        self._feed = self._begin if look.needles and not passed_by else _ignore
+        self._pattern = look.pattern or _NOTHING
+        self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
         self._elf_hit = False
 
     def feed(self, data: bytes) -> None:
@@ -210,7 +215,7 @@ class FileLook:
 
     def _feed_elf(self, data: bytes) -> None:
         buffer = self._data + data
-        self._elf_hit = any(needle in buffer for needle in self._look.needles)
+        self._elf_hit = self._pattern.search(buffer) is not None
         self._data = buffer[-self._look.margin :]
         if self._elf_hit:
             self._feed = _ignore
@@ -224,16 +229,10 @@ class FileLook:
 
     def _search(self, buffer: bytes, end: int) -> None:
         """Look for paths that begin before `end`."""
-        for needle in self._look.needles:
-            start = buffer.find(needle, self._from, end + len(needle) - 1)
-            while start >= 0:
-                place = self._watch.place_at(buffer, start)
-                if place is not None:
-                    self._kinds.add(place.kind)
-                start = buffer.find(needle, start + 1, end + len(needle) - 1)
+        self._kinds |= {place.kind for place in self._places_in(buffer, self._from, end)}
 
     def _look_at_head(self, head: bytes) -> None:
-        for place in self._places_in(head):
+        for place in self._places_in(head, 0, len(head)):
             if place.kind in self._watch.fatal or not self._watch.fatal:
                 shown = head.splitlines()[-1].decode("utf-8", "replace")
                 self._problem = (
@@ -241,12 +240,13 @@ class FileLook:
                     " install it again or exclude it"
                 )
 
-    def _places_in(self, data: bytes) -> Iterator[Place]:
-        for needle in self._look.needles:
-            for match in re.finditer(re.escape(needle), data):
-                place = self._watch.place_at(data, match.start())
-                if place is not None:
-                    yield place
+    def _places_in(self, data: bytes, start: int, end: int) -> Iterator[Place]:
+        """Yield the places whose paths begin in a part of the data."""
+        while (match := self._pattern.search(data, start)) and match.start() < end:
+            place = self._watch.place_at(data, match.start())
+            if place is not None:
+                yield place
+            start = match.start() + 1
 
     def finish(self, content: Callable[[], bytes]) -> Finding | None:
         """Return what was found in the whole file."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, cast
 
 from . import manifest
 from .content import changed, opened, unreadable, whole
 from .copies import without_links
 from .entries import DirectoryEntry, FileEntry, SymlinkEntry
 from .leaks import LastLook
-from .sinks.pool import OrderedPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +26,6 @@ Progress: TypeAlias = "Callable[[int], None]"
 
 _AT_ONCE: Final = 1 << 20
 """Bytes up to which a file is read at once."""
-_HASHED_HERE: Final = 1 << 17
-"""Bytes up to which hashing takes no longer than handing over to a thread."""
-_AHEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +54,24 @@ def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
         LeakError: files that need places of the build machine to run.
     """
     try:
-        with _Hashes() as hashes:
-            return _write(plan, sink, hashes, progress)
+        return _write(plan, sink, progress)
     except BaseException:
         sink.discard()
         raise
 
 
-def _write(plan: PackPlan, sink: Sink, hashes: _Hashes, progress: Progress) -> Written:
+def _write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     entries = plan.entries if sink.holds_links else without_links(plan.entries)
-    files = _Files(sink, hashes, progress, LastLook(plan.watch))
+    files = _Files(sink, progress, LastLook(plan.watch))
     if plan.install_target != ".":
         files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
     for entry in entries:
         files.add(entry)
-    hashes.settle()
-    digest = manifest.content_digest(plan.entries, hashes.of)
+    digest = manifest.content_digest(plan.entries, files.sha256)
     head = {**plan.head, "content_digest": digest}
     links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
     copied = [] if sink.holds_links else links
-    content = manifest.render_manifest(head, entries, hashes.of, copied)
+    content = manifest.render_manifest(head, entries, files.sha256, copied)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
     files.look.check()
     sink.close()
@@ -89,50 +83,14 @@ def _write(plan: PackPlan, sink: Sink, hashes: _Hashes, progress: Progress) -> W
     )
 
 
-class _Hashes:
-    """The SHA-256 of each file by its arcname; what is large is hashed in a thread."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, bytes] = {}
-        self._large: dict[str, hashlib._Hash] = {}
-        self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.cancel()
-
-    def add(self, arcname: str, data: bytes) -> None:
-        """Hash a file that is at hand."""
-        if len(data) > _HASHED_HERE:
-            self.add_piece(arcname, data)
-        else:
-            self._found[arcname] = hashlib.sha256(data).digest()
-
-    def add_piece(self, arcname: str, data: bytes) -> None:
-        """Hash what comes next of a large file."""
-        digest = self._large.setdefault(arcname, hashlib.sha256())
-        self._pool.put(partial(digest.update, data))
-
-    def settle(self) -> None:
-        """Wait for the thread; `of` knows all that was added afterwards."""
-        self._pool.drain()
-        self._found.update({name: each.digest() for name, each in self._large.items()})
-
-    def of(self, arcname: str) -> str:
-        """Return a file's hash in hexadecimal digits."""
-        return self._found[arcname].hex()
-
-
 class _Files:
-    """Passes entries on to a sink, and looks over what goes by."""
+    """Passes entries on to a sink; hashes and looks over what goes by."""
 
-    def __init__(self, sink: Sink, hashes: _Hashes, progress: Progress, look: LastLook) -> None:
+    def __init__(self, sink: Sink, progress: Progress, look: LastLook) -> None:
         self.sink = sink
-        self.hashes = hashes
         self.progress = progress
         self.look = look
+        self._hashes: dict[str, bytes] = {}
         self.count = 0
         self.size = 0
 
@@ -150,27 +108,31 @@ class _Files:
             case SymlinkEntry():
                 self.sink.add_link(entry)
 
+    def sha256(self, arcname: str) -> str:
+        """Return the hash of a file that was added, in hexadecimal digits."""
+        return self._hashes[arcname].hex()
+
     def _add_at_once(self, entry: FileEntry) -> None:
         """Add a small file in as few steps as can be; most of an environment's are."""
         data = whole(entry)
         self.look.over(entry.arcname, data)
-        self.hashes.add(entry.arcname, data)
+        self._hashes[entry.arcname] = hashlib.sha256(data).digest()
         self.sink.add_bytes(entry, data)
         self.progress(len(data))
 
     def _add_streaming(self, entry: FileEntry) -> None:
-        look = self.look.at(entry.arcname)
+        look, digest = self.look.at(entry.arcname), hashlib.sha256()
 
         def take(data: bytes) -> None:
-            self.hashes.add_piece(entry.arcname, data)
+            digest.update(data)
             look.feed(data)
             self.progress(len(data))
 
-        take(b"")
         with opened(entry) as stream:
             reader = _Reader(stream, entry, take)
             self.sink.add_file(entry, cast("BinaryIO", reader))
             reader.finish()
+        self._hashes[entry.arcname] = digest.digest()
         self.look.finish(look, partial(whole, entry))
 
 

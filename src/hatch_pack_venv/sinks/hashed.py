@@ -1,4 +1,4 @@
-"""Output that is hashed in passing, in a thread of its own."""
+"""Output that is hashed and brought to the disk in passing, in threads of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _BLOCK: Final = 1 << 20
 """Bytes that are collected before they are handed to the thread."""
 _AHEAD: Final = 8
+_SYNC_EVERY: Final = 32 << 20
+"""Bytes after which the system is asked to bring to the disk what it has, while more is made.
+
+An archive counts as written when the disk has it. Left to the end, 500 MB took half a second more.
+"""
 
 
 class HashedOutput:
@@ -30,6 +35,8 @@ class HashedOutput:
         self._parts: list[bytes | memoryview] = []
         self._held = 0
         self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
+        self._syncing = OrderedPool[None](1, lambda _: None, ahead=1)
+        self._unsynced = 0
         self._hash = hashlib.sha256()
         self._is_rewritten = False
         self.size = 0
@@ -41,8 +48,9 @@ class HashedOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """End the thread."""
+        """End the threads."""
         self._pool.cancel()
+        self._syncing.cancel()
 
     def write(self, data: bytes | memoryview) -> None:
         """Write at the end."""
@@ -71,6 +79,7 @@ class HashedOutput:
     def _flush(self) -> None:
         self._hand_over()
         self._pool.drain()
+        self._syncing.drain()
 
     def _hand_over(self) -> None:
         self._pool.put(partial(self._write, self._parts))
@@ -79,5 +88,9 @@ class HashedOutput:
     def _write(self, parts: list[bytes | memoryview]) -> None:
         block = b"".join(parts)
         self._file.write(block)
+        self._unsynced += len(block)
+        if self._unsynced >= _SYNC_EVERY:
+            self._syncing.put(partial(os.fsync, self._file.fileno()))
+            self._unsynced = 0
         if not self._is_rewritten:
             self._hash.update(block)
