@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..formats import CompressionFormat
 from .blocks import Cutter
 from .deflate import BLOCK, WINDOW, checksum, deflate_block
-from .pool import OrderedPool
+from .pool import AHEAD, OrderedPool
 from .xz import XzCompressor
 
 if sys.version_info >= (3, 14):
@@ -93,7 +93,7 @@ class GzipCompressor(_Stream):
     def __init__(self, output: Output, level: int, threads: int) -> None:
         self._output = output
         self._level = level
-        self._pool = OrderedPool[bytes](threads, self._take, ahead=threads)
+        self._pool = OrderedPool[bytes](threads, self._take, ahead=AHEAD)
         self._cutter = Cutter(BLOCK)
         self._dictionary = b""
         self._checksum = 0
@@ -136,7 +136,7 @@ class Bzip2Compressor(_Stream):
     def __init__(self, output: Output, level: int, threads: int) -> None:
         self._output = output
         self._level = level
-        self._pool = OrderedPool[bytes](threads, self._take, ahead=threads)
+        self._pool = OrderedPool[bytes](threads, self._take, ahead=AHEAD)
         self._cutter = Cutter(level * _BZIP2_UNIT - _BZIP2_RESERVE)
 
     def write(self, data: bytes) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+AHEAD: Final = 16
+"""Pieces of work that wait for compressing threads, while thousands of tiny files are read."""
 
 
 class Cancelled(Exception):

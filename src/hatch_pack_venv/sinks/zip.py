@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ..normalise import mode_of
 from .deflate import BLOCK, WINDOW, checksum, deflate_block, deflate_whole
-from .pool import OrderedPool
+from .pool import AHEAD, OrderedPool
 from .zip_records import (
     DEFLATED,
     STORED,
@@ -63,7 +63,7 @@ class ZipSink:
         self._level = compression.level
         self._top = "" if install_target == "." else f"{install_target}/"
         threads = compression.threads
-        self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=2 * threads)
+        self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=AHEAD)
         self._batch: list[_Part] = []
         self._batch_size = 0
         self._directory: list[bytes] = []
