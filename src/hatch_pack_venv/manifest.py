@@ -115,16 +115,12 @@ def render_manifest(
         "links": _listed(entry for entry in entries if isinstance(entry, SymlinkEntry)),
         "copied_links": _listed(copied),
     }
-    lines = _joined(
+    lines = (
         _line(entry.arcname, entry.size, f"{mode_of(entry):o}", sha256(entry.arcname))
         for entry in entries
         if isinstance(entry, FileEntry)
     )
-    whole = {**head, **lists}
-    digest = hashlib.sha256()
-    for part in _parts(whole, lines):
-        digest.update(part)
-    return b"".join(_parts({**whole, "manifest_sha256": digest.hexdigest()}, lines))
+    return _with_own_digest({**head, **lists}, lines)
 
 
 def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
@@ -136,12 +132,16 @@ def render(manifest: Mapping[str, Any]) -> bytes:
 
     A file takes a line, as `json` would write it in ten times as long.
     """
-    lines = _joined(
-        _line(file["path"], file["size"], file["mode"], file["sha256"])
-        for file in manifest["files"]
+    text = io.BytesIO()
+    text.write(_start({key: value for key, value in manifest.items() if key != "files"}))
+    _write_files(
+        text,
+        (
+            _line(file["path"], file["size"], file["mode"], file["sha256"])
+            for file in manifest["files"]
+        ),
     )
-    head = {key: value for key, value in manifest.items() if key != "files"}
-    return b"".join(_parts(head, lines))
+    return text.getvalue()
 
 
 def own_digest(manifest: Mapping[str, Any]) -> str:
@@ -149,21 +149,33 @@ def own_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(render(manifest)).hexdigest()
 
 
+def _with_own_digest(head: Mapping[str, Any], lines: Iterable[str]) -> bytes:
+    """Return a text with its own digest in its head; at no time is it held twice."""
+    text = io.BytesIO()
+    text.write(_start({**head, "manifest_sha256": "0" * 64}))
+    start = text.tell()
+    _write_files(text, lines)
+    digest = hashlib.sha256(_start(head))
+    with text.getbuffer() as written:
+        digest.update(written[start:])
+    text.seek(0)
+    text.write(_start({**head, "manifest_sha256": digest.hexdigest()}))
+    return text.getvalue()
+
+
+def _start(head: Mapping[str, Any]) -> bytes:
+    text = json.dumps(head, indent=1).removesuffix("\n}")
+    return f'{text},\n "files": [\n  '.encode()
+
+
 def _line(path: str, size: int, mode: str, sha256: str) -> str:
     return f'{{"path": {_quoted(path)}, "size": {size:d}, "mode": "{mode}", "sha256": "{sha256}"}}'
 
 
-def _joined(lines: Iterable[str]) -> bytes:
-    """Put lines one below the other, without holding all of them twice."""
-    text = io.BytesIO()
+def _write_files(text: io.BytesIO, lines: Iterable[str]) -> None:
     between = b""
     for line in lines:
         text.write(between)
         text.write(line.encode())
         between = b",\n  "
-    return text.getvalue()
-
-
-def _parts(head: Mapping[str, Any], lines: bytes) -> tuple[bytes, bytes, bytes]:
-    start = json.dumps(head, indent=1).removesuffix("\n}")
-    return f'{start},\n "files": [\n  '.encode(), lines, b"\n ]\n}\n"
+    text.write(b"\n ]\n}\n")

@@ -111,16 +111,20 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=_place)
 
 
-def _place(entry: Entry) -> tuple[int, str, str]:
-    # With the one byte that no name holds, all of a folder comes before what only begins like it.
-    path = entry.arcname.replace("/", "\0")
+def _place(entry: Entry) -> str:
+    """Return kind, ending and path in one text, which is smaller than a tuple of three.
+
+    Between the parts of a path, too, stands the one character that no name holds: what lies in a
+    folder comes before what only begins like its name.
+    """
     match entry:
         case DirectoryEntry():
-            return 0, "", path
+            kind = "0"
         case FileEntry():
-            return (1, "", path) if is_native(entry) else (2, _ending(entry.arcname), path)
+            kind = "1" if is_native(entry) else f"2{_ending(entry.arcname)}"
         case _:
-            return 3, "", path
+            kind = "3"
+    return f"{kind}/{entry.arcname}".replace("/", "\0")
 
 
 def is_native(entry: FileEntry) -> bool:
