@@ -7,13 +7,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from .binaries.patching import PatchedReader
 from .entries import PatchedFile
 from .errors import SourceProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .entries import FileEntry, Patch
+    from .entries import FileEntry
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows alone has files of text
 
@@ -66,7 +67,7 @@ def opened(entry: FileEntry) -> Iterator[BinaryIO]:
         if before[0] != entry.size:
             raise changed(entry)
         if isinstance(entry.content, PatchedFile):
-            yield cast("BinaryIO", _PatchedReader(stream, entry.content.patches))
+            yield cast("BinaryIO", PatchedReader(stream, entry.content.patches))
         else:
             yield cast("BinaryIO", stream)
         if _state(stream.fileno()) != before:
@@ -102,26 +103,3 @@ def _state(descriptor: int) -> tuple[int, int]:
     """Return what changes when a file is written to."""
     status = os.fstat(descriptor)
     return status.st_size, status.st_mtime_ns
-
-
-class _PatchedReader:
-    """Reads a file with some of its bytes replaced."""
-
-    def __init__(self, stream: io.FileIO, patches: tuple[Patch, ...]) -> None:
-        self._stream = stream
-        self._patches = patches
-
-    def read(self, size: int = -1) -> bytes:
-        start = self._stream.tell()
-        data = bytearray(self._stream.read(size))
-        for patch in self._patches:
-            begin = max(patch.offset, start)
-            end = min(patch.offset + len(patch.replacement), start + len(data))
-            if begin < end:
-                data[begin - start : end - start] = patch.replacement[
-                    begin - patch.offset : end - patch.offset
-                ]
-        return bytes(data)
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation

@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from .binaries.dynamic_section import MAGIC, DynamicSection
 from .errors import LeakError
@@ -19,8 +19,11 @@ from .places import BASE, ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from .places import Place
+
+Opened: TypeAlias = "Callable[[], AbstractContextManager[BinaryIO]]"
 
 _TEXT_HEAD: Final = 8000  # bytes without a NUL in which a file is text; git's rule
 _BEFORE: Final = 3  # bytes before a path that tell whether it begins there
@@ -150,19 +153,19 @@ class LastLook:
         if self.pattern is not None and self.pattern.search(data):
             look = self.at(arcname)
             look.feed(data)
-            self.finish(look, lambda: data)
+            self.finish(look, lambda: io.BytesIO(data))
 
     def at(self, arcname: str) -> FileLook:
         """Begin with a file whose bytes come in pieces."""
         return FileLook(self, arcname)
 
-    def finish(self, look: FileLook, content: Callable[[], bytes]) -> None:
+    def finish(self, look: FileLook, opened: Opened) -> None:
         """End with a file.
 
         Parameters:
-            content: reads it once more; called for the rare ELF file that holds a path at all.
+            opened: opens it once more; called for the rare ELF file that holds a path at all.
         """
-        finding = look.finish(content)
+        finding = look.finish(opened)
         if finding is not None:
             self.findings.append(finding)
 
@@ -248,10 +251,11 @@ class FileLook:
                 yield place
             start = match.start() + 1
 
-    def finish(self, content: Callable[[], bytes]) -> Finding | None:
+    def finish(self, opened: Opened) -> Finding | None:
         """Return what was found in the whole file."""
         if self._elf_hit:
-            self._look_at_elf(DynamicSection.from_stream(io.BytesIO(content())))
+            with opened() as stream:
+                self._look_at_elf(DynamicSection.from_stream(stream))
         elif self._feed == self._feed_text:
             self._search(self._data, len(self._data))
         if not self._kinds:

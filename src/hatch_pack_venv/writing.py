@@ -133,7 +133,7 @@ class _Files:
             self.sink.add_file(entry, cast("BinaryIO", reader))
             reader.finish()
         self._hashes[entry.arcname] = digest.digest()
-        self.look.finish(look, partial(whole, entry))
+        self.look.finish(look, partial(opened, entry))
 
 
 class _Reader:

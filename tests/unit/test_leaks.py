@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def findings(
     one = look.at(arcname)
     for start in range(0, len(content), piece):
         one.feed(content[start : start + piece])
-    look.finish(one, lambda: content)
+    look.finish(one, lambda: io.BytesIO(content))
     return look.findings
 
 
