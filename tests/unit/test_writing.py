@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.elf import DT_RUNPATH, make_elf
 from support.fakes import ListSink, file, folder, link, names, plan
 
+from hatch_pack_venv.binaries.patching import patched_file
 from hatch_pack_venv.copies import without_links
 from hatch_pack_venv.entries import FileEntry, Patch, PatchedFile, SymlinkEntry
 from hatch_pack_venv.errors import LinkError, SourceProblem
+from hatch_pack_venv.leaks import Watch
 from hatch_pack_venv.manifest import ARCNAME
+from hatch_pack_venv.places import BASE, Place
 from hatch_pack_venv.writing import write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.plan import PackPlan
+
+
+_LARGE = 64 << 20  # bytes
 
 
 def written(planned: PackPlan, **changes: Any) -> tuple[ListSink, dict[str, Any]]:
@@ -86,6 +96,35 @@ def test_the_digest_sees_every_difference(other: list[Any]) -> None:
     _, changed = written(plan(*other))
     assert base["content_digest"] == same["content_digest"]
     assert base["content_digest"] != changed["content_digest"]
+
+
+@pytest.mark.parametrize("is_patched", [False, True])
+def test_a_large_library_is_never_held_as_a_whole(tmp_path: Path, is_patched: bool) -> None:
+    """Not to be patched, and not for a second look at one that names a place."""
+    path = tmp_path / "large.so"
+    path.write_bytes(make_elf((DT_RUNPATH, "/opt/python/lib")))
+    os.truncate(path, _LARGE)
+    tracemalloc.start()
+    try:
+        entry = on_disk(path)
+        if is_patched:
+            content = patched_file(str(path), (Patch(offset=_LARGE - 1, replacement=b"x"),))
+            entry = replace(entry, content=content)
+        places = (Place(kind=BASE, path=b"/opt/python"),)
+        planned = replace(plan(entry), watch=Watch(places=places))
+        result = write(planned, ForgettingSink(), lambda _: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [finding.arcname for finding in result.findings] == ["a"]
+    assert peak < _LARGE // 4
+
+
+class ForgettingSink(ListSink):
+    def add_file(self, entry: FileEntry, stream: Any) -> None:
+        self.entries.append(entry)
+        while stream.read(1 << 20):
+            pass
 
 
 @pytest.mark.parametrize("planned_size", [2, 4])
