@@ -26,6 +26,10 @@ SYMLINK_MODE: Final = 0o777
 _NATIVE: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")
 _VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")
 _PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
+_LARGE: Final = 256 << 10
+"""Bytes from which a copy is moved. xz, whose dictionary is shorter than a folder of web pages,
+makes an environment 2 % smaller; with all copies moved, zstd, which looks farther, makes it larger.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +110,12 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Sort entries: folders, files, links; parents first, the same on every machine.
 
     Among the files like lies beside like, which compressors reward: machine code first, then the
-    others by their names' endings. Links come after all that they may lead to.
+    others by their names' endings. Large ones of one name and size, most likely copies, lie where
+    the last of them would. Links come after all that they may lead to.
     """
-    return sorted(entries, key=_place)
+    ordered = sorted(entries, key=_place)
+    last = {_alike(entry): number for number, entry in enumerate(ordered)}
+    return sorted(ordered, key=lambda entry: last[_alike(entry)])
 
 
 def _place(entry: Entry) -> str:
@@ -125,6 +132,13 @@ def _place(entry: Entry) -> str:
         case _:
             kind = "3"
     return f"{kind}/{entry.arcname}".replace("/", "\0")
+
+
+def _alike(entry: Entry) -> tuple[str, int]:
+    """Return what only copies share; machine code stays with what else its package brings."""
+    if isinstance(entry, FileEntry) and entry.size >= _LARGE and not is_native(entry):
+        return entry.arcname.rpartition("/")[2], entry.size
+    return entry.arcname, -1
 
 
 def is_native(entry: FileEntry) -> bool:

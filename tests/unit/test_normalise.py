@@ -144,3 +144,25 @@ def test_the_order_is_that_of_the_parts_of_names() -> None:
     """Files by their ending, then parents before children, siblings by code point."""
     wanted = ["B", "a", "a/b", "a/b/c", "a b", "a-b", "a0", "é", "\U0001f600", "a.b"]
     assert names(in_order(map(file, reversed(wanted)))) == wanted
+
+
+def test_large_copies_lie_side_by_side() -> None:
+    """Files of one name and size go where the last of them is, unless small or machine code."""
+    large, small = bytes(256 << 10), bytes((256 << 10) - 1)
+    entries = [
+        file("a/1.js", large),
+        file("a/2.js", large),
+        file("a/3.js", large),
+        file("a/4.js", small),
+        file("a/c.so", large),
+        file("b/1.js", large),
+        file("b/2.js", large + b"x"),
+        file("b/3.js", large),
+        file("b/4.js", small),
+        file("b/b.so", large),
+        file("b/c.so", large),
+    ]
+    wanted = ["a/c.so", "b/b.so", "b/c.so"]
+    wanted += ["a/2.js", "a/4.js", "a/1.js", "b/1.js", "b/2.js", "a/3.js", "b/3.js", "b/4.js"]
+    assert names(in_order(entries)) == wanted
+    assert names(in_order(reversed(entries))) == wanted
