@@ -185,10 +185,13 @@ def test_xz_is_one_stream_of_blocks(tmp_path: Path, large: PackPlan) -> None:
     listing = run("xz", "--list", "--robot", "--verbose", "--verbose", path)
     rows = [line.split("\t") for line in listing.splitlines()]
     assert [row[1] for row in rows if row[0] == "stream"] == ["1"]
-    filters = [row[-1] for row in rows if row[0] == "block"]
-    assert len(filters) >= 4
-    native = [text for text in filters if "--x86" in text]
-    assert 2 <= len(native) <= len(filters) - 2
+    blocks = [(int(row[7]), row[-1]) for row in rows if row[0] == "block"]
+    native = [size for size, filters in blocks if "--x86" in filters]
+    others = [size for size, filters in blocks if "--x86" not in filters]
+    assert len(native) == 2
+    assert min(native) > 1 << 20, "what is left over is no block of its own"
+    assert len(others) >= 5
+    assert max(others) <= 1 << 20, "the last ones are small"
     decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
     decoder.decompress(path.read_bytes())
     assert decoder.eof

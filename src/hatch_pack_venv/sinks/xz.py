@@ -27,7 +27,17 @@ Filters: TypeAlias = list[dict[str, Any]]
 _PIECE: Final = 1 << 20
 _DICTIONARIES: Final = (1, 1, 2, 4, 4, 8, 12, 16, 32, 64)
 """MiB by level; a block holds three times as much, as in xz. Level 6 has half as much again as xz:
-16 MiB made an environment 1 % smaller, and 6 % slower to compress."""
+of an environment without its machine code, 8 MiB in blocks of 24 made 1.4 % more in 3 % less time.
+"""
+_LITERALS: Final = {"lc": 4, "lp": 0, "pb": 0}
+"""What a byte is foretold from: more of the one before it than by default, and not its place, which
+says little in a tar: machine code is 0.5 % smaller, text 0.3 %, in the same time."""
+_DEPTHS: Final = range(4, 7)
+"""Levels that do not search as deeply as in xz, where level 6 has a depth of 48. At that level
+machine code takes 15 % less time and is 1 % larger, text takes 4 % less and is 0.5 % larger."""
+_NATIVE_DEPTH: Final = 12
+_OTHER_DEPTH: Final = 24
+"""With 20, text is 0.3 % larger, in about 3 % less time."""
 _HEADER_SIZE: Final = 12
 _FOOTER_SIZE: Final = 12
 
@@ -42,7 +52,9 @@ class XzCompressor:
 
     def __init__(self, output: Output, level: int, threads: int, *, branches: bool) -> None:
         self._file = _XzFile(output)
-        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=1)
+        self._block = 3 * _DICTIONARIES[level]  # in pieces
+        ahead = (threads + 1) * (self._block - 1)
+        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=ahead)
         self._level = level
         self._branches = branches
         self._native = False
@@ -53,20 +65,18 @@ class XzCompressor:
         """Take the next bytes."""
         for piece in self._cutter.cut(data):
             self._pieces.append(piece)
-            if len(self._pieces) == 3 * _DICTIONARIES[self._level]:
-                self._end_block()
+            if len(self._pieces) == 2 * self._block:
+                self._put(self._block)
 
     def enter(self, *, native: bool) -> None:
         """Begin another block where machine code begins or ends."""
         if native != self._native:
-            self._pieces.append(self._cutter.rest())
-            self._end_block()
+            self._put_rest(self._block * 4 // 3)
             self._native = native
 
     def close(self) -> None:
-        """Compress what is left, and end the file."""
-        self._pieces.append(self._cutter.rest())
-        self._end_block()
+        """Compress what is left, in small blocks so that all threads end together."""
+        self._put_rest(self._block // 3)
         self._pool.close()
         self._file.close()
 
@@ -74,15 +84,24 @@ class XzCompressor:
         """Give up."""
         self._pool.cancel()
 
-    def _end_block(self) -> None:
-        pieces, self._pieces = self._pieces, []
+    def _put_rest(self, most: int) -> None:
+        """Make blocks of one size, `most` pieces or fewer, of what is there."""
+        self._pieces.append(self._cutter.rest())
+        for left in range(-(-len(self._pieces) // most), 0, -1):
+            self._put(-(-len(self._pieces) // left))
+
+    def _put(self, size: int) -> None:
+        """Make a block of the first pieces."""
+        pieces, self._pieces = self._pieces[:size], self._pieces[size:]
         if any(pieces):
             filters, check = self._filters(), self._pool.check
-            self._pool.put(lambda: _compressed(pieces, filters, check))
+            self._pool.put(lambda: _compressed(pieces, filters, check), weight=size)
 
     def _filters(self) -> Filters:
         size = _DICTIONARIES[self._level] << 20
-        lzma2 = {"id": lzma.FILTER_LZMA2, "preset": self._level, "dict_size": size}
+        lzma2 = {"id": lzma.FILTER_LZMA2, "preset": self._level, "dict_size": size, **_LITERALS}
+        if self._level in _DEPTHS:
+            lzma2["depth"] = _NATIVE_DEPTH if self._native else _OTHER_DEPTH
         return [{"id": lzma.FILTER_X86}, lzma2] if self._native and self._branches else [lzma2]
 
 
