@@ -114,8 +114,10 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     the last of them would. Links come after all that they may lead to.
     """
     ordered = sorted(entries, key=_place)
-    last = {_alike(entry): number for number, entry in enumerate(ordered)}
-    return sorted(ordered, key=lambda entry: last[_alike(entry)])
+    copies = {number: alike for number, entry in enumerate(ordered) if (alike := _alike(entry))}
+    last = {alike: number for number, alike in copies.items()}
+    places = [last[copies[n]] if n in copies else n for n in range(len(ordered))]
+    return [ordered[number] for number in sorted(range(len(ordered)), key=places.__getitem__)]
 
 
 def _place(entry: Entry) -> str:
@@ -134,11 +136,11 @@ def _place(entry: Entry) -> str:
     return f"{kind}/{entry.arcname}".replace("/", "\0")
 
 
-def _alike(entry: Entry) -> tuple[str, int]:
+def _alike(entry: Entry) -> tuple[str, int] | None:
     """Return what only copies share; machine code stays with what else its package brings."""
     if isinstance(entry, FileEntry) and entry.size >= _LARGE and not is_native(entry):
         return entry.arcname.rpartition("/")[2], entry.size
-    return entry.arcname, -1
+    return None
 
 
 def is_native(entry: FileEntry) -> bool:
