@@ -21,6 +21,7 @@ from support import hiding
 from support.environments import make_environment, tool
 from support.interpreters import newest_of_each
 from support.scenes import Scene
+from support.signals import unmeasured
 from support.trees import tree_state
 
 from hatch_pack_venv import CompressionFormat, PackVenvError, content
@@ -337,7 +338,7 @@ def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) 
         (target / "share/venv/metadata/pack-venv.json").write_text("earlier")
         call = [tool("pack-venv"), "export", arguments[0], str(target), *arguments[1:]]
     state = state_of(out)
-    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(call, stderr=subprocess.PIPE, text=True, env=unmeasured()) as process:
         end = time.monotonic() + 60
         while not any(path.name.endswith(".partial") for path in out.iterdir()):
             assert process.poll() is None, process.communicate()

@@ -16,6 +16,7 @@ from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import newest_of_each
 from support.scenes import Scene, links_below, read
+from support.signals import unmeasured
 from support.trees import tree_state
 
 from hatch_pack_venv import PackVenvError, convert_symlinks, replacing
@@ -279,6 +280,7 @@ def test_ctrl_c_leaves_links_or_what_they_led_to(scene: Scene) -> None:
             [sys.executable, "-c", program, str(scene.env)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=unmeasured(),
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()

@@ -13,6 +13,7 @@ import pytest
 from support.environments import make_environment
 from support.fakes import file, plan
 from support.interpreters import newest_of_each
+from support.signals import unmeasured
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.archives import write_archives, write_folder
@@ -40,7 +41,9 @@ def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Po
     """Start packing, and return when its threads compress (xz writes late)."""
     command = [sys.executable, "-m", "hatch_pack_venv", "pack", str(prefix), "-o", str(out / "app")]
     command += ["--interpreter", "target", "--format", format.suffix[1:], "--threads", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=unmeasured()
+    )
     while process.poll() is None:
         sizes = [path.stat().st_size for path in out.glob(".*.partial")]
         if sizes and format is CompressionFormat.XZ:
