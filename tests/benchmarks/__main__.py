@@ -83,6 +83,7 @@ def _compare(name: str, work: Path, options: argparse.Namespace) -> dict[str, An
             base = work / "out" / contender.name.split()[0]
             command, output = contender.filled(prefix, base)
             output.unlink(missing_ok=True)
+            os.sync()  # or what the one before has left to write would slow this one down
             cost = measured(command, output)
             costs.setdefault((contender.suffix, contender.name), []).append(cost)
             print(f"{name}, round {number + 1}: {contender.name} {contender.suffix}: {cost}")
