@@ -148,8 +148,6 @@ class LastLook:
 
     def over(self, arcname: str, data: bytes) -> None:
         """Look over a file that is at hand as a whole; most hold no path at all."""
-        if data.find(b"\0", 0, _TEXT_HEAD) >= 0 and not data.startswith(MAGIC):
-            return  # neither text nor an ELF file
         if self.pattern is not None and self.pattern.search(data):
             look = self.at(arcname)
             look.feed(data)

@@ -265,7 +265,7 @@ def _bundle(
         for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
         if not recipe.selection.excludes(entry, environment)
     ]
-    # Imported where they are used: what they import takes a fifth of a second to load.
+    # Imported where they are used: what they import takes up to a tenth of a second.
     if environment.is_windows:
         from .windows.runtime import windows_bundle
 

@@ -52,10 +52,8 @@ def updated_record(
 
 
 def rows_of(record: str) -> Iterator[list[str]]:
-    """Yield the rows of a RECORD; `csv` takes them where something is quoted, as is seldom so."""
-    lines = record.splitlines()
-    rows = csv.reader(lines) if '"' in record else (line.split(",") for line in lines)
-    return (row for row in rows if row and row[0])
+    """Yield the rows of a RECORD that name a file."""
+    return (row for row in csv.reader(record.splitlines()) if row and row[0])
 
 
 def recorded_arcname(name: str, site: str, prefix: Path) -> str:
@@ -135,11 +133,6 @@ def _spelled(digest: bytes) -> str:
 
 
 def _text(rows: Iterable[tuple[str, ...]]) -> bytes:
-    rows = list(rows)
-    text = "".join(f"{','.join(row)}\n" for row in rows)
-    commas = sum(map(len, rows)) - len(rows)
-    if (text.count(","), text.count("\n")) != (commas, len(rows)) or '"' in text or "\r" in text:
-        quoted = io.StringIO(newline="")
-        csv.writer(quoted, lineterminator="\n").writerows(rows)
-        text = quoted.getvalue()
-    return text.encode("utf-8", "surrogateescape")
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -18,12 +18,12 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 
 from ..entries import FileEntry, Patch, PatchedFile
 from ..errors import InterpreterProblem
+from .dynamic_section import MAGIC
 
 if TYPE_CHECKING:
     from ..entries import ScannedEntry
 
 _DT_RPATH: Final = 15
-_MAGIC: Final = b"\x7fELF"
 
 Kind: TypeAlias = tuple[str, int, bool]
 """Machine, word size and byte order: what a process can load, it shares with its libraries."""
@@ -82,7 +82,7 @@ class ElfFile:
         Parameters:
             path: where the file is, or will be.
         """
-        if stream.read(4) != _MAGIC:
+        if stream.read(4) != MAGIC:
             return None
         try:
             elf = ELFFile(stream)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
+from .dynamic_section import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from ..entries import Content, ScannedEntry
 
 T = TypeVar("T")
-
-ELF: Final = b"\x7fELF"
 
 
 def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
@@ -30,7 +29,7 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
 def read_header(
     content: Content | Path,
     read: Callable[[BinaryIO], T | None],
-    magics: tuple[bytes, ...] = (ELF,),
+    magics: tuple[bytes, ...] = (MAGIC,),
 ) -> T | None:
     """Return what is read of a file's content; no patch changes that.
 

@@ -40,9 +40,8 @@ class SearchPaths:
     def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield entries, those of shared objects and executables changed where they have to be."""
         for entry in entries:
-            if isinstance(entry, FileEntry):
-                changes = _may_be_elf(entry) and not self._is_connected(entry.arcname)
-                yield self.portable_file(entry) if changes else entry
+            if isinstance(entry, FileEntry) and not self._is_connected(entry.arcname):
+                yield self.portable_file(entry)
             elif isinstance(entry, SymlinkEntry) and entry.copies:
                 yield replace(entry, copies=tuple(self.made_portable(entry.copies)))
             else:
@@ -55,11 +54,11 @@ class SearchPaths:
     def portable_file(self, entry: FileEntry) -> FileEntry:
         """Return a file with search paths that hold wherever the environment is unpacked."""
         content = entry.content
+        if isinstance(content, PatchedFile) or not _may_be_elf(entry):
+            return entry
         if isinstance(content, bytes):
             patches = self.patches(io.BytesIO(content), entry.arcname)
             return replace(entry, content=patched(content, patches)) if patches else entry
-        if isinstance(content, PatchedFile) or not _may_be_elf(entry):
-            return entry
         try:
             with open(content, "rb") as stream:
                 patches = self.patches(stream, entry.arcname)

@@ -54,8 +54,8 @@ class XzCompressor:
     def __init__(self, output: Output, level: int, threads: int, *, branches: bool) -> None:
         self._file = _XzFile(output)
         self._block = 3 * _DICTIONARIES[level]  # in pieces
-        ahead = (threads + 1) * (self._block - 1)
-        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=ahead)
+        most = (threads + 1) * self._block - 1  # pieces: what threads hold, and less than one more
+        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=most - threads)
         self._level = level
         self._branches = branches
         self._native = False
