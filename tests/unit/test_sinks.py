@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import tarfile
+import threading
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from hatch_pack_venv.entries import FileEntry
 from hatch_pack_venv.errors import OutputProblem, SourceProblem
 from hatch_pack_venv.formats import Effort
 from hatch_pack_venv.normalise import Times
+from hatch_pack_venv.sinks import hashed
 from hatch_pack_venv.sinks.zip import ZipSink
 
 if TYPE_CHECKING:
@@ -271,3 +273,21 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path: Path) -> None:
         write_folder(failing_plan(tmp_path), target)
     assert (target / "old").is_file()
     assert [child.name for child in tmp_path.iterdir()] == ["app"]
+
+
+def test_a_disk_that_fails_while_more_is_written_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is brought to the disk early fails early, in its thread, and nothing is left."""
+
+    def fsync(_: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(hashed, "_SYNC_EVERY", 1 << 20)
+    monkeypatch.setattr(os, "fsync", fsync)
+    planned = plan(*(file(f"f{number}", os.urandom(1 << 20)) for number in range(12)))
+    out = tmp_path / "out"
+    with pytest.raises(OutputProblem, match=r"app\.tar cannot be written: Input/output error"):
+        write_archives(planned, out / "app", [CompressionFormat.UNCOMPRESSED])
+    assert not out.exists()

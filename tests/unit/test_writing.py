@@ -135,6 +135,29 @@ def test_a_file_that_changed_is_one_error(tmp_path: Path, planned_size: int) -> 
         written(plan(on_disk(tmp_path / "a", size=planned_size)))
 
 
+@pytest.mark.parametrize("size", [3, 3 << 20])
+def test_a_file_written_to_while_it_is_read_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Also if it is as long as before: small files, and large ones that stream."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(size))
+    entry = on_disk(path)
+    real = os.fstat
+    seen: list[int] = []
+
+    def fstat(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        seen.append(descriptor)
+        os.utime(path, (len(seen), len(seen)))  # as a write would
+        return status
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    with pytest.raises(SourceProblem, match=r"/a changed while it was packed: pack again"):
+        written(plan(entry))
+    assert len(seen) == 2
+
+
 def test_a_file_that_vanished_is_one_error(tmp_path: Path) -> None:
     """A file that is gone when its turn comes is named."""
     with pytest.raises(SourceProblem, match=r"/gone cannot be read: No such file or directory"):
