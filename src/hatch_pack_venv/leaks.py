@@ -161,7 +161,8 @@ class LastLook:
         """End with a file.
 
         Parameters:
-            opened: opens it once more; called for the rare ELF file that holds a path at all.
+            opened: opens it once more, to read the dynamic section of an ELF file, which has its
+                parts in many places.
         """
         finding = look.finish(opened)
         if finding is not None:
@@ -194,7 +195,7 @@ class FileLook:
         passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
         self._pattern = look.pattern or _NOTHING
         self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
-        self._elf_hit = False
+        self._is_elf = False
 
     def feed(self, data: bytes) -> None:
         """Look over the next piece."""
@@ -202,7 +203,8 @@ class FileLook:
 
     def _begin(self, data: bytes) -> None:
         if data.startswith(MAGIC):
-            self._feed = self._feed_elf
+            self._is_elf = True
+            self._feed = _ignore
         elif b"\0" in data[:_TEXT_HEAD]:
             self._feed = _ignore
         else:
@@ -213,13 +215,6 @@ class FileLook:
                 if self._head:
                     self._look_at_head(self._head)
         self._feed(data)
-
-    def _feed_elf(self, data: bytes) -> None:
-        buffer = self._data + data
-        self._elf_hit = self._pattern.search(buffer) is not None
-        self._data = buffer[-self._look.margin :]
-        if self._elf_hit:
-            self._feed = _ignore
 
     def _feed_text(self, data: bytes) -> None:
         buffer = self._data + data if self._data else data
@@ -251,7 +246,7 @@ class FileLook:
 
     def finish(self, opened: Opened) -> Finding | None:
         """Return what was found in the whole file."""
-        if self._elf_hit:
+        if self._is_elf:
             with opened() as stream:
                 self._look_at_elf(DynamicSection.from_stream(stream))
         elif self._feed == self._feed_text:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from . import Output
 
 _BLOCK: Final = 1 << 20
+_JOINED: Final = 1 << 14
+"""Bytes up to which copying costs less than two more writes."""
 _RECORD: Final = tarfile.RECORDSIZE
 
 
@@ -46,8 +48,14 @@ class TarSink:
         self._write(header(name, tarfile.SYMTYPE, mode, mtime, link=entry.linkname))
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Add a file that has been read, in one write."""
-        self._write(self._head(entry) + data + _padding(entry))
+        """Add a file that has been read; a small one in one write."""
+        head, padding = self._head(entry), _padding(entry)
+        if len(data) < _JOINED:
+            self._write(head + data + padding)
+        else:
+            self._write(head)
+            self._write(data)
+            self._write(padding)
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
         """Add a file."""
