@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from dataclasses import dataclass, replace
+from email.parser import HeaderParser
 from importlib.metadata import PathDistribution, distributions
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,7 +20,7 @@ from .scripts.launchers import EntryPoint, parse_entry_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from importlib.metadata import PackageMetadata
+    from email.message import Message
     from pathlib import Path
 
 # The first lines of the scripts that `setup.py develop` writes, of both kinds.
@@ -74,7 +75,7 @@ class InstalledDistribution:
         """
         metadata_dir = posixpath.join(site, _folder_of(found).name)
         try:
-            metadata = found.metadata
+            metadata = _headers(found)
             name, version = metadata["Name"], metadata["Version"]
             entry_points = tuple(parse_entry_points(found.read_text("entry_points.txt") or ""))
         except (OSError, ValueError) as error:
@@ -97,7 +98,7 @@ class InstalledDistribution:
             files=files,
             entry_points=entry_points,
             requires=tuple(_requirements(found, metadata)),
-            requires_python=(metadata.get_all("Requires-Python") or [None])[0],
+            requires_python=metadata.get("Requires-Python"),
             extras=tuple(metadata.get_all("Provides-Extra") or ()),
             direct_url=direct_url,
             editable=editable,
@@ -175,7 +176,13 @@ def _folder_of(found: PathDistribution) -> Path:
     return folder
 
 
-def _requirements(found: PathDistribution, metadata: PackageMetadata) -> Iterable[str]:
+def _headers(found: PathDistribution) -> Message:
+    """Return the core metadata without the description, which takes most of the time to parse."""
+    text = found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
+    return HeaderParser().parsestr(text.partition("\n\n")[0])
+
+
+def _requirements(found: PathDistribution, metadata: Message) -> Iterable[str]:
     if _folder_of(found).suffix == ".dist-info":
         return metadata.get_all("Requires-Dist") or ()
     return found.requires or ()  # reads the metadata once more, or requires.txt
@@ -195,7 +202,7 @@ def _module_names(
     named = [name.replace("-", "_"), *(point.module for point in entry_points)]
     named += (found.read_text("top_level.txt") or "").split()
     for field in ("Import-Name", "Import-Namespace"):  # PEP 794
-        named += found.metadata.get_all(field) or ()
+        named += _headers(found).get_all(field) or ()
     return frozenset(re.split(r"[.;\s/]", each, maxsplit=1)[0] for each in named)
 
 

@@ -6,7 +6,9 @@ import os
 import re
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -95,10 +97,14 @@ class Environment:
         sites = _find_site_packages(given)
         aliases = other_spellings(given.resolve(), "bin")
         if ask is None and sys.platform != "darwin" and macos_environment.is_macos(given, config):
-            interpreter = macos_environment.interpreter_of(given, config, sites)
             aliases += macos_environment.spellings(given, config)
+            answer = partial(macos_environment.interpreter_of, given, config, sites)
         else:
-            interpreter = (ask or Interpreter.from_executable)(_find_interpreter(given))
+            answer = partial(ask or Interpreter.from_executable, _find_interpreter(given))
+        with ThreadPoolExecutor(1) as pool:
+            answered = pool.submit(answer)  # what is installed can be read while Python starts
+            distributions = tuple(installed_distributions(given.resolve(), sites))
+            interpreter = answered.result()
         _check_one_python(given, sites, interpreter)
         return cls(
             prefix=given.resolve(),
@@ -106,7 +112,7 @@ class Environment:
             config=config,
             interpreter=interpreter,
             site_packages=sites,
-            distributions=tuple(installed_distributions(given.resolve(), sites)),
+            distributions=distributions,
             aliases=aliases,
         )
 
