@@ -43,6 +43,7 @@ _CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
 _SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
 _SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
 _REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
+_ENDINGS: Final = (*_REWRITTEN, ".pth", *data_files.ENDINGS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +273,7 @@ class _Scanner:
         self.environment = environment
         self.with_copies = with_copies
         self.boundary = environment.prefix
+        self.scripts = f"{environment.scripts}/"
 
     def entries(self) -> Iterator[ScannedEntry]:
         """Yield what lies in the environment.
@@ -317,9 +319,9 @@ class _Scanner:
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
         """Read a file that a rule may rewrite, wherever it lies."""
-        if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
+        if not isinstance(entry, FileEntry) or not self._may_be_rewritten(entry):
             return entry
-        if not self._may_be_rewritten(entry.arcname, entry.size):
+        if not isinstance(entry.content, str):
             return entry
         is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
         try:
@@ -331,13 +333,16 @@ class _Scanner:
             return entry
         return replace(entry, content=content, size=len(content))
 
-    def _may_be_rewritten(self, arcname: str, size: int) -> bool:
+    def _may_be_rewritten(self, entry: FileEntry) -> bool:
+        arcname = entry.arcname
+        if not arcname.endswith(_ENDINGS) and not arcname.startswith(self.scripts):
+            return False  # so are nearly all
         folder, _, name = arcname.rpartition("/")
         if folder == self.environment.scripts:
-            return size <= _SCRIPT_LIMIT
+            return entry.size <= _SCRIPT_LIMIT
         if name in _REWRITTEN or name.endswith(".pth"):
             return True
-        return data_files.may_be_rewritten(arcname) and size <= data_files.SIZE_LIMIT
+        return data_files.may_be_rewritten(arcname) and entry.size <= data_files.SIZE_LIMIT
 
     def _link(self, arcname: str, path: Path, mtime: int) -> ScannedEntry:
         target = resolve_link(path, self.boundary)

@@ -167,9 +167,9 @@ class _Planner:
         if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
             return not self.recipe.selection.brings_back(name)
         left_out = self.recipe.selection.excludes(entry, self.environment)
-        if left_out and posixpath.basename(name) == "sitecustomize.py":
+        if left_out and name.endswith("/sitecustomize.py"):
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
-        if isinstance(entry, FileEntry) and posixpath.basename(name) == "direct_url.json":
+        if name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
             return left_out or (
                 isinstance(entry.content, bytes) and names_a_local_path(entry.content)
             )

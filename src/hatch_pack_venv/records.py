@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .entries import Content, DirectoryEntry, Entry, FileEntry, PatchedFile
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .distributions import InstalledDistribution
+
+
+_COLUMNS: Final = 3  # path, hash, size
 
 
 def updated_record(
@@ -36,18 +39,18 @@ def updated_record(
     site = posixpath.dirname(distribution.metadata_dir)
     inside = f"{site}/"
     rows: list[tuple[str, str, str]] = []
-    for name, *facts in rows_of(record.decode("utf-8", "surrogateescape")):
-        arcname = recorded_arcname(name, site, prefix)
+    for row in rows_of(record.decode("utf-8", "surrogateescape")):
+        arcname = recorded_arcname(row[0], site, prefix)
         entry = entries.get(arcname)
         if entry is None or isinstance(entry, DirectoryEntry):
             continue
-        digest, size, *_ = [*facts, "", ""]
-        if isinstance(entry, FileEntry) and digest:
+        _, digest, size = row if len(row) == _COLUMNS else (*row, "", "")[:_COLUMNS]
+        if digest and isinstance(entry, FileEntry) and not isinstance(entry.content, str):
             changed = _digest_of(entry.content)
             digest, size = (changed, str(entry.size)) if changed else (digest, size)
         is_inside = arcname.startswith(inside)
-        row = arcname[len(inside) :] if is_inside else posixpath.relpath(arcname, site)
-        rows.append((row, digest, size))
+        name = arcname[len(inside) :] if is_inside else posixpath.relpath(arcname, site)
+        rows.append((name, digest, size))
     return _text(rows)
 
 

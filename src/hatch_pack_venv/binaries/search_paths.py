@@ -40,7 +40,7 @@ class SearchPaths:
     def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield entries, those of shared objects and executables changed where they have to be."""
         for entry in entries:
-            if isinstance(entry, FileEntry) and not self._is_connected(entry.arcname):
+            if isinstance(entry, FileEntry):
                 yield self.portable_file(entry)
             elif isinstance(entry, SymlinkEntry) and entry.copies:
                 yield replace(entry, copies=tuple(self.made_portable(entry.copies)))
@@ -55,6 +55,8 @@ class SearchPaths:
         """Return a file with search paths that hold wherever the environment is unpacked."""
         content = entry.content
         if isinstance(content, PatchedFile) or not _may_be_elf(entry):
+            return entry
+        if self._is_connected(entry.arcname):
             return entry
         if isinstance(content, bytes):
             patches = self.patches(io.BytesIO(content), entry.arcname)

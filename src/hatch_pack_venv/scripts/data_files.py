@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT: Final = 1 << 20  # bytes; what is larger is no kernelspec and no `.pc` file
 
+ENDINGS: Final = (".pc", "/kernel.json")
+"""How the names of all such files end."""
 _KERNELSPEC: Final = re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json")
 # An interpreter below a prefix, of either layout.
 _PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"

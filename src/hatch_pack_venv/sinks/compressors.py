@@ -23,6 +23,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
+    from ..entries import FileEntry
     from ..formats import Compression
     from . import Output
 
@@ -34,8 +35,8 @@ class Compressor(Protocol):
         """Take the next bytes."""
         ...
 
-    def enter(self, *, native: bool) -> None:
-        """Be told whether what follows is machine code."""
+    def enter(self, entry: FileEntry) -> None:
+        """Be told which file follows."""
         ...
 
     def close(self) -> None:
@@ -64,9 +65,9 @@ def compressor(output: Output, compression: Compression) -> Compressor:
 
 
 class _Stream:
-    """A compressor that does not care what the bytes are."""
+    """A compressor that does not care what the bytes are of."""
 
-    def enter(self, *, native: bool) -> None:
+    def enter(self, entry: FileEntry) -> None:
         """Do nothing."""
 
 

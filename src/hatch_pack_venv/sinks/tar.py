@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ..normalise import is_native, mode_of
+from ..normalise import mode_of
 from .compressors import compressor
 from .tar_headers import header
 
@@ -75,7 +75,7 @@ class TarSink:
         self._stream.discard()
 
     def _head(self, entry: FileEntry) -> bytes:
-        self._stream.enter(native=is_native(entry))
+        self._stream.enter(entry)
         name = self._top + entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
         return header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import struct
 import tarfile
-from functools import lru_cache
-from typing import Final, NamedTuple
+import zlib
+from typing import Final
 
 _FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")
 _NOBODY: Final = b"0000000\0" * 2  # owner and group, or the numbers of a device
 _MAGIC: Final = b"ustar\x0000"
+_NO_CHECKSUM: Final = b" " * 8  # what the field holds for the sum
+_BEFORE_CHECKSUM: Final = 148
+_AFTER_CHECKSUM: Final = 156
 _NAME: Final = 100
 _PREFIX: Final = 155
 _LARGEST: Final = 8**11 - 1
@@ -34,16 +37,14 @@ def header(
         info = tarfile.TarInfo(name)
         info.type, info.mode, info.mtime, info.size, info.linkname = kind, mode, mtime, size, link
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    prefix, rest, linked, length = *map(str.encode, (*parts, link)), b"%011o" % size
-    alike = _alike(kind, mode, mtime)
-    checksum = alike.sum + sum(rest) + sum(length) + sum(linked) + sum(prefix)
-    return _FIELDS.pack(
+    prefix, rest, linked = map(str.encode, (*parts, link))
+    block = _FIELDS.pack(
         rest,
-        alike.mode,
+        b"%07o" % mode,
         _NOBODY,
-        length,
-        alike.mtime,
-        b"%06o\0 " % checksum,
+        b"%011o" % size,
+        b"%011o" % mtime,
+        _NO_CHECKSUM,
         kind,
         linked,
         _MAGIC,
@@ -51,21 +52,10 @@ def header(
         _NOBODY,
         prefix,
     )
-
-
-class _Alike(NamedTuple):
-    """What thousands of headers have in common, and the sum of all their other bytes."""
-
-    mode: bytes
-    mtime: bytes
-    sum: int
-
-
-@lru_cache
-def _alike(kind: bytes, mode: int, mtime: int) -> _Alike:
-    fields = (b"%07o" % mode, b"%011o" % mtime)
-    # For the sum, the field of the checksum itself holds eight spaces.
-    return _Alike(*fields, sum(map(sum, (*fields, _NOBODY, _NOBODY, _MAGIC, kind, b" " * 8))))
+    # Adler-32's lower half is one more than the sum of all bytes (RFC 1950), modulo 65521: far
+    # more than a header can reach that is all ASCII.
+    checksum = (zlib.adler32(block) & 0xFFFF) - 1
+    return b"%b%06o\0 %b" % (block[:_BEFORE_CHECKSUM], checksum, block[_AFTER_CHECKSUM:])
 
 
 def _split(name: str) -> tuple[str, str] | None:

@@ -14,12 +14,14 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..normalise import is_native
 from .blocks import Cutter
 from .pool import OrderedPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..entries import FileEntry
     from . import Output
 
 Filters: TypeAlias = list[dict[str, Any]]
@@ -69,8 +71,9 @@ class XzCompressor:
             if len(self._pieces) == 2 * self._block:
                 self._put(self._block)
 
-    def enter(self, *, native: bool) -> None:
+    def enter(self, entry: FileEntry) -> None:
         """Begin another block where machine code begins or ends."""
+        native = is_native(entry)
         if native != self._native:
             self._put_rest(self._block * 4 // 3)
             self._native = native
