@@ -27,6 +27,7 @@ Opened: TypeAlias = "Callable[[], AbstractContextManager[BinaryIO]]"
 
 _TEXT_HEAD: Final = 8000  # bytes without a NUL in which a file is text; git's rule
 _BEFORE: Final = 3  # bytes before a path that tell whether it begins there
+_SMALL: Final = 1 << 16  # bytes that are searched faster than the file's kind is looked up
 _LONGEST_NAME: Final = 256  # bytes of a name below a place, and a few more
 
 # What no path begins after, unless it is a compiler's option or an escaped control character.
@@ -147,8 +148,11 @@ class LastLook:
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
-        """Look over a file that is at hand as a whole; most hold no path at all."""
-        if self.pattern is not None and self.pattern.search(data):
+        """Look over a file that is at hand as a whole; most hold no path at all.
+
+        A larger one may be of a kind of which little or nothing has to be searched.
+        """
+        if self.pattern is not None and (len(data) > _SMALL or self.pattern.search(data)):
             look = self.at(arcname)
             look.feed(data)
             self.finish(look, lambda: io.BytesIO(data))

@@ -30,7 +30,8 @@ def updated_record(
 ) -> bytes:
     """Return an installed RECORD without the files that are not packed, its hashes made true.
 
-    Only files that carry their bytes, or patches, can differ from what was installed.
+    Only files that carry their bytes, or patches, can differ from what was installed. A RECORD with
+    nothing to change stays as it is, to the byte.
 
     Parameters:
         entries: what is packed, by arcname.
@@ -38,8 +39,9 @@ def updated_record(
     """
     site = posixpath.dirname(distribution.metadata_dir)
     inside = f"{site}/"
-    rows: list[tuple[str, str, str]] = []
-    for row in rows_of(record.decode("utf-8", "surrogateescape")):
+    installed = [*rows_of(record.decode("utf-8", "surrogateescape"))]
+    rows: list[list[str]] = []
+    for row in installed:
         arcname = recorded_arcname(row[0], site, prefix)
         entry = entries.get(arcname)
         if entry is None or isinstance(entry, DirectoryEntry):
@@ -50,8 +52,8 @@ def updated_record(
             digest, size = (changed, str(entry.size)) if changed else (digest, size)
         is_inside = arcname.startswith(inside)
         name = arcname[len(inside) :] if is_inside else posixpath.relpath(arcname, site)
-        rows.append((name, digest, size))
-    return _text(rows)
+        rows.append([name, digest, size])
+    return record if rows == installed else _text(rows)
 
 
 def rows_of(record: str) -> Iterator[list[str]]:
@@ -135,7 +137,7 @@ def _spelled(digest: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
-def _text(rows: Iterable[tuple[str, ...]]) -> bytes:
+def _text(rows: Iterable[Iterable[str]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")
