@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import io
 import json
 import logging
@@ -69,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         BrokenPipeError
     ):  # the reader of our output has seen enough: `pack-venv inspect X | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    gc.freeze()  # the process ends: to look for cycles among a plan's objects would take 20 ms
     sys.exit(0)
 
 

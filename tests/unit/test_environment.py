@@ -306,6 +306,17 @@ def test_distributions_are_read_and_never_imported(prefix: Path) -> None:
     assert found.metadata_dir == f"{SITE}/My_Tool-1.0.dist-info"
 
 
+def test_a_description_is_no_metadata(prefix: Path) -> None:
+    """Core metadata end at the first empty line; what follows may look like more of them."""
+    headers = "Name: tool\nVersion: 1.0\nRequires-Python: >=3.9\nRequires-Dist: real\n"
+    described = f"{headers}\nRequires-Dist: told\n\nProvides-Extra: told\nRequires-Python: <3\n"
+    (install(prefix, "tool") / "METADATA").write_text(described)
+    (found,) = installed_distributions(prefix, (SITE,))
+    assert found.requires == ("real",)
+    assert found.requires_python == ">=3.9"
+    assert found.extras == ()
+
+
 def test_leftovers_of_installers_are_passed_over_or_named(prefix: Path) -> None:
     """pip's `~ame` folders are no distributions; one without a name is an error that names it."""
     install(prefix, "~ool")

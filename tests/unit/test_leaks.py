@@ -112,6 +112,30 @@ def test_of_elf_files_the_dynamic_section_counts(
         assert finding.problem.startswith(f"lib/x.so looks for libraries in {text.split(':')[-1]}")
 
 
+@pytest.mark.parametrize("padding", [0, 1 << 16, 1 << 20])
+@pytest.mark.parametrize(
+    ("arcname", "content", "fill", "kinds"),
+    [
+        ("share/x.txt", b"at /home/alice/app\n", b"x", [PROJECT]),
+        ("share/x.txt", b"nowhere\n", b"/", []),
+        ("bin/tool", b"#!/opt/python/bin/python3\n", b"#", [BASE]),
+        ("share/x.bin", b"\0 /home/alice/app", b"\0", []),
+        ("lib/m.pyc", b"/home/alice/app", b"x", []),
+        ("lib/x.so", make_elf((DT_RUNPATH, "/opt/python/lib")), b"\0", [BASE]),
+        ("lib/x.so", make_elf((DT_NEEDED, "libc.so.6")) + b"/home/alice/app", b"\0", []),
+    ],
+)
+def test_a_file_at_hand_is_judged_as_one_that_streams(
+    arcname: str, content: bytes, fill: bytes, kinds: list[str], padding: int
+) -> None:
+    """Small ones are searched at once, larger ones by their kind; the findings are the same."""
+    content += fill * padding
+    look = LastLook(Watch.for_mode("bundled", PLACES, "bin"))
+    look.over(arcname, content)
+    assert look.findings == findings(content, arcname)
+    assert [name for finding in look.findings for name in finding.names] == kinds
+
+
 @pytest.mark.parametrize(
     ("content", "arcname", "fatal"),
     [

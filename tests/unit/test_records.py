@@ -7,6 +7,7 @@ import csv
 import hashlib
 from typing import TYPE_CHECKING
 
+import pytest
 from support.fakes import SITE, distribution, environment, file, folder, plan, recipe
 from support.wheels import make_wheel
 
@@ -75,6 +76,25 @@ def test_an_installed_record_tells_what_is_packed(tmp_path: Path) -> None:
         ["tool-1.0.dist-info/RECORD", "", ""],
         ["tool/a, b.py", "sha256=comma", "1"],
     ]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'tool/a.py,sha256=a,1\r\n"tool/b.py","sha256=b","1"\r\n',
+        b"tool/b.py,sha256=b,1\n\ntool-1.0.dist-info/RECORD,,\n",
+        b"",
+    ],
+)
+def test_a_record_with_nothing_to_change_stays_as_it_is(record: bytes) -> None:
+    """Whatever its order, line ends and quotes."""
+    planned = plan(
+        FileEntry(arcname=f"{SITE}/tool/a.py", content="/source/a.py", size=1),
+        FileEntry(arcname=f"{SITE}/tool/b.py", content="/source/b.py", size=1),
+        file(f"{INFO}/RECORD", record),
+        environment=environment(distribution("tool")),
+    )
+    assert content_of(planned, f"{INFO}/RECORD") == record
 
 
 def test_a_wheels_record_is_made(tmp_path: Path) -> None:
