@@ -26,6 +26,13 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
             yield from with_copies(entry.copies)
 
 
+def may_be_elf(entry: FileEntry) -> bool:
+    """Whether a file is worth opening: it carries an ELF header, or its name or mode is of such."""
+    if isinstance(entry.content, bytes):
+        return entry.content.startswith(MAGIC)
+    return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
+
+
 def read_header(
     content: Content | Path,
     read: Callable[[BinaryIO], T | None],

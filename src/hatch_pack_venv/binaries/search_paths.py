@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..entries import FileEntry, Patch, PatchedFile, SymlinkEntry
 from ..places import is_tellable
-from .dynamic_section import MAGIC, DynamicSection, Text
+from .dynamic_section import DynamicSection, Text
+from .headers import may_be_elf
 from .patching import patched, patched_file
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class SearchPaths:
     def portable_file(self, entry: FileEntry) -> FileEntry:
         """Return a file with search paths that hold wherever the environment is unpacked."""
         content = entry.content
-        if isinstance(content, PatchedFile) or not _may_be_elf(entry):
+        if isinstance(content, PatchedFile) or not may_be_elf(entry):
             return entry
         if self._is_connected(entry.arcname):
             return entry
@@ -115,12 +116,6 @@ class SearchPaths:
         if containing is not None and real.is_relative_to(containing):
             return _from_origin(os.path.relpath(real, self.environment.prefix), here)
         return folder
-
-
-def _may_be_elf(entry: FileEntry) -> bool:
-    if isinstance(entry.content, bytes):
-        return entry.content.startswith(MAGIC)
-    return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
 
 
 def _from_origin(folder: str, here: str) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..binaries.dynamic_section import DT_SONAME, DynamicSection
-from ..binaries.headers import read_header
+from ..binaries.headers import may_be_elf, read_header
 from ..binaries.patching import patched
 from ..bundling.relinking import with_search_path
 from ..entries import FileEntry, PatchedFile, SymlinkEntry
@@ -162,7 +162,7 @@ class AcrossLayers:
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
         """Return a file, with the folders that it needs."""
-        wanted = self._folders_for(entry) if self.folders and _may_be_elf(entry) else ()
+        wanted = self._folders_for(entry) if self.folders and may_be_elf(entry) else ()
         return self._relinked(entry, wanted) if wanted else entry
 
     def _folders_for(self, entry: FileEntry) -> tuple[str, ...]:
@@ -196,10 +196,6 @@ class AcrossLayers:
                 f" {str(error).partition(';')[0]}"
             ) from error
         return replace(entry, content=content, size=len(content))
-
-
-def _may_be_elf(entry: FileEntry) -> bool:
-    return entry.executable or ".so" in posixpath.basename(entry.arcname)
 
 
 def _section(entry: FileEntry) -> DynamicSection | None:

@@ -187,13 +187,13 @@ class _Judge:
         found += python_findings(inside, self.version)
         found += requirement_findings(closure.requirements, packed)
         own = by_key(self.given.environment.distributions).keys() & packed.keys()
-        others = [packed[key] for key in sorted(own - members)]
+        others = {key: packed[key] for key in sorted(own - members)}
         outside = [
             (each, requirement)
             for each, requirement in requirements_of(packed.values(), self.markers)
-            if each in others
+            if each.key in others
         ]
-        warnings = python_findings(others, self.version)
+        warnings = python_findings(others.values(), self.version)
         warnings += requirement_findings(outside, packed)
         return found, warnings
 
