@@ -1,12 +1,15 @@
-"""Small projects of every build backend, and environments that hold them editable."""
+"""Editable installs: small projects of every build backend, and what is told of them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hatch_pack_venv.editable.copies import Settled
 
 EXTENSION: Final = """\
 #include <Python.h>
@@ -117,3 +120,14 @@ DEVELOPED: Final = Sample(
         "bin/old-script": "#!/usr/bin/env python\nimport st_dev\nprint('script of', st_dev)\n",
     },
 )
+
+
+def direct_url(path: Path) -> str:
+    """Return what `direct_url.json` says of a project that is installed editable."""
+    return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
+
+
+def problem_of(settled: Settled) -> str | None:
+    """Return why the last distribution could not be copied."""
+    last = settled.environment.distributions[-1].editable
+    return None if last is None else last.problem

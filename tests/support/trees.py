@@ -1,4 +1,4 @@
-"""What a tree is, to compare it before and after."""
+"""Trees: written by names, and what they are, to compare them before and after."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 State: TypeAlias = dict[str, tuple[object, ...]]
+
+
+def write(root: Path, *paths: str, **contents: str) -> Path:
+    """Write files: empty ones by path, those with a content by a name in which `__` is `/`."""
+    for path, content in {**dict.fromkeys(paths, ""), **contents}.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content)
+    return root
 
 
 def tree_state(root: Path) -> State:
