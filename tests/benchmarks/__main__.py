@@ -7,6 +7,7 @@ mksquashfs on PATH, two CPUs, and nobody else on the machine.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -14,6 +15,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import hatch_pack_venv
 
 from . import others
 from .contenders import Contender, contenders, ours
@@ -30,6 +33,10 @@ def main() -> None:
     options = _options()
     work: Path = options.work.resolve()
     (work / "out").mkdir(parents=True, exist_ok=True)
+    for (
+        package
+    ) in hatch_pack_venv.__path__:  # as pip leaves it; an editable install has no byte code
+        compileall.compile_dir(package, quiet=1)
     if len(os.sched_getaffinity(0)) > 2:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     results: dict[str, Any] = {"machine": platform.platform(), "python": sys.version}
