@@ -1,0 +1,135 @@
+"""What `--check` finds, and what the post-install script prints and exits with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.unpacked import PYTHON, PYTHONS, Done, Tree, manifest, unpacked_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+tree = pytest.fixture(unpacked_tree)
+
+
+def test_check_tells_an_unconnected_tree_and_changes_nothing(tree: Tree) -> None:
+    """Before connecting, --check is one finding, and no file is touched."""
+    before = tree.snapshot()
+    done = tree.run("--check")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("postinstall.py: The environment is not connected: run it with ")
+    assert len(done.err.splitlines()) == 1
+    assert tree.snapshot() == before
+
+
+def test_check_tells_whether_the_running_python_would_fit(tree: Tree) -> None:
+    """Before connecting, --check by a wrong Python names what does not fit, too."""
+    other = next(python for python in PYTHONS if python.minor != PYTHON.minor)
+    done = tree.run("--check", by=other.path)
+    assert done.status == 1
+    assert f"has Python {other.version}." in done.err
+
+
+def test_check_of_a_connected_tree_changes_nothing(tree: Tree) -> None:
+    """After connecting, --check is content whatever Python runs it, and writes no byte code."""
+    (tree.site / "start.pth").write_text("import marker\n")
+    assert tree.run("--no-compile").status == 0
+    before = tree.snapshot()
+    for python in PYTHONS:
+        done = tree.run("--check", by=python.path)
+        expected = f"greeter 1.2.0 is connected and runs with Python {PYTHON.version}\n"
+        assert done == Done(status=0, out=expected, err="")
+    assert tree.snapshot() == before
+    assert tree.bytecode() == []
+
+
+def remove(path: Path) -> None:
+    """Remove a name."""
+    path.unlink()
+
+
+def link_elsewhere(path: Path) -> None:
+    """Make a link that leads to something else."""
+    path.unlink()
+    path.symlink_to("hello")
+
+
+def rewrite(path: Path) -> None:
+    """Write the home of another machine."""
+    path.write_text("home = /elsewhere/bin\n")
+
+
+def widen(path: Path) -> None:
+    """Let the system's packages in."""
+    path.write_text(path.read_text().replace("packages = false", "packages = true"))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("pyvenv.cfg", remove),
+        ("pyvenv.cfg", rewrite),
+        ("pyvenv.cfg", widen),
+        ("bin/python", remove),
+        ("bin/python", link_elsewhere),
+        ("bin/python3", link_elsewhere),
+    ],
+)
+def test_check_finds_damage_and_the_next_run_repairs_it(
+    tree: Tree, name: str, damage: Callable[[Path], None]
+) -> None:
+    """Each damaged piece is one finding by name, and connecting again puts it right."""
+    assert tree.run("--no-compile").status == 0
+    damage(tree.root / name)
+    done = tree.run("--check")
+    assert done.status == 1
+    assert f"'{tree.root / name}' is not as it should be here: run it with" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert tree.run("--no-compile").status == 0
+    tree.assert_connected()
+    assert tree.run("--check").status == 0
+
+
+def test_check_takes_a_patch_release_of_the_interpreter(tree: Tree) -> None:
+    """The interpreter may have had an update since: the same X.Y is still connected."""
+    assert tree.run("--no-compile").status == 0
+    config = tree.root / "pyvenv.cfg"
+    config.write_text(
+        config.read_text().replace(f"n = {PYTHON.version}\n", f"n = {PYTHON.minor}.0\n")
+    )
+    assert tree.run("--check").status == 0
+    assert tree.run("--no-compile").status == 0
+    assert f"version = {PYTHON.version}\n" in config.read_text()
+
+
+def test_quiet_prints_nothing_but_problems(tree: Tree) -> None:
+    """With -q a success is silent, and a problem is still told."""
+    assert "not connected" in tree.run("--check", "-q").err
+    assert tree.run("-q") == Done(status=0, out="", err="")
+    assert tree.run("-q", "--check") == Done(status=0, out="", err="")
+
+
+def test_a_name_that_the_terminal_cannot_show_does_no_harm(tree: Tree) -> None:
+    """A project's name in letters that standard output does not know is escaped."""
+    tree.write_manifest(manifest(PYTHON) | {"name": "grüßer"})
+    done = tree.run("--no-compile", wrapper=["env", "PYTHONIOENCODING=ascii"])
+    assert done.status == 0
+    assert done.out.startswith("connected gr\\xfc\\xdfer 1.2.0 to ")
+
+
+def test_wrong_usage_exits_with_2_and_help_explains(tree: Tree) -> None:
+    """An unknown option exits with 2; --help names every option and exits with 0."""
+    assert tree.run("--wrong").status == 2
+    done = tree.run("--help")
+    assert done.status == 0
+    assert all(word in done.out for word in ("--check", "--no-compile", "--quiet", "Exit status"))
+    assert not (tree.root / "pyvenv.cfg").exists()
+
+
+def test_an_archive_without_project_name_is_named_by_its_folder(tree: Tree) -> None:
+    """Name and version may be unknown: the message then names the folder."""
+    tree.write_manifest(manifest(PYTHON) | {"name": None, "version": None})
+    assert tree.run("--no-compile").out.startswith("connected app to ")
