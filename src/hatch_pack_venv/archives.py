@@ -155,7 +155,7 @@ def _write_archive(
     format = compression.format
     with (
         telling_write_errors(file.path),
-        HashedOutput(file.stream) as output,
+        HashedOutput(file.stream, synced=file.replaces) as output,
         report(plan.size) as progress,
     ):
         sink: Sink

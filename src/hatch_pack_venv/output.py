@@ -41,6 +41,10 @@ class PendingFile:
     Used as a context manager it removes what was not committed, whatever ended the block. What a
     killed run has left of the same file is removed first; a lock tells it from that of a run that
     is still alive.
+
+    What replaces an earlier file is on the disk before it does, so that one of the two is there
+    even after a power failure. A new file is left to the system to write, as other packers leave
+    theirs: there is nothing to lose, and to wait for the disk can take longer than to pack.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,6 +56,7 @@ class PendingFile:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 remove_abandoned(path)
+                self.replaces = os.path.lexists(path)
                 handle, self.partial = _locked_file(path)
             except BaseException:
                 remove_empty(self._made)
@@ -70,10 +75,11 @@ class PendingFile:
         remove_empty(self._made)
 
     def finish(self) -> None:
-        """Bring everything to the disk; what can fail fails here and not in `commit`."""
+        """End the file; what can fail fails here and not in `commit`."""
         with telling_write_errors(self.path):
             self.stream.flush()
-            os.fsync(self.stream.fileno())
+            if self.replaces:
+                os.fsync(self.stream.fileno())
             self.stream.close()
             self.partial.chmod(0o666 & ~_umask())
 

@@ -156,28 +156,60 @@ def test_ctrl_c(scene: Scene, output: str, history: str, call: int) -> None:
     assert state_of(scene.root) == state
 
 
-@every_history
+@pytest.mark.parametrize(
+    ("history", "where", "call"),
+    [("new", Path, "chmod"), ("earlier", Path, "chmod"), ("earlier", os, "fsync")],
+)
 @pytest.mark.parametrize("output", ["UNCOMPRESSED", "ZIP", "several"])
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
 def test_an_error_when_all_is_written(
     scene: Scene,
     output: str,
     history: str,
+    where: object,
+    call: str,
     error: BaseException,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a disk tells only at the end is in time."""
+    """What goes wrong only at the end is in time: what a disk tells only when it has to write."""
     out, state = before(scene, output, history)
+    planned = scene.plan()
 
-    def fail(_: int) -> None:
+    def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(where, call, fail)
     with pytest.raises(
         KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputProblem
     ):
-        write(scene.plan(), out, output)
+        write(planned, out, output)
     assert state_of(scene.root) == state
+
+
+@every_history
+def test_the_disk_has_what_replaces_an_earlier_archive(
+    scene: Scene, history: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file before any is put in its place; a new archive is left to the system to write."""
+    out, _ = before(scene, "several", history)
+    calls: list[str] = []
+    replaced, fsync = Path.replace, os.fsync
+
+    def noted_fsync(descriptor: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        calls.append(f"synced {name.rpartition('.')[0].rpartition('.')[0]}")
+        fsync(descriptor)
+
+    def noted_replace(self: Path, target: Path) -> Path:
+        calls.append(f"in place {target.name}")
+        return replaced(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    write(scene.plan(), out, "several")
+    names = ["app.tar", "app.tar.json", "app.zip", "app.zip.json"]
+    synced = [f"synced .{name}" for name in names] if history == "earlier" else []
+    assert calls == synced + [f"in place {name}" for name in names]
 
 
 @every_history

@@ -278,7 +278,10 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path: Path) -> None:
 def test_a_disk_that_fails_while_more_is_written_is_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is brought to the disk early fails early, in its thread, and nothing is left."""
+    """What is brought to the disk early fails early, in its thread; the earlier archive stands."""
+    planned = plan(*(file(f"f{number}", os.urandom(1 << 20)) for number in range(12)))
+    write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
+    earlier = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def fsync(_: int) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -286,8 +289,6 @@ def test_a_disk_that_fails_while_more_is_written_is_one_error(
 
     monkeypatch.setattr(hashed, "_SYNC_EVERY", 1 << 20)
     monkeypatch.setattr(os, "fsync", fsync)
-    planned = plan(*(file(f"f{number}", os.urandom(1 << 20)) for number in range(12)))
-    out = tmp_path / "out"
     with pytest.raises(OutputProblem, match=r"app\.tar cannot be written: Input/output error"):
-        write_archives(planned, out / "app", [CompressionFormat.UNCOMPRESSED])
-    assert not out.exists()
+        write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == earlier

@@ -1,4 +1,4 @@
-"""Output that is hashed and brought to the disk in passing, in threads of its own."""
+"""Output that is hashed, and brought to the disk if asked to, in threads of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AHEAD: Final = 16
 _SYNC_EVERY: Final = 32 << 20
 """Bytes after which the system is asked to bring to the disk what it has, while more is made.
 
-An archive counts as written when the disk has it. Left to the end, 500 MB took half a second more.
+Left to the end, 500 MB took half a second more.
 """
 
 
@@ -29,10 +29,12 @@ class HashedOutput:
 
     Parameters:
         file: seekable and readable; it stays open.
+        synced: whether the disk has to have it in the end.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, synced: bool) -> None:
         self._file = file
+        self._synced = synced
         self._parts: list[bytes | memoryview] = []
         self._held = 0
         self._pool = OrderedPool[None](1, lambda _: None, ahead=_AHEAD)
@@ -90,7 +92,7 @@ class HashedOutput:
         block = b"".join(parts)
         self._file.write(block)
         self._unsynced += len(block)
-        if self._unsynced >= _SYNC_EVERY:
+        if self._synced and self._unsynced >= _SYNC_EVERY:
             self._syncing.put(partial(os.fsync, self._file.fileno()))
             self._unsynced = 0
         if not self._is_rewritten:
