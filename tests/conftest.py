@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,6 +15,15 @@ from support.projects import ROOT
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
+
+
+def pytest_configure() -> None:
+    """Let interrupts through, also where a shell started the tests in the background.
+
+    There SIGINT is ignored (POSIX, "Asynchronous Lists"), and by every process that a test starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
