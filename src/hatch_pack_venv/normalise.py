@@ -93,13 +93,7 @@ def mode_of(entry: Entry) -> int:
 
 def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
     """Give each entry, and what can stand in the place of a link, its time."""
-    if times.fixed is None:
-        return [_with_time(entry, times) for entry in entries]
-    time = times.of(None)
-    return [
-        _with_time(entry, times) if isinstance(entry, SymlinkEntry) else entry.with_time(time)
-        for entry in entries
-    ]
+    return [_with_time(entry, times) for entry in entries]
 
 
 def _with_time(entry: Entry, times: Times) -> Entry:

@@ -56,7 +56,6 @@ class PendingFile:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 remove_abandoned(path)
-                self.replaces = os.path.lexists(path)
                 handle, self.partial = _locked_file(path)
             except BaseException:
                 remove_empty(self._made)
@@ -73,6 +72,11 @@ class PendingFile:
             self.stream.close()
         self.partial.unlink(missing_ok=True)
         remove_empty(self._made)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether there is a file of that name now."""
+        return os.path.lexists(self.path)
 
     def finish(self) -> None:
         """End the file; what can fail fails here and not in `commit`."""

@@ -33,9 +33,8 @@ def main() -> None:
     options = _options()
     work: Path = options.work.resolve()
     (work / "out").mkdir(parents=True, exist_ok=True)
-    for (
-        package
-    ) in hatch_pack_venv.__path__:  # as pip leaves it; an editable install has no byte code
+    for package in hatch_pack_venv.__path__:
+        # As pip leaves it: an editable install may have no byte code.
         compileall.compile_dir(package, quiet=1)
     if len(os.sched_getaffinity(0)) > 2:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])

@@ -170,11 +170,16 @@ def test_a_package_that_cannot_be_written_is_told(
     assert len(tree.bytecode()) == 1
 
 
+def compiled(tree: Tree, mode: str) -> bytes:
+    """Compile as an archive may have been; return the byte code of the one module."""
+    options = ["-q", "--invalidation-mode", mode, str(tree.site)]
+    subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
+    return tree.bytecode()[0].read_bytes()
+
+
 def test_unchecked_byte_code_of_other_sources_is_replaced(tree: Tree) -> None:
     """What an older archive brought, and a newer one did not bring along."""
-    options = ["-q", "--invalidation-mode", "unchecked-hash", str(tree.site)]
-    subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
-    before = tree.bytecode()[0].read_bytes()
+    before = compiled(tree, "unchecked-hash")
     assert tree.run().status == 0
     assert tree.bytecode()[0].read_bytes() == before
     (tree.site / "marker/__init__.py").write_text("PLACE = 'new'\n")
@@ -194,9 +199,7 @@ def test_it_compiles_where_no_process_pool_works(
 
 def test_byte_code_of_the_archive_is_kept(tree: Tree) -> None:
     """Byte code checked by hash that came with the archive is not written anew."""
-    options = ["-q", "--invalidation-mode", "checked-hash", str(tree.site)]
-    subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
-    before = tree.bytecode()[0].read_bytes()
+    before = compiled(tree, "checked-hash")
     assert tree.run().status == 0
     assert tree.bytecode()[0].read_bytes() == before
 

@@ -10,6 +10,7 @@ from support.pe import small_pe
 from support.wheels import make_wheel
 from support.windows import (
     BUILT_AT,
+    PYTHON,
     SITE,
     archived,
     make_environment,
@@ -26,8 +27,6 @@ from hatch_pack_venv.packing import Project, pack_project
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PYTHON = rf"{BUILT_AT}\Scripts\python.exe"
 
 
 # launchers

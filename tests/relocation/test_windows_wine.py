@@ -15,7 +15,7 @@ from support import wine
 from support.pe import small_pe
 from support.windows import (
     BODY,
-    BUILT_AT,
+    PYTHON,
     SITE,
     archived,
     make_base,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(wine.wine() is None, reason="Wine is not installed")
 
-PYTHON = rf"{BUILT_AT}\Scripts\python.exe"
 POINTS = b"[console_scripts]\nmade-anew = greeter:main\n"
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 BUILT_AT = r"C:\build\my app\.venv"
+PYTHON = rf"{BUILT_AT}\Scripts\python.exe"
 HOME = r"C:\Python312"
 SITE = "Lib/site-packages"
 

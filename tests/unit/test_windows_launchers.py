@@ -13,6 +13,7 @@ from support.pe import small_pe
 from support.windows import (
     BODY,
     BUILT_AT,
+    PYTHON,
     archived,
     distlib_launcher,
     old_stub,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 IN_ROOT = Home(folder="..\\")
 IN_SCRIPTS = Home()
-PYTHON = rf"{BUILT_AT}\Scripts\python.exe"
 POINT = EntryPoint(name="greet", module="greeter.cli", attr="App.main")
 
 

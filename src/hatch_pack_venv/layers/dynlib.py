@@ -147,18 +147,14 @@ class AcrossLayers:
         own = frozenset(library_names(entries).values())
         return cls(folders={each.relative: offered(each) for each in neighbours.dynlib}, own=own)
 
-    def applied(self, entries: Iterable[ScannedEntry]) -> Iterable[ScannedEntry]:
-        """Return entries, those of modules that need a neighbour's library with its folder.
+    def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
+        """Yield entries, those of modules that need a neighbour's library with its folder.
 
         Raises:
             InterpreterProblem: patchelf is needed and missing, or fails.
         """
-        if not self.folders:
-            return entries
-        return (
-            self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
-            for entry in entries
-        )
+        for entry in entries:
+            yield self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
         """Return a file, with the folders that it needs."""
