@@ -1,12 +1,20 @@
-"""Pack prepared virtual environments into portable, reproducible archives."""
+"""Pack prepared virtual environments into portable, reproducible archives.
 
-from .archives import PackResult
-from .conversion import convert_symlinks
-from .errors import PackVenvError
-from .formats import CompressionFormat
-from .options import PackOptions
-from .packing import pack
-from .seed import create_archive, export_venv, get_archive_path
+The names below are imported when they are first used: a build that packs nothing imports this
+package too, and should not pay for what packs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .api.convert_symlinks import convert_symlinks
+    from .api.pack import pack
+    from .api.venvstacks import create_archive, export_venv, get_archive_path
+    from .config.options import PackOptions
+    from .model.errors import PackVenvError
+    from .model.formats import CompressionFormat
+    from .model.results import PackResult
 
 __version__ = "0.1.0"
 
@@ -21,3 +29,24 @@ __all__ = [
     "get_archive_path",
     "pack",
 ]
+
+_MODULES: Final = {
+    "CompressionFormat": "model.formats",
+    "PackOptions": "config.options",
+    "PackResult": "model.results",
+    "PackVenvError": "model.errors",
+    "convert_symlinks": "api.convert_symlinks",
+    "create_archive": "api.venvstacks",
+    "export_venv": "api.venvstacks",
+    "get_archive_path": "api.venvstacks",
+    "pack": "api.pack",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -20,18 +20,16 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin import hookimpl
 from hatchling.plugin.manager import PluginManager
 
-from .command.display import result_line
-from .configuration.keys import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
-from .errors import OptionsError, PackVenvError
-from .normalise import Times
-from .options import PackOptions
-from .packing import Project
-from .releasing.cleaning import remove_archives, remove_if_empty
-from .releasing.occasions import base_folder, only_hooks_run, reason_not_to_pack
-from .releasing.releases import Release, source_folder
-from .releasing.reservations import reserve, taken_folders, told_taken
-from .releasing.uploads import upload_warnings
-from .signals import terminable
+from .api.progress import result_line
+from .config.options import PackOptions
+from .config.table import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
+from .hatch.release import Release, remove_archives, remove_if_empty, source_folder, upload_warnings
+from .hatch.sdist_guard import describe_taken, reserve, taken_folders
+from .hatch.skip_reason import base_folder, only_hooks_run, skip_reason
+from .model.entries import Times
+from .model.environment import Project
+from .model.errors import OptionsError, PackVenvError
+from .write.atomic import terminable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,12 +37,12 @@ if TYPE_CHECKING:
     from hatchling.bridge.app import Application
     from hatchling.metadata.core import ProjectMetadata
 
-    from .archives import PackResult
+    from .model.results import PackResult
+
 
 PLUGIN_NAME: Final = "pack-venv"
 BUILD_DATA_KEY: Final = "pack_venv_archives"
 """Where hooks that follow find the paths of the archives, a list of strings."""
-
 _BUILDERS: Final = {"sdist": SdistBuilder, "wheel": WheelBuilder}
 _HOOK_TABLE: Final = f"tool.hatch.build.hooks.{PLUGIN_NAME}"
 _WHEEL_HOOK_TABLE: Final = f"tool.hatch.build.targets.wheel.hooks.{PLUGIN_NAME}"
@@ -119,7 +117,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
         return options
 
     def _reason(self, version: str) -> str | None:
-        return reason_not_to_pack(Path(self.root), Path(self.directory), version, os.environ)
+        return skip_reason(Path(self.root), Path(self.directory), version, os.environ)
 
     def _table(self) -> str:
         targets = self.metadata.hatch.build_targets
@@ -252,7 +250,7 @@ def _refuse_taken(
         folders = {release.output: archives, release.source: ()}
         taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
         if taken:
-            what, lines = told_taken(metadata.hatch.build_config, target, taken)
+            what, lines = describe_taken(metadata.hatch.build_config, target, taken)
             raise OptionsError(f"the {target} would take {what}", lines)
 
 

@@ -26,10 +26,11 @@ LEVELS = {
 }
 _PLAN = """
 import sys, time
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.packing import plan_environment
-environment = Environment.from_prefix(sys.argv[1])
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.model.environment import Environment
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.api.planning import plan_environment
+environment = read_environment(sys.argv[1])
 start = time.perf_counter()
 plan = plan_environment(environment, PackOptions(interpreter="target"), None)
 print(time.perf_counter() - start, len(plan.entries))
@@ -101,7 +102,8 @@ def unpacking(archive: Path, work: Path, environment: str) -> dict[str, float]:
 
 def launcher_overhead(work: Path, runs: int = 100) -> dict[str, float]:
     """Measure a launcher that finds its own place against a direct `#!` line, in turns."""
-    from hatch_pack_venv.scripts.launchers import EntryPoint, entry_point_script
+    from hatch_pack_venv.model.distribution import EntryPoint
+    from hatch_pack_venv.platforms.posix.launchers import entry_point_script
 
     folder = work / "launchers"
     folder.mkdir(exist_ok=True)

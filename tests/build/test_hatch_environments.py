@@ -11,8 +11,8 @@ import pytest
 from support.environments import tool
 from support.hatchlings import TABLE, build, files, make_project
 
-from hatch_pack_venv.errors import EnvironmentProblem
-from hatch_pack_venv.releasing.hatch_environments import find_hatch_environment
+from hatch_pack_venv.hatch.release import find_hatch_environment
+from hatch_pack_venv.model.errors import EnvironmentProblem
 
 MORE = """\
 hatch-env = "release"

@@ -15,8 +15,8 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from support.hatchlings import PYPROJECT, TABLE, build
 
+from hatch_pack_venv.hatch.skip_reason import skip_reason
 from hatch_pack_venv.hooks import PackVenvBuilder
-from hatch_pack_venv.releasing.occasions import reason_not_to_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,7 @@ def test_occasions(
     (tmp_path / "cache" / "CACHEDIR.TAG").touch()
     (tmp_path / "project").mkdir()
     environ = {"UV_CACHE_DIR": str(tmp_path / "uv")}
-    reason = reason_not_to_pack(tmp_path / "project", tmp_path / folder, "standard", environ)
+    reason = skip_reason(tmp_path / "project", tmp_path / folder, "standard", environ)
     assert (reason is None) is packs
 
 
@@ -163,7 +163,7 @@ def test_a_project_in_a_generated_folder_is_packed(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     project = tmp_path / "tmpabcd1234" / "project"
     project.mkdir(parents=True)
-    assert reason_not_to_pack(project, project.parent / "out", "standard", {}) is None
+    assert skip_reason(project, project.parent / "out", "standard", {}) is None
 
 
 def mistakes() -> Iterator[Any]:

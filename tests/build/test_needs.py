@@ -15,7 +15,7 @@ from support.hatchlings import PYPROJECT, TABLE, build, files, make_project
 from support.trees import tree_state
 from support.wheels import make_wheel
 
-from hatch_pack_venv.cli import main
+from hatch_pack_venv.cli.main import main
 from hatch_pack_venv.hooks import PackVenvBuilder
 
 if TYPE_CHECKING:

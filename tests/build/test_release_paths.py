@@ -16,8 +16,8 @@ from hatchling.builders.sdist import SdistBuilder
 from support.environments import tool
 from support.hatchlings import PYPROJECT, TABLE, build, files, make_project
 
+from hatch_pack_venv.hatch.release import remove_archives
 from hatch_pack_venv.hooks import PackVenvBuilder
-from hatch_pack_venv.releasing.cleaning import remove_archives
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ import json, random, sys
 from pathlib import Path
 from support.fakes import file, folder, link, plan
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.formats import Effort
+from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.model.formats import CompressionOptions
 source = random.Random(1)
 words = [source.randbytes(5) for _ in range(500)]
 data = b"".join(words[source.randrange(500)] for _ in range(500_000))

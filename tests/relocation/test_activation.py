@@ -16,8 +16,8 @@ from support.interpreters import bundlable, newest_of_each
 from support.shells import CSH, SHELLS, Way, require, unrestored, wrong_with
 
 from hatch_pack_venv import PackOptions, export_venv
-from hatch_pack_venv.packing import export
-from hatch_pack_venv.scripts.activation import activation_scripts
+from hatch_pack_venv.api.pack import export
+from hatch_pack_venv.platforms.posix.activation import activation_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

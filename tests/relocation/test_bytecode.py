@@ -16,12 +16,13 @@ from support.trees import tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.archives import silent
-from hatch_pack_venv.bytecode import with_byte_code
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.packing import export, plan_environment
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.api.pack import export
+from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.results import silent
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.write.bytecode import with_byte_code
 
 pytestmark = pytest.mark.skipif(
     hiding.namespace() is None, reason="mount namespaces are not allowed here"
@@ -122,7 +123,7 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 def byte_code(folder: Path, options: PackOptions, threads: int) -> dict[str, str]:
     """Return the hashes of an environment's byte code."""
-    environment = Environment.from_prefix(folder)
+    environment = read_environment(folder)
     plan = plan_environment(environment, options, None)
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(

@@ -20,15 +20,16 @@ from support.trees import State, tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.packing import Project, plan_environment
+from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.scan.probe import read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
@@ -92,7 +93,7 @@ class Installed:
         """Decide what would be packed."""
         keys = {key.replace("_", "-"): value for key, value in options.items()}
         parsed = PackOptions.from_mapping({"interpreter": "target", **keys})
-        return plan_environment(Environment.from_prefix(self.prefix), parsed, None)
+        return plan_environment(read_environment(self.prefix), parsed, None)
 
 
 @pytest.fixture(scope="module", params=["uv", "pip"])
@@ -259,7 +260,7 @@ def test_the_project_follows_the_rule_too_if_asked_for_as_installed(
 ) -> None:
     """With `project = "installed"` an editable project is one like the others."""
     table = {"interpreter": "target", "project": "installed", "editables": rule}
-    environment = Environment.from_prefix(installed.prefix)
+    environment = read_environment(installed.prefix)
     project = Project(name="ha-src", wheel=installed.projects / "not-used.whl")
     planned = plan_environment(environment, PackOptions.from_mapping(table), project)
     names = [entry.arcname for entry in planned.entries]
@@ -289,7 +290,7 @@ def test_a_wheel_replaces_every_style(installed: Installed, tmp_path: Path) -> N
             "wheels": list(map(str, wheels[1:])),
         }
     )
-    environment = Environment.from_prefix(installed.prefix)
+    environment = read_environment(installed.prefix)
     project = Project(name=installed.names[0], wheel=wheels[0])
     planned = plan_environment(environment, parsed, project)
     names = [entry.arcname for entry in planned.entries]

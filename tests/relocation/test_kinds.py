@@ -17,13 +17,15 @@ from support.kinds import copy_prefix, make_conda_like, make_static, set_search_
 from support.stdlib import IMPORT_ALL, failed, imported
 from support.trees import tree_state
 
-from hatch_pack_venv import PackOptions, pack, packing
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.interpreter import Interpreter
+from hatch_pack_venv import PackOptions, pack
+from hatch_pack_venv.api import planning as packing
+from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hatch_pack_venv.model.interpreter import Interpreter
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
@@ -117,9 +119,9 @@ def test_fedoras_layout_runs_elsewhere(system: Path, tmp_path: Path, real: bool)
         (environment / "lib64").symlink_to("lib")
 
     def ask(path: Path) -> Interpreter:
-        return replace(Interpreter.from_executable(path), platlibdir="lib64")
+        return replace(ask_interpreter(path), platlibdir="lib64")
 
-    fedoras = Environment.from_prefix(environment, ask=ask)
+    fedoras = read_environment(environment, ask=ask)
     plan = packing.plan_environment(fedoras, OPTIONS, None)
     names = {entry.arcname for entry in plan.entries}
     assert f"{'lib64' if real else 'lib'}/{name}/os.py" in names

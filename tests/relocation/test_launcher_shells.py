@@ -13,7 +13,8 @@ from typing import Final
 import pytest
 from support.hiding import namespace
 
-from hatch_pack_venv.scripts.launchers import EntryPoint, relocate_script
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.platforms.posix.launchers import relocate_script
 
 # The first two have to be there; the others are run where they are found.
 SHELLS: Final = ["dash", "bash", *filter(shutil.which, ["busybox", "ksh93", "mksh", "zsh", "yash"])]

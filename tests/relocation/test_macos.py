@@ -25,9 +25,9 @@ from support.macho import EXECUTABLE, LIBRARY, module, packed
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.macos.macho import MAGICS, MachO
-from hatch_pack_venv.required.requirements import marker_environment
+from hatch_pack_venv.binary.macho import MAGICS, MachO
+from hatch_pack_venv.requirements.closure import marker_environment
+from hatch_pack_venv.scan.probe import read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +209,7 @@ def test_only_wheels_for_the_mac_can_be_laid_over(
 
 def test_markers_are_those_of_a_mac(tree: Path) -> None:
     """Requirements are judged for the target's system."""
-    values = marker_environment(Environment.from_prefix(tree).interpreter)
+    values = marker_environment(read_environment(tree).interpreter)
     wanted = "sys_platform == 'darwin' and platform_machine == 'arm64' and os_name == 'posix'"
     assert Marker(f"{wanted} and platform_system == 'Darwin'").evaluate(dict(values))
 
@@ -338,7 +338,7 @@ def test_what_needs_the_macs_own_python_is_refused(tree: Path, tmp_path: Path) -
 
 def test_the_environment_tells_what_its_interpreter_would(tree: Path, tmp_path: Path) -> None:
     """Version, ABI and processor, from pyvenv.cfg, names and Mach-O files; free-threaded too."""
-    facts = Environment.from_prefix(tree).interpreter
+    facts = read_environment(tree).interpreter
     assert (facts.version, facts.abi, facts.machine, facts.system) == (
         "3.12.4",
         "cp312",
@@ -351,7 +351,7 @@ def test_the_environment_tells_what_its_interpreter_would(tree: Path, tmp_path: 
     (free / "lib/python3.12").rename(free / "lib/python3.13t")
     config = (free / "pyvenv.cfg").read_text().replace("3.12.4", "3.13.1")
     (free / "pyvenv.cfg").write_text(config)
-    assert Environment.from_prefix(free).interpreter.abi == "cp313t"
+    assert read_environment(free).interpreter.abi == "cp313t"
     (free / "pyvenv.cfg").write_text(config.replace("version = 3.13.1", ""))
     with pytest.raises(PackVenvError, match="does not tell Python's version"):
-        Environment.from_prefix(free)
+        read_environment(free)

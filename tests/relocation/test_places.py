@@ -17,8 +17,8 @@ from support.interpreters import Python, bundlable
 from support.trees import State, tree_state
 
 from hatch_pack_venv import PackOptions, PackResult, pack
-from hatch_pack_venv.binaries.dynamic_section import DynamicSection
-from hatch_pack_venv.errors import PackVenvError
+from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.model.errors import PackVenvError
 
 if TYPE_CHECKING:
     from pathlib import Path

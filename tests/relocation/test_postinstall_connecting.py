@@ -24,7 +24,7 @@ from support.unpacked import (
 )
 
 from hatch_pack_venv.injected import postinstall
-from hatch_pack_venv.interpreter import Interpreter
+from hatch_pack_venv.scan.probe import ask_interpreter
 
 if TYPE_CHECKING:
     from support.interpreters import Python
@@ -213,7 +213,7 @@ def test_a_framework_launcher_is_not_passed_on(
     asked.write_text(f'#!/bin/sh\n[ -z "$__PYVENV_LAUNCHER__" ] && exec {PYTHON.path} "$@"\n')
     asked.chmod(0o755)
     monkeypatch.setenv("__PYVENV_LAUNCHER__", "/elsewhere/bin/python3")
-    assert Interpreter.from_executable(asked).version == PYTHON.version
+    assert ask_interpreter(asked).version == PYTHON.version
     assert postinstall.ask(str(asked))["version"] == PYTHON.version
 
 

@@ -14,7 +14,7 @@ from support.interpreters import Python, newest_of_each
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
-from hatch_pack_venv.archived.verify import verify
+from hatch_pack_venv.read.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,18 +16,19 @@ from support.interpreters import bundlable
 from support.projects import build_wheel, copy_project
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.packing import Project, pack_project
-from hatch_pack_venv.required.behind import Behind
-from hatch_pack_venv.required.closure import by_key, closure_of
-from hatch_pack_venv.required.requirements import marker_environment
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.api.pack import pack_project
+from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.requirements.check import PrunedDistributions
+from hatch_pack_venv.requirements.closure import by_key, closure_of, marker_environment
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.walk import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hatch_pack_venv.entries import ScannedEntry
+    from hatch_pack_venv.model.entries import ScannedEntry
 
 pytestmark = [
     pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
@@ -151,7 +152,7 @@ def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> Non
     They are compared with what uv installs for it alone into an empty environment.
     """
     python = bundlable()[-1]
-    environment = Environment.from_prefix(
+    environment = read_environment(
         make_environment(tmp_path / "env", python, APPLICATIONS, by="uv")
     )
     scanned = list(scan(environment))
@@ -163,10 +164,12 @@ def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> Non
         fresh = make_environment(tmp_path / "fresh" / application, python, by="uv")
         install = [tool("uv"), "pip", "install", "--quiet", "--python", str(fresh / "bin/python")]
         run(*install, "--constraints", versions, application)
-        alone = Environment.from_prefix(fresh)
+        alone = read_environment(fresh)
         root = Requirement(application)
         ours = closure_of({canonicalize_name(root.name): root.extras}, there, markers)
         assert ours.members == by_key(alone.distributions).keys(), application
         assert ours.members < there.keys()
-        behind = Behind.of(environment, ours.members, Selection())
-        assert names(behind.applied(scanned)) == names(scan(alone)), application
+        behind = PrunedDistributions.of(environment, ours.members)
+        assert names(behind.applied(scanned, Selection().brings_back)) == names(scan(alone)), (
+            application
+        )

@@ -15,13 +15,16 @@ from support.trees import tree_state
 from support.windows import ACTIVATION, BUILT_AT, PYTHONS, SITE, make_base, make_environment
 from support.windows_archives import MANIFEST, facts, members, one, options, shebang
 
-from hatch_pack_venv import cli, create_archive, export_venv, pack
-from hatch_pack_venv.archived.verify import verify
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.errors import PlanError
+from hatch_pack_venv import create_archive, export_venv, pack
+from hatch_pack_venv.api.pack import pack_project, preview_pack
+from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.binary.pe import PeFile
+from hatch_pack_venv.cli import main as cli
 from hatch_pack_venv.injected import postinstall
-from hatch_pack_venv.packing import Project, pack_project, plan_environment, preview_pack
-from hatch_pack_venv.windows.pe import PeFile
+from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.scan.probe import read_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,7 +202,7 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
     prefix = make_environment(tmp_path / "env")
     (prefix / SITE / "other.pyd").write_bytes(small_pe("arm64"))
     (prefix / SITE / "own.pyd").write_bytes(small_pe())
-    environment = Environment.from_prefix(prefix)
+    environment = read_environment(prefix)
     notes = plan_environment(environment, options(interpreter="target"), None).notes
     (note,) = [note for note in notes if "machine" in note]
     assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")

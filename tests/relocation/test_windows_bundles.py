@@ -14,8 +14,8 @@ from support.windows import SITE, make_base, make_environment
 from support.windows_archives import MANIFEST, facts, one, options
 
 from hatch_pack_venv import pack
-from hatch_pack_venv.errors import InterpreterProblem, PlanError
-from hatch_pack_venv.packing import preview_pack
+from hatch_pack_venv.api.pack import preview_pack
+from hatch_pack_venv.model.errors import InterpreterProblem, PlanError
 
 
 def expected_runtime(trim: str) -> set[str]:

@@ -22,8 +22,9 @@ from support.windows import (
 from support.windows_archives import one, options, shebang
 
 from hatch_pack_venv import pack
-from hatch_pack_venv.errors import PlanError, WheelProblem
-from hatch_pack_venv.packing import Project, pack_project
+from hatch_pack_venv.api.pack import pack_project
+from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.model.errors import PlanError, WheelProblem
 
 if TYPE_CHECKING:
     from pathlib import Path

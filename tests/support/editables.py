@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.editable.copies import Settled
+    from hatch_pack_venv.scan.editables import ResolvedEditables
 
 EXTENSION: Final = """\
 #include <Python.h>
@@ -127,7 +127,7 @@ def direct_url(path: Path) -> str:
     return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
 
 
-def problem_of(settled: Settled) -> str | None:
+def problem_of(settled: ResolvedEditables) -> str | None:
     """Return why the last distribution could not be copied."""
     last = settled.environment.distributions[-1].editable
     return None if last is None else last.problem

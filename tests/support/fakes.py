@@ -6,9 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hatch_pack_venv.distributions import InstalledDistribution
-from hatch_pack_venv.editable.installs import Editable
-from hatch_pack_venv.entries import (
+from hatch_pack_venv.model.distribution import Editable, InstalledDistribution
+from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     Entry,
     FileEntry,
@@ -17,12 +16,14 @@ from hatch_pack_venv.entries import (
     SymlinkEntry,
     TargetKind,
 )
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.interpreter import Interpreter
-from hatch_pack_venv.plan import PackPlan, Recipe, build_plan
+from hatch_pack_venv.model.environment import Environment
+from hatch_pack_venv.model.interpreter import Interpreter
+from hatch_pack_venv.plan.build import PlanInputs, build_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hatch_pack_venv.model.plan import PackPlan
 
 PREFIX = Path("/build/env")
 SITE = "lib/python3.11/site-packages"
@@ -90,10 +91,10 @@ def link(arcname: str, linkname: str, target: str, kind: TargetKind | None = Non
     )
 
 
-def recipe(**changes: Any) -> Recipe:
+def recipe(**changes: Any) -> PlanInputs:
     """Return a recipe for target mode."""
     facts: dict[str, Any] = {"name": "app", "install_target": "app", "interpreter": "target"}
-    return Recipe(**{**facts, **changes})
+    return PlanInputs(**{**facts, **changes})
 
 
 def plan(*scanned: ScannedEntry, **changes: Any) -> PackPlan:

@@ -13,9 +13,8 @@ import zipfile
 from typing import TYPE_CHECKING, TypeAlias
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.copies import without_links
-from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
-from hatch_pack_venv.normalise import mode_of
+from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
+from hatch_pack_venv.plan.links import without_links
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 Content: TypeAlias = list[tuple[str, str, int, bytes]]
 """Name, kind, mode, and bytes or link text, in the archive's order."""

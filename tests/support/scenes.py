@@ -9,16 +9,18 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.formats import CompressionFormat
-from hatch_pack_venv.plan import build_plan
+from hatch_pack_venv.model.formats import CompressionFormat
+from hatch_pack_venv.plan.build import build_plan
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.walk import scan
+from hatch_pack_venv.write.archive import write_archives
 from support.fakes import INTERPRETER, recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.plan import PackPlan
 
 SITE = "lib/python3.11/site-packages"
 
@@ -75,7 +77,7 @@ class Scene:
 
     def environment(self) -> Environment:
         """Read the environment without starting its interpreter."""
-        return Environment.from_prefix(self.env, ask=lambda _: INTERPRETER)
+        return read_environment(self.env, ask=lambda _: INTERPRETER)
 
     def plan(self, *, external_links: bool = False) -> PackPlan:
         """Plan as the hook does in target mode, or as the seed API does with external links."""

@@ -7,12 +7,12 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.windows.pe import PeFile
+from hatch_pack_venv.binary.pe import PeFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.archives import PackResult
+    from hatch_pack_venv.model.results import PackResult
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
 

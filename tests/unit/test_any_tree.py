@@ -15,12 +15,12 @@ from support.fakes import file, folder, link, plan, recipe
 from support.readers import planned_content, read_archive
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.formats import Effort
+from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.entries import Entry
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.entries import Entry
+    from hatch_pack_venv.model.plan import PackPlan
 
 FORMATS = list(CompressionFormat)
 BORDERS = [512, 10_240, 1 << 15, 1 << 16, 1 << 18, 1 << 20]
@@ -78,8 +78,10 @@ def test_any_tree_is_read_back_as_planned(format: CompressionFormat, planned: Pa
     with tempfile.TemporaryDirectory() as work:
         base = Path(work, "a")
         level = format.levels.fastest if format.levels else None
-        (result,) = write_archives(planned, base, [format], effort=Effort(level=level, threads=2))
+        (result,) = write_archives(
+            planned, base, [format], effort=CompressionOptions(level=level, threads=2)
+        )
         assert read_archive(result.path, format) == planned_content(planned, format)
         first = result.path.read_bytes()
-        write_archives(planned, base, [format], effort=Effort(level=level, threads=1))
+        write_archives(planned, base, [format], effort=CompressionOptions(level=level, threads=1))
         assert result.path.read_bytes() == first

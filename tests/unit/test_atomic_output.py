@@ -24,16 +24,18 @@ from support.scenes import Scene
 from support.signals import unmeasured
 from support.trees import tree_state
 
-from hatch_pack_venv import CompressionFormat, PackVenvError, content
-from hatch_pack_venv.archives import silent, write_archives, write_folder
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.errors import OutputProblem, SourceProblem
+from hatch_pack_venv import CompressionFormat, PackVenvError
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
+from hatch_pack_venv.model.results import silent
+from hatch_pack_venv.write import stream as content
+from hatch_pack_venv.write.archive import write_archives, write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hatch_pack_venv.archives import Reporter
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
+    from hatch_pack_venv.model.results import Reporter
 
 FORMATS = list(CompressionFormat)
 TESTS: Final = Path(__file__).parents[1]

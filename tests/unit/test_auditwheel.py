@@ -1,4 +1,4 @@
-"""Floors of real wheels against what auditwheel says of them."""
+"""LinuxFileRequirements of real wheels against what auditwheel says of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from support.environments import run, tool
 
-from hatch_pack_venv.binaries.floors import Floors
-from hatch_pack_venv.entries import FileEntry
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.platforms.linux.requirements import LinuxFileRequirements
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"
@@ -63,7 +63,7 @@ def entries_of(wheel: Path) -> list[FileEntry]:
 
 
 def floor_of(entries: list[FileEntry]) -> str:
-    return Floors.read(entries, PYTHON).of(entries).platform_tag("linux_x86_64")
+    return LinuxFileRequirements.read(entries, PYTHON).of(entries).platform_tag("linux_x86_64")
 
 
 def as_policy(tag: str) -> tuple[str, int, int]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from support.fakes import SITE, distribution, environment, file, folder, link, names, plan
 
-from hatch_pack_venv.required.behind import Behind, Told
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.plan.explain import PruneReport
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.requirements.check import PrunedDistributions
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.entries import ScannedEntry
+    from hatch_pack_venv.model.entries import ScannedEntry
 
 
 def at(*files: str) -> list[str]:
@@ -49,8 +50,8 @@ SCANNED: list[ScannedEntry] = [
 ENVIRONMENT = environment(APP, TOOL, OLD, FILED)
 
 
-def behind(*include: str) -> Behind:
-    return Behind.of(ENVIRONMENT, {"app"}, Selection(include=include))
+def behind() -> PrunedDistributions:
+    return PrunedDistributions.of(ENVIRONMENT, {"app"})
 
 
 def test_what_a_distribution_installed_stays_behind() -> None:
@@ -59,7 +60,7 @@ def test_what_a_distribution_installed_stays_behind() -> None:
     A file that one that stays has too stays, and so do folders of a namespace, files of no
     distribution and folders that were empty.
     """
-    assert [entry.arcname for entry in behind().applied(SCANNED)] == [
+    assert [entry.arcname for entry in behind().applied(SCANNED, Selection().brings_back)] == [
         SITE,
         "share",
         "share/empty",
@@ -78,15 +79,24 @@ def test_a_distribution_whose_files_are_unknown_stays() -> None:
 
 def test_a_pattern_brings_back_what_stayed_behind() -> None:
     """`include-files` brings back what any rule left out."""
-    kept = [entry.arcname for entry in behind("bin/tool").applied(SCANNED)]
+    kept = [
+        entry.arcname
+        for entry in behind().applied(SCANNED, Selection(include=("bin/tool",)).brings_back)
+    ]
     assert "bin/tool" in kept
     assert "share/man/tool.1" not in kept
 
 
 def told(**changes: Any) -> Any:
     choice = behind()
-    made = plan(*choice.applied(SCANNED), environment=choice.without(ENVIRONMENT), **changes)
-    return Told(behind=choice, environment=ENVIRONMENT, scanned=SCANNED).added_to(made)
+    made = plan(
+        *choice.applied(SCANNED, Selection().brings_back),
+        environment=choice.without(ENVIRONMENT),
+        **changes,
+    )
+    return PruneReport(
+        behind=choice, selection=Selection(), environment=ENVIRONMENT, scanned=SCANNED
+    ).added_to(made)
 
 
 def test_what_was_left_out_is_told() -> None:

@@ -14,15 +14,15 @@ from support.fakes import INTERPRETER
 from support.interpreters import system_python
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.bundling.standard_library import knows_its_place, made_portable
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.environment import Environment
-from hatch_pack_venv.errors import InterpreterProblem
-from hatch_pack_venv.interpreter import Interpreter
-from hatch_pack_venv.packing import plan_environment
+from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.errors import InterpreterProblem
+from hatch_pack_venv.platforms.posix.runtime import knows_its_place, made_portable
+from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.interpreter import Interpreter
+    from hatch_pack_venv.model.plan import PackPlan
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def plan(prefix: Path, table: dict[str, Any], **facts: Any) -> PackPlan:
     """Plan an environment, whose interpreter may say something else of itself."""
 
     def ask(path: Path) -> Interpreter:
-        return replace(Interpreter.from_executable(path), **facts)
+        return replace(ask_interpreter(path), **facts)
 
-    environment = Environment.from_prefix(prefix, ask=ask)
+    environment = read_environment(prefix, ask=ask)
     return plan_environment(environment, PackOptions.from_mapping(table), None)
 
 

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
 
-from hatch_pack_venv.archives import silent
-from hatch_pack_venv.bytecode import completed, importable, with_byte_code
-from hatch_pack_venv.bytecode_worker import MARK, answer, byte_code, dumped_in_order
-from hatch_pack_venv.entries import FileEntry, ScannedEntry, SymlinkEntry
-from hatch_pack_venv.errors import EnvironmentProblem, SourceProblem
-from hatch_pack_venv.normalise import in_order
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.model.entries import FileEntry, ScannedEntry, SymlinkEntry
+from hatch_pack_venv.model.errors import EnvironmentProblem, SourceProblem
+from hatch_pack_venv.model.results import silent
+from hatch_pack_venv.plan.order import in_order
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.write.bytecode import completed, importable, with_byte_code
+from hatch_pack_venv.write.bytecode_worker import MARK, answer, byte_code, dumped_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
-    from hatch_pack_venv.environment import Environment
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.plan import PackPlan
 
 INFO = f"{SITE}/tool-1.0.dist-info"
 CACHE = f"{SITE}/tool/__pycache__"

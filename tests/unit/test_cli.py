@@ -19,15 +19,15 @@ from support.trees import tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
-from hatch_pack_venv.archives import silent
-from hatch_pack_venv.cli import main
-from hatch_pack_venv.command.display import Style
+from hatch_pack_venv.cli.main import main
+from hatch_pack_venv.cli.render import Style
+from hatch_pack_venv.model.results import silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from hatch_pack_venv.writing import Progress
+    from hatch_pack_venv.model.results import Progress
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from support.fakes import INTERPRETER, distribution, environment
 
-from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.required.closure import by_key, closure_of
-from hatch_pack_venv.required.needs import Given, Needs, find_needs
-from hatch_pack_venv.required.requirements import marker_environment
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.requirements.check import DependencyReport, Roots, check_dependencies
+from hatch_pack_venv.requirements.closure import by_key, closure_of, marker_environment
 
 MARKERS = marker_environment(INTERPRETER)
 
@@ -26,15 +24,15 @@ def members(roots: dict[str, list[str]], *installed: Any) -> list[str]:
 
 def needs(
     *installed: Any, project: Any = None, wheels: Any = (), below: Any = (), **table: Any
-) -> Needs:
-    given = Given(
+) -> DependencyReport:
+    given = Roots(
         environment=environment(*installed),
         project=project,
         wheels=tuple(wheels),
         below=tuple(below),
     )
     options = PackOptions.from_mapping({k.replace("_", "-"): v for k, v in table.items()})
-    return find_needs(given, options, Selection())
+    return check_dependencies(given, options)
 
 
 def test_the_closure_follows_requirements_and_no_others() -> None:

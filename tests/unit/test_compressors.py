@@ -21,18 +21,18 @@ from support.fakes import file, folder, link, plan, recipe
 from support.readers import planned_content, read_archive
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.formats import Effort
-from hatch_pack_venv.sinks.blocks import Cutter
-from hatch_pack_venv.sinks.pool import Cancelled, OrderedPool
-from hatch_pack_venv.sinks.tar_headers import header
-from hatch_pack_venv.sinks.zip_records import Member, central_header, end_records, local_header
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.write.sinks.deflate import Chunker
+from hatch_pack_venv.write.sinks.tar import header
+from hatch_pack_venv.write.sinks.thread_pool import Cancelled, OrderedPool
+from hatch_pack_venv.write.sinks.zip import Member, central_header, end_records, local_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 FORMATS = list(CompressionFormat)
 COMPRESSED = [format for format in FORMATS if format.levels]
@@ -66,7 +66,7 @@ def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: i
     level = format.levels.fastest if format.levels else None
     if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
         level = 1  # 0 only stores
-    effort = Effort(level=level, threads=threads)
+    effort = CompressionOptions(level=level, threads=threads)
     return write_archives(planned, base, [format], effort=effort)[0].path
 
 
@@ -84,7 +84,7 @@ def test_the_number_of_threads_does_not_show(
 def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level: int) -> None:
     """Blocks with a dictionary are one good stream at any level."""
     for format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
-        effort = Effort(level=level, threads=2)
+        effort = CompressionOptions(level=level, threads=2)
         (result,) = write_archives(large, tmp_path / "a", [format], effort=effort)
         assert read_archive(result.path, format) == planned_content(large, format)
 
@@ -213,7 +213,7 @@ def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
     with sparse.open("wb") as stream:
         stream.truncate(size)
     planned = plan(FileEntry(arcname="z", content=str(sparse), size=size), file("a", b"1"))
-    effort = Effort(level=1)
+    effort = CompressionOptions(level=1)
     (result,) = write_archives(planned, tmp_path / "out", [CompressionFormat.ZIP], effort=effort)
     with zipfile.ZipFile(result.path) as zipped:
         assert zipped.getinfo("app/z").file_size == size
@@ -337,7 +337,7 @@ def test_blocks_do_not_depend_on_the_writes(steps: list[int]) -> None:
     """However a stream is written, it is cut at the same places."""
     stream = bytes(range(sum(steps)))
     blocks: list[bytes] = []
-    cutter, start = Cutter(10), 0
+    cutter, start = Chunker(10), 0
     for step in steps:
         blocks += cutter.cut(stream[start : start + step])
         start += step

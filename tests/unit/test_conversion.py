@@ -19,8 +19,9 @@ from support.scenes import Scene, links_below, read
 from support.signals import unmeasured
 from support.trees import tree_state
 
-from hatch_pack_venv import PackVenvError, convert_symlinks, replacing
-from hatch_pack_venv.errors import EnvironmentProblem, OutputProblem
+from hatch_pack_venv import PackVenvError, convert_symlinks
+from hatch_pack_venv.model.errors import EnvironmentProblem, OutputProblem
+from hatch_pack_venv.write import atomic as replacing
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import json
 import pytest
 from support.fakes import environment, file, plan
 
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.scripts.data_files import may_be_rewritten, relocate_data_file
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.platforms.posix.data_files import may_be_rewritten, relocate_data_file
 
 KERNEL = "share/jupyter/kernels/here/kernel.json"
 PREFIXES = ("/link/env", "/build/env")

@@ -8,15 +8,15 @@ from support.editables import problem_of
 from support.fakes import SITE, environment, file
 from support.trees import write
 
-from hatch_pack_venv.distributions import installed_distributions
-from hatch_pack_venv.editable.copies import settle_editables
-from hatch_pack_venv.entries import FileEntry
+from hatch_pack_venv.metadata.installed import installed_distributions
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.scan.editables import resolve_editables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.entries import ScannedEntry
-    from hatch_pack_venv.environment import Environment
+    from hatch_pack_venv.model.entries import ScannedEntry
+    from hatch_pack_venv.model.environment import Environment
 
 
 def development(tmp_path: Path) -> tuple[Path, Path]:
@@ -80,7 +80,7 @@ def test_a_line_alone_is_a_distribution_if_metadata_are_there(tmp_path: Path) ->
 def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path) -> None:
     """Metadata are made of the `.egg-info`, scripts are the real ones, others' lines stay."""
     project, prefix = development(tmp_path)
-    settled = settle_editables(there(prefix), "copy")
+    settled = resolve_editables(there(prefix), "copy")
     scanned: list[ScannedEntry] = [
         file(path.relative_to(prefix).as_posix(), path.read_bytes())
         for path in sorted(prefix.rglob("*"))
@@ -109,7 +109,7 @@ def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path
         "My_App-1.0.dist-info/RECORD",
     ]
     (project / "bin/plain").unlink()
-    problem = problem_of(settle_editables(there(prefix), "copy"))
+    problem = problem_of(resolve_editables(there(prefix), "copy"))
     assert problem == f"{project}/bin/plain is not there or cannot be read"
 
 

@@ -10,8 +10,8 @@ from support.editables import direct_url
 from support.fakes import SITE
 from support.trees import write
 
-from hatch_pack_venv.editable.finders import Exposed, UnknownFinderError, read_finder
-from hatch_pack_venv.editable.installs import Editable, recognise, refusal
+from hatch_pack_venv.metadata.editables import UnknownFinderError, read_finder, recognise, refusal
+from hatch_pack_venv.model.distribution import Editable, Exposed
 
 if TYPE_CHECKING:
     from pathlib import Path

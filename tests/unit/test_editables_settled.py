@@ -12,18 +12,17 @@ from support.editables import direct_url, problem_of
 from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
 from support.trees import write
 
-from hatch_pack_venv.editable.copies import Settled, settle_editables
-from hatch_pack_venv.editable.finders import Exposed
-from hatch_pack_venv.editable.installs import Editable
-from hatch_pack_venv.entries import FileEntry, UnsupportedEntry
-from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.model.distribution import Editable, Exposed
+from hatch_pack_venv.model.entries import FileEntry, UnsupportedEntry
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.scan.editables import ResolvedEditables, resolve_editables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.distributions import InstalledDistribution
-    from hatch_pack_venv.entries import ScannedEntry
+    from hatch_pack_venv.model.distribution import InstalledDistribution
+    from hatch_pack_venv.model.entries import ScannedEntry
 
 
 # copies
@@ -47,13 +46,13 @@ def editable(name: str, folder: Path, **changes: object) -> InstalledDistributio
     return distribution(name, f"{SITE}/{name}.pth", editable=Editable(**facts))  # type: ignore[arg-type]
 
 
-def copied(tmp_path: Path, *distributions: InstalledDistribution) -> Settled:
+def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
     """Settle distributions of an environment that lies below `tmp_path`."""
     prefix = tmp_path / "env"
-    return settle_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
+    return resolve_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
 
 
-def added(settled: Settled) -> list[str]:
+def added(settled: ResolvedEditables) -> list[str]:
     """Return the files that were copied, below site-packages."""
     files = [entry for entry in settled.added if not entry.arcname.endswith("-info")]
     return [e.arcname.removeprefix(f"{SITE}/") for e in files if isinstance(e, FileEntry)]
@@ -102,7 +101,7 @@ def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
     replaced = distribution("old", f"{SITE}/a/_ext.so")
     prefix = tmp_path / "env"
     both = environment(replaced, editable("a", source), prefix=prefix, given=prefix)
-    settled = settle_editables(both, "copy", frozenset({"old"}))
+    settled = resolve_editables(both, "copy", frozenset({"old"}))
     assert added(settled) == ["a/__init__.py", "a/_ext.so"]
 
 
@@ -157,7 +156,7 @@ def test_a_library_of_the_build_folder_is_refused(tmp_path: Path) -> None:
     gcc: list[str | Path] = ["gcc", "-shared", "-o"]
     subprocess.run([*gcc, source / "build/libx.so", source / "x.c"], check=True)
 
-    def link(rpath: str, library: Path) -> Settled:
+    def link(rpath: str, library: Path) -> ResolvedEditables:
         search = [f"-L{library.parent}", "-Wl,--no-as-needed", "-lx", f"-Wl,-rpath,{rpath}"]
         command = [*gcc, source / "a/_ext.so", source / "y.c", *search]
         subprocess.run(command, check=True)
@@ -224,7 +223,7 @@ def test_excluded_ones_go_if_nothing_requires_them(tmp_path: Path) -> None:
         prefix=tmp_path,
         given=tmp_path,
     )
-    settled = settle_editables(there, "exclude")
+    settled = resolve_editables(there, "exclude")
     assert settled.excluded == {"a"}
     scanned = [
         file(f"{SITE}/a.pth", b"import a_finder\n"),

@@ -11,12 +11,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from support.compiled import compile_library, rpath, runpath
 
-from hatch_pack_venv.binaries.elf import ElfFile
-from hatch_pack_venv.binaries.patching import patched
-from hatch_pack_venv.bundling import relinking
-from hatch_pack_venv.bundling.relinking import relinked
-from hatch_pack_venv.bundling.stripping import stripped
-from hatch_pack_venv.errors import InterpreterProblem
+from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.patch import patched
+from hatch_pack_venv.binary.strip import stripped
+from hatch_pack_venv.model.errors import InterpreterProblem
+from hatch_pack_venv.platforms.linux import search_paths as relinking
+from hatch_pack_venv.platforms.linux.search_paths import relinked
 
 if TYPE_CHECKING:
     from pathlib import Path

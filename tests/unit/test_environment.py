@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fakes import INTERPRETER
 
-from hatch_pack_venv.distributions import installed_distributions
-from hatch_pack_venv.entries import (
+from hatch_pack_venv.metadata.installed import installed_distributions
+from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     FileEntry,
     SymlinkEntry,
     TargetKind,
     UnsupportedEntry,
 )
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.errors import EnvironmentProblem
+from hatch_pack_venv.model.errors import EnvironmentProblem
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.walk import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hatch_pack_venv.entries import ScannedEntry
-    from hatch_pack_venv.interpreter import Interpreter
+    from hatch_pack_venv.model.entries import ScannedEntry
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.interpreter import Interpreter
 
 SITE = "lib/python3.11/site-packages"
 
@@ -50,7 +52,7 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def read(prefix: Path) -> Environment:
-    return Environment.from_prefix(prefix, ask=asked)
+    return read_environment(prefix, ask=asked)
 
 
 def scanned(prefix: Path) -> dict[str, ScannedEntry]:
@@ -150,7 +152,7 @@ def test_packages_of_another_python_are_refused(prefix: Path) -> None:
     """The interpreter and the packages must be of one version."""
     other = replace(INTERPRETER, minor="3.12", version="3.12.1")
     with pytest.raises(EnvironmentProblem, match=r"holds packages for python3\.11, but its bin/py"):
-        Environment.from_prefix(prefix, ask=lambda _: other)
+        read_environment(prefix, ask=lambda _: other)
 
 
 def test_an_interpreter_that_does_not_run_is_refused(prefix: Path) -> None:
@@ -159,10 +161,10 @@ def test_an_interpreter_that_does_not_run_is_refused(prefix: Path) -> None:
     script.write_text("#!/bin/sh\necho first >&2\necho no luck >&2\nexit 3\n")
     script.chmod(0o755)
     with pytest.raises(EnvironmentProblem, match=r"does not run \(exit status 3: no luck\)"):
-        Environment.from_prefix(prefix)
+        read_environment(prefix)
     script.chmod(0o644)
     with pytest.raises(EnvironmentProblem, match="cannot be started"):
-        Environment.from_prefix(prefix)
+        read_environment(prefix)
 
 
 def test_the_scan_carries_small_rewritable_files_and_paths_of_others(prefix: Path) -> None:

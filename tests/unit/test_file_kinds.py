@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hatch_pack_venv.archived.file_kinds import KINDS, kind_of
-from hatch_pack_venv.configuration.presets import PRESETS
+from hatch_pack_venv.config.values import PRESETS
+from hatch_pack_venv.read.inspect import KINDS, kind_of
 
 SITE = "lib/python3.11/site-packages"
 

@@ -17,11 +17,15 @@ from support.compiled import compile_library, compile_needing_glibc, rpath, runp
 from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
 
-from hatch_pack_venv.binaries.dynamic_section import DynamicSection, VersionNeed
-from hatch_pack_venv.binaries.floors import Floor, Floors, Needs, told_needs
-from hatch_pack_venv.binaries.wants import Wants
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.binary.elf import DynamicSection, VersionNeed
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.requirements import Floor, describe_requirements
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.platforms.linux.requirements import (
+    LinuxFileRequirements,
+    LinuxRequirements,
+    SymbolRequirements,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,7 +84,7 @@ def test_hundreds_of_files_take_no_time() -> None:
     """Well under a millisecond each."""
     entries = entries_of(real_files())
     start = time.process_time()
-    Floors.read(entries, PYTHON)
+    LinuxFileRequirements.read(entries, PYTHON)
     assert time.process_time() - start < 0.002 * len(entries)
 
 
@@ -90,7 +94,7 @@ def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
     lower = compile_needing_glibc(tmp_path / "a/lower.so", "9.99")
     entries = [*entries_of([lower, high, PYTHON]), file("note.so", b"\x7fELF damaged")]
     for order in (entries, entries[::-1]):
-        needs = Floors.read(order, PYTHON).of(order)
+        needs = LinuxFileRequirements.read(order, PYTHON).of(order)
         assert needs.glibc == Floor(version=(9, 100), file=str(high)[1:])
         assert needs.platform_tag("linux_x86_64") == "manylinux_9_100_x86_64"
 
@@ -99,7 +103,7 @@ def test_a_file_that_stands_for_another_counts_alone(tmp_path: Path) -> None:
     """What a wheel lays over an environment's file takes its floor away."""
     high = entries_of([compile_needing_glibc(tmp_path / "x.so", "9.99")])
     over = [FileEntry(arcname=high[0].arcname, content=str(PYTHON), size=PYTHON.stat().st_size)]
-    needs = Floors.read([*high, *over], PYTHON).of([*high, *over])
+    needs = LinuxFileRequirements.read([*high, *over], PYTHON).of([*high, *over])
     assert needs.glibc is not None
     assert needs.glibc.version < (9,)
 
@@ -110,7 +114,7 @@ def test_files_of_other_machines_do_not_count(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64
     entries = [file("x.so", bytes(content))]
-    assert Floors.read(entries, PYTHON).of(entries) == Needs()
+    assert LinuxFileRequirements.read(entries, PYTHON).of(entries) == LinuxRequirements()
 
 
 @pytest.mark.parametrize("library", ["libstdc++.so.6", "libstdc++-1b2c3d.so.6"])
@@ -124,11 +128,11 @@ def test_a_packed_libstdcxx_asks_nothing_of_the_target(
     if packed:
         content = compile_library(tmp_path / library).read_bytes()
         entries.append(FileEntry.from_bytes(f"lib/{library}", content))
-    needs = Floors.read(entries, PYTHON).of(entries)
+    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
     counts = library == "libstdc++.so.6" and not packed
     assert (needs.glibcxx is not None) == counts
     if counts:
-        assert told_needs(needs.facts("linux_x86_64"))[-1].startswith(
+        assert describe_requirements(needs.facts("linux_x86_64"))[-1].startswith(
             "libstdc++ with GLIBCXX 3.4.99 or later ("
         )
 
@@ -145,9 +149,9 @@ def test_a_libstdcxx_in_the_same_wheel_asks_nothing_of_the_target(
     content = compile_library(tmp_path / STDCXX).read_bytes()
     beside = FileEntry.from_bytes(f"{SITE}/pkg.libs/{STDCXX}", content)
     elsewhere = FileEntry.from_bytes(f"{SITE}/other.libs/{STDCXX}", content)
-    assert Floors.read([user], PYTHON).of([user, beside]).glibcxx is not None
+    assert LinuxFileRequirements.read([user], PYTHON).of([user, beside]).glibcxx is not None
     for entries, asks in (([user, beside], False), ([user, elsewhere], True)):
-        assert (Floors.read(entries, PYTHON).of(entries).glibcxx is not None) == asks
+        assert (LinuxFileRequirements.read(entries, PYTHON).of(entries).glibcxx is not None) == asks
 
 
 def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> list[FileEntry]:
@@ -169,11 +173,11 @@ def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> lis
 def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -> None:
     """A library that comes for crypt alone is told, and is in neither the tag nor the check."""
     entries = bundle_files(tmp_path, "_crypt")
-    needs = Floors.read(entries, PYTHON).of(entries)
+    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
     facts = needs.facts("linux_x86_64")
     assert facts["tag"] == "manylinux_2_35_x86_64"
     assert facts["seldom"] == [{"module": "crypt", "version": "9.99", "file": "lib/libfuture.so.1"}]
-    assert told_needs(facts) == [
+    assert describe_requirements(facts) == [
         "glibc 2.35 or later (bin/python3.11)",
         "glibc 9.99 or later for crypt alone (lib/libfuture.so.1)",
     ]
@@ -187,7 +191,7 @@ def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -
 def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str | None) -> None:
     """A common module, a package or the interpreter itself that loads it makes it a floor."""
     entries = bundle_files(tmp_path, module, user=user)
-    needs = Floors.read(entries, PYTHON).of(entries)
+    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
     assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
     assert needs.seldom == {}
     # What the interpreter loads at its start is the loader's to tell.
@@ -200,7 +204,7 @@ def test_a_launcher_tells_of_a_libstdcxx_that_is_too_old(
     """What the loader says of it becomes one sentence; all else goes to who had it before."""
     passed: list[BaseException] = []
     monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: passed.append(error))
-    needs = Needs(glibcxx=Floor(version=(3, 4, 99), file=f"{SITE}/ü/x.so"))
+    needs = LinuxRequirements(glibcxx=Floor(version=(3, 4, 99), file=f"{SITE}/ü/x.so"))
     text = needs.check()
     assert text.isascii()
     exec(text, {"sys": sys, "__file__": "/app/bin/hello"})  # noqa: S102 - a launcher does this
@@ -221,13 +225,19 @@ def test_a_launcher_tells_of_a_libstdcxx_that_is_too_old(
 @pytest.mark.parametrize(
     ("needs", "tag"),
     [
-        (Needs(), "linux_x86_64"),
-        (Needs(libc="musl"), "musllinux_1_2_x86_64"),
-        (Needs(libc="glibc", glibc=Floor(version=(2, 2, 5), file="x")), "manylinux_2_5_x86_64"),
-        (Needs(libc="glibc", glibc=Floor(version=(2, 34), file="x")), "manylinux_2_34_x86_64"),
+        (LinuxRequirements(), "linux_x86_64"),
+        (LinuxRequirements(libc="musl"), "musllinux_1_2_x86_64"),
+        (
+            LinuxRequirements(libc="glibc", glibc=Floor(version=(2, 2, 5), file="x")),
+            "manylinux_2_5_x86_64",
+        ),
+        (
+            LinuxRequirements(libc="glibc", glibc=Floor(version=(2, 34), file="x")),
+            "manylinux_2_34_x86_64",
+        ),
     ],
 )
-def test_the_tag_is_one_that_installers_know(needs: Needs, tag: str) -> None:
+def test_the_tag_is_one_that_installers_know(needs: LinuxRequirements, tag: str) -> None:
     """Tags follow PEP 600 and PEP 656; with nothing compiled it is the platform."""
     assert needs.platform_tag("linux_x86_64") == tag
 
@@ -245,7 +255,7 @@ def test_the_systems_libstdcxx_raises_the_tag(
     glibc: tuple[int, ...], glibcxx: tuple[int, ...], tag: str
 ) -> None:
     """Where the target brings libstdc++, the tag is one whose systems have it."""
-    needs = Needs(
+    needs = LinuxRequirements(
         libc="glibc",
         glibc=Floor(version=glibc, file="x.so"),
         glibcxx=Floor(version=glibcxx, file="x.so"),
@@ -255,7 +265,7 @@ def test_the_systems_libstdcxx_raises_the_tag(
 
 def test_tags_of_other_machines_begin_where_theirs_do() -> None:
     """No manylinux tag of another machine is below 2.17; what is no Linux keeps its tag."""
-    needs = Needs(libc="glibc", glibc=Floor(version=(2, 4), file="x"))
+    needs = LinuxRequirements(libc="glibc", glibc=Floor(version=(2, 4), file="x"))
     assert needs.platform_tag("linux_aarch64") == "manylinux_2_17_aarch64"
     assert needs.platform_tag("macosx_11_0_arm64") == "macosx_11_0_arm64"
 
@@ -268,7 +278,7 @@ def test_a_library_of_musl_is_known_by_its_name(tmp_path: Path) -> None:
         "-Wl,--no-as-needed", source="extern int x; int *y = &x;",
     )  # fmt: skip
     with user.open("rb") as stream:
-        wants = Wants.from_stream(stream)
+        wants = SymbolRequirements.from_stream(stream)
     assert wants is not None
     assert wants.libc == "musl"
 
@@ -276,10 +286,10 @@ def test_a_library_of_musl_is_known_by_its_name(tmp_path: Path) -> None:
 def test_launchers_check_what_the_interpreter_does_not() -> None:
     """The statements are there only above the interpreter's own floor; they name the file."""
     floor = Floor(version=(2, 34), file="lib/python3.11/site-packages/a/ü'.so")
-    needs = Needs(libc="glibc", glibc=floor, interpreter=(2, 34))
+    needs = LinuxRequirements(libc="glibc", glibc=floor, interpreter=(2, 34))
     assert needs.check() == ""
-    assert Needs(interpreter=(2, 28)).check() == ""
-    text = Needs(libc="glibc", glibc=floor, interpreter=(2, 28)).check()
+    assert LinuxRequirements(interpreter=(2, 28)).check() == ""
+    text = LinuxRequirements(libc="glibc", glibc=floor, interpreter=(2, 28)).check()
     assert text.isascii()
     assert "needs glibc 2.34 or later (a/ü'.so); this system has " in str(
         [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
@@ -309,7 +319,7 @@ def test_the_check_compares_numbers(
 
     monkeypatch.setattr(os, "confstr", confstr)
     floor = Floor(version=(2, 34), file="x.so")
-    text = Needs(libc="glibc", glibc=floor, interpreter=(2, 28)).check()
+    text = LinuxRequirements(libc="glibc", glibc=floor, interpreter=(2, 28)).check()
     script = {"sys": sys, "__file__": "/app/bin/hello"}
     if not ends:
         exec(text, script)  # noqa: S102 - this is what a launcher does
@@ -324,7 +334,7 @@ def test_left_out_files_ask_for_nothing(tmp_path: Path) -> None:
     """A file that a pattern excludes leaves the tag as it is."""
     high = compile_needing_glibc(tmp_path / "x.so", "9.99").read_bytes()
     entries = [file(f"{SITE}/a/x.so", high)]
-    floors = Floors.read(entries, PYTHON)
+    floors = LinuxFileRequirements.read(entries, PYTHON)
     packed = plan(*entries, recipe=recipe(floors=floors))
     assert packed.platform_tag == "manylinux_9_99_x86_64"
     assert packed.needs == ("glibc 9.99 or later (a/x.so)",)

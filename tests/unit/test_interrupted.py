@@ -16,10 +16,10 @@ from support.interpreters import newest_of_each
 from support.signals import unmeasured
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.archives import write_archives, write_folder
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.errors import SourceProblem
-from hatch_pack_venv.output import PendingFile, pending_folder
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.errors import SourceProblem
+from hatch_pack_venv.write.archive import write_archives, write_folder
+from hatch_pack_venv.write.atomic import PendingFile, pending_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,9 @@ from typing import Final
 
 import pytest
 
-from hatch_pack_venv.scripts.launchers import (
-    EntryPoint,
-    entry_point_script,
-    parse_entry_points,
-    relocate_script,
-)
+from hatch_pack_venv.metadata.installed import parse_entry_points
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
 
 PREFIX = "/srv/my env"
 MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")

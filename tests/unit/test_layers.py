@@ -12,31 +12,33 @@ import pytest
 from support.compiled import compile_library, runpath
 from support.fakes import INTERPRETER, SITE, environment, file, names, recipe
 
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.binaries.dynamic_section import DynamicSection
-from hatch_pack_venv.copies import without_links
-from hatch_pack_venv.entries import DirectoryEntry, FileEntry, SymlinkEntry
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.errors import EnvironmentProblem, PlanError
-from hatch_pack_venv.formats import CompressionFormat
+from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.config.options import PackOptions
 from hatch_pack_venv.injected import postinstall
-from hatch_pack_venv.layers import neighbours as reading
-from hatch_pack_venv.layers.archives import LayerArchives
-from hatch_pack_venv.layers.dynlib import (
+from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, parents_of
+from hatch_pack_venv.model.errors import EnvironmentProblem, PlanError
+from hatch_pack_venv.model.formats import CompressionFormat
+from hatch_pack_venv.model.layers import Layer, Layers
+from hatch_pack_venv.plan.build import build_plan
+from hatch_pack_venv.plan.links import without_links
+from hatch_pack_venv.platforms.linux.search_paths import (
     AcrossLayers,
     collected_links,
     library_name,
     library_names,
     relative_from,
 )
-from hatch_pack_venv.layers.neighbours import Neighbour, Neighbours, find_neighbours
-from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.plan import PackPlan, build_plan
-from hatch_pack_venv.selection import parents_of
+from hatch_pack_venv.scan.layers import LayerArchives, read_layers
+from hatch_pack_venv.scan.walk import scan
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.interpreter import Interpreter
+    from hatch_pack_venv.model.plan import PackPlan
 
 
 class Stack:
@@ -66,7 +68,7 @@ class Stack:
         prefix = self.root / "app"
         return environment(prefix=prefix, given=prefix)
 
-    def find(self, **table: Any) -> Neighbours:
+    def find(self, **table: Any) -> Layers:
         options = PackOptions.from_mapping(
             {
                 "interpreter": "target",
@@ -79,12 +81,12 @@ class Stack:
                 },
             }
         )
-        found = find_neighbours(self.app, options)
+        found = read_layers(self.app, options, answer)
         assert found is not None
         return found
 
-    def plan(self, neighbours: Neighbours | None = None) -> PackPlan:
-        found = neighbours or Neighbours(containing=self.root)
+    def plan(self, neighbours: Layers | None = None) -> PackPlan:
+        found = neighbours or Layers(containing=self.root)
         app = replace(self.app, containing=self.root)
         mode = "neighbour" if found.runtime else "target"
         made = recipe(neighbours=found, interpreter=mode)
@@ -92,18 +94,16 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Make the folders; the runtime's interpreter answers what the environment's would."""
-
-    class Answering:
-        @staticmethod
-        def from_executable(path: Path) -> Any:
-            if path.read_text() == "broken":
-                raise EnvironmentProblem("it does not run")
-            return replace(INTERPRETER, abi=path.read_text() or INTERPRETER.abi)
-
-    monkeypatch.setattr(reading, "Interpreter", Answering)
+def stack(tmp_path: Path) -> Stack:
+    """Make the folders."""
     return Stack(tmp_path)
+
+
+def answer(python: Path) -> Interpreter:
+    """Answer as the environment's interpreter would, with the ABI that the file names."""
+    if python.read_text() == "broken":
+        raise EnvironmentProblem("it does not run")
+    return replace(INTERPRETER, abi=python.read_text() or INTERPRETER.abi)
 
 
 def problems(stack: Stack, **table: Any) -> list[str]:
@@ -168,8 +168,8 @@ def test_a_runtime_that_does_not_fit_is_refused(stack: Stack, answer: str, said:
 def test_the_containing_folder_must_hold_the_environment(stack: Stack) -> None:
     """Another folder than one above the environment is refused."""
     with pytest.raises(PlanError, match="does not hold the environment"):
-        find_neighbours(stack.app, PackOptions(containing_dir=stack.root / "base"))
-    assert find_neighbours(stack.app, PackOptions()) is None
+        read_layers(stack.app, PackOptions(containing_dir=stack.root / "base"))
+    assert read_layers(stack.app, PackOptions()) is None
 
 
 # links
@@ -247,7 +247,7 @@ def record(folder: Path, name: str, digest: str, **versions: str) -> None:
     (folder / f"{name}-{digest}.json").write_text(json.dumps(facts))
 
 
-def neighbour(stack: Stack, name: str = "base") -> Neighbour:
+def neighbour(stack: Stack, name: str = "base") -> Layer:
     (found,) = stack.find(base_runtime="python", layers=[name]).layers
     return found
 

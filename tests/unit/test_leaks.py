@@ -10,29 +10,39 @@ import pytest
 from support.elf import DT_NEEDED, DT_RUNPATH, make_elf
 from support.fakes import INTERPRETER, ListSink, environment, file, plan, recipe
 
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.errors import LeakError
-from hatch_pack_venv.formats import CompressionFormat
-from hatch_pack_venv.leaks import Finding, LastLook, Watch
-from hatch_pack_venv.places import BASE, ENVIRONMENT, HOME, PROJECT, Place, is_tellable, places_of
-from hatch_pack_venv.writing import write
+from hatch_pack_venv.model.build_paths import (
+    BASE,
+    ENVIRONMENT,
+    HOME,
+    PROJECT,
+    BuildPath,
+    Finding,
+    LeakPolicy,
+    is_tellable,
+)
+from hatch_pack_venv.model.errors import LeakError
+from hatch_pack_venv.model.formats import CompressionFormat
+from hatch_pack_venv.scan.probe import build_paths_of
+from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.write.leaks import LeakScanner
+from hatch_pack_venv.write.stream import write
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 PLACES = (
-    Place(kind=ENVIRONMENT, path=b"/home/alice/app/.venv"),
-    Place(kind=PROJECT, path=b"/home/alice/app"),
-    Place(kind=BASE, path=b"/opt/python"),
-    Place(kind=HOME, path=b"/home/alice"),
-    Place(kind=HOME, path=b"/root", names=frozenset({b".cache", b"work"})),
+    BuildPath(kind=ENVIRONMENT, path=b"/home/alice/app/.venv"),
+    BuildPath(kind=PROJECT, path=b"/home/alice/app"),
+    BuildPath(kind=BASE, path=b"/opt/python"),
+    BuildPath(kind=HOME, path=b"/home/alice"),
+    BuildPath(kind=HOME, path=b"/root", names=frozenset({b".cache", b"work"})),
 )
 
 
 def findings(
     content: bytes, arcname: str = "share/x.txt", *, mode: str = "bundled", piece: int = 1 << 20
 ) -> list[Finding]:
-    look = LastLook(Watch.for_mode(mode, PLACES, "bin"))
+    look = LeakScanner(LeakPolicy.for_mode(mode, PLACES, "bin"))
     one = look.at(arcname)
     for start in range(0, len(content), piece):
         one.feed(content[start : start + piece])
@@ -130,7 +140,7 @@ def test_a_file_at_hand_is_judged_as_one_that_streams(
 ) -> None:
     """Small ones are searched at once, larger ones by their kind; the findings are the same."""
     content += fill * padding
-    look = LastLook(Watch.for_mode("bundled", PLACES, "bin"))
+    look = LeakScanner(LeakPolicy.for_mode("bundled", PLACES, "bin"))
     look.over(arcname, content)
     assert look.findings == findings(content, arcname)
     assert [name for finding in look.findings for name in finding.names] == kinds
@@ -181,7 +191,7 @@ def test_places_come_in_every_spelling(tmp_path: Path) -> None:
     home = tmp_path / "Bü ro"
     home.mkdir()
     (tmp_path / "link").symlink_to(home)
-    found = places_of(
+    found = build_paths_of(
         environment(config={"home": "/opt/py/bin"}, given=Path("/link/env")),
         project=Path("/nothing-here"),
         home=str(tmp_path / "link"),
@@ -201,7 +211,7 @@ def test_places_come_in_every_spelling(tmp_path: Path) -> None:
 
 def test_a_folder_right_below_the_root_counts_by_what_it_holds() -> None:
     """`/dev`, which is everywhere, stands here for `/app` and `/root`."""
-    (place,) = places_of(
+    (place,) = build_paths_of(
         environment(interpreter=INTERPRETER, given=Path("/build/env")), home="/dev"
     )[-1:]
     assert place.path == b"/dev"
@@ -213,7 +223,9 @@ ENTRIES = (file("bin/tool", b"#!/build/env/bin/node\n"), file("etc/a", b"/build/
 
 
 def watched(interpreter: str = "target") -> PackPlan:
-    return plan(*ENTRIES, recipe=recipe(interpreter=interpreter, places=places_of(environment())))
+    return plan(
+        *ENTRIES, recipe=recipe(interpreter=interpreter, places=build_paths_of(environment()))
+    )
 
 
 def test_what_breaks_stops_the_writing(tmp_path: Path) -> None:
@@ -247,7 +259,7 @@ def test_nothing_is_an_error_where_no_file_can_be_left_out(
 def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
     """A copy in place of the seed API's link names the base, and postinstall.py replaces it."""
     entry = file("bin/python3.11", make_elf((DT_RUNPATH, "/opt/python/lib")))
-    planned = plan(entry, recipe=recipe(interpreter="linked", places=places_of(environment())))
+    planned = plan(entry, recipe=recipe(interpreter="linked", places=build_paths_of(environment())))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.ZIP])
     assert result.findings == ()
 
@@ -255,7 +267,7 @@ def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
 def test_many_findings_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Ten are named, the rest stands in the results."""
     entries = [file(f"etc/{number}", b"/build/env") for number in range(13)]
-    planned = plan(*entries, recipe=recipe(places=places_of(environment())))
+    planned = plan(*entries, recipe=recipe(places=build_paths_of(environment())))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
     assert len(result.findings) == 13
     assert len(caplog.records) == 11

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from support.compiled import compile_library
 
-from hatch_pack_venv.binaries.elf import ElfFile, needs_private_glibc
-from hatch_pack_venv.bundling.libraries import Libraries, collect_libraries, is_of_glibc
-from hatch_pack_venv.bundling.loader import Loader
+from hatch_pack_venv.binary.elf_file import ElfFile, needs_private_glibc
+from hatch_pack_venv.platforms.linux.libraries import (
+    Libraries,
+    Loader,
+    collect_libraries,
+    is_of_glibc,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
 

@@ -21,7 +21,7 @@ from support.scenes import SITE, Scene, links_below, read
 from support.trees import tree_state
 
 from hatch_pack_venv import PackVenvError, convert_symlinks
-from hatch_pack_venv.errors import LinkError, ProblemList
+from hatch_pack_venv.model.errors import LinkError, ProblemList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

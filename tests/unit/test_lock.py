@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.fakes import INTERPRETER, distribution, environment
 
-from hatch_pack_venv.errors import LockProblem
-from hatch_pack_venv.options import PackOptions
-from hatch_pack_venv.required.lock import Lock
-from hatch_pack_venv.required.needs import Given, find_needs
-from hatch_pack_venv.required.requirements import marker_environment
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.model.errors import LockProblem
+from hatch_pack_venv.requirements.check import Roots, check_dependencies
+from hatch_pack_venv.requirements.closure import marker_environment
+from hatch_pack_venv.requirements.lock import Lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +39,8 @@ def findings(folder: Path, text: str, *installed: Any, **table: Any) -> list[str
     lock = folder / "pylock.toml"
     lock.write_text(HEAD + text)
     options = PackOptions.from_mapping({"lock": str(lock), "check": "off", **table})
-    given = Given(environment=environment(*installed), wheels=(APP,), project=APP)
-    return list(find_needs(given, options, Selection()).problems)
+    given = Roots(environment=environment(*installed), wheels=(APP,), project=APP)
+    return list(check_dependencies(given, options).problems)
 
 
 def installed(name: str, version: str = "1.0") -> Any:
@@ -229,14 +228,14 @@ def test_extras_of_what_is_kept_select_without_a_project(
     table = {"lock": str(lock), "check": "off", "distributions": "required", "keep": keep}
     options = PackOptions.from_mapping(table)
     there = environment(APP, installed("web"), installed("fast", "2.0"))
-    assert list(find_needs(Given(environment=there), options, Selection()).problems) == told
+    assert list(check_dependencies(Roots(environment=there), options).problems) == told
 
 
 def test_an_unknown_extra_of_what_is_kept_is_told() -> None:
     """It is a sentence as for the project's own."""
     there = environment(replace(APP, extras=("speed",)), installed("web"))
     options = PackOptions.from_mapping({"distributions": "required", "keep": ["app[sped]"]})
-    assert find_needs(Given(environment=there), options, Selection()).problems == (
+    assert check_dependencies(Roots(environment=there), options).problems == (
         "sped is no extra of app 1.0, which has speed",
     )
 

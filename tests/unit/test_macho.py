@@ -21,7 +21,7 @@ from support.macho import (
     version_min,
 )
 
-from hatch_pack_venv.macos.macho import Load, MachO, Slice
+from hatch_pack_venv.binary.macho import Load, MachO, Slice
 
 
 def read(content: bytes) -> MachO | None:

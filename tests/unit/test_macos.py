@@ -12,15 +12,15 @@ import pytest
 from support.fakes import INTERPRETER, SITE, environment, file, names, plan, recipe
 from support.macho import fat, module
 
-from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.macos.floors import MacosFloors, MacosNeeds
-from hatch_pack_venv.macos.names import is_left_by_finder, problems
-from hatch_pack_venv.places import BASE, ENVIRONMENT, Place
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.model.build_paths import BASE, ENVIRONMENT, BuildPath
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.platforms.macos.check import is_left_by_finder, name_problems
+from hatch_pack_venv.platforms.macos.requirements import MacosFileRequirements, MacosRequirements
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.entries import ScannedEntry
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.entries import ScannedEntry
+    from hatch_pack_venv.model.plan import PackPlan
 
 APPLE = replace(
     INTERPRETER, system="darwin", machine="arm64", platform="macosx-14.0-arm64", library=None
@@ -29,13 +29,13 @@ MAC = environment(interpreter=APPLE)
 
 
 def plan_for_mac(*entries: ScannedEntry, **changes: Any) -> PackPlan:
-    floors = MacosFloors.of_macos(entries)
+    floors = MacosFileRequirements.of_macos(entries)
     return plan(*entries, environment=MAC, recipe=recipe(floors=floors, **changes))
 
 
-def needs_of(**files: bytes) -> MacosNeeds:
+def needs_of(**files: bytes) -> MacosRequirements:
     entries = [file(f"{SITE}/{name}.so", content) for name, content in files.items()]
-    return MacosFloors.of_macos(entries).of(entries)
+    return MacosFileRequirements.of_macos(entries).of(entries)
 
 
 def both(intel: tuple[int, ...], apple: tuple[int, ...]) -> bytes:
@@ -101,7 +101,7 @@ def test_a_launcher_of_an_interpreter_that_needs_as_much_asks_nothing() -> None:
         file("bin/python3.11", module(minos=(12, 0))),
         file(f"{SITE}/x.so", module(minos=(12, 0))),
     ]
-    assert MacosFloors.of_macos(entries).of(entries).check() == ""
+    assert MacosFileRequirements.of_macos(entries).of(entries).check() == ""
 
 
 def test_what_the_finder_leaves_stays_out() -> None:
@@ -127,7 +127,7 @@ def test_names_that_macos_takes_for_one_are_refused_together() -> None:
 
 def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() -> None:
     """`Pkg/a` and `pkg/b` are one folder with two files."""
-    told = problems(["Pkg", "Pkg/a", "pkg", "pkg/b"])
+    told = name_problems(["Pkg", "Pkg/a", "pkg", "pkg/b"])
     assert [sentence.split(" are ")[0] for sentence in told] == ["Pkg and pkg"]
 
 
@@ -140,7 +140,7 @@ def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() 
 )
 def test_what_no_other_mac_can_load_is_refused(content: bytes, problem: str) -> None:
     """A library at a place of the build machine, or one beside its user that is not packed."""
-    places = (Place(kind=ENVIRONMENT, path=b"/build/env"),)
+    places = (BuildPath(kind=ENVIRONMENT, path=b"/build/env"),)
     with pytest.raises(PlanError, match=problem):
         plan_for_mac(file(f"{SITE}/pkg/x.so", content), places=places)
 
@@ -148,7 +148,7 @@ def test_what_no_other_mac_can_load_is_refused(content: bytes, problem: str) -> 
 def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() -> None:
     """A framework lies at the same place on every Mac that has it."""
     load = "/Library/Frameworks/Python.framework/Versions/3.11/Python"
-    place = Place(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
+    place = BuildPath(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
     entries = [file(f"{SITE}/x.so", module(load))]
     (note,) = plan_for_mac(*entries, places=(place,)).notes
     assert note == f"{SITE}/x.so loads {load}, which the target has to have"

@@ -13,9 +13,16 @@ from support.fakes import file, folder, link, names, plan, recipe
 from support.reading import members
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
-from hatch_pack_venv.archives import write_archives
-from hatch_pack_venv.entries import Entry, SymlinkEntry, UnsupportedEntry
-from hatch_pack_venv.normalise import DEFAULT_TIME, Times, in_order, mode_of, with_times
+from hatch_pack_venv.model.entries import (
+    DEFAULT_TIME,
+    Entry,
+    SymlinkEntry,
+    Times,
+    UnsupportedEntry,
+    mode_of,
+)
+from hatch_pack_venv.plan.order import in_order, with_times
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from support.fakes import SITE
 
-from hatch_pack_venv.distributions import installed_distributions
+from hatch_pack_venv.metadata.installed import installed_distributions
 
 if TYPE_CHECKING:
     from pathlib import Path

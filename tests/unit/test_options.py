@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
-from hatch_pack_venv.bundling.trim import Trim
-from hatch_pack_venv.bundling.vendoring import Vendoring
-from hatch_pack_venv.configuration.keys import HATCHLING_HOOK_KEYS, KEYS
-from hatch_pack_venv.errors import OptionsError
+from hatch_pack_venv.config.table import HATCHLING_HOOK_KEYS, KEYS
+from hatch_pack_venv.model.errors import OptionsError
+from hatch_pack_venv.model.interpreter import Trim, Vendoring
 
 _LAYERS = {"containing-dir": "layers", "base-runtime": "layers/python"}
 BESIDE: dict[str, dict[str, Any]] = {

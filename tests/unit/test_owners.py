@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hatch_pack_venv.bundling.owners import Owner, find_owners
+from hatch_pack_venv.platforms.linux.owners import Owner, find_owners
 
 if TYPE_CHECKING:
     from pathlib import Path

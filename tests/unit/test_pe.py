@@ -8,7 +8,7 @@ import pytest
 from support.pe import small_pe, with_resources
 from support.windows import setuptools_launcher, stub
 
-from hatch_pack_venv.windows.pe import PeFile
+from hatch_pack_venv.binary.pe import PeFile
 
 
 @pytest.mark.parametrize("machine", ["amd64", "arm64", "win32"])

@@ -19,22 +19,23 @@ from support.fakes import (
     recipe,
 )
 
-from hatch_pack_venv.entries import (
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.model.entries import (
+    DEFAULT_TIME,
     DirectoryEntry,
     FileEntry,
     ScannedEntry,
     SymlinkEntry,
     TargetKind,
+    Times,
     UnsupportedEntry,
 )
-from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.normalise import DEFAULT_TIME, Times
-from hatch_pack_venv.scripts.activation import activation_scripts
-from hatch_pack_venv.scripts.launchers import EntryPoint
-from hatch_pack_venv.selection import Selection
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.platforms.posix.activation import activation_scripts
 
 if TYPE_CHECKING:
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 OLD_LAUNCHER = b"#!/build/env/bin/python3.11\nimport sys\nsys.exit(0)\n"
 

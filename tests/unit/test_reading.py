@@ -13,10 +13,9 @@ import pytest
 from support.packed import FORMATS, make_packed
 from support.trees import tree_state
 
-from hatch_pack_venv.archived.contents import Contents
-from hatch_pack_venv.archived.members import leaves, portable_name
-from hatch_pack_venv.archived.reading import read_members
-from hatch_pack_venv.errors import ArchiveProblem
+from hatch_pack_venv.model.errors import ArchiveProblem
+from hatch_pack_venv.read.archives import leaves, portable_name, read_members
+from hatch_pack_venv.read.contents import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

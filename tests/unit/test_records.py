@@ -11,14 +11,14 @@ import pytest
 from support.fakes import SITE, distribution, environment, file, folder, plan, recipe
 from support.wheels import make_wheel
 
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.selection import Selection
-from hatch_pack_venv.wheels import WheelOverlay
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.scan.wheels import WheelOverlay
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 INFO = f"{SITE}/tool-1.0.dist-info"
 RECORD = """\

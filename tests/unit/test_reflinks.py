@@ -13,8 +13,8 @@ _EXPORT = """
 import os, sys
 from pathlib import Path
 from support.fakes import file, plan
-from hatch_pack_venv.archives import write_folder
-from hatch_pack_venv.entries import FileEntry, Patch, PatchedFile
+from hatch_pack_venv.write.archive import write_folder
+from hatch_pack_venv.model.entries import FileEntry, Patch, PatchedFile
 disk = Path(sys.argv[1])
 large = disk / "large"
 large.write_bytes(os.urandom(1_000_000))

@@ -10,9 +10,9 @@ import pytest
 from support.elf import DT_NEEDED, DT_RPATH, DT_RUNPATH, make_elf
 from support.fakes import INTERPRETER, SITE, environment, file, link
 
-from hatch_pack_venv.binaries.dynamic_section import DynamicSection
-from hatch_pack_venv.binaries.search_paths import SearchPaths
-from hatch_pack_venv.entries import FileEntry, PatchedFile, SymlinkEntry, TargetKind
+from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.model.entries import FileEntry, PatchedFile, SymlinkEntry, TargetKind
+from hatch_pack_venv.platforms.linux.search_paths import SearchPaths
 
 if TYPE_CHECKING:
     from pathlib import Path

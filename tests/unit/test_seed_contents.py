@@ -17,7 +17,8 @@ import pytest
 from support.seeds import FORMATS, contents, every_format, packed
 from support.trees import tree_state
 
-from hatch_pack_venv import CompressionFormat, export_venv, seed
+from hatch_pack_venv import CompressionFormat, export_venv
+from hatch_pack_venv.api import venvstacks as seed
 
 if TYPE_CHECKING:
     from support.interpreters import Python

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support.seeds import contents, packed
 
-from hatch_pack_venv import export_venv, seed
+from hatch_pack_venv import export_venv
+from hatch_pack_venv.api import venvstacks as seed
 
 if TYPE_CHECKING:
     from pathlib import Path

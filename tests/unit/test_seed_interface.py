@@ -21,9 +21,9 @@ from hatch_pack_venv import (
     convert_symlinks,
     create_archive,
     export_venv,
-    formats,
     get_archive_path,
 )
+from hatch_pack_venv.model import formats
 
 
 def test_the_signatures_are_those_of_the_interface() -> None:

@@ -14,18 +14,17 @@ import pytest
 from support.fakes import file, folder, link, plan, recipe
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.archives import write_archives, write_folder
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.errors import OutputProblem, SourceProblem
-from hatch_pack_venv.formats import Effort
-from hatch_pack_venv.normalise import Times
-from hatch_pack_venv.sinks import hashed
-from hatch_pack_venv.sinks.zip import ZipSink
+from hatch_pack_venv.model.entries import FileEntry, Times
+from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
+from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.write.archive import write_archives, write_folder
+from hatch_pack_venv.write.sinks import hashed_file as hashed
+from hatch_pack_venv.write.sinks.zip import ZipSink
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 FORMATS = list(CompressionFormat)
 LONG = "long/" + "/".join(["ä" * 60] * 4)
@@ -158,7 +157,9 @@ def test_the_level_is_used(tmp_path: Path) -> None:
         if format.levels is None:
             continue
         sizes = [
-            write_archives(planned, tmp_path / "a", [format], effort=Effort(level=level))[0].size
+            write_archives(
+                planned, tmp_path / "a", [format], effort=CompressionOptions(level=level)
+            )[0].size
             for level in (format.levels.fastest, format.levels.smallest)
         ]
         if format is not CompressionFormat.BZIP2:

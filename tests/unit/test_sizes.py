@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from support.fakes import SITE, distribution, environment, file, plan
 
-from hatch_pack_venv.configuration.presets import PRESETS
-from hatch_pack_venv.errors import PlanError
-from hatch_pack_venv.selection import Selection
-from hatch_pack_venv.sizes import REST, check_size, parsed_size, sizes_by_owner
+from hatch_pack_venv.config.values import PRESETS
+from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.model.results import REST, parsed_size, sizes_by_owner
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.plan.validate import check_size
 
 
 @pytest.mark.parametrize(

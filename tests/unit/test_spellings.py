@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.scenes import SITE, Scene
 
-from hatch_pack_venv.spellings import other_spellings
+from hatch_pack_venv.scan.probe import prefix_aliases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def test_scripts_tell_the_path_of_creation(scene: Scene, name: str, content: str
     """Launchers in every form and activation scripts are read for the paths they hold."""
     other = scene.root.parent / "al ias/env"
     (scene.env / "bin" / name).write_text(content.format(other))
-    assert other_spellings(scene.env, "bin") == (str(other),)
+    assert prefix_aliases(scene.env, "bin") == (str(other),)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_other_places_are_no_spellings(scene: Scene, line: str) -> None:
     text = line.format(real=scene.env, out=scene.root / "env2")
     (scene.env / "bin/tool").write_text(text)
     (scene.env / "bin/binary").write_bytes(b"\x7fELF\0VIRTUAL_ENV=/x" + os.urandom(99))
-    assert other_spellings(scene.env, "bin") == ()
+    assert prefix_aliases(scene.env, "bin") == ()
 
 
 def test_what_is_packed_knows_them(scene: Scene) -> None:

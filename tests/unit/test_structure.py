@@ -234,10 +234,10 @@ def test_the_code_is_clean(command: list[str]) -> None:
 
 def test_what_most_runs_can_do_without_is_not_imported() -> None:
     """A command starts in half the time without what reads interpreters, wheels and archives."""
-    program = "import sys, hatch_pack_venv.cli; print(*sys.modules)"
+    program = "import sys, hatch_pack_venv.cli.main; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"elftools", "installer", "pathspec", "tqdm"}
-    assert "hatch_pack_venv.archived.verify" not in done.stdout.split()
+    assert "hatch_pack_venv.read.verify" not in done.stdout.split()

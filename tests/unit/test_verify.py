@@ -19,11 +19,11 @@ from support.packed import FORMATS, make_packed
 from support.trees import tree_state
 
 from hatch_pack_venv import create_archive
-from hatch_pack_venv.archived.inspection import inspect
-from hatch_pack_venv.archived.verify import verify
-from hatch_pack_venv.command.display import Style, inspection_lines
-from hatch_pack_venv.errors import ArchiveProblem
-from hatch_pack_venv.manifest import ARCNAME, own_digest, render
+from hatch_pack_venv.cli.render import Style, inspection_lines
+from hatch_pack_venv.model.errors import ArchiveProblem
+from hatch_pack_venv.model.manifest import ARCNAME, own_digest, render
+from hatch_pack_venv.read.inspect import inspect
+from hatch_pack_venv.read.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,9 @@ import pytest
 from support.fakes import SITE, distribution, environment, file, names, plan
 from support.wheels import make_wheel
 
-from hatch_pack_venv.entries import FileEntry
-from hatch_pack_venv.errors import PlanError, WheelProblem
-from hatch_pack_venv.wheels import WheelOverlay
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.errors import PlanError, WheelProblem
+from hatch_pack_venv.scan.wheels import WheelOverlay
 
 if TYPE_CHECKING:
     from pathlib import Path

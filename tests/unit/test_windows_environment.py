@@ -11,22 +11,24 @@ from support.fakes import INTERPRETER
 from support.pe import small_pe
 from support.windows import BUILT_AT, CONFIGS, HOME, make_base, make_environment
 
-from hatch_pack_venv.environment import Environment, scan
-from hatch_pack_venv.errors import EnvironmentProblem
-from hatch_pack_venv.places import is_tellable, places_of
-from hatch_pack_venv.required.requirements import marker_environment
-from hatch_pack_venv.windows.environment import is_of_interpreter, is_windows
+from hatch_pack_venv.model.build_paths import is_tellable
+from hatch_pack_venv.model.environment import is_windows_interpreter_name
+from hatch_pack_venv.model.errors import EnvironmentProblem
+from hatch_pack_venv.platforms.windows.detect import is_windows
+from hatch_pack_venv.requirements.closure import marker_environment
+from hatch_pack_venv.scan.probe import build_paths_of, read_environment
+from hatch_pack_venv.scan.walk import scan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.interpreter import Interpreter
+    from hatch_pack_venv.model.interpreter import Interpreter
 
 
 @pytest.mark.parametrize("by", CONFIGS)
 def test_the_facts_are_read_from_the_tree(tmp_path: Path, by: str) -> None:
     """What venv, virtualenv and uv write tells all that the interpreter would say."""
-    environment = Environment.from_prefix(make_environment(tmp_path / "env", by=by))
+    environment = read_environment(make_environment(tmp_path / "env", by=by))
     python = environment.interpreter
     assert environment.is_windows
     assert environment.scripts == "Scripts"
@@ -47,7 +49,7 @@ def test_the_machine_is_read_from_the_program(
     tmp_path: Path, machine: str, tag: str, bits: int
 ) -> None:
     """The header of `python.exe` decides on the platform's tag."""
-    python = Environment.from_prefix(make_environment(tmp_path / "env", machine=machine))
+    python = read_environment(make_environment(tmp_path / "env", machine=machine))
     assert python.interpreter.platform_tag == tag
     assert python.interpreter.pointer_bits == bits
 
@@ -58,14 +60,14 @@ def test_a_free_threaded_interpreter_is_told_by_its_names(tmp_path: Path) -> Non
     prefix = make_environment(tmp_path / "env", home=base)
     config = prefix / "pyvenv.cfg"
     config.write_text(config.read_text().replace("3.12.4", "3.13.0"))
-    assert Environment.from_prefix(prefix).interpreter.abi == "cp313"
+    assert read_environment(prefix).interpreter.abi == "cp313"
     (prefix / "Scripts/python3.13t.exe").write_bytes(small_pe())
-    assert Environment.from_prefix(prefix).interpreter.abi == "cp313t"
+    assert read_environment(prefix).interpreter.abi == "cp313t"
     (prefix / "Scripts/python3.13t.exe").unlink()
     (base / "python313t.dll").write_bytes(small_pe())
-    assert Environment.from_prefix(prefix).interpreter.abi == "cp313"
+    assert read_environment(prefix).interpreter.abi == "cp313"
     (base / "python313.dll").unlink()
-    assert Environment.from_prefix(prefix).interpreter.abi == "cp313t"
+    assert read_environment(prefix).interpreter.abi == "cp313t"
 
 
 def test_an_interpreter_that_can_be_asked_is_asked(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_an_interpreter_that_can_be_asked_is_asked(tmp_path: Path) -> None:
         return replace(INTERPRETER, system="win32", platform="win-amd64", machine="amd64")
 
     prefix = make_environment(tmp_path / "env")
-    environment = Environment.from_prefix(prefix, ask=ask)
+    environment = read_environment(prefix, ask=ask)
     assert asked == [prefix / "Scripts/python.exe"]
     assert environment.interpreter.version == "3.11.7"
     assert environment.is_windows
@@ -127,7 +129,7 @@ def test_what_is_no_usable_environment_is_refused(
     assert callable(change)
     change(prefix)
     with pytest.raises(EnvironmentProblem, match=message):
-        Environment.from_prefix(prefix)
+        read_environment(prefix)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_what_is_no_usable_environment_is_refused(
 )
 def test_names_of_the_interpreter(name: str) -> None:
     """What makers of environments put beside or in place of `python.exe` is of the interpreter."""
-    assert is_of_interpreter(name)
+    assert is_windows_interpreter_name(name)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_names_of_the_interpreter(name: str) -> None:
 )
 def test_names_of_others(name: str) -> None:
     """Scripts and libraries that begin alike are not."""
-    assert not is_of_interpreter(name)
+    assert not is_windows_interpreter_name(name)
 
 
 def test_launchers_carry_their_bytes(tmp_path: Path) -> None:
@@ -167,14 +169,14 @@ def test_launchers_carry_their_bytes(tmp_path: Path) -> None:
     prefix = make_environment(tmp_path / "env")
     (prefix / "Scripts/tool.exe").write_bytes(small_pe())
     (prefix / "Lib/site-packages/tool.exe").write_bytes(small_pe())
-    found = {entry.arcname: entry for entry in scan(Environment.from_prefix(prefix))}
+    found = {entry.arcname: entry for entry in scan(read_environment(prefix))}
     assert isinstance(getattr(found["Scripts/tool.exe"], "content", None), bytes)
     assert not isinstance(getattr(found["Lib/site-packages/tool.exe"], "content", None), bytes)
 
 
 def test_markers_are_those_of_windows(tmp_path: Path) -> None:
     """Requirements for Windows count, whatever this machine is."""
-    environment = Environment.from_prefix(make_environment(tmp_path / "env", machine="arm64"))
+    environment = read_environment(make_environment(tmp_path / "env", machine="arm64"))
     markers = marker_environment(environment.interpreter)
     expected = {
         "os_name": "nt",
@@ -187,8 +189,8 @@ def test_markers_are_those_of_windows(tmp_path: Path) -> None:
 
 def test_places_of_windows_are_looked_for_in_every_spelling(tmp_path: Path) -> None:
     """With either slash, doubled as in JSON and Python, and in URLs."""
-    environment = Environment.from_prefix(make_environment(tmp_path / "env"))
-    found = {place.path for place in places_of(environment)}
+    environment = read_environment(make_environment(tmp_path / "env"))
+    found = {place.path for place in build_paths_of(environment)}
     assert {
         rb"C:\build\my app\.venv",
         rb"C:\\build\\my app\\.venv",

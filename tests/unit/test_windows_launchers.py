@@ -24,11 +24,16 @@ from support.windows import (
     uv_launcher,
 )
 
-from hatch_pack_venv.scripts.launchers import EntryPoint
-from hatch_pack_venv.windows.distlib_launchers import entry_point_launcher, script_launcher
-from hatch_pack_venv.windows.home import Home
-from hatch_pack_venv.windows.launchers import entry_point_name, kind_of, relocate_launcher
-from hatch_pack_venv.windows.pe import PeFile
+from hatch_pack_venv.binary.pe import PeFile
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.platforms.windows.launchers import (
+    Home,
+    entry_point_launcher,
+    entry_point_name,
+    kind_of,
+    relocate_launcher,
+    script_launcher,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

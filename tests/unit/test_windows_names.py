@@ -7,9 +7,15 @@ import unicodedata
 import pytest
 from support.fakes import file, folder
 
-from hatch_pack_venv.names import collisions
-from hatch_pack_venv.windows.names import name_problem, problems, units, upper_case
-from hatch_pack_venv.windows.path_budget import PathBudget, told
+from hatch_pack_venv.model.entries import collisions
+from hatch_pack_venv.model.requirements import describe_path_budget
+from hatch_pack_venv.platforms.windows.check import (
+    PathBudget,
+    name_problem,
+    name_problems,
+    units,
+    upper_case,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,9 @@ def test_a_name_is_measured_in_utf16_units() -> None:
 
 def test_all_problems_are_listed_a_folder_once() -> None:
     """A folder with a bad name is told of once, and everything else beside it."""
-    found = list(problems(["aux", "aux/a.py", "aux/b.py", "ok/what?", "ok", "Data/x", "data/x"]))
+    found = list(
+        name_problems(["aux", "aux/a.py", "aux/b.py", "ok/what?", "ok", "Data/x", "data/x"])
+    )
     assert [line.split(" ")[0] for line in found] == ["aux", "ok/what?", "Data/x"]
     assert found[-1].startswith("Data/x and data/x are one name on Windows")
 
@@ -118,6 +126,6 @@ def test_the_budget_counts_utf16_units() -> None:
 
 def test_the_budget_is_told_from_the_manifest() -> None:
     """The sentence names the member and how deep a folder may be."""
-    text = told(PathBudget.of([file("Lib/site-packages/x.py")]).facts())
+    text = describe_path_budget(PathBudget.of([file("Lib/site-packages/x.py")]).facts())
     assert "at most 236 characters" in text
     assert "Lib/site-packages/x.py has 22 of 260" in text

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.windows import make_base
 
-from hatch_pack_venv import manifest
 from hatch_pack_venv.injected import postinstall
 from hatch_pack_venv.injected.postinstall import ConnectError, Copy, Tree
+from hatch_pack_venv.model import manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,19 +13,18 @@ import pytest
 from support.elf import DT_RUNPATH, make_elf
 from support.fakes import ListSink, file, folder, link, names, plan
 
-from hatch_pack_venv.binaries.patching import patched_file
-from hatch_pack_venv.copies import without_links
-from hatch_pack_venv.entries import FileEntry, Patch, PatchedFile, SymlinkEntry
-from hatch_pack_venv.errors import LinkError, SourceProblem
-from hatch_pack_venv.leaks import Watch
-from hatch_pack_venv.manifest import ARCNAME
-from hatch_pack_venv.places import BASE, Place
-from hatch_pack_venv.writing import write
+from hatch_pack_venv.binary.patch import patched_file
+from hatch_pack_venv.model.build_paths import BASE, BuildPath, LeakPolicy
+from hatch_pack_venv.model.entries import FileEntry, Patch, PatchedFile, SymlinkEntry
+from hatch_pack_venv.model.errors import LinkError, SourceProblem
+from hatch_pack_venv.model.manifest import ARCNAME
+from hatch_pack_venv.plan.links import without_links
+from hatch_pack_venv.write.stream import write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.plan import PackPlan
+    from hatch_pack_venv.model.plan import PackPlan
 
 
 _LARGE = 64 << 20  # bytes
@@ -110,8 +109,8 @@ def test_a_large_library_is_never_held_as_a_whole(tmp_path: Path, is_patched: bo
         if is_patched:
             content = patched_file(str(path), (Patch(offset=_LARGE - 1, replacement=b"x"),))
             entry = replace(entry, content=content)
-        places = (Place(kind=BASE, path=b"/opt/python"),)
-        planned = replace(plan(entry), watch=Watch(places=places))
+        places = (BuildPath(kind=BASE, path=b"/opt/python"),)
+        planned = replace(plan(entry), watch=LeakPolicy(places=places))
         result = write(planned, ForgettingSink(), lambda _: None)
         _, peak = tracemalloc.get_traced_memory()
     finally:

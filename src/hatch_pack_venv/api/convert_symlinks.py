@@ -1,0 +1,160 @@
+"""`convert_symlinks`: the one function that changes an environment in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..filesystem import NO_TARGET, copies_of, portable_linkname, resolve_link
+from ..model.entries import UnsupportedEntry
+from ..model.errors import EnvironmentProblem, LinkError, OptionsError
+from ..write.atomic import Replacements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _typeshed import StrPath
+
+
+Links: TypeAlias = list[tuple[Path, Path]]
+
+
+def convert_symlinks(
+    env_dir: StrPath, containing_dir: StrPath | None = None
+) -> tuple[Links, Links]:
+    """Make an environment portable in place.
+
+    Links inside the environment become relative; links to files outside become hard links, or
+    copies where the target lies on another device, is owned by somebody else or may not be linked
+    to; links to folders outside become copied trees, since a hard link to a folder does not exist.
+    A hard link shares its file with the original: whoever edits it in place edits both.
+
+    Everything is decided, and then everything new is made, before anything is changed; then each
+    link is replaced in one step. Either all of them are converted, or none.
+
+    Parameters:
+        env_dir: the environment.
+        containing_dir: a parent of the environment, the boundary instead of the environment itself:
+            links to what lies in it become relative, too.
+
+    Returns:
+        Two lists of (link, target) pairs of what was converted: links inside with their new text,
+        links outside with the real path of what they led to.
+
+    Raises:
+        OptionsError: `containing_dir` is no parent of the environment (also a `ValueError`).
+        LinkError: links that lead nowhere, in a loop, to a special file, or to a folder that holds
+            the environment, all of them; nothing was changed.
+        PackVenvError: a link could not be replaced; nothing was changed.
+    """
+    environment = Path(os.path.abspath(env_dir))
+    if not environment.is_dir():
+        raise EnvironmentProblem(f"there is no environment's folder at {environment}")
+    boundary = environment.resolve()
+    if containing_dir is not None:
+        containing = Path(os.path.realpath(containing_dir))
+        if not boundary.is_relative_to(containing):
+            problem = f"{environment} does not lie in {containing}: name a folder above it"
+            raise OptionsError("containing_dir is wrong", [problem])
+        boundary = containing
+    relative, external = _decide(environment, boundary)
+    if relative or external:
+        with Replacements(environment) as replacements:
+            for link, text in relative:
+                replacements.prepare(link).symlink_to(text)
+            for link, target in external:
+                _bring(target, replacements.prepare(link))
+            replacements.commit()
+    return relative, external
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """What becomes of one link; exactly one of the three is set, or none if it is right."""
+
+    text: Path | None = None
+    copy: Path | None = None
+    problems: tuple[str, ...] = ()
+
+
+def _decide(environment: Path, boundary: Path) -> tuple[Links, Links]:
+    relative: Links = []
+    external: Links = []
+    problems: list[str] = []
+    real = environment.resolve()
+    for link in _links(environment, problems):
+        verdict = _judge(link, boundary, real)
+        problems += verdict.problems
+        if verdict.text is not None:
+            relative.append((link, verdict.text))
+        if verdict.copy is not None:
+            external.append((link, verdict.copy))
+    if problems:
+        raise LinkError(f"{environment} holds links that cannot be converted", problems)
+    return relative, external
+
+
+def _links(folder: Path, problems: list[str]) -> Iterator[Path]:
+    """Yield the links below a folder in the order of names, without following any."""
+    try:
+        children = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(f"{folder} cannot be read ({error.strerror}): its links are not known")
+        return
+    for child in children:
+        if child.is_symlink():
+            yield Path(child.path)
+        elif child.is_dir():
+            yield from _links(Path(child.path), problems)
+
+
+def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
+    target = resolve_link(link, boundary)
+    if target.kind in NO_TARGET:
+        return _refused(link, NO_TARGET[target.kind])
+    text = portable_linkname(link, target, boundary)
+    if text is not None:
+        old = os.readlink(link)
+        # `./f` and `f//` are right as they are, only absolute and roundabout texts are not.
+        same = not os.path.isabs(old) and os.path.normpath(old) == text
+        return _Verdict() if same else _Verdict(text=Path(text))
+    if environment.is_relative_to(target.path):
+        return _refused(link, "leads to a folder that holds the environment")
+    problems = [
+        f"{entry.arcname} {entry.reason}: repair it or remove it"
+        for entry in copies_of(target.path, str(link))
+        if isinstance(entry, UnsupportedEntry)
+    ]
+    return _Verdict(problems=tuple(problems)) if problems else _Verdict(copy=target.path)
+
+
+def _refused(link: Path, reason: str) -> _Verdict:
+    problem = f"{link} {reason} ({os.readlink(link)}): repair it or remove it"
+    return _Verdict(problems=(problem,))
+
+
+def _bring(target: Path, new: Path) -> None:
+    """Make what takes the place of a link to the outside."""
+    if target.is_dir():
+        shutil.copytree(target, new)
+        # A folder that its owner may not write to could be neither renamed nor cleaned up.
+        for folder, _, _ in os.walk(new):
+            os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)
+    elif not _link_hard(target, new):
+        shutil.copy2(target, new)
+
+
+def _link_hard(target: Path, new: Path) -> bool:
+    """Try to make a hard link, but never one through which somebody else changes the file."""
+    if hasattr(os, "geteuid") and target.stat().st_uid != os.geteuid():
+        return False
+    try:
+        new.hardlink_to(target)
+    except OSError:
+        # Another device, too many links, or a file system without any.
+        return False
+    return True

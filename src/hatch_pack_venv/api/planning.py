@@ -1,0 +1,298 @@
+"""From a prepared environment and its options to a plan: everything that is read, is read here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from ..model.entries import Times
+from ..model.environment import Project, environment_name, project_folder
+from ..model.interpreter import is_fixed_path
+from ..plan.build import PlanInputs, build_plan
+from ..plan.explain import PruneReport
+from ..plan.select import Selection
+from ..plan.validate import checked_for_windows
+from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
+from ..platforms.posix.runtime import fixed_interpreter_entries
+from ..platforms.systems import check_possible, read_floors
+from ..requirements.check import Roots, check_dependencies
+from ..scan.editables import resolve_editables
+from ..scan.layers import LayerArchives, read_layers
+from ..scan.probe import build_paths_of, check_fixed_interpreter
+from ..scan.walk import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..config.options import PackOptions
+    from ..model.distribution import InstalledDistribution
+    from ..model.entries import ScannedEntry
+    from ..model.environment import Environment
+    from ..model.layers import Layer, Layers
+    from ..model.plan import InterpreterMode, PackPlan
+    from ..platforms.linux.bundle import Bundle
+    from ..requirements.check import DependencyReport
+    from ..scan.editables import ResolvedEditables
+    from ..scan.wheels import WheelOverlay
+
+
+def plan_environment(
+    environment: Environment,
+    options: PackOptions,
+    project: Project | None,
+    archives: Path | None = None,
+) -> PackPlan:
+    """Scan an environment and decide what is packed of it.
+
+    Parameters:
+        archives: the folder where archives of its neighbours may lie.
+    """
+    promised = is_fixed_path(options.interpreter)
+    check_possible(environment, bytecode=options.bytecode, promised=promised)
+    neighbours = read_layers(environment, options)
+    if neighbours is not None:
+        environment = replace(environment, containing=neighbours.containing)
+    planning = _Planning(
+        environment=environment,
+        options=options,
+        given=project,
+        neighbours=neighbours,
+        archives=archives,
+    )
+    return planning.plan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planning:
+    environment: Environment
+    options: PackOptions
+    given: Project | None
+    neighbours: Layers | None
+    archives: Path | None
+
+    @property
+    def project(self) -> Project:
+        return self.given or Project(name=environment_name(self.environment.given))
+
+    @property
+    def bundled(self) -> bool:
+        return _whose(self.options) == "bundled"
+
+    def plan(self) -> PackPlan:
+        environment, options = self.environment, self.options
+        paths = SearchPaths(environment=environment, bundled=self.bundled)
+        overlays = [_overlay(w, environment, paths) for w in _wheels(self.project, options)]
+        excluded = None
+        if options.project == "exclude":
+            excluded = canonicalize_name(self.project.name)
+        given = replace(
+            _given(environment, options, self.given, overlays),
+            below=() if self.neighbours is None else self.neighbours.distributions,
+        )
+        needs = check_dependencies(given, options)
+        replaced = {overlay.distribution.key for overlay in overlays} | needs.left
+        if excluded is not None:
+            replaced.add(excluded)
+        settled = resolve_editables(environment, options.editables, frozenset(replaced))
+        neighbours, notes = self._with_digests(needs.relied_on)
+        recipe = replace(
+            _recipe(environment, options, self.project),
+            excluded_project=excluded,
+            excluded_editables=settled.excluded,
+            neighbours=neighbours,
+            relied_on=needs.relied_on,
+            problems=needs.problems,
+            notes=(*needs.notes, *notes),
+        )
+        there = [*paths.made_portable(settled.applied(scan(environment)))]
+        return self._planned(needs, settled, recipe, there, overlays)
+
+    def _planned(
+        self,
+        needs: DependencyReport,
+        settled: ResolvedEditables,
+        recipe: PlanInputs,
+        there: list[ScannedEntry],
+        overlays: list[WheelOverlay],
+    ) -> PackPlan:
+        environment, options, behind = self.environment, self.options, needs.behind
+        across = AcrossLayers.of(self.neighbours, there)
+        scanned = [
+            *across.applied(
+                there if behind is None else behind.applied(there, recipe.selection.brings_back)
+            )
+        ]
+        overlays = [
+            replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
+            for each in overlays
+        ]
+        if self.neighbours is not None and environment.interpreter.system == "linux":
+            laid_over = [entry for each in overlays for entry in each.entries]
+            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over]))
+        bundle = None
+        if self.bundled:
+            bundle = _bundle(environment, options, recipe, scanned, overlays)
+        runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
+        if is_fixed_path(options.interpreter):
+            runtime = fixed_interpreter_entries(options.interpreter, environment)
+        read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
+        plan = build_plan(
+            scanned if bundle is None else bundle.scanned,
+            environment=settled.environment
+            if behind is None
+            else behind.without(settled.environment),
+            recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
+            runtime=runtime,
+            overlays=overlays,
+        )
+        if behind is not None:
+            told = PruneReport(
+                behind=behind,
+                selection=recipe.selection,
+                environment=settled.environment,
+                scanned=there,
+            )
+            plan = told.added_to(plan)
+        if bundle is not None:
+            plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
+        return checked_for_windows(_named(plan, environment, options, self.project), environment)
+
+    def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
+        """Return the neighbours with the digests of their archives, and notes."""
+        if self.neighbours is None:
+            return None, []
+        notes: list[str] = []
+        archives = LayerArchives(folder=self.archives)
+
+        def with_digest(neighbour: Layer) -> Layer:
+            found, said = archives.of(neighbour, relied_on)
+            notes.extend(said)
+            return found
+
+        return self.neighbours.changed(with_digest), notes
+
+
+def _named(
+    plan: PackPlan, environment: Environment, options: PackOptions, project: Project
+) -> PackPlan:
+    """Return a plan with what only the whole plan tells: its top folder, what a promise means."""
+    top = options.expand(options.install_target, environment, project, plan.platform_tag)
+    plan = replace(plan, install_target=top)
+    if not is_fixed_path(options.interpreter):
+        return plan
+    note = check_fixed_interpreter(Path(options.interpreter), environment)
+    told = {"interpreter_path": options.interpreter}
+    return plan.with_facts(told, () if note is None else [note])
+
+
+def _whose(options: PackOptions) -> InterpreterMode:
+    if options.base_runtime is not None:
+        return "neighbour"
+    if is_fixed_path(options.interpreter):
+        return "promised"
+    return "bundled" if options.interpreter == "bundled" else "target"
+
+
+def _wheels(project: Project, options: PackOptions) -> list[Path]:
+    own = project.wheel if options.project == "wheel" else None
+    return [*options.wheels] if own is None else [*options.wheels, own]
+
+
+def _given(
+    environment: Environment,
+    options: PackOptions,
+    project: Project | None,
+    overlays: Sequence[WheelOverlay],
+) -> Roots:
+    """Tell where requirements begin: at the project, at wheels that are named."""
+    wheels = {overlay.path: overlay.distribution for overlay in overlays}
+    excluded = project is not None and options.project == "exclude"
+    own = None
+    if project is not None:
+        key = canonicalize_name(project.name)
+        own = next((each for each in environment.distributions if each.key == key), None)
+        if project.wheel is not None and options.project != "installed":
+            own = wheels.get(project.wheel) or _overlaid(project.wheel, environment)
+    return Roots(
+        environment=environment,
+        wheels=tuple(wheels.values()),
+        project=own,
+        excluded=canonicalize_name(project.name) if project is not None and excluded else None,
+    )
+
+
+def _overlaid(wheel: Path, environment: Environment) -> InstalledDistribution:
+    return _read_wheel(wheel, environment).distribution
+
+
+def _recipe(environment: Environment, options: PackOptions, project: Project) -> PlanInputs:
+    return PlanInputs(
+        name=project.name,
+        version=project.version,
+        install_target=options.install_target,
+        interpreter=_whose(options),
+        places=build_paths_of(
+            environment,
+            project=project.root or project_folder(environment.given),
+            home=os.path.expanduser("~"),
+        ),
+        selection=selection_of(options),
+        times=project.times or Times.reproducible(os.environ),
+    )
+
+
+def _bundle(
+    environment: Environment,
+    options: PackOptions,
+    recipe: PlanInputs,
+    scanned: Sequence[ScannedEntry],
+    overlays: Sequence[WheelOverlay],
+) -> Bundle:
+    packed = [
+        entry
+        for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
+        if not recipe.selection.excludes(entry, environment)
+    ]
+    # Imported where they are used: what they import takes up to a tenth of a second.
+    if environment.is_windows:
+        from ..platforms.windows.bundle import windows_bundle
+
+        trim = options.interpreter_trim
+        return windows_bundle(environment, scanned, packed=packed, trim=trim)
+    if environment.interpreter.system == "darwin":
+        from ..platforms.macos.bundle import macos_bundle
+
+        return macos_bundle(environment, scanned, options.interpreter_trim)
+    from ..platforms.linux.bundle import make_bundle
+
+    return make_bundle(
+        environment,
+        scanned,
+        packed=packed,
+        trim=options.interpreter_trim,
+        vendoring=options.vendor_libraries,
+    )
+
+
+def _overlay(wheel: Path, environment: Environment, paths: SearchPaths) -> WheelOverlay:
+    overlay = _read_wheel(wheel, environment)
+    return replace(overlay, entries=tuple(map(paths.portable_file, overlay.entries)))
+
+
+def _read_wheel(wheel: Path, environment: Environment) -> WheelOverlay:
+    from ..scan.wheels import WheelOverlay  # 20 ms that an environment on its own can do without
+
+    return WheelOverlay.from_path(wheel, environment)
+
+
+def selection_of(options: PackOptions) -> Selection:
+    """Return the rules and patterns that the options name."""
+    return Selection(
+        exclude=options.exclude_files,
+        include=options.include_files,
+        records=options.record_files == "update",
+    )

@@ -1,0 +1,56 @@
+"""Progress and results for a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from ..model.results import Progress
+
+
+@contextmanager
+def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
+    """Show a bar of bytes read of bytes to read; silent where standard error is no terminal."""
+    from tqdm import tqdm  # not for runs that show nothing
+
+    columns, lines = _size()
+    with tqdm(
+        total=total,
+        desc=doing,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=None,
+        leave=False,
+        ncols=columns,
+        nrows=lines,
+    ) as bar:
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance
+
+
+def _size() -> tuple[int | None, int | None]:
+    """Return columns and lines for a terminal that says 0; there tqdm would show nothing."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        known = True
+    return (None, None) if known else (80, 24)
+
+
+def result_line(result: Mapping[str, Any]) -> str:
+    """Return the line that tells of an archive or an exported folder."""
+    parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
+    if "sha256" in result:
+        parts.append(f"sha256 {result['sha256']}")
+    needs = [f"needs {' and '.join(result['needs'])}"] if result["needs"] else []
+    return f"{result['path']}  {', '.join([*parts, *needs])}"

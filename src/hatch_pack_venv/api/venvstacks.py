@@ -1,0 +1,155 @@
+"""Packing for callers that bring their own configuration: the functions of `pack_venv`'s kind.
+
+They leave `bin/python` the link it is and rely on the injected post-install script.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..model.entries import Times
+from ..model.errors import OptionsError, OutputProblem
+from ..model.formats import CompressionFormat
+from ..model.plan import POSTINSTALL
+from ..model.results import silent
+from ..plan.build import PlanInputs, build_plan
+from ..plan.links import without_links
+from ..plan.select import Selection
+from ..plan.validate import for_windows
+from ..platforms.linux.search_paths import SearchPaths
+from ..platforms.systems import read_floors
+from ..scan.probe import build_paths_of, read_environment
+from ..scan.walk import scan
+from ..write.archive import write_archives, write_folder
+from .progress import terminal_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from _typeshed import StrPath
+
+    from ..model.plan import PackPlan
+
+
+def get_archive_path(
+    archive_base_name: StrPath, format: CompressionFormat | str | None = None
+) -> Path:
+    """Return the path of the file that `create_archive` writes for a base name.
+
+    Parameters:
+        format: by default zip on Windows and tar.xz elsewhere.
+
+    Raises:
+        OptionsError: there is no such format (also a `ValueError`).
+    """
+    return CompressionFormat.get_format(format).archive_path(archive_base_name)
+
+
+def create_archive(
+    source_dir: StrPath,
+    archive_base_name: StrPath,
+    *,
+    install_target: str | None = None,
+    clamp_mtime: datetime | None = None,
+    work_dir: StrPath | None = None,
+    show_progress: bool = True,
+    format: CompressionFormat | str | None = None,
+) -> Path:
+    """Pack an environment into an archive without touching it.
+
+    Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` of site-packages stay out;
+    `postinstall.py` is injected and writes `pyvenv.cfg` again on the target. Launchers and
+    activation scripts find their own place. Links out of the environment stay as they are, but for
+    zip files and on Windows, where copies replace all links. Owners are discarded, modes are 755
+    or 644.
+
+    Parameters:
+        source_dir: the environment.
+        archive_base_name: path of the archive without its suffix.
+        install_target: the archive's top folder; by default the environment's name.
+        clamp_mtime: no entry is later than this; a naive datetime is local time.
+        work_dir: where temporary files go other than the partial archive, which lies beside its
+            final place. Packing streams, so that none are needed today.
+        show_progress: whether to show a bar when standard error is a terminal.
+        format: by default zip on Windows and tar.xz elsewhere.
+
+    Returns:
+        The archive's path, as `get_archive_path` tells it.
+
+    Raises:
+        PackVenvError: it cannot be done; nothing was changed or left behind.
+    """
+    chosen = CompressionFormat.get_format(format)
+    _check_arguments(install_target, work_dir)
+    plan = _plan(source_dir, install_target, clamp_mtime)
+    report = terminal_progress if show_progress else silent
+    results = write_archives(plan, archive_base_name, [chosen], report=report)
+    return results[0].path
+
+
+def export_venv(
+    source_dir: StrPath,
+    target_dir: StrPath,
+    run_postinstall: Callable[[Path, Path], None] | None = None,
+) -> Path:
+    """Do as `create_archive` does, into a folder.
+
+    An empty folder or an earlier export is replaced, anything else there is refused.
+
+    Parameters:
+        target_dir: the folder that becomes the environment.
+        run_postinstall: called with the paths of the exported environment's Python and of its
+            post-install script; otherwise the script is not run.
+
+    Returns:
+        The exported environment's absolute path.
+
+    Raises:
+        PackVenvError: it cannot be done; nothing was changed or left behind.
+    """
+    target = Path(os.path.abspath(target_dir))
+    plan = _plan(source_dir, None, None)
+    write_folder(plan, target)
+    if run_postinstall is not None:
+        layout = plan.head["layout"]["scripts"]
+        python = "python.exe" if plan.head["platform"]["system"] == "win32" else "python"
+        run_postinstall(target / layout / python, target / POSTINSTALL)
+    return target
+
+
+def _check_arguments(install_target: str | None, work_dir: StrPath | None) -> None:
+    if install_target is not None and (
+        not install_target or install_target == ".." or set(install_target) & set("/\\")
+    ):
+        problem = f"install_target must be a folder's name, or '.', not {install_target!r}"
+        raise OptionsError("the arguments are wrong", [problem])
+    if work_dir is not None and not Path(work_dir).is_dir():
+        raise OutputProblem(f"the folder for temporary files, {work_dir}, does not exist")
+
+
+def _plan(
+    source_dir: StrPath, install_target: str | None, clamp_mtime: datetime | None
+) -> PackPlan:
+    environment = read_environment(source_dir)
+    name = environment.given.name
+    recipe = PlanInputs(
+        name=name,
+        install_target=install_target or name,
+        interpreter="linked",
+        places=build_paths_of(environment, home=os.path.expanduser("~")),
+        external_links=True,
+        selection=Selection(records=False, sitecustomize=False),
+        times=Times.clamped(clamp_mtime),
+    )
+    paths = SearchPaths(environment=environment, bundled=False)
+    scanned = [*paths.made_portable(scan(environment))]
+    floors = read_floors(scanned, environment.interpreter)
+    plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
+    # A zip file or a folder on FAT gets its copies when it is written.
+    on_windows = os.name == "nt" and not environment.is_windows
+    plan = replace(plan, entries=tuple(without_links(plan.entries))) if on_windows else plan
+    return for_windows(plan, environment)

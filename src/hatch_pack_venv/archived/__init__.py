@@ -1,1 +1,0 @@
-"""Archives and unpacked folders as they are read again: told, verified."""

@@ -1,0 +1,1 @@
+"""The command `pack-venv`: options, messages, results for people."""

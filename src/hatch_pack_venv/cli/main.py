@@ -1,0 +1,259 @@
+"""The command `pack-venv`: one of the two modules that print."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from .. import __version__
+from ..api.pack import export, pack, preview_pack
+from ..api.progress import result_line, terminal_progress
+from ..config.options import PackOptions
+from ..model.environment import environment_name
+from ..model.errors import ArchiveProblem, PackVenvError, PlanError
+from ..model.results import silent
+from ..scan.probe import read_environment
+from ..write.atomic import terminable
+from .arguments import add_format_options, add_packing_options, add_reading_commands
+from .render import Style, describe_findings, inspection_lines, preview_lines, verification_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..model.results import Reporter
+
+
+_DESCRIPTION: Final = """\
+Pack a prepared virtual environment (made by venv, virtualenv, uv or Hatch) into a portable
+archive: unpack it anywhere on a compatible machine, and it runs.
+"""
+_EPILOG: Final = """\
+examples:
+  pack-venv pack .venv                       # ./PROJECT.tar.xz, interpreter included
+  pack-venv pack .venv -o out/app --format tar.gz --format zip
+  pack-venv pack .venv --interpreter target  # the target provides the interpreter
+  pack-venv pack .venv --dry-run             # tell what would happen, write nothing
+  pack-venv export .venv /srv/app
+  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
+  pack-venv verify /srv/app                  # is it still what was packed?
+
+Each command tells more with --help: pack-venv pack --help
+
+Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    parsed = _parser().parse_args(arguments)
+    _set_up_logging(parsed.quiet, parsed.verbose)
+    try:
+        with terminable():
+            parsed.run(parsed)
+    except PackVenvError as error:
+        sys.exit(f"pack-venv: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("pack-venv: error: interrupted, nothing was written")
+    except (
+        BrokenPipeError
+    ):  # the reader of our output has seen enough: `pack-venv inspect X | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _pack(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
+    if parsed.dry_run:
+        _preview(parsed, options)
+        return
+    base = parsed.output or environment_name(read_environment(parsed.prefix).given)
+    results: list[dict[str, Any]] = [
+        {
+            "path": str(result.path),
+            "format": result.format.suffix.removeprefix("."),
+            **result.to_dict(),
+        }
+        for result in pack(parsed.prefix, base, options, report=_report(parsed))
+    ]
+    _print(results, map(result_line, results), parsed)
+
+
+def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
+    found = preview_pack(parsed.prefix, options, report=_report(parsed, "Compiling"))
+    _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
+    if found.refused:
+        raise PlanError(f"{parsed.prefix} cannot be packed", found.refused)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    options = _options(parsed)
+    hard_links = parsed.link_mode == "hardlink"
+    result = export(
+        parsed.prefix, parsed.directory, options, hard_links=hard_links, report=_report(parsed)
+    )
+    results = [
+        {
+            "path": str(result.path),
+            "content_digest": result.content_digest,
+            "entry_count": result.entry_count,
+            "size": result.size,
+            "findings": [finding.to_dict() for finding in result.findings],
+            "needs": list(result.needs),
+        }
+    ]
+    _print(results, map(result_line, results), parsed)
+
+
+def _inspect(parsed: argparse.Namespace) -> None:
+    from ..read.inspect import inspect
+    from ..read.verify import check_is_there
+
+    check_is_there(parsed.path)
+    found = inspect(parsed.path, report=_report(parsed, "Reading"))
+    _print(found.to_dict(), inspection_lines(found, _style()), parsed)
+
+
+def _verify(parsed: argparse.Namespace) -> None:
+    from ..read.verify import check_is_there, verify
+
+    check_is_there(parsed.path)
+    report = _report(parsed, "Verifying")
+    result = verify(parsed.path, external_links=parsed.external_links, report=report)
+    _print(result.to_dict(), verification_lines(result, _style()), parsed)
+    if not result.is_whole:
+        raise ArchiveProblem(describe_findings(result))
+
+
+def _print(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
+    """Print a result, as JSON or in lines."""
+    for line in [json.dumps(result, indent=1)] if parsed.json else lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _style() -> Style:
+    return Style.of_stream(sys.stdout, os.environ)
+
+
+def _report(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
+    shows = not (parsed.quiet or parsed.json)
+    return partial(terminal_progress, doing=doing) if shows else silent
+
+
+def _options(parsed: argparse.Namespace) -> PackOptions:
+    given = {
+        key: getattr(parsed, key.replace("-", "_"))
+        for key in _OPTION_KEYS
+        if getattr(parsed, key.replace("-", "_"), None) is not None
+    }
+    if parsed.vendor_libraries is not None:
+        given["vendor-libraries"] = _vendoring(parsed.vendor_libraries)
+    given |= {
+        key: value
+        for key, value in (("layers", parsed.layer), ("dynlib-dirs", parsed.dynlib_dir))
+        if value is not None
+    }
+    if parsed.wheel is not None:
+        given["wheels"] = parsed.wheel
+    return PackOptions.from_mapping(given, "the command line", ())
+
+
+def _vendoring(words: list[str]) -> bool | list[str]:
+    """Return what the configuration key of the same name would say."""
+    return words[0] == "true" if words in (["true"], ["false"]) else words
+
+
+_OPTION_KEYS: Final = (
+    "interpreter",
+    "editables",
+    "format",
+    "compression-level",
+    "threads",
+    "install-target",
+    "exclude-files",
+    "include-files",
+    "record-files",
+    "bytecode",
+    "distributions",
+    "keep",
+    "check",
+    "lock",
+    "max-size",
+    "interpreter-trim",
+    "containing-dir",
+    "base-runtime",
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pack-venv",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pack-venv {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "pack",
+        help="write an archive",
+        description="Pack an environment into an archive, with a .json beside it that tells its"
+        " size and hashes. The environment is only read. On the target, unpack the archive with any"
+        " tool and run what lies in its bin folder; with --interpreter target, run postinstall.py"
+        " there first.",
+    )
+    command.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="BASE_NAME",
+        help="the archive's path without its suffix (default: the environment's name, its project"
+        " folder's for .venv, in the current folder)",
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; tell what would go in, what would be rewritten and why, what stays"
+        " out, and what cannot be packed (with -v every file)",
+    )
+    add_format_options(command)
+    add_packing_options(command)
+    command.set_defaults(run=_pack)
+
+    command = commands.add_parser(
+        "export",
+        help="write a folder instead of an archive",
+        description="Write what an archive would hold into a folder, which must be new, empty or an"
+        " earlier export.",
+    )
+    command.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
+    command.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
+    command.add_argument(
+        "--link-mode",
+        choices=["copy", "hardlink"],
+        default="copy",
+        help="copy: files of their own, which share blocks with the environment's where the file"
+        " system can; hardlink: the environment's own files where nothing in them changes, so that"
+        " an edit of one is an edit of both (default: copy)",
+    )
+    add_packing_options(command)
+    command.set_defaults(run=_export)
+
+    add_reading_commands(commands, inspect=_inspect, verify=_verify)
+    return parser
+
+
+def _set_up_logging(quiet: bool, verbose: bool) -> None:  # noqa: FBT001
+    level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="pack-venv: %(message)s", stream=sys.stderr)

@@ -1,0 +1,188 @@
+"""Results as lines for people; only the command prints them."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TextIO
+
+from ..model.requirements import describe_requirements
+from ..model.results import human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ..plan.explain import Preview, Step
+    from ..read.inspect import Inspection, Part
+    from ..read.verify import Verification
+
+
+_BAR_WIDTH: Final = 24
+_CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How lines may look where they go to.
+
+    Parameters:
+        colours: whether ANSI codes are understood and wanted.
+        blocks: whether the encoding has block characters; else bars are made of `#`.
+        width: columns.
+    """
+
+    colours: bool = False
+    blocks: bool = False
+    width: int = 100
+
+    @classmethod
+    def of_stream(cls, stream: TextIO, environ: Mapping[str, str]) -> Self:
+        """Colours on a terminal only, and not with NO_COLOR (https://no-color.org)."""
+        dumb = environ.get("TERM") == "dumb"
+        encoding = (stream.encoding or "ascii").lower().replace("-", "")
+        return cls(
+            colours=stream.isatty() and not environ.get("NO_COLOR") and not dumb,
+            blocks=encoding.startswith("utf"),
+            width=shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100,
+        )
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour, if there are colours."""
+        return f"\033[{_CODES[colour]}m{text}\033[0m" if self.colours else text
+
+    def bar(self, share: float) -> str:
+        """Return a bar of fixed width; anything above nothing is seen."""
+        full = round(share * _BAR_WIDTH)
+        if share > 0:
+            full = max(full, 1)
+        mark = "█" if self.blocks else "#"
+        return self.paint(mark * full, "cyan") + " " * (_BAR_WIDTH - full)
+
+
+def shown(text: str) -> str:
+    """Return a text as it may go to a terminal: names in archives can hold control characters."""
+    return text if text.isprintable() else repr(text)
+
+
+def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
+    """Yield what an archive is, then its distributions, largest first."""
+    head = found.head
+    name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
+    yield style.paint(shown(name or str(found.path)), "bold")
+    for label, value in _facts(found):
+        yield f"  {label:<15} {shown(value)}"
+    distributions = f"{len(found.distributions)} distributions"
+    sections = (
+        (distributions, found.distributions),
+        ("other files", found.rest),
+        ("all files by kind", found.kinds),
+    )
+    for title, parts in sections:
+        if parts:
+            yield ""
+            yield style.paint(title, "bold")
+            yield from _table(parts, style)
+
+
+def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+    head, python, platform = found.head, found.head["python"], found.head["platform"]
+    version = f"{python.get('implementation')} {python.get('version')}"
+    if head.get("interpreter") == "bundled":
+        yield "interpreter", f"bundled: {version} is in it"
+    elif head.get("interpreter") == "neighbour":
+        path = head.get("neighbours", {}).get("base_runtime", {}).get("path")
+        yield "interpreter", f"neighbour: {version}, to be at {path}"
+    elif "interpreter_path" in head:
+        yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
+    else:
+        minor = ".".join(str(python.get("version")).split(".")[:2])
+        yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"
+    for layer in head.get("neighbours", {}).get("layers", ()):
+        relied_on = [f"{each['name']} {each['version']}" for each in layer["distributions"]]
+        yield "layer", f"{layer['path']}, for {', '.join(relied_on) or 'nothing that is required'}"
+    yield "ABI", f"{python.get('abi')}, {python.get('pointer_bits')} bits"
+    yield "platform", str(platform.get("tag"))
+    for key, value in platform.items():
+        if key not in ("system", "machine", "tag", "libc") and isinstance(value, (str, int)):
+            yield f"needs {key}", str(value)
+    for need in describe_requirements(platform):
+        yield "needs", need
+    packed = f"{human_size(found.packed_size)} packed, " if found.packed_size is not None else ""
+    yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count} entries"
+    if found.packed_size is not None:
+        yield "top folder", found.install_target if found.install_target != "." else "none"
+    yield "content digest", head["content_digest"]
+
+
+def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
+    largest = max(part.size or 0 for part in parts)
+    names = [shown(f"{part.name} {part.version or ''}".rstrip()) for part in parts]
+    column = max(map(len, names))
+    for name, part in zip(names, parts, strict=True):
+        if part.size is None:
+            yield f"  {name:<{column}}  size unknown, it has no RECORD"
+            continue
+        share = part.size / largest if largest else 0
+        yield f"  {name:<{column}}  {style.bar(share)}  {human_size(part.size):>9}".rstrip()
+
+
+def verification_lines(result: Verification, style: Style) -> Iterator[str]:
+    """Yield each finding, and where there is none, that all is well."""
+    for finding in result.findings:
+        what = style.paint(f"{finding.what:<10}", "red")
+        yield f"{what} {shown(finding.path)} {shown(finding.detail)}"
+    if not result.is_whole:
+        return
+    parts = [f"{result.entry_count} entries", human_size(result.size)]
+    if result.connected:
+        parts.append("connected to an interpreter")
+    if result.byte_code:
+        parts.append(f"{result.byte_code} byte code files written since, not compared")
+    parts.append(f"content digest {result.head['content_digest']}")
+    yield f"{result.path}  {style.paint('as packed', 'green')}: {', '.join(parts)}"
+
+
+def describe_findings(result: Verification) -> str:
+    """Return the sentence of an error."""
+    counts: dict[str, int] = {}
+    for finding in result.findings:
+        counts[finding.what] = counts.get(finding.what, 0) + 1
+    listed = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"{result.path} is not as it was packed: {listed}"
+
+
+def preview_lines(found: Preview, style: Style, *, every: bool) -> Iterator[str]:
+    """Yield what would be packed.
+
+    Parameters:
+        every: whether to name every file; otherwise those that are rewritten are named, and the
+            rest is counted by reason.
+    """
+    if found.refused:
+        return
+    yield style.paint("nothing is written (--dry-run)", "dim")
+    yield f"{found.entry_count} entries, {human_size(found.size)} unpacked"
+    yield f"{found.unchanged} as they are in the environment"
+    yield from _section("rewritten", found.rewritten, style, every=True)
+    yield from _section("added", found.added, style, every=every)
+    yield from _section("left out", found.left_out, style, every=every)
+    for note in found.notes:
+        yield f"{style.paint('note', 'yellow')}: {note}"
+
+
+def _section(title: str, steps: Iterable[Step], style: Style, *, every: bool) -> Iterator[str]:
+    steps = list(steps)
+    if not steps:
+        return
+    size = human_size(sum(step.size for step in steps))
+    yield f"{style.paint(f'{len(steps)} {title}', 'bold')} ({size})"
+    if every:
+        yield from (f"  {shown(step.path)}: {shown(step.why)}" for step in steps)
+        return
+    counts = Counter(step.why for step in steps)
+    sizes: Counter[str] = Counter()
+    for step in steps:
+        sizes[step.why] += step.size
+    for why, count in counts.most_common():
+        yield f"  {count:>6}  {human_size(sizes[why]):>9}  {why}"

@@ -1,1 +1,0 @@
-"""The command's arguments and what it shows."""

@@ -1,0 +1,1 @@
+"""The configuration: one table of keys, what reads their values, the rules between them."""

@@ -1,0 +1,165 @@
+"""The configuration, parsed once; all its problems are reported together."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ..model.errors import OptionsError
+from ..model.formats import CompressionFormat
+from ..model.interpreter import Trim, Vendoring
+from .rules import problems_between
+from .table import HATCHLING_HOOK_KEYS, KEYS
+from .values import WrongValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..model.environment import Environment, Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackOptions:
+    """How to pack; the fields are the configuration's keys.
+
+    Parameters:
+        source: the environment, relative to the project root.
+        hatch_env: name of a Hatch environment that is packed instead.
+        interpreter: `bundled`, `target`, or the absolute path that it has on the target.
+        project: `wheel`, `installed` or `exclude`.
+        editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
+            project that `project` replaces or leaves out.
+        formats: the key `format`; one archive each; none for the environment's own.
+        compression_level: of the formats' own scale; `None` for their default.
+        threads: how many compress; `None` for the CPUs that this process may use.
+        output_directory: relative to the project root.
+        archive_name, install_target: templates of `{name}`, `{version}`, `{python_tag}` and
+            `{platform_tag}`.
+        exclude_files, include_files: gitignore-style patterns.
+        record_files: `update` or `exclude`.
+        wheels: each replaces what the environment holds of its distribution.
+        distributions: `all`, or `required`: the project and what it needs, by installed metadata.
+        extras: those of the project that count as needed.
+        keep: distributions that are kept besides with `required`, `[extras]` allowed.
+        check: what becomes of requirements that the environment does not meet: `error`, `warn` or
+            `off`.
+        lock: a lock file (PEP 751) that the installed versions must match.
+        max_size: bytes, unpacked, above which packing is an error.
+        bytecode: `none`, `checked-hash` or `unchecked-hash`.
+        interpreter_trim: how much of a bundled interpreter stays out.
+        vendor_libraries: whether the system's libraries come along, and which of those under the
+            GPL do.
+        containing_dir: the folder of neighbours; links between them stay, as relative links.
+        base_runtime: the neighbour that brings the interpreter.
+        layers: neighbours whose packages come after the environment's own, in this order.
+        dynlib_dirs: neighbours' folders of shared libraries that this environment's need.
+    """
+
+    source: Path = Path(".venv")
+    hatch_env: str | None = None
+    interpreter: str = "bundled"
+    project: str = "wheel"
+    editables: str = "error"
+    formats: tuple[CompressionFormat, ...] = ()
+    compression_level: int | None = None
+    threads: int | None = None
+    output_directory: Path = Path("dist-venv")
+    archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"
+    install_target: str = "{name}-{version}"
+    exclude_files: tuple[str, ...] = ()
+    include_files: tuple[str, ...] = ()
+    record_files: str = "update"
+    wheels: tuple[Path, ...] = ()
+    bytecode: str = "none"
+    distributions: str = "all"
+    extras: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    check: str = "error"
+    lock: Path | None = None
+    max_size: int | None = None
+    interpreter_trim: Trim = Trim.DEFAULT
+    vendor_libraries: Vendoring = field(default_factory=Vendoring)
+    containing_dir: Path | None = None
+    base_runtime: Path | None = None
+    layers: tuple[Path, ...] = ()
+    dynlib_dirs: tuple[Path, ...] = ()
+
+    @classmethod
+    def from_mapping(
+        cls,
+        table: Mapping[str, Any],
+        where: str = "tool.hatch.build.hooks.pack-venv",
+        allowed: Iterable[str] = HATCHLING_HOOK_KEYS,
+    ) -> Self:
+        """Read a configuration table, which is not modified.
+
+        Parameters:
+            where: the table's TOML path, for messages.
+            allowed: keys of others that may stand beside ours.
+
+        Raises:
+            OptionsError: lists everything that is wrong with the table.
+        """
+        reader = _Reader(table, where, frozenset(allowed))
+        values = reader.read()
+        if reader.problems:
+            raise OptionsError("the configuration is wrong", reader.problems)
+        if "containing_dir" in values:
+            # Neighbours know it by the name of its folder.
+            values.setdefault("install_target", "{source}")
+        return cls(**values)
+
+    def for_environment(self, environment: Environment) -> PackOptions:
+        """Return these options with the environment's own format where none was asked for."""
+        own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
+        return replace(self, formats=self.formats or (own,))
+
+    def expand(
+        self, template: str, environment: Environment, project: Project, platform_tag: str
+    ) -> str:
+        """Fill in a template; without a version, `{version}` goes with the `-` before it.
+
+        Parameters:
+            platform_tag: what the packed files need, `manylinux_2_28_x86_64`.
+        """
+        if project.version is None:
+            template = template.replace("-{version}", "").replace("{version}", "")
+        return template.format(
+            source=environment.given.name,
+            name=project.name,
+            version=project.version,
+            python_tag=environment.interpreter.abi,
+            platform_tag=platform_tag,
+        )
+
+
+class _Reader:
+    """Reads one table and collects what is wrong with it."""
+
+    def __init__(self, table: Mapping[str, Any], where: str, allowed: frozenset[str]) -> None:
+        self.table = table
+        self.where = where
+        self.allowed = allowed
+        self.problems: list[str] = []
+
+    def read(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in self.table.items():
+            if key in KEYS:
+                field, parse = KEYS[key]
+                try:
+                    values[field] = parse(value)
+                except WrongValueError as error:
+                    self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
+            elif key not in self.allowed:
+                self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
+        self.problems += problems_between(values, self.table, self.where)
+        return values
+
+    def _suggestion(self, key: str) -> str:
+        near = difflib.get_close_matches(key, [*KEYS, *sorted(self.allowed)], n=1)
+        if near:
+            return f"; did you mean {near[0]!r}?"
+        return f"; the keys are {', '.join(KEYS)}"

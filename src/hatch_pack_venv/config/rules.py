@@ -1,0 +1,158 @@
+"""Rules between the configuration's keys: what cannot be meant together; pure."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model.formats import CompressionFormat
+from ..model.interpreter import is_fixed_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+_OWN_FORMAT: Final = CompressionFormat.XZ
+"""An environment's own format, or zip for those of Windows: both have the same levels."""
+
+
+def problems_between(
+    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+) -> Iterator[str]:
+    """Yield a sentence for each pair of keys that cannot be meant together.
+
+    Parameters:
+        values: what was read, by the options' fields; keys whose value is wrong are not there.
+        table: what was given, by key.
+        where: the table's TOML path.
+    """
+    yield from _of_level(values, where)
+    yield from _of_bundled_only(values, table, where)
+    if values.get("keep") and values.get("distributions", "all") == "all":
+        yield (
+            f"{where}.keep is about distributions = 'required', and everything is packed:"
+            " remove it, or set that"
+        )
+    yield from _of_promised(values, where)
+    if {"source", "hatch_env"} <= values.keys():
+        yield f"{where}.source and {where}.hatch-env name two environments: remove one"
+    yield from _of_interpreter(values, table, where)
+    yield from _of_containing(values, table, where)
+
+
+def _of_level(values: Mapping[str, Any], where: str) -> Iterator[str]:
+    level = values.get("compression_level")
+    if level is None:
+        return
+    for format in values.get("formats", (_OWN_FORMAT,)):
+        name, levels = format.suffix.removeprefix("."), format.levels
+        if levels is None:
+            yield (
+                f"{where}.compression-level cannot be used with {name!r}, which does not"
+                " compress: remove it"
+            )
+        elif not levels.fastest <= level <= levels.smallest:
+            yield (
+                f"{where}.compression-level must be from {levels.fastest} to"
+                f" {levels.smallest} for {name!r}, not {level!r}"
+            )
+
+
+def _of_bundled_only(
+    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+) -> Iterator[str]:
+    whose = values.get("interpreter", "bundled")
+    shown = repr(whose)
+    if values.get("base_runtime") is not None:
+        whose, shown = "neighbour", "the base runtime's"
+    if whose == "bundled":
+        return
+    for key in ("interpreter-trim", "vendor-libraries"):
+        if key in table:
+            yield (
+                f"{where}.{key} is about a bundled interpreter, and the interpreter is {shown}:"
+                " remove it"
+            )
+
+
+def _of_promised(values: Mapping[str, Any], where: str) -> Iterator[str]:
+    formats = values.get("formats", ())
+    if is_fixed_path(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
+        yield (
+            f"{where}.format cannot be 'zip' where the interpreter is"
+            f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
+            " interpreter = 'target'"
+        )
+
+
+def _of_interpreter(
+    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+) -> Iterator[str]:
+    """Yield what is wrong with who brings the interpreter of a layered environment."""
+    given = values.get("interpreter")
+    if values.get("base_runtime") is not None:
+        if given not in (None, "target"):
+            yield (
+                f"{where}.interpreter is {given!r}, and {where}.base-runtime names the neighbour"
+                " that brings the interpreter: remove one"
+            )
+    elif values.get("layers") and "base-runtime" not in table and given != "target":
+        yield (
+            f"{where}.layers needs {where}.base-runtime, the neighbour that brings the"
+            " interpreter, or interpreter = 'target'"
+        )
+
+
+def _of_containing(
+    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+) -> Iterator[str]:
+    """Yield what is wrong with the places of neighbours, as far as their names tell."""
+    if "containing-dir" not in table:
+        for key in dict.fromkeys(key for key, _ in _named_paths(values)):
+            yield (
+                f"{where}.{key} needs {where}.containing-dir, the folder that holds the"
+                " environment and its neighbours"
+            )
+        return
+    if "containing_dir" not in values:
+        return
+    folder = values["containing_dir"]
+    if "source" in values and not _is_below(values["source"], folder):
+        yield (
+            f"{where}.containing-dir must hold the environment ({str(values['source'])!r}), not"
+            f" {str(folder)!r}"
+        )
+    for key, path in _named_paths(values):
+        if not _is_below(path, folder):
+            yield f"{where}.{key} must lie in containing-dir ({str(folder)!r}), not {str(path)!r}"
+    if values.get("dynlib_dirs") and not values.get("layers") and not values.get("base_runtime"):
+        yield (
+            f"{where}.dynlib-dirs names folders of neighbours, and {where}.layers names none:"
+            " name the neighbour that holds them"
+        )
+    runtime = values.get("base_runtime")
+    for layer in values.get("layers", ()):
+        if runtime is not None and os.path.normpath(layer) == os.path.normpath(runtime):
+            yield (
+                f"{where}.layers names the base runtime {str(layer)!r}, whose packages come last"
+                " anyway: remove it there"
+            )
+
+
+def _named_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    if values.get("base_runtime") is not None:
+        yield "base-runtime", values["base_runtime"]
+    for path in values.get("layers", ()):
+        yield "layers", path
+    for path in values.get("dynlib_dirs", ()):
+        yield "dynlib-dirs", path
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder by its text; what text cannot tell is not denied."""
+    if path.is_absolute() != folder.is_absolute():
+        return True
+    inside = posixpath.normpath(posixpath.relpath(path, folder))
+    return inside != "." and inside.split("/")[0] != ".."

@@ -1,0 +1,221 @@
+"""Values of configuration keys, read one by one."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from ..model.results import parsed_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class WrongValueError(Exception):
+    """Its text says what a value must be."""
+
+
+def list_of(value: Any, what: str) -> list[Any]:
+    """Return a list of strings that are not empty."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        message = f"a list of {what}"
+        raise WrongValueError(message)
+    return value
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Return gitignore-style patterns."""
+    given = list_of(value, "gitignore-style patterns")
+    if any(each.startswith("@") for each in given):
+        message = (
+            "a list of gitignore-style patterns (names such as '@tests' are for exclude-files, a"
+            " pattern that begins with @ is written \\@)"
+        )
+        raise WrongValueError(message)
+    return tuple(given)
+
+
+def patterns_or_presets(value: Any) -> tuple[str, ...]:
+    """Return gitignore-style patterns and names of presets."""
+    given = list_of(value, "gitignore-style patterns")
+    unknown = unknown_presets(given)
+    if unknown:
+        message = (
+            f"a list of gitignore-style patterns and of {', '.join(map(repr, PRESETS))}, which"
+            f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
+        )
+        raise WrongValueError(message)
+    return tuple(given)
+
+
+def names(what: str) -> Callable[[Any], tuple[str, ...]]:
+    """Return what reads a list of names (PEP 508)."""
+
+    def parse(value: Any) -> tuple[str, ...]:
+        given = list_of(value, what)
+        if not all(
+            re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", each) for each in given
+        ):
+            message = f"a list of {what}"
+            raise WrongValueError(message)
+        return tuple(given)
+
+    return parse
+
+
+def kept(value: Any) -> tuple[str, ...]:
+    """Return names of distributions with their extras."""
+    what = "names of distributions, with [extras] where they are wanted and no versions"
+    for item in list_of(value, what):
+        try:
+            requirement = Requirement(item)
+        except InvalidRequirement:
+            requirement = None
+        if requirement is None or requirement.specifier or requirement.marker or requirement.url:
+            message = f"a list of {what}"
+            raise WrongValueError(message)
+    return tuple(value)
+
+
+def size_limit(value: Any) -> int:
+    """Return a number of bytes."""
+    size = value if isinstance(value, int) and not isinstance(value, bool) else None
+    size = parsed_size(value) if isinstance(value, str) else size
+    if size is None or size <= 0:
+        message = "a number of bytes, or a size such as '250MB' (millions) or '1GiB'"
+        raise WrongValueError(message)
+    return size
+
+
+def non_blank(value: Any) -> str:
+    """Return a string that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        message = "a string that is not empty"
+        raise WrongValueError(message)
+    return value
+
+
+def path(value: Any) -> Path:
+    """Return a path."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        message = "a path"
+        raise WrongValueError(message)
+    return Path(value)
+
+
+def choice(*choices: str) -> Callable[[Any], str]:
+    """Return what reads one of some words."""
+    expected = " or ".join(map(repr, choices))
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise WrongValueError(expected)
+        return value
+
+    return parse
+
+
+def level(value: Any) -> int:
+    """Return a compression level."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        message = "an integer of the format's own scale"
+        raise WrongValueError(message)
+    return value
+
+
+def threads(value: Any) -> int:
+    """Return a number of threads."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        message = "a whole number of threads, 1 or more"
+        raise WrongValueError(message)
+    return value
+
+
+def paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
+    """Return what reads a list of paths."""
+
+    def parse(value: Any) -> tuple[Path, ...]:
+        return tuple(Path(item) for item in list_of(value, f"paths of {what}"))
+
+    return parse
+
+
+def different_paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
+    """Return what reads a list of paths, each once."""
+
+    def parse(value: Any) -> tuple[Path, ...]:
+        given = list_of(value, f"paths of {what}, each once")
+        found = tuple(dict.fromkeys(os.path.normpath(item) for item in given))
+        if len(found) < len(given) or any("\0" in item or not item.strip() for item in given):
+            message = f"a list of paths of {what}, each once"
+            raise WrongValueError(message)
+        return tuple(map(Path, given))
+
+    return parse
+
+
+_SITE: Final = "**/site-packages"
+
+# Licence texts and other metadata are never meant, wherever their folders are named like these.
+_METADATA: Final = f"!{_SITE}/*.dist-info/**"
+PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
+    # Not `test` and `testing`, which applications import (django.test, numpy.testing), nor
+    # `test_*.py`. astropy imports its tests folder when it is imported, and so does
+    # jupyterlab.browser_check that of jupyterlab.
+    "@tests": (
+        f"{_SITE}/**/tests/",
+        f"{_SITE}/test/",
+        f"{_SITE}/**/conftest.py",
+        f"!{_SITE}/astropy/tests/",
+        f"!{_SITE}/jupyterlab/tests/",
+        _METADATA,
+    ),
+    # Not `docs` in packages: those of botocore and boto3 hold code that is imported.
+    "@docs": (
+        f"{_SITE}/doc/",
+        f"{_SITE}/docs/",
+        "/share/doc/",
+        "/share/man/",
+        "/share/info/",
+        "/man/",
+    ),
+    "@headers": (
+        "/include/",
+        *(f"{_SITE}/**/*.{kind}" for kind in ("h", "hh", "hpp", "hxx", "cuh", "pxd", "pxi")),
+        _METADATA,
+    ),
+    "@static-libraries": (
+        *(f"{_SITE}/**/*.{kind}" for kind in ("a", "la", "lib")),
+        "/lib/**/*.a",
+        _METADATA,
+    ),
+    # lazy_loader's `attach_stub` reads the `__init__.pyi` beside a package when it is imported
+    # (scikit-image, librosa, mne).
+    "@type-stubs": (
+        f"{_SITE}/**/*.pyi",
+        f"!{_SITE}/**/__init__.pyi",
+        f"{_SITE}/**/py.typed",
+        f"{_SITE}/*-stubs/**",
+        _METADATA,
+    ),
+}
+"""What each name stands for, as gitignore-style patterns below the environment."""
+
+
+def unknown_presets(patterns: Iterable[str]) -> list[str]:
+    """Return the names among some patterns that stand for nothing (`\\@` begins a pattern)."""
+    return [each for each in patterns if each.startswith("@") and each not in PRESETS]
+
+
+def pattern_groups(patterns: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the patterns of each preset, and then all others.
+
+    What one of them takes back (`!`) is taken back from itself only.
+    """
+    given = list(patterns)
+    presets = [PRESETS[each] for each in given if each in PRESETS]
+    return [*presets, tuple(each for each in given if each not in PRESETS)]

@@ -1,1 +1,0 @@
-"""The configuration's keys, values and the rules between them."""

@@ -1,1 +1,0 @@
-"""Editable installs: recognised, and settled before anything is packed."""

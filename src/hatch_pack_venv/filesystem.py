@@ -1,0 +1,120 @@
+"""Files and links as they lie on disk; symbolic links are judged by where they really lead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .model.entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .model.entries import ScannedEntry
+
+
+NO_TARGET: Final = {
+    TargetKind.DANGLING: "leads nowhere",
+    TargetKind.LOOP: "leads in a loop",
+    TargetKind.SPECIAL: "leads to a device, FIFO or socket",
+    TargetKind.UNREADABLE: "leads to where this user may not look",
+}
+"""What to say of links that lead to nothing which could be packed."""
+
+
+def resolve_link(link: Path, boundary: Path) -> LinkTarget:
+    """Tell what a link leads to, component by component and through other links.
+
+    A text such as `d/../f` is followed as the kernel does, so that `..` leaves the folder that the
+    link `d` leads to, and not the one that `d` lies in.
+
+    Parameters:
+        boundary: a real path (no link in any component); what lies in it is internal.
+    """
+    real = Path(os.path.realpath(link))
+    try:
+        mode = link.stat().st_mode
+    except OSError as error:
+        kinds = {errno.ELOOP: TargetKind.LOOP, errno.EACCES: TargetKind.UNREADABLE}
+        return LinkTarget(kind=kinds.get(error.errno or 0, TargetKind.DANGLING), path=real)
+    is_directory = stat.S_ISDIR(mode)
+    if not is_directory and not stat.S_ISREG(mode):
+        kind = TargetKind.SPECIAL
+    elif real.is_relative_to(boundary):
+        kind = TargetKind.INTERNAL
+    else:
+        kind = TargetKind.EXTERNAL_DIRECTORY if is_directory else TargetKind.EXTERNAL_FILE
+    return LinkTarget(kind=kind, path=real, is_directory=is_directory)
+
+
+def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | None:
+    """Return the text that leads to the same place wherever the boundary's folder is moved.
+
+    The next hop of a chain stays the next hop: only its folder is followed. `None` if neither that
+    nor the target lies in the boundary.
+
+    Parameters:
+        target: what the link leads to, as `resolve_link` says.
+        boundary: a real path.
+    """
+    parent = os.path.realpath(link.parent)
+    folder, name = os.path.split(os.path.join(parent, link.readlink()))
+    if name not in ("", os.curdir, os.pardir):
+        hop = Path(os.path.realpath(folder), name)
+        if hop.is_relative_to(boundary):
+            return os.path.relpath(hop, parent)
+    if target.kind is TargetKind.INTERNAL:
+        return os.path.relpath(target.path, parent)
+    return None
+
+
+def file_entry(arcname: str, path: str, status: os.stat_result) -> FileEntry:
+    """Return the entry of a regular file, to be streamed from where it lies."""
+    return FileEntry(
+        arcname=arcname,
+        content=path,
+        size=status.st_size,
+        executable=bool(status.st_mode & stat.S_IXUSR),
+        mtime=int(status.st_mtime),
+    )
+
+
+def special_kind(mode: int) -> str:
+    """Say what it is that is neither file nor folder nor link."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
+    """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
+
+    Links in it are followed; one that leads nowhere or to a folder it lies in is yielded as
+    unsupported.
+
+    Parameters:
+        path: a real path.
+        parents: the real folders that are being walked.
+    """
+    try:
+        status = path.stat()
+        children = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else []
+    except OSError as error:
+        reason = f"cannot be read ({path}: {error.strerror})"
+        yield UnsupportedEntry(arcname=arcname, reason=reason)
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield file_entry(arcname, str(path), status)
+    elif not stat.S_ISDIR(status.st_mode):
+        yield UnsupportedEntry(
+            arcname=arcname, reason=f"is {special_kind(status.st_mode)} ({path})"
+        )
+    elif path in parents:
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
+    else:
+        yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+        for child in children:
+            real = Path(os.path.realpath(child))
+            yield from copies_of(real, f"{arcname}/{child.name}", (*parents, path))

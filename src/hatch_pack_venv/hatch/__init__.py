@@ -1,0 +1,1 @@
+"""What the Hatch plugin does: when to pack, where to, and what is cleaned."""

@@ -1,0 +1,260 @@
+"""What the hook and the target are going to pack, found out before the wheel is built."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from packaging.utils import canonicalize_name
+
+from ..api.pack import pack_project
+from ..api.progress import terminal_progress
+from ..model import manifest
+from ..model.errors import EnvironmentProblem
+from ..scan.layers import read_layers
+from ..scan.probe import read_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..config.options import PackOptions
+    from ..model.environment import Project
+    from ..model.results import PackResult
+
+
+_SECONDS: Final = 120
+
+# What an enclosing `hatch build` sets for itself, and what would change or decorate the answer.
+_NOT_PASSED_ON: Final = ("HATCH_ENV", "HATCH_ENV_ACTIVE", "HATCH_QUIET", "HATCH_VERBOSE")
+
+
+def find_hatch_environment(root: Path, name: str, environ: Mapping[str, str]) -> Path:
+    """Return the folder of a Hatch environment of a project.
+
+    Parameters:
+        root: the project's folder.
+        environ: the process's variables.
+
+    Raises:
+        EnvironmentProblem: Hatch is not there or does not know the environment, or it has not been
+            created yet; the message says what to type.
+    """
+    lines = _ask(root, name, environ)
+    if len(lines) > 1:
+        raise EnvironmentProblem(
+            f"the Hatch environment {name!r} is a matrix of {len(lines)}: set `hatch-env` to the"
+            " name of one of them, as `hatch env show` lists them"
+        )
+    path = Path(lines[0])
+    if not path.is_dir():
+        raise EnvironmentProblem(
+            f"the Hatch environment {name!r} does not exist yet ({path}): create it with"
+            f" `hatch env create {name}`"
+        )
+    return path
+
+
+def _ask(root: Path, name: str, environ: Mapping[str, str]) -> list[str]:
+    command = [*_hatch(name, environ), "env", "find", name]
+    variables = {key: value for key, value in environ.items() if key not in _NOT_PASSED_ON}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env={**variables, "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvironmentProblem(f"`hatch env find {name}` does not run: {error}") from error
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode or not lines:
+        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise EnvironmentProblem(f"`hatch env find {name}` failed: {said}")
+    return lines
+
+
+def _hatch(name: str, environ: Mapping[str, str]) -> list[str]:
+    found = shutil.which("hatch", path=environ.get("PATH"))
+    if found is not None:
+        return [found]
+    if importlib.util.find_spec("hatch") is not None:
+        return [sys.executable, "-m", "hatch"]
+    raise EnvironmentProblem(
+        f"`hatch-env` needs the command `hatch`, which is not on PATH: put it there, or set"
+        f' HATCH_PACK_VENV_SOURCE="$(hatch env find {name})"'
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A prepared environment, and where its archives go.
+
+    Parameters:
+        source: the environment.
+        output: the folder that takes the archives.
+    """
+
+    source: Path
+    output: Path
+    options: PackOptions
+
+    @classmethod
+    def of(cls, base: Path, options: PackOptions) -> Self:
+        """Find the environment and read it once, so that what is wrong with it is told early.
+
+        Parameters:
+            base: the folder that the options' paths are relative to.
+
+        Raises:
+            EnvironmentProblem: there is no usable environment.
+            PlanError: its neighbours are not right.
+        """
+        source = source_folder(base, options)
+        environment = read_environment(source)
+        options = replace(
+            options.for_environment(environment),
+            wheels=tuple(base / wheel for wheel in options.wheels),
+            lock=_below(base, options.lock),
+            containing_dir=_below(base, options.containing_dir),
+            base_runtime=_below(base, options.base_runtime),
+            layers=tuple(base / layer for layer in options.layers),
+            dynlib_dirs=tuple(base / folder for folder in options.dynlib_dirs),
+        )
+        read_layers(environment, options)
+        return cls(source=source, output=base / options.output_directory, options=options)
+
+    def likely_names(self, name: str, version: str) -> list[str]:
+        """Return what its archives will be called, as far as this is known before they are planned.
+
+        Tags are stood in for: they depend on the packed files.
+        """
+        fields = {"name": canonicalize_name(name), "version": version}
+        tags = {"python_tag": "cp311", "platform_tag": "linux_x86_64"}
+        base = self.options.archive_name.format(**fields, **tags)
+        names = [base + format.suffix for format in self.options.formats]
+        return [*names, *(f"{each}.json" for each in names)]
+
+    def pack(self, project: Project) -> list[PackResult]:
+        """Write the archives."""
+        return pack_project(
+            self.source, self.output, self.options, project, report=terminal_progress
+        )
+
+
+def _below(base: Path, path: Path | None) -> Path | None:
+    return None if path is None else base / path
+
+
+def source_folder(base: Path, options: PackOptions) -> Path:
+    """Return the environment's folder; an active environment plays no part.
+
+    Raises:
+        EnvironmentProblem: Hatch does not tell where its environment is.
+    """
+    given = os.environ.get("HATCH_PACK_VENV_SOURCE")
+    if given:
+        return base / given
+    if options.hatch_env is not None:
+        return find_hatch_environment(base, options.hatch_env, os.environ)
+    return base / options.source
+
+
+def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
+    """Return the exact failures that archives inside the packages' folder lead to.
+
+    Measured with twine 7 and hatch 1.18: twine refuses every file and folder that it does not know,
+    `hatch publish` reads only `*.whl` and `*.tar.gz` directly in the folder.
+
+    Parameters:
+        packages: the folder that takes wheel and sdist.
+    """
+    paths = [result.path for result in results]
+    within = [path.relative_to(packages) for path in paths if path.is_relative_to(packages)]
+    if not within:
+        return []
+    first = min(within)
+    reason = f"Unknown distribution format: '{first.parts[0]}'"
+    if len(first.parts) == 1 and first.name.endswith((".tar.gz", ".zip")):
+        reason = "No PKG-INFO in archive or PKG-INFO missing 'Metadata-Version'"
+    name = packages.name
+    warnings = [f'`twine upload {name}/*` will stop with "InvalidDistribution: {reason}"']
+    if any(len(path.parts) == 1 and path.name.endswith(".tar.gz") for path in within):
+        warnings.append(
+            "`hatch publish` will take the archive for an sdist and stop with"
+            ' "ArtifactMetadataError: Could not find file: …/PKG-INFO"'
+        )
+    advice = f"set `output-directory` to a folder outside of {name}, such as the default dist-venv"
+    return [f"the archives lie inside {name}: {'; '.join(warnings)}: {advice}"]
+
+
+_FACTS_LIMIT: Final = 1 << 24  # bytes
+
+
+def remove_archives(folder: Path, name: str) -> list[Path]:
+    """Remove a project's archives and the facts beside them; return what was removed.
+
+    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+
+    Parameters:
+        name: of the project; archives of others in the same folder stay.
+    """
+    removed: list[Path] = []
+    for facts in sorted(folder.glob("*.json")):
+        archive = _proven_archive(facts, name)
+        if archive is not None:
+            for path in (archive, facts):
+                path.unlink(missing_ok=True)
+                removed.append(path)
+    return removed
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _proven_archive(facts: Path, name: str) -> Path | None:
+    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing."""
+    told = _read(facts)
+    archive = facts.with_name(facts.name.removesuffix(".json"))
+    head = told.get("manifest")
+    if told.get("archive") != archive.name or not isinstance(head, dict):
+        return None
+    if head.get("format_version") != manifest.FORMAT_VERSION:
+        return None
+    if canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
+        return None
+    return archive if not archive.exists() or _is_as_told(archive, told) else None
+
+
+def _read(facts: Path) -> dict[str, Any]:
+    try:
+        if facts.is_symlink() or facts.stat().st_size > _FACTS_LIMIT:
+            return {}
+        told = json.loads(facts.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
+    if archive.is_symlink() or not archive.is_file():
+        return False
+    if archive.stat().st_size != told.get("size"):
+        return False
+    with archive.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == told.get("sha256")

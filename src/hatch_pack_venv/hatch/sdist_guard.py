@@ -1,0 +1,235 @@
+"""Keeping archives and environments out of what hatchling builds.
+
+hatchling leaves out `dist` and folders called `.venv` by itself, nothing else. A hook can reserve
+paths for the targets it runs for; for those it does not run for, all that can be done is to stop
+and say which line is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+
+class FileSelection(Protocol):
+    """What is used of hatchling's `BuilderConfig`."""
+
+    build_reserved_paths: set[str]
+
+    @property
+    def root(self) -> str:
+        """The project's folder."""
+        ...
+
+    @property
+    def only_include(self) -> Mapping[str, str]:
+        """The paths that are walked instead of the whole project, absolute."""
+        ...
+
+    @property
+    def force_include(self) -> Mapping[str, str]:
+        """The absolute paths that are taken whatever the patterns say, with what they become."""
+        ...
+
+    def path_is_artifact(self, relative_path: str) -> bool:
+        """Whether a file is taken though it is excluded."""
+        ...
+
+    def directory_is_excluded(self, name: str, relative_path: str) -> bool:
+        """Whether a folder is not walked."""
+        ...
+
+    def include_path(self, relative_path: str, *, explicit: bool, is_package: bool) -> bool:
+        """Whether patterns take a file."""
+        ...
+
+    def get_distribution_path(self, relative_path: str) -> str:
+        """Return the name that a file gets."""
+        ...
+
+
+By: TypeAlias = Literal["the patterns", "artifacts", "force-include"]
+_PATTERNS: Final[tuple[By, ...]] = ("the patterns", "artifacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A folder that a target would take files of.
+
+    Parameters:
+        pattern: the folder as a pattern for `exclude`.
+        by: what takes it; `exclude` helps against the patterns only.
+        source: what `force-include` names, relative to the project if it lies there.
+    """
+
+    pattern: str
+    by: By
+    source: str = ""
+
+
+def inside(root: Path, path: Path) -> str | None:
+    """Return a path relative to the project, with `/`; `None` if it lies elsewhere."""
+    relative = os.path.relpath(path, root)
+    is_outside = relative == os.curdir or relative.split(os.sep)[0] == os.pardir
+    return None if is_outside or os.path.isabs(relative) else relative.replace(os.sep, "/")
+
+
+def reserve(config: FileSelection, *paths: Path) -> None:
+    """Keep folders of the project out of the target that is being built."""
+    root = Path(config.root)
+    for path in paths:
+        relative = inside(root, path)
+        if relative is None:
+            continue
+        config.build_reserved_paths.add(relative.replace("/", os.sep))
+        config.build_reserved_paths.update(
+            config.get_distribution_path(name) for name in _listed_files(config, path)
+        )
+
+
+def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
+    """Yield the files of a folder under the names by which hatchling asks for each.
+
+    Where a target lists what it takes, it asks for files only, not for folders.
+    """
+    for source, target in (*config.only_include.items(), *config.force_include.items()):
+        if path.is_relative_to(source):
+            for folder, _, files in os.walk(path):
+                relative = os.path.relpath(folder, source)
+                below = "" if relative == os.curdir else relative
+                yield from (os.path.join(target, below, name) for name in files)
+
+
+def taken_folders(
+    config: FileSelection, folders: Mapping[Path, Iterable[str]], ignored: Collection[str]
+) -> Iterator[Taken]:
+    """Yield those of some folders that a target would take files of, by hatchling's own rules.
+
+    Parameters:
+        folders: each with names of files that will be in it, besides those that are.
+        ignored: names of folders that hatchling never walks.
+    """
+    root = Path(config.root)
+    for folder, names in folders.items():
+        relative = inside(root, folder)
+        forced = _forcing(config, folder, ignored)
+        if forced is not None:
+            shown = inside(root, Path(forced)) or os.path.relpath(forced, root)
+            yield Taken(pattern=f"/{relative or folder}", by="force-include", source=shown)
+        elif relative is not None:
+            chosen = _Chosen(config, folder, relative, ignored)
+            found = {chosen.by(*file) for file in chosen.files(names)}
+            yield from (Taken(pattern=f"/{relative}", by=by) for by in _PATTERNS if by in found)
+
+
+def _forcing(config: FileSelection, folder: Path, ignored: Collection[str]) -> str | None:
+    """Return what `force-include` names of a folder: itself, or one that it lies in.
+
+    What it names below the folder is meant.
+    """
+    for source in config.force_include:
+        if folder.is_relative_to(source) and not _is_ignored(folder, Path(source), ignored):
+            return source
+    return None
+
+
+def _is_ignored(folder: Path, source: Path, ignored: Collection[str]) -> bool:
+    return bool(set(folder.relative_to(source).parts) & set(ignored))
+
+
+class _Chosen:
+    """What the patterns of a target choose of one folder."""
+
+    def __init__(
+        self, config: FileSelection, folder: Path, relative: str, ignored: Collection[str]
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.relative = relative
+        self.ignored = ignored
+        self.explicit = bool(config.only_include)
+
+    def files(self, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """Yield the files that hatchling would come to, and whether they lie in a package."""
+        if not self._comes_here():
+            return
+        yield from ((f"{self.relative}/{name}", False) for name in names)
+        for here, folders, files in os.walk(self.folder):
+            below = os.path.relpath(here, self.folder)
+            place = os.path.normpath(os.path.join(self.relative, below))
+            folders[:] = [name for name in folders if not self._is_passed_over(name, place)]
+            yield from ((os.path.join(place, name), "__init__.py" in files) for name in files)
+
+    def by(self, file: str, is_package: bool) -> By | None:  # noqa: FBT001
+        """Return what takes a file; `None` if nothing does."""
+        if self.config.path_is_artifact(file):
+            return "artifacts"
+        taken = self.config.include_path(file, explicit=self.explicit, is_package=is_package)
+        return "the patterns" if taken else None
+
+    def _comes_here(self) -> bool:
+        if self.explicit:
+            return any(
+                self.folder.is_relative_to(source)
+                and not _is_ignored(self.folder, Path(source), self.ignored)
+                for source in self.config.only_include
+            )
+        parts = self.relative.split("/")
+        return not any(
+            self._is_passed_over(name, os.path.join(*parts[:number]) if number else "")
+            for number, name in enumerate(parts)
+        )
+
+    def _is_passed_over(self, name: str, place: str) -> bool:
+        if self.explicit:
+            return name in self.ignored
+        return self.config.directory_is_excluded(name, place)
+
+
+def describe_taken(
+    build: Mapping[str, Any], target: str, found: Iterable[Taken]
+) -> tuple[str, list[str]]:
+    """Return what a target would take, and for each kind of it the line that helps.
+
+    Parameters:
+        build: the table `tool.hatch.build`.
+    """
+    found = list(found)
+    lines = []
+    # Without `/**` a pattern that matches a file by its name would win over the folder's.
+    kinds = (("exclude", "the patterns", "{}"), ("artifacts", "artifacts", "!{}/**"))
+    for key, by, form in kinds:
+        patterns = [form.format(each.pattern) for each in found if each.by == by]
+        if patterns:
+            table, line = added_lines(build, target, key, patterns)
+            lines.append(f"set in {table} of pyproject.toml: {line}")
+    lines += [
+        f"force-include names {each.source!r}, and no pattern excludes {each.pattern} from that:"
+        " name what is meant in it instead"
+        for each in found
+        if each.by == "force-include"
+    ]
+    return " and ".join(dict.fromkeys(each.pattern for each in found)), lines
+
+
+def added_lines(
+    build: Mapping[str, Any], target: str, key: str, patterns: Iterable[str]
+) -> tuple[str, str]:
+    """Return the table and the line that keep paths out of a target, what is there included.
+
+    Parameters:
+        build: the table `tool.hatch.build`.
+    """
+    own = build.get("targets", {}).get(target, {}).get(key)
+    everywhere = build.get(key)
+    table = f"tool.hatch.build.targets.{target}"
+    if own is None and everywhere is not None:
+        table, own = "tool.hatch.build", everywhere
+    listed = ", ".join(json.dumps(pattern) for pattern in [*(own or []), *patterns])
+    return f"[{table}]", f"{key} = [{listed}]"

@@ -1,0 +1,91 @@
+"""When a wheel build is a release, and when a front end builds only to install.
+
+A build hook is told the project's folder and the folder that takes the wheel, not who asks. What
+front ends choose for these was measured with hatch 1.18, build 1.6, pip 23 to 26 and uv 0.13.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+# `tempfile.mkdtemp()`'s own names, pip's (`pip-wheel-…`, `pip-ephem-wheel-cache-…`), uv's
+# (`.tmpAb12Cd`): folders that no person has named.
+_GENERATED_NAME: Final = re.compile(r"tmp[a-z0-9_]{8}|\.tmp\w{6}|pip-[a-z-]+-\w{8}")
+_CACHE_TAG: Final = "CACHEDIR.TAG"
+
+
+def skip_reason(
+    root: Path, directory: Path, version: str, environ: Mapping[str, str]
+) -> str | None:
+    """Say why a wheel build is no occasion to pack; `None` if it is one.
+
+    Parameters:
+        root: the project's folder.
+        directory: the folder that takes the wheel.
+        version: hatchling's name for the kind of wheel, `standard` or `editable`.
+    """
+    if environ.get("HATCH_PACK_VENV_SKIP", "") not in ("", "0"):
+        return "HATCH_PACK_VENV_SKIP is set"
+    if version != "standard":
+        return f"this is a build of version {version!r}, not of a release"
+    if is_unpacked_sdist(root) and not environ.get("HATCH_PACK_VENV_SOURCE"):
+        return (
+            "this is an unpacked sdist, which holds no environment: run `hatch build -t pack-venv`"
+            " in the project, or set HATCH_PACK_VENV_SOURCE"
+        )
+    if _is_made_to_install(root, directory, environ):
+        return "the wheel is built only to be installed"
+    return None
+
+
+def is_unpacked_sdist(root: Path) -> bool:
+    """Whether a project's folder came out of an sdist, as `python -m build` and `uv build` do."""
+    return (root / "PKG-INFO").is_file()
+
+
+def base_folder(root: Path, directory: Path) -> Path:
+    """Return the folder that the configuration's paths are relative to.
+
+    An unpacked sdist lies in a temporary folder; what takes the wheel is still the project's
+    `dist`, and the folder around that stands for the project.
+    """
+    return directory.parent if is_unpacked_sdist(root) else root
+
+
+def only_hooks_run(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
+    """Whether no wheel follows the hooks (`--hooks-only`, which no hook is told of)."""
+    variable = environ.get("HATCH_BUILD_HOOKS_ONLY") in ("1", "true")
+    return variable or "--hooks-only" in arguments
+
+
+def _is_made_to_install(root: Path, directory: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the wheel goes to a temporary or cache folder of a front end."""
+    root, directory = root.resolve(), directory.resolve()
+    if directory.is_relative_to(root):
+        return False
+    outside = [
+        folder for folder in (directory, *directory.parents) if not root.is_relative_to(folder)
+    ]
+    if any((folder / _CACHE_TAG).is_file() for folder in outside):
+        return True
+    if any(directory.is_relative_to(cache) for cache in _caches(environ)):
+        return True
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return directory.is_relative_to(temporary) and any(
+        _GENERATED_NAME.fullmatch(folder.name) for folder in outside
+    )
+
+
+def _caches(environ: Mapping[str, str]) -> Iterator[Path]:
+    for variable in ("UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME"):
+        if environ.get(variable):
+            yield Path(environ[variable]).resolve()
+    yield Path(os.path.expanduser("~/.cache")).resolve()

@@ -1,1 +1,0 @@
-"""Environments that lie beside each other and share what lies below."""

@@ -1,1 +1,0 @@
-"""Rules of environments of macOS, whatever system packs them."""

@@ -1,0 +1,1 @@
+"""What installers leave behind: distributions, RECORD, `.pth`, editables, `pyvenv.cfg`."""

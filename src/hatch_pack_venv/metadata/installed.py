@@ -1,0 +1,268 @@
+"""What is installed in an environment, read from its metadata and never imported."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import posixpath
+import re
+from dataclasses import replace
+from email.parser import HeaderParser
+from importlib.metadata import PathDistribution, distributions
+from typing import TYPE_CHECKING, Final
+
+from packaging.utils import canonicalize_name
+
+from ..model.distribution import EntryPoint, InstalledDistribution
+from ..model.errors import EnvironmentProblem
+from .editables import developed, recognise
+from .record import recorded_arcname, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from email.message import Message
+    from pathlib import Path
+
+    from ..model.distribution import Editable
+
+
+# The first lines of the scripts that `setup.py develop` writes, of both kinds.
+_DEVELOP_SCRIPT: Final = re.compile(
+    rb"#![^\n]*\n# EASY-INSTALL-(?:ENTRY|DEV)-SCRIPT: '([^'=]+)(?:==[^']*)?',"
+)
+
+
+def _read_distribution(found: PathDistribution, site: str, prefix: Path) -> InstalledDistribution:
+    """Read one distribution that lies in the site-packages folder `site` (an arcname).
+
+    Raises:
+        EnvironmentProblem: its metadata is unreadable; the message names the folder.
+    """
+    metadata_dir = posixpath.join(site, _folder_of(found).name)
+    try:
+        metadata = _headers(found)
+        name, version = metadata["Name"], metadata["Version"]
+        entry_points = tuple(parse_entry_points(found.read_text("entry_points.txt") or ""))
+    except (OSError, ValueError) as error:
+        raise EnvironmentProblem(f"{metadata_dir} cannot be read: {error}") from error
+    if not name or not version:
+        raise EnvironmentProblem(
+            f"{prefix / metadata_dir} has no name or version in its metadata: what an"
+            " interrupted installation leaves; remove the folder or install the package again"
+        )
+    files = frozenset(_recorded_files(found, site, prefix))
+    files = files or frozenset(files_without_record(_folder_of(found), site, prefix))
+    direct_url = found.read_text("direct_url.json")
+    editable = recognise(prefix, site, files, direct_url)
+    if editable is not None:
+        editable = replace(editable, names=_module_names(found, name, entry_points))
+    return InstalledDistribution(
+        name=name,
+        version=version,
+        metadata_dir=metadata_dir,
+        files=files,
+        entry_points=entry_points,
+        requires=tuple(_requirements(found, metadata)),
+        requires_python=metadata.get("Requires-Python"),
+        extras=tuple(metadata.get_all("Provides-Extra") or ()),
+        direct_url=direct_url,
+        editable=editable,
+    )
+
+
+def _read_developed(
+    found: PathDistribution, editable: Editable, site: str, prefix: Path, scripts: str
+) -> InstalledDistribution:
+    """Read one that `setup.py develop` made, whose metadata lie in its source folder.
+
+    `metadata_dir` is what an installation would make.
+    """
+    read = _read_distribution(found, site, prefix)
+    name = re.sub(r"[-_.]+", "_", read.name)
+    return replace(
+        read,
+        metadata_dir=f"{site}/{name}-{read.version}.dist-info",
+        files=editable.hooks | frozenset(_develop_scripts(prefix, scripts, read.key)),
+        editable=replace(editable, names=_module_names(found, read.name, read.entry_points)),
+    )
+
+
+def installed_distributions(
+    prefix: Path, sites: tuple[str, ...], scripts: str = "bin"
+) -> Iterator[InstalledDistribution]:
+    """Yield what is installed below a prefix, in the order of names.
+
+    Parameters:
+        sites: arcnames of the site-packages folders.
+        scripts: that of the scripts folder.
+
+    Raises:
+        EnvironmentProblem: metadata is unreadable or left half deleted.
+    """
+    installed = [
+        _read_distribution(found, site, prefix)
+        for site in sites
+        for found in _with_metadata(prefix / site)
+    ]
+    yield from installed
+    yield from _developed_distributions(prefix, sites, installed, scripts)
+
+
+def _with_metadata(site: Path) -> list[PathDistribution]:
+    found = [
+        distribution
+        for distribution in distributions(path=[str(site)])
+        if isinstance(distribution, PathDistribution)
+        # pip renames what it is about to remove to `~ame`; an interrupted run leaves it.
+        and not _folder_of(distribution).name.startswith("~")
+    ]
+    return sorted(found, key=lambda each: _folder_of(each).name)
+
+
+def _developed_distributions(
+    prefix: Path, sites: tuple[str, ...], installed: list[InstalledDistribution], scripts: str
+) -> Iterator[InstalledDistribution]:
+    """Yield those that only links and lines to their source folders tell of."""
+    keys = {distribution.key for distribution in installed}
+    owned = {line for each in installed if each.editable for line in each.editable.lines}
+    for site in sites:
+        for metadata, editable in developed(prefix, site, owned):
+            distribution = _read_developed(
+                PathDistribution(metadata), editable, site, prefix, scripts
+            )
+            if distribution.key not in keys:
+                keys.add(distribution.key)
+                yield distribution
+
+
+def _folder_of(found: PathDistribution) -> Path:
+    # The path has no public name; every importlib.metadata since 3.8 keeps it here.
+    folder: Path = found._path  # type: ignore[assignment]
+    return folder
+
+
+def _headers(found: PathDistribution) -> Message:
+    """Return the core metadata without the description, which takes most of the time to parse."""
+    text = found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
+    return HeaderParser().parsestr(text.partition("\n\n")[0])
+
+
+def _requirements(found: PathDistribution, metadata: Message) -> Iterable[str]:
+    if _folder_of(found).suffix == ".dist-info":
+        return metadata.get_all("Requires-Dist") or ()
+    return found.requires or ()  # reads the metadata once more, or requires.txt
+
+
+def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterator[str]:
+    for row in rows_of(found.read_text("RECORD") or ""):
+        arcname = recorded_arcname(row[0], site, prefix)
+        if not arcname.startswith("../"):
+            yield arcname
+
+
+def _module_names(
+    found: PathDistribution, name: str, entry_points: Iterable[EntryPoint]
+) -> frozenset[str]:
+    """Return the top-level modules that metadata speak of, and the one named as the project is."""
+    named = [name.replace("-", "_"), *(point.module for point in entry_points)]
+    named += (found.read_text("top_level.txt") or "").split()
+    for field in ("Import-Name", "Import-Namespace"):  # PEP 794
+        named += _headers(found).get_all(field) or ()
+    return frozenset(re.split(r"[.;\s/]", each, maxsplit=1)[0] for each in named)
+
+
+def _develop_scripts(prefix: Path, scripts: str, key: str) -> Iterator[str]:
+    for path in sorted((prefix / scripts).iterdir()):
+        if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
+            continue
+        with path.open("rb") as stream:
+            match = _DEVELOP_SCRIPT.match(stream.read(1024))
+        if match and canonicalize_name(match[1].decode("utf-8", "replace")) == key:
+            yield f"{scripts}/{path.name}"
+
+
+_MODULES: Final = (".py", ".so", ".pyd")
+
+
+def files_without_record(metadata: Path, site: str, prefix: Path) -> Iterator[str]:
+    """Yield the arcnames of a distribution's files, as far as its metadata tell them.
+
+    `installed-files.txt` lists them (pip, for `setup.py install`). Else they are the modules and
+    the regular packages that `top_level.txt` names. A namespace package may hold others' files, so
+    that it tells nothing.
+
+    Parameters:
+        metadata: the `.dist-info` or `.egg-info`, a folder or a file.
+        site: arcname of the folder it lies in.
+    """
+    listed = _lines(metadata / "installed-files.txt")
+    if listed:
+        folder = f"{site}/{metadata.name}"
+        for line in listed:
+            arcname = posixpath.normpath(posixpath.join(folder, line))
+            if not arcname.startswith(("../", "/")):
+                yield arcname
+        return
+    tops = _lines(metadata / "top_level.txt")
+    found = [name for top in tops for name in _files_of(prefix / site, top)]
+    if found:
+        yield from (f"{site}/{name}" for name in sorted(found))
+        yield from (f"{site}/{metadata.name}/{name}" for name in sorted(os.listdir(metadata)))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8", "surrogateescape")
+    except OSError:  # not there, or the metadata are one file
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _files_of(site: Path, top: str) -> Iterator[str]:
+    """Yield the files of a top-level module or regular package, relative to site-packages."""
+    package = site / top
+    if not package.is_symlink() and (package / "__init__.py").is_file():
+        for folder, _, names in os.walk(package):
+            relative = os.path.relpath(folder, site)
+            yield from (posixpath.join(relative, name) for name in names)
+    for path in site.glob(f"{top}.*"):
+        if path.name.endswith(_MODULES) and path.is_file():
+            yield path.name
+
+
+_ENTRY_POINT_VALUE: Final = re.compile(
+    r"(?P<module>[\w.]+)\s*:\s*(?P<attr>[\w.]+)\s*(?:\[[^\]]*\])?"  # entry points specification
+)
+
+
+def parse_entry_points(text: str) -> list[EntryPoint]:
+    """Return the console and GUI scripts that an `entry_points.txt` declares.
+
+    Raises:
+        ValueError: a line of these two sections is not `name = module:attr`; it is named.
+    """
+    found: list[EntryPoint] = []
+    section = ""
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[" and line[-1] == "]":
+            section = line[1:-1].strip()
+        elif section in {"console_scripts", "gui_scripts"}:
+            found.append(_entry_point(line, number, gui=section == "gui_scripts"))
+    return found
+
+
+def _entry_point(line: str, number: int, *, gui: bool) -> EntryPoint:
+    name, _, value = (part.strip() for part in line.partition("="))
+    match = _ENTRY_POINT_VALUE.fullmatch(value)
+    names_a_file = name not in {"", ".", ".."} and not set(name) & {"/", "\0"}
+    if not (match and names_a_file and _is_dotted(match["module"]) and _is_dotted(match["attr"])):
+        msg = f"line {number}, {line!r}, is not of the form 'name = module:function'"
+        raise ValueError(msg)
+    return EntryPoint(name=name, module=match["module"], attr=match["attr"], gui=gui)
+
+
+def _is_dotted(name: str) -> bool:
+    parts = name.split(".")
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)

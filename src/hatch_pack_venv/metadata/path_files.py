@@ -1,0 +1,83 @@
+"""`.pth` files and `direct_url.json`: bytes to bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def names_a_local_path(direct_url: bytes) -> bool:
+    """Whether a `direct_url.json` (PEP 610) tells a path of the machine it was installed on.
+
+    One that cannot be read is taken to tell it.
+    """
+    try:
+        url = json.loads(direct_url)["url"]
+    except (ValueError, KeyError, TypeError):
+        return True
+    return not isinstance(url, str) or url.startswith("file:")
+
+
+def relocate_path_file(content: bytes, site: str, spellings: Sequence[str]) -> bytes:
+    """Make a `.pth` file's absolute lines that point into the environment relative.
+
+    `site` takes a relative line from the folder the file lies in.
+
+    Parameters:
+        site: arcname of that folder.
+        spellings: the paths by which the environment may be named.
+    """
+    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    relocated = (_relocated_line(line, site, spellings) for line in lines)
+    return "".join(relocated).encode("utf-8", "surrogateescape")
+
+
+def _relocated_line(line: str, site: str, spellings: Sequence[str]) -> str:
+    path = line.rstrip()
+    for prefix in spellings:
+        if path == prefix or path.startswith(f"{prefix}/"):
+            inside = posixpath.relpath(path, prefix)
+            return posixpath.relpath(inside, site) + line[len(path) :]
+    return line
+
+
+def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
+    """Make a `.pth` file's absolute lines that lead into a boundary relative, as `site` reads them.
+
+    Parameters:
+        folder: the real folder that the file lies in.
+        boundary: a real path.
+    """
+    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    changed = []
+    for line in lines:
+        path = line.rstrip()
+        inside = os.path.isabs(path) and Path(os.path.normpath(path)).is_relative_to(boundary)
+        changed.append(os.path.relpath(path, folder) + line[len(path) :] if inside else line)
+    return "".join(changed).encode("utf-8", "surrogateescape")
+
+
+def path_lines(text: str) -> list[str]:
+    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them."""
+    lines = (line.rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
+
+
+def foreign_paths(path_file: bytes, site: str) -> list[str]:
+    """Return the folders outside that a (relocated) `.pth` file adds to `sys.path`.
+
+    Parameters:
+        site: arcname of the folder that the file lies in, from which `site` takes relative lines.
+    """
+    lines = path_lines(path_file.decode("utf-8", "surrogateescape"))
+    return [
+        line
+        for line in lines
+        if os.path.isabs(line) or f"{posixpath.normpath(f'{site}/{line}')}/".startswith("../")
+    ]

@@ -1,0 +1,276 @@
+"""What an archive is made of: frozen values, no input or output.
+
+An *arcname* is the path of an entry below the install target, with `/` between its parts, whatever
+the platform; it is never absolute and never holds `..`. The install target itself is put before it
+by the sinks. Times are whole seconds since the epoch, in UTC; `None` is that of an entry which no
+file stands behind.
+"""
+
+from __future__ import annotations
+
+import calendar
+import enum
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+from .errors import OptionsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """Bytes that replace as many others at an offset of a file."""
+
+    offset: int
+    replacement: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedFile:
+    """A file to be streamed with some of its bytes replaced; the file itself stays as it is.
+
+    Parameters:
+        sha256: of the copy, where a RECORD may have to tell it.
+    """
+
+    path: str
+    patches: tuple[Patch, ...]
+    sha256: bytes | None = None
+
+
+Content: TypeAlias = str | PatchedFile | bytes
+"""What a file holds: its bytes, or where to stream them from.
+
+A path is a plain string, absolute: there may be a hundred thousand, and a `Path` takes ten times as
+long to make and five times the memory.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A regular file.
+
+    Parameters:
+        content: the bytes themselves (files that a rule may rewrite, generated ones), or where
+            to stream them from when the archive is written.
+        size: in bytes; what `content` must turn out to hold.
+        executable: whether the owner may execute it: mode 755, else 644.
+    """
+
+    arcname: str
+    content: Content
+    size: int
+    executable: bool = False
+    mtime: int | None = None
+
+    def with_time(self, mtime: int) -> FileEntry:
+        """Return the same with another time; in a third of the time that `replace` takes."""
+        return FileEntry(
+            arcname=self.arcname,
+            content=self.content,
+            size=self.size,
+            executable=self.executable,
+            mtime=mtime,
+        )
+
+    @classmethod
+    def from_bytes(
+        cls, arcname: str, content: bytes, *, executable: bool = False, mtime: int | None = None
+    ) -> FileEntry:
+        """Make an entry of content that is at hand."""
+        return cls(
+            arcname=arcname,
+            content=content,
+            size=len(content),
+            executable=executable,
+            mtime=mtime,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryEntry:
+    """A folder; its children are entries of their own."""
+
+    arcname: str
+    mtime: int | None = None
+
+    def with_time(self, mtime: int) -> DirectoryEntry:
+        """Return the same with another time."""
+        return DirectoryEntry(arcname=self.arcname, mtime=mtime)
+
+
+class TargetKind(enum.Enum):
+    """Where a symbolic link really leads, judged component by component."""
+
+    INTERNAL = "internal"
+    NEIGHBOUR = "in a neighbour"
+    EXTERNAL_FILE = "external file"
+    EXTERNAL_DIRECTORY = "external folder"
+    DANGLING = "dangling"
+    LOOP = "loop"
+    SPECIAL = "special file"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTarget:
+    """What a link resolves to.
+
+    Parameters:
+        path: the real path (no link in any of its components) of what the link leads to; for a
+            dangling link the path that does not exist; for a loop the link where it closes.
+        is_directory: whether `path` is a folder.
+    """
+
+    kind: TargetKind
+    path: Path
+    is_directory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymlinkEntry:
+    """A symbolic link.
+
+    Parameters:
+        linkname: the link's text.
+        target: what it leads to, as the scan found it; `None` for links that the plan made itself.
+        copies: for a link that leaves the environment, the entries that can stand in its place
+            (the file, or the folder with all it holds).
+        optional: whether formats that cannot hold links leave it out instead of copying.
+    """
+
+    arcname: str
+    linkname: str
+    target: LinkTarget | None = None
+    copies: tuple[ScannedEntry, ...] = ()
+    optional: bool = False
+    mtime: int | None = None
+
+    def with_time(self, mtime: int) -> SymlinkEntry:
+        """Return the same with another time."""
+        return replace(self, mtime=mtime)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsupportedEntry:
+    """Something no archive can hold: a FIFO, a device, a socket, an unreadable folder.
+
+    It is yielded by the scan so that the plan can leave it out by pattern or refuse it by name.
+    """
+
+    arcname: str
+    reason: str
+
+
+Entry: TypeAlias = FileEntry | DirectoryEntry | SymlinkEntry
+ScannedEntry: TypeAlias = Entry | UnsupportedEntry
+
+
+def parents_of(arcnames: Iterable[str]) -> set[str]:
+    """Return the arcnames of all folders above some entries."""
+    found: set[str] = set()
+    for arcname in arcnames:
+        folder = arcname.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
+    """Yield the files among entries, those that can stand in the place of links among them."""
+    for entry in entries:
+        if isinstance(entry, FileEntry):
+            yield entry
+        elif isinstance(entry, SymlinkEntry):
+            yield from with_copies(entry.copies)
+
+
+def collisions(
+    names: Iterable[str], *, fold: Callable[[str], str] = str.casefold
+) -> list[tuple[str, ...]]:
+    """Return the groups of names that are one to a file system, each sorted, in order.
+
+    A folder counts as a name of its own, so that of two folders which collide only they are told,
+    and what lies in them only where it collides too.
+
+    Parameters:
+        names: arcnames of files and folders; one that comes twice counts once.
+        fold: what the file system compares: it gives one text for all names that are the same.
+    """
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        groups[fold(name)].add(name)
+    return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
+
+
+DIRECTORY_MODE: Final = 0o755
+SYMLINK_MODE: Final = 0o777
+
+
+def mode_of(entry: Entry) -> int:
+    """Return the permission bits of an entry: 755 or 644, by the owner's execute bit."""
+    if isinstance(entry, FileEntry):
+        return 0o755 if entry.executable else 0o644
+    return DIRECTORY_MODE if isinstance(entry, DirectoryEntry) else SYMLINK_MODE
+
+
+DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))
+"""hatchling's time for reproducible builds, 2020-02-02 00:00 UTC, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Which modification times entries get, in whole seconds since the epoch.
+
+    Parameters:
+        fixed: the time of every entry; `None` keeps the files' own.
+        latest: no entry is later than this; `None` sets no limit.
+        generated: the time of entries that no file stands behind.
+    """
+
+    fixed: int | None = None
+    latest: int | None = None
+    generated: int = DEFAULT_TIME
+
+    @classmethod
+    def reproducible(cls, environ: Mapping[str, str]) -> Self:
+        """Give every entry `SOURCE_DATE_EPOCH`, else hatchling's default.
+
+        Raises:
+            OptionsError: the variable is no whole number of seconds, zero or more.
+        """
+        time = source_date_epoch(environ)
+        return cls(fixed=time, generated=time)
+
+    @classmethod
+    def kept(cls, environ: Mapping[str, str]) -> Self:
+        """Keep the files' own times (`tool.hatch.build.reproducible = false`)."""
+        return cls(generated=source_date_epoch(environ))
+
+    @classmethod
+    def clamped(cls, latest: datetime | None) -> Self:
+        """Keep times up to `latest`; a naive one is local time."""
+        return cls(latest=None if latest is None else int(latest.timestamp()))
+
+    def of(self, mtime: int | None) -> int:
+        """Return the time that an entry with this file time gets."""
+        time = self.generated if mtime is None else mtime
+        time = time if self.fixed is None else self.fixed
+        return max(0, time if self.latest is None else min(time, self.latest))
+
+
+def source_date_epoch(environ: Mapping[str, str]) -> int:
+    """Read `SOURCE_DATE_EPOCH` (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    text = environ.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return DEFAULT_TIME
+    if not (text.isascii() and text.isdigit()):
+        problem = f"it must be a whole number of seconds since 1970, not {text!r}"
+        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
+    return int(text)

@@ -1,0 +1,143 @@
+"""A prepared environment and the project it belongs to: values."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .distribution import InstalledDistribution
+    from .entries import Times
+    from .interpreter import Interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A virtual environment on disk (PEP 405).
+
+    Parameters:
+        prefix: the environment's real path.
+        given: the path it was asked for by, absolute; its name names archives.
+        aliases: other paths that lead to it, by which its files may name it.
+        config: the keys of `pyvenv.cfg`, in lower case.
+        interpreter: the facts of its base interpreter.
+        scripts: arcname of the scripts folder.
+        site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
+        distributions: what is installed there.
+        aliases: further paths by which its scripts name it.
+        containing: the real folder that holds it and its neighbours, if links between them stay.
+    """
+
+    prefix: Path
+    given: Path
+    config: Mapping[str, str] = field(repr=False)
+    interpreter: Interpreter
+    scripts: str = "bin"
+    site_packages: tuple[str, ...]
+    distributions: tuple[InstalledDistribution, ...] = field(repr=False)
+    aliases: tuple[str, ...] = ()
+    containing: Path | None = None
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it has the layout of Windows."""
+        return self.interpreter.is_windows
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether its interpreter can be run on this machine, as far as its system tells."""
+        return {"win32": os.name == "nt", "darwin": sys.platform == "darwin"}.get(
+            self.interpreter.system, True
+        )
+
+    @property
+    def include_system_site_packages(self) -> bool:
+        """Whether the base interpreter's packages are visible in it (PEP 405)."""
+        return self.config.get("include-system-site-packages", "false").lower() == "true"
+
+    @property
+    def prompt(self) -> str | None:
+        """The name that was chosen for its prompt; uv writes a folder's name unasked."""
+        prompt = prompt_of(self.config)
+        return None if prompt in (self.given.name, self.given.parent.name) else prompt
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The paths by which its files may name it."""
+        return tuple(dict.fromkeys((str(self.given), str(self.prefix), *self.aliases)))
+
+    def is_of_interpreter(self, arcname: str) -> bool:
+        """Whether a file or link is a name of the interpreter, or a copy of its library.
+
+        `virtualenv --copies` puts both into the environment.
+        """
+        folder, _, name = arcname.rpartition("/")
+        if folder == self.scripts and self.is_windows:
+            return is_windows_interpreter_name(name)
+        if folder == self.scripts:
+            return bool(re.fullmatch(r"pythonw?(\d+(\.\d+t?)?(-intel64)?)?", name))
+        if folder != "lib":
+            return False
+        library = f"lib{self.interpreter.executable_name}"
+        return name.startswith((f"{library}.so", f"{library}.dylib"))
+
+
+# Names that venv, virtualenv and uv give the interpreter, and what lies beside a copy of it.
+_WINDOWS_INTERPRETER: Final = re.compile(
+    r"pythonw?(?:3(?:\.\d+)?t?)?(?:_d)?(?:\.exe)?"
+    r"|(?:python3\d*t?(?:_d)?|vcruntime140\w*|msvcp140\w*)\.dll|python3\d+t?\.(?:zip|_pth)",
+    re.IGNORECASE,
+)
+
+
+def is_windows_interpreter_name(name: str) -> bool:
+    """Whether a file of the scripts folder is a name of the interpreter, or a library of it."""
+    return _WINDOWS_INTERPRETER.fullmatch(name) is not None
+
+
+def prompt_of(config: Mapping[str, str]) -> str | None:
+    """Return the `prompt` of a `pyvenv.cfg`: venv and virtualenv quote it, uv does not."""
+    text = config.get("prompt", "")
+    if text[:1] in ("'", '"'):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = None
+        text = value if isinstance(value, str) else text
+    return text or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """The project whose environment is packed.
+
+    Parameters:
+        wheel: the wheel just built; it replaces what the environment holds of the project.
+        root: the project's folder.
+        times: which modification times entries get.
+    """
+
+    name: str
+    version: str | None = None
+    wheel: Path | None = None
+    root: Path | None = None
+    times: Times | None = None
+
+
+def project_folder(prefix: Path) -> Path | None:
+    """Return the folder of the project that an environment was made for, as far as can be told."""
+    folder = prefix.parent
+    known = prefix.name == ".venv" or (folder / "pyproject.toml").is_file()
+    return folder if known else None
+
+
+def environment_name(prefix: Path) -> str:
+    """Return the name that an environment gives its archive: its project's for a `.venv`."""
+    return prefix.parent.name if prefix.name == ".venv" else prefix.name

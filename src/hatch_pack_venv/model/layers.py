@@ -1,0 +1,154 @@
+"""The layers of an environment: what lies beside it on the target and is not packed with it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+    from .distribution import InstalledDistribution
+    from .environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One environment beside the one that is packed.
+
+    Parameters:
+        path: its real path on this machine.
+        relative: its path from the packed environment's folder, `../framework`.
+        python_version: of its interpreter, the whole one where it brings one.
+        site_packages: arcnames of its site-packages folders, below itself.
+        distributions: what is installed in it.
+        content_digest: of its archive, if that is known.
+    """
+
+    path: Path
+    relative: str
+    python_version: str
+    site_packages: tuple[str, ...] = ()
+    distributions: tuple[InstalledDistribution, ...] = ()
+    content_digest: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, which is the top folder of its archive."""
+        return self.path.name
+
+    def facts(self, relied_on: Collection[str]) -> dict[str, Any]:
+        """Return what a manifest records of it.
+
+        Parameters:
+            relied_on: normalised names of distributions that what is packed needs.
+        """
+        needed = sorted((d for d in self.distributions if d.key in relied_on), key=_key)
+        facts: dict[str, Any] = {
+            "path": self.relative,
+            "python_version": self.python_version,
+            "site_packages": list(self.site_packages),
+            "distributions": [{"name": each.name, "version": each.version} for each in needed],
+        }
+        if self.content_digest is not None:
+            facts["content_digest"] = self.content_digest
+        return facts
+
+
+def _key(distribution: InstalledDistribution) -> str:
+    return distribution.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryFolder:
+    """A neighbour's folder of shared libraries.
+
+    Parameters:
+        owner: the neighbour it lies in.
+        inside: its path below that neighbour.
+    """
+
+    owner: Layer
+    inside: str
+
+    @property
+    def relative(self) -> str:
+        """Its path from the packed environment's folder."""
+        return f"{self.owner.relative}/{self.inside}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """All neighbours of an environment.
+
+    Parameters:
+        containing: the folder that holds them all.
+        runtime: the one that brings the interpreter.
+        layers: those whose packages come after the environment's own, in this order.
+        dynlib: folders that the environment's modules find libraries in.
+    """
+
+    containing: Path
+    runtime: Layer | None = None
+    layers: tuple[Layer, ...] = ()
+    dynlib: tuple[LibraryFolder, ...] = ()
+
+    @property
+    def below(self) -> tuple[Layer, ...]:
+        """Those whose packages the environment sees, in the order of `sys.path`."""
+        return self.layers if self.runtime is None else (*self.layers, self.runtime)
+
+    @property
+    def distributions(self) -> tuple[InstalledDistribution, ...]:
+        """What they hold, in the order of `sys.path`."""
+        return tuple(each for neighbour in self.below for each in neighbour.distributions)
+
+    def owner_of(self, key: str) -> Layer | None:
+        """Return the neighbour that a distribution is imported from."""
+        return next((n for n in self.below if any(d.key == key for d in n.distributions)), None)
+
+    def changed(self, change: Callable[[Layer], Layer]) -> Layers:
+        """Return them with each replaced by what a function makes of it."""
+        return replace(
+            self,
+            runtime=None if self.runtime is None else change(self.runtime),
+            layers=tuple(map(change, self.layers)),
+        )
+
+    def facts(
+        self, environment: Environment, relied_on: Collection[str], linked: Iterable[Path]
+    ) -> dict[str, Any]:
+        """Return what a manifest records of them, paths relative to the install target.
+
+        Parameters:
+            relied_on: normalised names of distributions that what is packed needs.
+            linked: the real paths that packed links lead to, in any neighbour.
+        """
+        facts: dict[str, Any] = {
+            "layers": [layer.facts(self._imported_from(layer, relied_on)) for layer in self.layers],
+            "dynlib_dirs": [folder.relative for folder in self.dynlib],
+            "linked": self._linked(environment, linked),
+        }
+        if self.runtime is not None:
+            name = environment.interpreter.executable_name
+            facts["base_runtime"] = {
+                **self.runtime.facts(self._imported_from(self.runtime, relied_on)),
+                "python": f"{environment.scripts}/{name}",
+            }
+        return facts
+
+    def _imported_from(self, neighbour: Layer, keys: Collection[str]) -> set[str]:
+        """Return those of some distributions that no neighbour before this one holds."""
+        return {key for key in keys if self.owner_of(key) is neighbour}
+
+    def _linked(self, environment: Environment, linked: Iterable[Path]) -> list[str]:
+        """Return the neighbours that links lead into."""
+        known = {neighbour.path for neighbour in self.below}
+        found = set()
+        for path in linked:
+            own = next((each for each in known if path.is_relative_to(each)), None)
+            folder = own or self.containing / path.relative_to(self.containing).parts[0]
+            found.add(os.path.relpath(folder, environment.prefix))
+        return sorted(found)

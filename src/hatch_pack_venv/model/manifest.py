@@ -1,0 +1,182 @@
+"""The manifest: the archive's last entry, which says what the archive is and holds.
+
+It is a function of the plan and of the hashes that the writer saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from .entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .distribution import InstalledDistribution
+    from .entries import Entry
+    from .environment import Environment
+    from .requirements import PlatformRequirements
+
+
+FORMAT_VERSION: Final = 1
+_BY_NAME: Final = attrgetter("arcname")
+_quoted: Final = json.encoder.encode_basestring_ascii
+ARCNAME: Final = "share/venv/metadata/pack-venv.json"
+
+
+def manifest_head(
+    environment: Environment,
+    distributions: Iterable[InstalledDistribution],
+    *,
+    name: str,
+    version: str | None,
+    interpreter: str,
+    needs: PlatformRequirements,
+) -> dict[str, Any]:
+    """Return what the manifest says before it lists the files.
+
+    Parameters:
+        distributions: what is packed.
+        name, version: of the project, or of the environment.
+        interpreter: `bundled`, `target`, `promised` or `neighbour`.
+        needs: what the packed files ask of the target's system.
+    """
+    python = environment.interpreter
+    packed = sorted(distributions, key=lambda distribution: distribution.key)
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "version": version,
+        "interpreter": interpreter,
+        "python": {
+            "version": python.version,
+            "implementation": python.implementation,
+            "abi": python.abi,
+            "cache_tag": python.cache_tag,
+            "pointer_bits": python.pointer_bits,
+        },
+        "platform": {
+            "system": python.system,
+            "machine": python.machine,
+            **needs.facts(python.platform_tag),
+        },
+        "layout": {
+            "scripts": environment.scripts,
+            "site_packages": list(environment.site_packages),
+            "include_system_site_packages": environment.include_system_site_packages,
+            "prompt": environment.prompt,
+        },
+        "distributions": [{"name": each.name, "version": each.version} for each in packed],
+    }
+
+
+def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> str:
+    """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
+
+    Times are left out, and so are the order of entries and how a format writes any of it; hence it
+    is the same in every format and with every compressor.
+
+    Parameters:
+        sha256: returns a file's hash in hexadecimal digits, by its arcname.
+    """
+    digest = hashlib.sha256()
+    for entry in sorted(entries, key=_BY_NAME):
+        name = _quoted(entry.arcname)
+        match entry:
+            case FileEntry():
+                line = f'["file", {name}, "{mode_of(entry):o}", "{sha256(entry.arcname)}"]\n'
+            case DirectoryEntry():
+                line = f'["directory", {name}]\n'
+            case SymlinkEntry():
+                line = f'["link", {name}, {_quoted(entry.linkname)}]\n'
+        digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def render_manifest(
+    head: Mapping[str, Any],
+    entries: Iterable[Entry],
+    sha256: Callable[[str], str],
+    copied: Iterable[SymlinkEntry] = (),
+) -> bytes:
+    """Return the manifest's text: the head, then every folder, link and file by name.
+
+    Parameters:
+        sha256: returns a file's hash in hexadecimal digits, by its arcname.
+        copied: links that copies stand for in this format, or that it goes without; with them the
+            content digest can be computed again from what the archive holds.
+    """
+    entries = sorted(entries, key=_BY_NAME)
+    lists = {
+        "directories": [each.arcname for each in entries if isinstance(each, DirectoryEntry)],
+        "links": _listed(entry for entry in entries if isinstance(entry, SymlinkEntry)),
+        "copied_links": _listed(copied),
+    }
+    lines = (
+        _line(entry.arcname, entry.size, f"{mode_of(entry):o}", sha256(entry.arcname))
+        for entry in entries
+        if isinstance(entry, FileEntry)
+    )
+    return _with_own_digest({**head, **lists}, lines)
+
+
+def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
+    return [{"path": link.arcname, "target": link.linkname} for link in links]
+
+
+def render(manifest: Mapping[str, Any]) -> bytes:
+    """Return the one text that a manifest has.
+
+    A file takes a line, as `json` would write it in ten times as long.
+    """
+    text = io.BytesIO()
+    text.write(_start({key: value for key, value in manifest.items() if key != "files"}))
+    _write_files(
+        text,
+        (
+            _line(file["path"], file["size"], file["mode"], file["sha256"])
+            for file in manifest["files"]
+        ),
+    )
+    return text.getvalue()
+
+
+def own_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's text without this digest, by which damage is found."""
+    return hashlib.sha256(render(manifest)).hexdigest()
+
+
+def _with_own_digest(head: Mapping[str, Any], lines: Iterable[str]) -> bytes:
+    """Return a text with its own digest in its head; at no time is it held twice."""
+    text = io.BytesIO()
+    text.write(_start({**head, "manifest_sha256": "0" * 64}))
+    start = text.tell()
+    _write_files(text, lines)
+    digest = hashlib.sha256(_start(head))
+    with text.getbuffer() as written:
+        digest.update(written[start:])
+    text.seek(0)
+    text.write(_start({**head, "manifest_sha256": digest.hexdigest()}))
+    return text.getvalue()
+
+
+def _start(head: Mapping[str, Any]) -> bytes:
+    text = json.dumps(head, indent=1).removesuffix("\n}")
+    return f'{text},\n "files": [\n  '.encode()
+
+
+def _line(path: str, size: int, mode: str, sha256: str) -> str:
+    return f'{{"path": {_quoted(path)}, "size": {size:d}, "mode": "{mode}", "sha256": "{sha256}"}}'
+
+
+def _write_files(text: io.BytesIO, lines: Iterable[str]) -> None:
+    between = b""
+    for line in lines:
+        text.write(between)
+        text.write(line.encode())
+        between = b",\n  "
+    text.write(b"\n ]\n}\n")

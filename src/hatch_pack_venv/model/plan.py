@@ -1,0 +1,67 @@
+"""The plan: what an archive will hold, and what was decided about each entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from .build_paths import LeakPolicy
+from .entries import FileEntry
+from .requirements import describe_requirements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .distribution import InstalledDistribution
+    from .entries import Entry
+
+
+POSTINSTALL: Final = "postinstall.py"
+InterpreterMode: TypeAlias = Literal["bundled", "target", "promised", "linked", "neighbour"]
+"""Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackPlan:
+    """What an archive will hold, in the archive's order; the manifest follows as the last entry.
+
+    Parameters:
+        head: what the manifest says before it lists the files.
+        notes: what a user may want to know of, a sentence each.
+        watch: what the writer looks for in all that it writes.
+        distributions: what is packed.
+        beside: facts of the environment, told beside the archive: what it holds does not depend
+            on them.
+    """
+
+    entries: tuple[Entry, ...]
+    install_target: str
+    head: Mapping[str, Any]
+    manifest_time: int
+    notes: tuple[str, ...] = ()
+    watch: LeakPolicy = field(default_factory=LeakPolicy)
+    distributions: tuple[InstalledDistribution, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def platform_tag(self) -> str:
+        """The platform as in wheel tags, with the least version of its libc where there is one."""
+        return str(self.head["platform"]["tag"])
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the target must have at least, in words."""
+        return tuple(describe_requirements(self.head["platform"]))
+
+    @property
+    def size(self) -> int:
+        """Bytes that will be read, the manifest apart."""
+        return sum(entry.size for entry in self.entries if isinstance(entry, FileEntry))
+
+    def with_facts(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
+        """Return this plan with more to say in its manifest's head and to its user."""
+        return replace(self, head={**self.head, **facts}, notes=(*self.notes, *notes))
+
+    def with_beside(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
+        """Return this plan with more to say beside the archive and to its user."""
+        return replace(self, beside={**self.beside, **facts}, notes=(*self.notes, *notes))

@@ -1,0 +1,137 @@
+"""What packing and exporting return, and how progress is reported."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from .entries import FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from .build_paths import Finding
+    from .distribution import InstalledDistribution
+    from .entries import ScannedEntry
+    from .formats import CompressionFormat
+
+
+Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
+"""Called with the bytes that will be read; the context takes each number of bytes just read."""
+
+
+def silent(_total: int) -> AbstractContextManager[Progress]:
+    """Report nothing."""
+    return nullcontext(lambda _count: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackResult:
+    """An archive that was written.
+
+    Parameters:
+        path: where it is; these facts lie beside it, in `<path>.json`.
+        sha256: of the archive, in hexadecimal digits.
+        size: of the archive, in bytes.
+        content_digest: SHA-256 of what it holds, the same in every format.
+        entry_count: its members.
+        unpacked_size: bytes of all files in it.
+        findings: files that name places of the build machine, one for each.
+        needs: what the target must have, in words.
+    """
+
+    path: Path
+    format: CompressionFormat
+    sha256: str
+    size: int
+    content_digest: str
+    entry_count: int
+    unpacked_size: int
+    findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as JSON knows them; the archive by its name."""
+        return {
+            "archive": self.path.name,
+            "sha256": self.sha256,
+            "size": self.size,
+            "content_digest": self.content_digest,
+            "entry_count": self.entry_count,
+            "unpacked_size": self.unpacked_size,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "needs": list(self.needs),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """A folder that was written.
+
+    Parameters:
+        path: the environment's absolute path.
+        content_digest: SHA-256 of what it holds, the same as of an archive's.
+        entry_count: files, folders and links.
+        size: bytes of all files.
+        findings, needs: as of an archive.
+    """
+
+    path: Path
+    content_digest: str
+    entry_count: int
+    size: int
+    findings: tuple[Finding, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+Progress: TypeAlias = "Callable[[int], None]"
+"""Called with the number of bytes just read."""
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)b)?", re.IGNORECASE)
+REST: Final = "the interpreter and files of no distribution"
+
+
+def human_size(size: int) -> str:
+    """Return bytes in a unit of three digits or so."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+def parsed_size(text: str) -> int | None:
+    """Return the bytes that `250MB`, `1.5 GiB` or `1000` mean; `None` if it is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or (match[3] and not match[2]):
+        return None
+    exponent = " kmgt".index((match[2] or " ").lower())
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** exponent)
+
+
+def size_of(entries: Iterable[ScannedEntry]) -> int:
+    """Return the bytes of the files among some entries."""
+    return sum(entry.size for entry in entries if isinstance(entry, FileEntry))
+
+
+def sizes_by_owner(
+    entries: Iterable[ScannedEntry], distributions: Iterable[InstalledDistribution]
+) -> Counter[str]:
+    """Return the bytes of each distribution's files, and of those that belong to none."""
+    owners = {
+        name: f"{distribution.name} {distribution.version}"
+        for distribution in distributions
+        for name in distribution.files
+    }
+    sizes: Counter[str] = Counter()
+    for entry in entries:
+        if isinstance(entry, FileEntry):
+            sizes[owners.get(_source_of(entry.arcname), REST)] += entry.size
+    return sizes
+
+
+def _source_of(arcname: str) -> str:
+    """Return the source that byte code was compiled from, which owns it."""
+    folder, _, name = arcname.rpartition("/__pycache__/")
+    return f"{folder}/{name.split('.')[0]}.py" if folder else arcname

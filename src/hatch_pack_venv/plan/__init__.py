@@ -1,0 +1,1 @@
+"""Everything that is decided about an archive, decided before anything is written."""

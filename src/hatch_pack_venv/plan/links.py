@@ -1,0 +1,169 @@
+"""Links in the plan: kept, made relative, dropped with their target, or replaced by copies."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..model.entries import DirectoryEntry, SymlinkEntry, TargetKind, UnsupportedEntry
+from ..model.errors import LinkError
+from .order import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ..model.entries import Entry
+
+
+def next_hop(link: SymlinkEntry) -> str | None:
+    """Return the arcname that a link's text names, `.` for the root; `None` if that is not certain.
+
+    A text that leaves, or that goes up from what may be another link, is judged by its target only.
+    """
+    parts = [part for part in link.linkname.split("/") if part not in ("", posixpath.curdir)]
+    downwards = list(itertools.dropwhile(lambda part: part == posixpath.pardir, parts))
+    if link.linkname.startswith("/") or posixpath.pardir in downwards:
+        return None
+    hop = posixpath.normpath(posixpath.join(posixpath.dirname(link.arcname), link.linkname))
+    return None if hop.split("/")[0] == posixpath.pardir else hop
+
+
+def without_dangling(
+    entries: Mapping[str, Entry], prefix: Path
+) -> tuple[dict[str, Entry], list[str]]:
+    """Drop links inside the environment whose target was left out; return a note on each, too.
+
+    Where it is only a link on the way that was left out, the link skips it.
+
+    Parameters:
+        entries: what is packed, by arcname.
+        prefix: the environment's real path.
+    """
+    result = dict(entries)
+    notes: list[str] = []
+    for name, entry in entries.items():
+        if not isinstance(entry, SymlinkEntry) or entry.target is None:
+            continue
+        if entry.target.kind is not TargetKind.INTERNAL:
+            continue
+        target, hop = entry.target.path.relative_to(prefix).as_posix(), next_hop(entry)
+        if target != posixpath.curdir and target not in entries:
+            del result[name]
+            notes.append(f"the link {name} was left out with its target {target}")
+        elif hop not in (None, posixpath.curdir) and hop not in entries:
+            folder = posixpath.dirname(name) or posixpath.curdir
+            result[name] = replace(entry, linkname=posixpath.relpath(target, folder))
+    return result, notes
+
+
+def leads_to_layer(link: SymlinkEntry) -> bool:
+    """Whether a link leaves for a neighbour, and stays one."""
+    return bool(paths_in_layers([link]))
+
+
+def paths_in_layers(entries: Iterable[Entry]) -> list[Path]:
+    """Return the real paths that links lead to in neighbours."""
+    return [
+        entry.target.path
+        for entry in entries
+        if isinstance(entry, SymlinkEntry)
+        and entry.target is not None
+        and entry.target.kind is TargetKind.NEIGHBOUR
+    ]
+
+
+def without_links(entries: Iterable[Entry]) -> list[Entry]:
+    """Put the files and folders that links lead to in their places.
+
+    Links that are only a convenience (`lib64`) are left out.
+
+    Raises:
+        LinkError: links that lead in a loop or nowhere, all of them.
+    """
+    return _Copier(entries).copied()
+
+
+class _Copier:
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = {entry.arcname: entry for entry in entries}
+        self.children: dict[str, list[str]] = {}
+        for name in self.entries:
+            self.children.setdefault(posixpath.dirname(name), []).append(name)
+        self.problems: list[str] = []
+
+    def copied(self) -> list[Entry]:
+        result: list[Entry] = []
+        for entry in self.entries.values():
+            if not isinstance(entry, SymlinkEntry):
+                result.append(entry)
+            elif not entry.optional:
+                result += self._copies_of_link(entry, entry.arcname, ())
+        if self.problems:
+            raise LinkError("the links cannot be replaced by copies", self.problems)
+        return in_order(result)
+
+    def _copies_of_link(
+        self, link: SymlinkEntry, arcname: str, above: tuple[str, ...]
+    ) -> Iterator[Entry]:
+        if link.copies:
+            old = len(link.arcname)
+            for entry in link.copies:
+                if isinstance(entry, UnsupportedEntry):
+                    self.problems.append(f"{entry.arcname} {entry.reason}: remove it or exclude it")
+                else:
+                    yield replace(entry, arcname=arcname + entry.arcname[old:])
+            return
+        target = self._follow(posixpath.dirname(link.arcname), link.linkname)
+        if target is None:
+            self.problems.append(f"the link {link.arcname} leads nowhere: remove it or exclude it")
+        else:
+            yield from self._copies_of(target, arcname, link, above)
+
+    def _copies_of(
+        self, source: str, arcname: str, link: SymlinkEntry, above: tuple[str, ...]
+    ) -> Iterator[Entry]:
+        """Yield what lies at `source` as it will lie at `arcname`, links followed."""
+        entry = self.entries.get(source)
+        if isinstance(entry, SymlinkEntry):
+            if not entry.optional:
+                yield from self._copies_of_link(entry, arcname, above)
+            return
+        if entry is not None and not isinstance(entry, DirectoryEntry):
+            yield replace(entry, arcname=arcname)
+            return
+        if source in above or f"{link.arcname}/".startswith(f"{source}/" if source else ""):
+            self.problems.append(
+                f"the link {link.arcname} leads to a folder it lies in ({link.linkname}), a copy"
+                " would never end: remove it or exclude it"
+            )
+            return
+        yield DirectoryEntry(arcname=arcname, mtime=entry.mtime if entry else link.mtime)
+        for child in self.children.get(source, []):
+            name = f"{arcname}/{posixpath.basename(child)}"
+            yield from self._copies_of(child, name, link, (*above, source))
+
+    def _follow(self, folder: str, linkname: str) -> str | None:
+        """Return the arcname that a link text leads to, through other links; `None` for nowhere."""
+        todo = linkname.split("/")[::-1]
+        here = folder
+        for _ in range(10_000):
+            if not todo:
+                return here
+            part = todo.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = posixpath.dirname(here)
+                continue
+            name = f"{here}/{part}" if here else part
+            entry = self.entries.get(name)
+            if isinstance(entry, SymlinkEntry) and not entry.copies:
+                todo += entry.linkname.split("/")[::-1]
+            elif entry is None:
+                return None
+            else:
+                here = name
+        return None

@@ -1,0 +1,126 @@
+"""The order and the folders of an archive: one rule for all formats.
+
+What differs between two builders (owner, umask, clock, the order of a folder's names) never
+reaches an archive. See https://reproducible-builds.org/docs/archives/.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..model import manifest
+from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry, UnsupportedEntry, parents_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..model.entries import Entry, ScannedEntry, Times
+    from ..model.environment import Environment
+
+
+_NATIVE: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")
+_VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")
+_PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
+_LARGE: Final = 256 << 10
+"""Bytes from which a copy is moved. xz, whose dictionary is shorter than a folder of web pages,
+makes an environment 2 % smaller; with all copies moved, zstd, which looks farther, makes it larger.
+"""
+
+
+def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
+    """Give each entry, and what can stand in the place of a link, its time."""
+    return [_with_time(entry, times) for entry in entries]
+
+
+def _with_time(entry: Entry, times: Times) -> Entry:
+    if isinstance(entry, SymlinkEntry) and entry.copies:
+        copies = tuple(
+            copy if isinstance(copy, UnsupportedEntry) else _with_time(copy, times)
+            for copy in entry.copies
+        )
+        entry = replace(entry, copies=copies)
+    return entry.with_time(times.of(entry.mtime))
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Sort entries: folders, files, links; parents first, the same on every machine.
+
+    Among the files like lies beside like, which compressors reward: machine code first, then the
+    others by their names' endings. Large ones of one name and size, most likely copies, lie where
+    the last of them would. Links come after all that they may lead to.
+    """
+    ordered = sorted(entries, key=_place)
+    copies = {number: alike for number, entry in enumerate(ordered) if (alike := _alike(entry))}
+    last = {alike: number for number, alike in copies.items()}
+    places = [last[copies[n]] if n in copies else n for n in range(len(ordered))]
+    return [ordered[number] for number in sorted(range(len(ordered)), key=places.__getitem__)]
+
+
+def _place(entry: Entry) -> str:
+    """Return kind, ending and path in one text, which is smaller than a tuple of three.
+
+    Between the parts of a path, too, stands the one character that no name holds: what lies in a
+    folder comes before what only begins like its name.
+    """
+    match entry:
+        case DirectoryEntry():
+            kind = "0"
+        case FileEntry():
+            kind = "1" if is_native(entry) else f"2{_ending(entry.arcname)}"
+        case _:
+            kind = "3"
+    return f"{kind}/{entry.arcname}".replace("/", "\0")
+
+
+def _alike(entry: Entry) -> tuple[str, int] | None:
+    """Return what only copies share; machine code stays with what else its package brings."""
+    if isinstance(entry, FileEntry) and entry.size >= _LARGE and not is_native(entry):
+        return entry.arcname.rpartition("/")[2], entry.size
+    return None
+
+
+def is_native(entry: FileEntry) -> bool:
+    """Whether a file is machine code, by its name: a shared object or a program.
+
+    A program is an executable file whose name has no ending but a version; scripts are read when
+    the environment is scanned, so that their first bytes tell.
+    """
+    name = entry.arcname.rpartition("/")[2]
+    if name.endswith(_NATIVE) or (".so." in name and _VERSIONED.search(name)):
+        return True
+    if not entry.executable:
+        return False
+    if isinstance(entry.content, bytes):
+        return entry.content.startswith(b"\x7fELF")
+    return _PROGRAM.fullmatch(name) is not None
+
+
+def _ending(arcname: str) -> str:
+    """Return what follows the last dot of a name; a dot at its start does not count."""
+    start, dot, ending = arcname.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot and start else ""
+
+
+def complete_folders(
+    entries: dict[str, Entry], scanned: Iterable[ScannedEntry], environment: Environment
+) -> None:
+    """Add the folders above every entry, and drop those that have lost all they held."""
+    had_children = parents_of(entry.arcname for entry in scanned)
+    leaves = [
+        name
+        for name, entry in entries.items()
+        if not isinstance(entry, DirectoryEntry) or name not in had_children
+    ]
+    needed = [*leaves, manifest.ARCNAME]
+    parents = parents_of(needed) | {
+        environment.scripts,
+        *environment.site_packages,
+        *parents_of(environment.site_packages),
+    }
+    for name, entry in list(entries.items()):
+        if isinstance(entry, DirectoryEntry) and name in had_children and name not in parents:
+            del entries[name]
+    for name in parents:
+        entries.setdefault(name, DirectoryEntry(arcname=name))

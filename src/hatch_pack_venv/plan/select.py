@@ -1,0 +1,116 @@
+"""What goes in: what the rules leave out, what patterns leave out and bring back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from ..config.values import pattern_groups
+from ..injected import postinstall
+from ..model.entries import FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pathspec import GitIgnoreSpec
+
+    from ..model.entries import ScannedEntry
+    from ..model.environment import Environment
+
+
+# Written by venv, virtualenv and uv into an environment about itself.
+_OWN: Final = "written about this environment by what made it"
+_OWN_FILES: Final = {"pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG"}
+
+# Their text names the place the environment was made at (relocation facts, Q5).
+_ACTIVATION: Final = re.compile(
+    r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|(?:pydoc|_assign)\.bat"
+)
+
+# uv's notes on where a distribution came from; they hold paths and times of the build machine.
+_INSTALLER_NOTES: Final = {"uv_cache.json", "uv_build.json"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The rules and patterns that decide what of an environment is packed.
+
+    Parameters:
+        exclude: gitignore-style patterns of what stays out, and names of presets.
+        include: gitignore-style patterns that bring back what any rule or pattern left out.
+        records: whether RECORD files are packed.
+        sitecustomize: whether a `sitecustomize.py` directly in site-packages is packed.
+    """
+
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    records: bool = True
+    sitecustomize: bool = True
+
+    def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
+        """Whether an entry of the environment stays out."""
+        return self.why_excluded(entry.arcname, environment) is not None
+
+    def why_excluded(self, arcname: str, environment: Environment) -> str | None:
+        """Return why an entry of the environment stays out, in words; `None` if it does not."""
+        if self.brings_back(arcname):
+            return None
+        return "exclude-files" if self.by_pattern(arcname) else self._by_rule(arcname, environment)
+
+    def by_pattern(self, arcname: str) -> bool:
+        """Whether the patterns alone leave a file out, wherever it comes from."""
+        if not self.exclude:
+            return False
+        left_out = any(spec.match_file(arcname) for spec in self._exclude_specs)
+        return left_out and not self.brings_back(arcname)
+
+    def brings_back(self, arcname: str) -> bool:
+        """Whether `include` names a file."""
+        return bool(self.include) and self._include_spec.match_file(arcname)
+
+    @cached_property
+    def _exclude_specs(self) -> list[GitIgnoreSpec]:
+        return [_spec(each) for each in pattern_groups(self.exclude) if each]
+
+    @cached_property
+    def _include_spec(self) -> GitIgnoreSpec:
+        return _spec(self.include)
+
+    def _by_rule(self, arcname: str, environment: Environment) -> str | None:
+        folder, _, name = arcname.rpartition("/")
+        if "__pycache__" in arcname and "__pycache__" in arcname.split("/"):
+            return "byte code of this machine"
+        if folder.endswith(".dist-info"):
+            return self._by_rule_of_metadata(name)
+        if folder in environment.site_packages:
+            customises = name == "sitecustomize.py" and not self.sitecustomize
+            return "it customises the environment that it was made in" if customises else None
+        if folder == environment.scripts:
+            return "an activation script of this place" if _ACTIVATION.fullmatch(name) else None
+        return _OWN if not folder and name in _OWN_FILES else None
+
+    def _by_rule_of_metadata(self, name: str) -> str | None:
+        if name in _INSTALLER_NOTES:
+            return "tells where it was installed from on this machine"
+        return 'record-files = "exclude"' if name == "RECORD" and not self.records else None
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
+
+    return GitIgnoreSpec.from_lines(patterns)
+
+
+def is_written_for_layers(entry: ScannedEntry) -> bool:
+    """Whether this is a file by which `postinstall.py` has connected layers in place."""
+    name = entry.arcname.rpartition("/")[2]
+    if name == postinstall.LAYERS_FILE:
+        return True
+    return (
+        isinstance(entry, FileEntry)
+        and name == "sitecustomize.py"
+        and isinstance(entry.content, bytes)
+        and entry.content.startswith(postinstall.SITECUSTOMIZE_MARK.encode())
+    )

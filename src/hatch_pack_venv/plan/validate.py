@@ -1,0 +1,101 @@
+"""What a finished plan must be: a tree, within its size limit, holdable by its platform."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..model import manifest
+from ..model.entries import DirectoryEntry, SymlinkEntry
+from ..model.errors import PlanError
+from ..model.results import human_size, sizes_by_owner
+from ..platforms.windows.check import PathBudget, foreign_modules, name_problem
+from .links import leads_to_layer, without_links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..model.entries import Entry
+    from ..model.environment import Environment
+    from ..model.plan import PackPlan
+
+
+def check_tree(
+    entries: Mapping[str, Entry], *, promised: str | None, leaving: bool
+) -> Iterator[str]:
+    """Yield a sentence for each entry that cannot lie where it does.
+
+    Parameters:
+        promised: arcname of the one link that leads out because it was asked for.
+        leaving: whether any link may.
+    """
+    for name, entry in entries.items():
+        folder = name.rpartition("/")[0]
+        if folder and not isinstance(entries.get(folder), DirectoryEntry):
+            yield f"{name} lies below {folder}, which is no folder: exclude one"
+        if name == promised or leaving or not isinstance(entry, SymlinkEntry):
+            continue
+        if not leads_to_layer(entry):
+            target = posixpath.normpath(posixpath.join(folder, entry.linkname))
+            if target.startswith(("../", "/")) or target == "..":
+                yield f"the link {name} leaves the environment: exclude it"
+
+
+def check_reserved_names(entries: Mapping[str, Entry], environment: Environment) -> Iterator[str]:
+    """Yield a sentence if the environment has a file that `postinstall.py` writes for layers."""
+    name = f"{environment.site_packages[0]}/sitecustomize.py"
+    if name in entries:
+        yield (
+            f"{name} would be replaced when postinstall.py writes its own for the layers: do in a"
+            " .pth file what it does, and exclude it"
+        )
+
+
+_LARGEST: Final = 10  # how many an error names
+
+
+def check_size(plan: PackPlan, limit: int | None) -> None:
+    """Refuse a plan of more bytes than are allowed.
+
+    Raises:
+        PlanError: the sentence tells both sizes, and the largest distributions with theirs.
+    """
+    if limit is None or plan.size <= limit:
+        return
+    sizes = sizes_by_owner(plan.entries, plan.distributions)
+    told = ", ".join(f"{name} {human_size(size)}" for name, size in sizes.most_common(_LARGEST))
+    raise PlanError(
+        "it is too large",
+        [
+            f"{human_size(plan.size)} ({plan.size} bytes) unpacked are more than the"
+            f" {human_size(limit)} of max-size; the largest parts are {told}"
+        ],
+    )
+
+
+def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
+    """Return a plan with copies in place of links, and with its path budget; others as they are.
+
+    Raises:
+        LinkError: links that lead in a loop or nowhere, all of them.
+        PlanError: Windows cannot hold the name of the top folder.
+    """
+    if not environment.is_windows:
+        return plan
+    problem = None if plan.install_target == "." else name_problem(plan.install_target)
+    if problem is not None:
+        raise PlanError(
+            f"{environment.given} cannot be packed",
+            [f"the top folder {plan.install_target!r} {problem}: set another install-target"],
+        )
+    entries = tuple(without_links(plan.entries))
+    budget = PathBudget.of(entries, manifest.ARCNAME)
+    platform = {**plan.head["platform"], "path_budget": budget.facts()}
+    return replace(plan, entries=entries).with_facts({"platform": platform}, ())
+
+
+def checked_for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
+    """Do as `for_windows`, and note what a user may want to know."""
+    notes = foreign_modules(plan, environment) if environment.is_windows else []
+    return for_windows(plan.with_facts({}, notes), environment)

@@ -1,0 +1,1 @@
+"""Linux: what files ask of it, and the interpreter bundled for it."""

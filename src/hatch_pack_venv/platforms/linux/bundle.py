@@ -1,0 +1,378 @@
+"""The interpreter of a Linux bundle, with the libraries, licences and settings that it needs.
+
+The flat layout: the interpreter and its standard library lie in the same prefix as the
+environment's packages, so that the interpreter finds them from its own place. Every kind of
+CPython for Linux fits into it: its executable goes to `bin`, the libpython it may need to `lib`,
+its standard library to `lib/python3.X`, wherever each of them is at home.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
+
+from ...binary.elf_file import ElfFile
+from ...binary.patch import patched_file
+from ...binary.strip import stripped
+from ...filesystem import copies_of
+from ...metadata.pyvenv_cfg import bundled_config
+from ...model.entries import FileEntry, SymlinkEntry
+from ...model.errors import InterpreterProblem
+from ...model.interpreter import Trim, Vendoring
+from ..posix.runtime import debian_path_file, knows_its_place, made_portable, system_packages
+from .libraries import Libraries, collect_libraries, tcl_scripts
+from .owners import find_owners
+from .search_paths import relinked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ...model.distribution import InstalledDistribution
+    from ...model.entries import ScannedEntry
+    from ...model.environment import Environment
+    from ...model.interpreter import Interpreter
+    from .owners import Owner
+
+
+LIBRARIES: Final = "lib"
+"""Arcname of the folder that shared libraries lie in, libpython among them."""
+_WAY_OUT: Final = (
+    "make the environment with another interpreter (pyenv's, uv's or the system's), or set"
+    ' interpreter = "target" and let the target provide Python'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """An executable or library of the interpreter, whose search path the bundle decides on."""
+
+    arcname: str
+    file: ElfFile
+
+
+class Runtime:
+    """The parts of one base interpreter.
+
+    Raises:
+        InterpreterProblem: it cannot be bundled.
+    """
+
+    def __init__(self, environment: Environment, trim: Trim) -> None:
+        self.interpreter = environment.interpreter
+        self.trim = trim
+        self.modules: list[Module] = []
+        _refuse_unsuitable(self.interpreter)
+        self._libdir = _library_folder(environment)
+        self.executable = self._module(
+            f"bin/{self.interpreter.executable_name}", self.interpreter.executable
+        )
+        self.library = self._find_library()
+
+    def _module(self, arcname: str, path: Path) -> Module:
+        file = ElfFile.from_path(path)
+        if file is None:
+            raise _refusal(self.interpreter, f"{path} is no ELF file")
+        module = Module(arcname=arcname, file=file)
+        self.modules.append(module)
+        return module
+
+    def _find_library(self) -> Module | None:
+        """Return the libpython that the executable runs from, if there is one."""
+        names = [name for name in self.executable.file.needed if name.startswith("libpython")]
+        if not names:
+            return None
+        base = self.interpreter.base_prefix
+        candidates = [self.interpreter.library, base / "lib" / names[0], base / "lib64" / names[0]]
+        for path in candidates:
+            if path is not None and path.is_file():
+                return self._module(f"{LIBRARIES}/{names[0]}", path.resolve())
+        raise _refusal(self.interpreter, f"its {names[0]} was not found")
+
+    @property
+    def above(self) -> tuple[ElfFile, ...]:
+        """What loads every extension module, innermost first."""
+        library = () if self.library is None else (self.library.file,)
+        return (*library, self.executable.file)
+
+    def entries(self) -> Iterator[ScannedEntry]:
+        """Yield all files but `modules`, which are known when this has ended."""
+        facts = self.interpreter
+        for alias in ("python", "python3"):
+            yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
+        if self._libdir == "lib" and facts.platlibdir != "lib":
+            yield SymlinkEntry(arcname=facts.platlibdir, linkname="lib")
+        yield from self._folder(f"{self._libdir}/{facts.executable_name}", facts.stdlib)
+        if facts.debian:
+            name = "lib/python3/dist-packages/site-packages.pth"
+            yield FileEntry.from_bytes(name, debian_path_file(facts))
+        if self.trim.has_headers and facts.include is not None and facts.include.is_dir():
+            yield from copies_of(facts.include, f"include/{facts.include.name}")
+        yield from self._wheels()
+
+    def _wheels(self) -> Iterator[ScannedEntry]:
+        """Yield the wheels that a distribution's `ensurepip` has elsewhere (see sysconfig)."""
+        folder = self.interpreter.wheel_folder
+        base = self.interpreter.base_prefix
+        has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
+        if folder is None or not folder.is_relative_to(base) or not has_installer:
+            return
+        if not self.trim.leaves_out(self.interpreter.stdlib / "ensurepip", on_top=True):
+            for wheel in sorted(folder.glob("*.whl")):
+                name = f"{folder.relative_to(base).as_posix()}/{wheel.name}"
+                yield from copies_of(wheel.resolve(), name)
+
+    def _folder(self, arcname: str, folder: Path) -> Iterator[ScannedEntry]:
+        on_top = folder == self.interpreter.stdlib
+        for child in sorted(folder.iterdir()):
+            name = f"{arcname}/{child.name}"
+            if self.trim.leaves_out(child, on_top=on_top):
+                continue
+            if child.is_dir() and not child.is_symlink():
+                yield from self._folder(name, child)
+            elif child.exists():
+                yield from self._files(name, child)
+
+    def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
+        """Yield a file of the standard library, or what a link in it leads to."""
+        real = path.resolve()
+        if posixpath.basename(posixpath.dirname(arcname)) == "lib-dynload" and path.suffix == ".so":
+            self._module(arcname, real)
+            return
+        name = path.relative_to(self.interpreter.stdlib).as_posix()
+        for entry in copies_of(real, arcname):
+            if isinstance(entry, FileEntry) and knows_its_place(name, self.interpreter):
+                content = made_portable(name, real.read_bytes(), self.interpreter)
+                yield replace(entry, content=content, size=len(content))
+            else:
+                yield entry
+
+
+def _library_folder(environment: Environment) -> str:
+    """Return the folder that the standard library goes to, as the interpreter searches for it.
+
+    Fedora's looks into `lib64`, which is a link in the environments of most makers.
+    """
+    platlibdir = environment.interpreter.platlibdir
+    real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)
+    return platlibdir if real else "lib"
+
+
+def _refuse_unsuitable(facts: Interpreter) -> None:
+    if facts.system != "linux":
+        raise _refusal(facts, f"only those for Linux can, not those for {facts.system}")
+    if not (facts.stdlib / "os.py").is_file():
+        raise _refusal(facts, f"{facts.stdlib} does not hold its standard library's files")
+    if facts.stdlib.name != facts.executable_name:
+        raise _refusal(facts, f"its standard library's folder is named {facts.stdlib.name}")
+
+
+def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
+    return InterpreterProblem(
+        f"the base interpreter {facts.executable} cannot be bundled: {reason}; {_WAY_OUT}"
+    )
+
+
+_LICENCES: Final = "share/licenses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a bundled interpreter adds to an environment and changes of it.
+
+    Parameters:
+        scanned: the environment's entries; search paths that would keep its modules from finding
+            the libraries are of the kind that does not.
+        entries: the interpreter's entries.
+        facts: what the manifest says of it.
+        distributions: the base interpreter's packages that come along.
+        notes: what a user may want to know of.
+    """
+
+    scanned: tuple[ScannedEntry, ...]
+    entries: tuple[ScannedEntry, ...] = ()
+    facts: Mapping[str, Any]
+    distributions: tuple[InstalledDistribution, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a manifest's head says with the bundle in it."""
+        added = [{"name": each.name, "version": each.version} for each in self.distributions]
+        distributions = [*head["distributions"], *added]
+        distributions.sort(key=lambda each: canonicalize_name(each["name"]))
+        return {"distributions": distributions, "bundle": self.facts}
+
+
+def make_bundle(
+    environment: Environment,
+    scanned: Sequence[ScannedEntry],
+    *,
+    packed: Sequence[ScannedEntry],
+    trim: Trim = Trim.DEFAULT,
+    vendoring: Vendoring | None = None,
+) -> Bundle:
+    """Gather what makes an environment's archive bring its own interpreter.
+
+    Parameters:
+        scanned: all that the environment holds.
+        packed: what is packed of it and of the wheels laid over it.
+
+    Raises:
+        InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
+            to do instead.
+    """
+    if environment.interpreter.base_prefix == environment.prefix:
+        raise InterpreterProblem(
+            f"{environment.given} brings its own interpreter already: pack the environment it was"
+            " made from"
+        )
+    bundler = _Bundler(environment, packed, trim, vendoring or Vendoring())
+    return bundler.bundle(scanned)
+
+
+class _Bundler:
+    def __init__(
+        self,
+        environment: Environment,
+        packed: Sequence[ScannedEntry],
+        trim: Trim,
+        vendoring: Vendoring,
+    ) -> None:
+        self.environment = environment
+        self.trim = trim
+        self.vendoring = vendoring
+        self.runtime = Runtime(environment, trim)
+        self.entries = [*self.runtime.entries()]
+        self.system = system_packages(environment, packed)
+        self.notes = [*self.system.notes]
+        candidates = [*packed, *self.system.entries]
+        files = ((entry, ElfFile.from_entry(entry, environment.prefix)) for entry in candidates)
+        self.packed = {entry.arcname: file for entry, file in files if file is not None}
+
+    def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
+        """Put the parts together."""
+        libraries = self._libraries()
+        self.entries += self._modules(libraries)
+        self.entries += self._vendored(libraries)
+        self.entries += tcl_scripts(libraries.found)
+        paths = [file.path.resolve() for file in libraries.found.values()]
+        owners = find_owners(
+            [*paths, self.runtime.executable.file.path],
+            prefix=self.environment.interpreter.base_prefix,
+        )
+        self.entries += _licences(owners)
+        config = bundled_config(self.environment.interpreter.version, self.environment.prompt)
+        self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
+        self.notes += _left_to_the_target(libraries)
+        served = {name for name, file in self.packed.items() if _hides(file, libraries)}
+        return Bundle(
+            scanned=tuple(self._adapted(entry, served) for entry in scanned),
+            entries=(
+                *self.entries,
+                *(self._adapted(entry, served) for entry in self.system.entries),
+            ),
+            facts=self._facts(libraries, owners),
+            distributions=self.system.distributions,
+            notes=tuple(self.notes),
+        )
+
+    def _libraries(self) -> Libraries:
+        if not self.vendoring.wanted:
+            return Libraries()
+        own = [(module.arcname, module.file) for module in self.runtime.modules]
+        return collect_libraries(
+            [*own, *self.packed.items()],
+            above=self.runtime.above,
+            prefix=self.environment.prefix,
+            asked_for=self.vendoring.copyleft,
+        )
+
+    def _modules(self, libraries: Libraries) -> Iterator[ScannedEntry]:
+        """Yield the interpreter's own executables and libraries, each looking in `lib`."""
+        groups: dict[tuple[str, ...], list[Module]] = defaultdict(list)
+        for module in self.runtime.modules:
+            groups[self._folders(module, libraries)].append(module)
+        for folders, modules in groups.items():
+            files = [module.file for module in modules]
+            if folders:
+                contents = relinked(files, folders, strip=self.trim.strips)
+            else:
+                contents = [file.path.read_bytes() for file in files]
+                if self.trim.strips:
+                    contents = [stripped(content) for content in contents]
+            for module, content in zip(modules, contents, strict=True):
+                yield _library_entry(module.arcname, module.file.path, content)
+
+    def _folders(self, module: Module, libraries: Libraries) -> tuple[str, ...]:
+        """Return the search path that a module is to have; empty for none."""
+        if module is self.runtime.executable:
+            # Also for what it does not need itself: packages' modules have often no path of theirs.
+            needs = self.runtime.library is not None or bool(libraries.found)
+        else:
+            needs = libraries.serve(module.file) or module.file.search_path is not None
+        here = posixpath.dirname(module.arcname)
+        relative = posixpath.relpath(LIBRARIES, here)
+        return ("$ORIGIN" if relative == "." else f"$ORIGIN/{relative}",) if needs else ()
+
+    def _vendored(self, libraries: Libraries) -> Iterator[ScannedEntry]:
+        files = list(libraries.found.values())
+        contents = relinked(files, ("$ORIGIN",), strip=self.trim.strips)
+        for (name, file), content in zip(libraries.found.items(), contents, strict=True):
+            yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
+
+    def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
+        """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
+        file = self.packed.get(entry.arcname)
+        if entry.arcname not in served or file is None or file.search_path is None:
+            return entry
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
+            return entry
+        patches = file.with_search_path(file.search_path.folders)
+        return replace(entry, content=patched_file(entry.content, patches))
+
+    def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
+        executable = owners.get(self.runtime.executable.file.path)
+        return {
+            "trim": self.trim.value,
+            "package": _component(executable) or None,
+            "libraries": [
+                {"name": name, **_component(owners.get(file.path.resolve()))}
+                for name, file in libraries.found.items()
+            ],
+            "left_to_the_target": {name: sorted(users) for name, users in libraries.left.items()},
+        }
+
+
+def _hides(file: ElfFile, libraries: Libraries) -> bool:
+    path = file.search_path
+    return path is not None and path.is_runpath and libraries.serve(file)
+
+
+def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:
+    status = path.stat()
+    return FileEntry.from_bytes(
+        arcname, content, executable=arcname.startswith("bin/"), mtime=int(status.st_mtime)
+    )
+
+
+def _component(owner: Owner | None) -> dict[str, str]:
+    if owner is None:
+        return {}
+    facts = {"package": owner.name, "version": owner.version}
+    return facts if owner.licence is None else {**facts, "license": owner.licence}
+
+
+def _licences(owners: Mapping[Path, Owner]) -> Iterator[ScannedEntry]:
+    for owner in {owner.name: owner for owner in owners.values()}.values():
+        for text in owner.texts:
+            yield from copies_of(text.resolve(), f"{_LICENCES}/{owner.name}/{text.name}")
+
+
+def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
+    for name, users in libraries.left.items():
+        what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
+        yield f"{name} is left to the target, which needs it for {', '.join(what)}"

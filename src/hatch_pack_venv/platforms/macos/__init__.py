@@ -1,0 +1,1 @@
+"""macOS, whatever system packs: detection, requirements, checks, bundle."""

@@ -1,0 +1,172 @@
+"""What is wrong with an archive for macOS, and what its user should know of: pure."""
+
+from __future__ import annotations
+
+import posixpath
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ...model import manifest
+from ...model.entries import collisions
+from .requirements import MacosFileRequirements, common_architectures
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping
+
+    from ...binary.macho import MachO
+    from ...model.entries import Entry
+    from ...model.requirements import FileRequirements
+
+
+_FINDER: Final = {".DS_Store", ".AppleDouble", "__MACOSX", ".Spotlight-V100", ".Trashes"}
+
+
+def is_left_by_finder(arcname: str) -> bool:
+    """Whether a name is of the Finder's own files.
+
+    `._name` holds the attributes of `name` where a file system has none (AppleDouble); no module
+    can be imported by such a name.
+    """
+    parts = arcname.split("/")
+    return posixpath.basename(arcname).startswith("._") or not _FINDER.isdisjoint(parts)
+
+
+def fold(name: str) -> str:
+    """Return one text for all names that APFS, as it comes, takes for the same.
+
+    It is insensitive to case and to how letters with marks are composed.
+    """
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+def name_problems(names: Iterable[str]) -> list[str]:
+    """Return a sentence for each group of names that would be one file.
+
+    What lies below folders that collide is told with them only where it collides itself.
+    """
+    return [
+        f"{' and '.join(group)} are one name on macOS, whose file system knows no difference:"
+        " exclude all but one"
+        for group in collisions(names, fold=fold)
+    ]
+
+
+# Every Mac has them; since macOS 11 most are in the loader's cache and no files at all.
+_OF_THE_SYSTEM: Final = ("/usr/lib/", "/System/")
+_SIGN: Final = "codesign --force --sign - FILE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacosFindings:
+    """What was found.
+
+    Parameters:
+        problems: what keeps files from being loaded on any other Mac.
+        notes: what may.
+    """
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, files: Mapping[str, MachO], names: Container[str], places: Iterable[str]
+    ) -> MacosFindings:
+        """Look over all Mach-O files.
+
+        Parameters:
+            files: by arcname.
+            names: arcnames of all that is packed.
+            places: folders of the build machine.
+        """
+        inside = tuple(f"{place.rstrip('/')}/" for place in places)
+        return cls(
+            problems=(
+                *_foreign_loads(files, inside),
+                *_missing_loads(files, names),
+                *_no_common_architecture(files),
+            ),
+            notes=(*_outer_loads(files, inside), *_outer_rpaths(files), *_unsigned(files)),
+        )
+
+
+def _absolute_loads(files: Mapping[str, MachO]) -> Iterator[tuple[str, str]]:
+    """Yield each file and each library that it wants at a place of its own, and not of macOS."""
+    for name, file in sorted(files.items()):
+        for load in file.loads:
+            absolute = load.name.startswith("/") and not load.weak
+            if absolute and not load.name.startswith(_OF_THE_SYSTEM):
+                yield name, load.name
+
+
+def _foreign_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Iterator[str]:
+    for name, library in _absolute_loads(files):
+        if library.startswith(places):
+            yield (
+                f"{name} loads {library}, a place of this machine: repair its wheel with"
+                " delocate-wheel, which puts the library into it, or exclude the file"
+            )
+
+
+def _missing_loads(files: Mapping[str, MachO], names: Container[str]) -> Iterator[str]:
+    """Tell of libraries at a place relative to their user; `@rpath` depends on who loads that."""
+    for name, file in sorted(files.items()):
+        for load in file.loads:
+            start, _, rest = load.name.partition("/")
+            there = posixpath.normpath(posixpath.join(posixpath.dirname(name), rest))
+            if start == "@loader_path" and not load.weak and there not in names:
+                yield f"{name} loads {there}, which is not packed: include it, or exclude both"
+
+
+def _outer_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Iterator[str]:
+    for name, library in _absolute_loads(files):
+        if not library.startswith(places):
+            yield f"{name} loads {library}, which the target has to have"
+
+
+def _outer_rpaths(files: Mapping[str, MachO]) -> Iterator[str]:
+    for name, file in sorted(files.items()):
+        for path in file.rpaths:
+            if path.startswith("/") and not f"{path}/".startswith(_OF_THE_SYSTEM):
+                yield f"{name} looks for libraries in {path} (LC_RPATH), also on the target"
+
+
+def _no_common_architecture(files: Mapping[str, MachO]) -> Iterator[str]:
+    if not files or common_architectures(files.values()):
+        return
+    by_architecture = {name: file for file in files for name in sorted(files[file].architectures)}
+    listed = ", ".join(f"{name}: {file}" for name, file in sorted(by_architecture.items()))
+    yield (
+        f"no Mac can load all files, they are for different processors ({listed}): install wheels"
+        " for one, or universal2 ones"
+    )
+
+
+def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
+    """Name what Macs with Apple's processors refuse to load: they ask for a signature."""
+    unsigned = [
+        name
+        for name, file in sorted(files.items())
+        if any(each.architecture.startswith("arm64") and not each.signed for each in file.slices)
+    ]
+    if unsigned:
+        yield (
+            f"{', '.join(unsigned)} without a signature: Macs with Apple's processors refuse to"
+            f" load that; sign each on a Mac before packing or after unpacking: {_SIGN}"
+        )
+
+
+def check(
+    entries: Mapping[str, Entry], files: FileRequirements, places: Iterable[str]
+) -> MacosFindings:
+    """Return what is wrong with an archive's names and Mach-O files, and what to know of them.
+
+    Parameters:
+        places: folders of the build machine.
+    """
+    collisions = name_problems([*entries, manifest.ARCNAME])
+    if not isinstance(files, MacosFileRequirements):
+        return MacosFindings(problems=tuple(collisions))
+    found = MacosFindings.of(files.at(entries.values()), entries, places)
+    return MacosFindings(problems=(*collisions, *found.problems), notes=found.notes)

@@ -1,0 +1,180 @@
+"""What a Mac must have at least, read from the packed Mach-O files themselves.
+
+The loader of macOS does not compare versions: a file for a later one fails at the first symbol that
+is missing, or later. So launchers and `postinstall.py` look.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ...binary.headers import read_header
+from ...binary.macho import MAGICS, MachO
+from ...model.entries import with_copies
+from ...model.requirements import FileRequirements, Floor, PlatformRequirements, describe_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ...binary.macho import Slice
+    from ...model.entries import Content, ScannedEntry
+    from ...model.requirements import Version
+
+
+_NO_CODE: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js", ".class")
+
+# Every Mac with Apple's processors has it (PEP 425's tags by `delocate` and pip do as if too).
+_FIRST_ARM64: Final = (11, 0)
+UNIVERSAL: Final = frozenset({"arm64", "x86_64"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacosRequirements(PlatformRequirements):
+    """What all packed files together ask of a Mac.
+
+    Parameters:
+        macos: its release; `None` if nothing packed tells.
+        architectures: those that every file is for.
+        starts: the release that the packed interpreter itself is for.
+    """
+
+    macos: Floor | None = None
+    architectures: frozenset[str] = frozenset()
+    starts: Version = ()
+
+    def platform_tag(self, tag: str) -> str:
+        """Return the platform's tag with what is needed in it (PEP 425, `delocate`).
+
+        From macOS 11 on, tags know no minor version.
+        """
+        match = re.fullmatch(r"macosx_(\d+_\d+)_(\w+)", tag)
+        if match is None:
+            return tag
+        release, machine = match.groups()
+        if self.macos is not None:
+            major, minor = (*self.macos.version, 0)[:2]
+            release = f"10_{minor}" if major == 10 else f"{major}_0"
+        if self.architectures >= UNIVERSAL:
+            machine = "universal2"
+        elif len(self.architectures) == 1:
+            (machine,) = self.architectures
+        return f"macosx_{release}_{machine}"
+
+    def facts(self, tag: str) -> dict[str, Any]:
+        """Return what the manifest says of the platform."""
+        facts: dict[str, Any] = {"tag": self.platform_tag(tag)}
+        if self.macos is not None:
+            facts["macos"] = self.macos.facts()
+        if len(self.architectures) == 1:
+            facts["machine"] = min(self.architectures)
+        return facts
+
+    def check(self) -> str:
+        """Return Python statements that end a script on a Mac that is too old, in one sentence.
+
+        Empty where the packed interpreter is for no older one.
+        """
+        if self.macos is None or (self.starts and self.starts >= self.macos.version):
+            return ""
+        major, minor = (*self.macos.version, 0)[:2]
+        least = (10, minor) if major == 10 else (major, 0)
+        return macos_check(least, describe_floor(self.macos.facts(), "macOS"))
+
+
+@dataclass(frozen=True)
+class MacosFileRequirements(FileRequirements):
+    """What files ask of a Mac, by what they hold.
+
+    Parameters:
+        files: the Mach-O files.
+    """
+
+    files: Mapping[Content, MachO] = field(default_factory=dict)
+
+    @classmethod
+    def of_macos(cls, entries: Iterable[ScannedEntry]) -> MacosFileRequirements:
+        """Read all Mach-O files among entries and their copies."""
+        contents = {
+            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_CODE)
+        }
+        read = {content: read_macho(content) for content in contents}
+        return cls(files={content: file for content, file in read.items() if file is not None})
+
+    def at(self, entries: Iterable[ScannedEntry]) -> dict[str, MachO]:
+        """Return the Mach-O files among entries; later ones stand in the place of earlier ones."""
+        there = {entry.arcname: self.files.get(entry.content) for entry in with_copies(entries)}
+        return {name: file for name, file in there.items() if file is not None}
+
+    def of(self, entries: Iterable[ScannedEntry]) -> MacosRequirements:
+        """Return what entries ask for together."""
+        found = self.at(entries)
+        common = common_architectures(found.values())
+        floors = [Floor(version=v, file=n) for n, v in sorted(_releases(found, common).items())]
+        highest = max((floor.version for floor in floors), default=())
+        starts = (v for n, v in _releases(found, common).items() if n.startswith("bin/python"))
+        return MacosRequirements(
+            macos=next((floor for floor in floors if floor.version == highest), None),
+            architectures=common,
+            starts=max(starts, default=()),
+        )
+
+
+def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
+    """Return the architectures that all files are for."""
+    sets = [file.architectures for file in files]
+    return frozenset.intersection(*sets) if sets else frozenset()
+
+
+def read_macho(content: Content | Path) -> MachO | None:
+    """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
+    return read_header(content, MachO.from_stream, tuple(MAGICS))
+
+
+def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:
+    """Return the least release of each file that tells one.
+
+    Parameters:
+        architectures: those that count; all, if there are none.
+    """
+    releases = {
+        name: max(
+            (
+                _release(each, architectures)
+                for each in file.slices
+                if not architectures or each.architecture in architectures
+            ),
+            default=(),
+        )
+        for name, file in found.items()
+    }
+    return {name: version for name, version in releases.items() if version}
+
+
+def _release(part: Slice, architectures: frozenset[str]) -> Version:
+    """Leave out what says nothing: the first release for arm64, beside older ones for x86-64."""
+    first = part.architecture == "arm64" and part.minos <= _FIRST_ARM64
+    return () if first and architectures >= UNIVERSAL else part.minos
+
+
+def macos_check(least: Version, needed: str) -> str:
+    """Return statements that end a script on a Mac that is too old.
+
+    The kernel's release tells it (Darwin 19 is macOS 10.15, 20 is 11, 24 is 15, 25 is 26): the
+    `platform` module would read a property list, which takes longer than all the rest.
+
+    Parameters:
+        needed: the floor in words.
+    """
+    return f"""\
+import os
+
+darwin = int(os.uname().release.split(".")[0])
+macos = (10, darwin - 4) if darwin < 20 else (darwin - 9 if darwin < 25 else darwin + 1, 0)
+if os.uname().sysname == "Darwin" and macos < {least}:
+    has = ".".join(map(str, macos if darwin < 20 else macos[:1]))
+    sys.exit(__file__.rpartition("/")[2] + {f": needs {needed}; this system has "!a} + has)
+
+"""

@@ -1,0 +1,1 @@
+"""What Linux and macOS share: launchers, activation, data files, the standard library."""

@@ -1,0 +1,293 @@
+"""Scripts that find the interpreter beside themselves: bytes to bytes.
+
+A launcher is a POSIX shell header followed by Python. Python sees the header as a string, the
+module's docstring; a statement after it puts `__doc__` right again. The shell replaces itself
+before it reads the Python part. Measured with dash, bash, busybox ash, ksh93, mksh, zsh and yash.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import tokenize
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ...model.distribution import EntryPoint
+
+
+_SHEBANG: Final = b"#!/bin/sh\n"
+
+# Starts no process unless called through a link. Its variables have odd names because assigning to
+# one that the caller exported would change what Python inherits. ksh93 quotes what `command -v`
+# tells; printf is no builtin of mksh; yash has no `[` if PATH is empty, and goes on.
+_FIND_PYTHON: Final = b"""\
+''':'
+_s=$0
+case $_s in
+  -*/*) _s=./$_s ;;
+  */*) ;;
+  *)
+    if [ -e "$_s" ]; then _s=./$_s; else _s=$(command -v -- "$_s"); fi
+    case $_s in "'"* | "$'"*) eval "_s=$_s" ;; esac ;;
+esac
+_p=$_s
+while [ -h "$_p" ]; do
+  _l=$(PATH=${PATH:+$PATH:}/usr/bin:/bin; readlink -- "$_p" 2>/dev/null || ls -ld -- "$_p")
+  _l=${_l#*"$_p -> "}
+  case $_l in /*) _p=$_l ;; *) _p=${_p%/*}/$_l ;; esac
+done
+_p=${_p%/*}/python
+if [ ! -x "$_p" ]; then
+  _s="${0##*/}: no interpreter beside this launcher ($_p):"
+  _s="$_s run \\"pythonX.Y postinstall.py\\" in the unpacked folder first"
+  { printf '%s\\n' "$_s" || echo "$_s"; } >&2 2>/dev/null
+  exit 127
+fi
+"""
+_EXEC: Final = b'exec "$_p"%b "$_s" "$@"\n'
+_END: Final = b"':'''\n"
+_COOKIE: Final = re.compile(
+    rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)[^\r\n]*(?:\r?\n|\Z)"
+)  # PEP 263
+_OWN: Final = re.compile(
+    re.escape(_SHEBANG)
+    + b"(?:#[^\n]*\n)?"
+    + re.escape(_FIND_PYTHON)
+    + re.escape(_EXEC).replace(re.escape(b"%b"), b"(?P<options>.*)")
+    + re.escape(_END)
+)
+_LONG: Final = re.compile(
+    rb"#![ \t]*/bin/sh[ \t]*\r?\n"
+    rb"'''exec' (?P<command>[^\r\n]+) \"\$0\" \"\$@\"\r?\n"
+    rb"' '''(?:\r?\n|\Z)"
+)
+_DIRECT: Final = re.compile(rb"#!(?P<command>[^\r\n]*)(?:\r?\n|\Z)")
+_QUOTED_QUOTE: Final = re.compile(r"""'(?:"'"|\\')'""")  # how a quote is written between quotes
+_PYTHON: Final = r"python[\w.]*"
+_UV_RELOCATABLE: Final = re.escape('"$(dirname -- "$(realpath -- "$0")")"/') + f"'{_PYTHON}'"
+_WHEEL_PLACEHOLDER: Final = "pythonw?"  # "#!python", the binary distribution format (PEP 427)
+_ENV: Final = rf"(?:/usr)?/bin/env(?:[ \t]+-S)?[ \t]+{_PYTHON}"
+
+# Printable and without a backslash: Python reads the header as a string.
+_OPTIONS: Final = r"(?P<options>(?:[ \t]+[!-\[\]-~]+)*)"
+
+
+def entry_point_script(
+    entry_point: EntryPoint, options: Sequence[str] = (), check: str = ""
+) -> bytes:
+    """Return a complete POSIX launcher which finds `python` beside itself.
+
+    The module is imported outside the guard, as pip and uv do it, so that the children that
+    multiprocessing spawns find the same names. `__doc__` is `None`, as in their launchers.
+
+    Parameters:
+        options: the interpreter's, such as `-I`; printable ASCII without a backslash.
+        check: Python statements that end the script where it cannot run, before it imports more.
+    """
+    body = f"""\
+__doc__ = None
+import sys
+
+{check}from {entry_point.module} import {entry_point.attr.partition(".")[0]}
+
+if __name__ == "__main__":
+    sys.exit({entry_point.attr}())
+"""
+    return _header(options) + body.encode()
+
+
+def relocate_script(
+    content: bytes,
+    prefixes: Sequence[str],
+    entry_point: EntryPoint | None = None,
+    check: str = "",
+) -> bytes | None:
+    """Return the script rewritten to find its own interpreter; `None` to leave it alone.
+
+    Rewritten are the launchers of pip, distlib, installer and uv (with a path after `#!`, or in
+    `'''exec'` where it is long or holds spaces), uv's relocatable ones, `#!python`, and our own,
+    which stay the same. A coding cookie moves to line 2, where it is in force (PEP 263). The body's
+    docstring and its `from __future__` imports keep their meaning, whatever Python runs this.
+
+    Parameters:
+        prefixes: the paths by which the environment may be named; the interpreter has to lie in
+            `bin` of one of them.
+        entry_point: what the script is known to start. Its launcher is then made anew, for
+            `#!/usr/bin/env python` too, keeping the interpreter's options.
+        check: what such a launcher does first, as Python statements.
+    """
+    own = _OWN.match(content)
+    if own and entry_point is None:
+        return content
+    head = own or _LONG.match(content) or _DIRECT.match(content)
+    if head is None:
+        return None
+    if own:
+        options: list[str] | None = shlex.split(own["options"].decode())
+    else:
+        command = head["command"].decode("utf-8", "surrogateescape").strip()
+        options = _options(command, prefixes, env=entry_point is not None)
+    if options is None:
+        return None
+    if entry_point is not None:
+        return entry_point_script(entry_point, options, check)
+    return _with_own_header(content[head.end() :], options)
+
+
+# the head
+
+
+def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] | None:
+    """Return the interpreter's options; `None` for a command that is not the environment's Python.
+
+    The kernel takes all that follows the interpreter for one argument, so several options never
+    worked in a shebang; here they do.
+    """
+    if command.startswith("'"):
+        command = _QUOTED_QUOTE.sub("'", command)
+    known = [rf"{re.escape(prefix.rstrip('/'))}/+bin/+{_PYTHON}" for prefix in prefixes]
+    known += [_UV_RELOCATABLE, _WHEEL_PLACEHOLDER, *([_ENV] if env else [])]
+    match = re.fullmatch(rf"(?P<quote>[\"']?)(?:{'|'.join(known)})(?P=quote){_OPTIONS}", command)
+    return match["options"].split() if match else None
+
+
+def _header(options: Sequence[str], cookie: bytes = b"") -> bytes:
+    quoted = "".join(f" {shlex.quote(option)}" for option in options)
+    if "\\" in quoted or not (quoted.isascii() and quoted.isprintable()):
+        msg = f"{list(options)!r}: the options of a launcher must be plain ASCII, no backslash"
+        raise ValueError(msg)
+    return _SHEBANG + cookie + _FIND_PYTHON + _EXEC % quoted.encode() + _END
+
+
+# the body
+
+
+def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
+    """Put the header before a body, and what the body needs to run behind it.
+
+    A body that cannot be read as text (a zip archive after a shebang, which Python runs, or an
+    unknown encoding with bytes that matter) is kept as it is.
+    """
+    cookie = _COOKIE.match(body)
+    if cookie is None:
+        return _header(options) + behind_header(body, "utf-8")
+    header = _header(options, cookie[0].strip() + b"\n")
+    return header + behind_header(body[cookie.end() :], cookie[1].decode())
+
+
+def behind_header(body: bytes, encoding: str) -> bytes:
+    """Return a script's Python part as it can stand behind the launchers' header.
+
+    Parameters:
+        encoding: what its coding cookie says (PEP 263), `utf-8` without one.
+    """
+    if b"\0" in body:
+        return body
+    for codec in (encoding, "latin-1"):  # Latin-1 reads all; quotes are ASCII nearly everywhere
+        try:
+            text = body.decode(codec)
+            if text.encode(codec) == body:
+                return _with_own_doc(text).encode(codec)
+        except (LookupError, UnicodeError):
+            continue
+    return body
+
+
+def _with_own_doc(text: str) -> str:
+    """Give the module its `__doc__` back, which the header would be otherwise.
+
+    Only a docstring may stand before `from __future__` imports, and the header is one: the body's
+    own docstring has to leave its place. It becomes that of a function defined after the imports,
+    because the compiler then treats it alike: indentation (stripped since CPython 3.13), `-OO`.
+    """
+    before, repair, end = "", "__doc__ = None\n", 0
+    for statement in _simple_statements(text):
+        if end == 0 and statement.is_docstring:
+            docstring = text[statement.start : statement.stop]
+            repair = f"def __doc__(): {docstring}\n__doc__ = __doc__.__doc__\n"
+            before = text[: statement.start]
+            if not statement.goes_on:
+                before += text[statement.stop : statement.following]
+        elif statement.is_future_import:
+            before += text[end : statement.following]
+        else:
+            break
+        end = statement.following
+    if before and not before.endswith(("\n", "\r")):
+        before += "\n"
+    return before + repair + text[end:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statement:
+    """A simple statement, or the start of a compound one, and its place in the text.
+
+    Parameters:
+        following: where the next statement, or the next line, begins.
+        goes_on: whether a semicolon ends it.
+    """
+
+    tokens: tuple[tokenize.TokenInfo, ...]
+    start: int
+    stop: int
+    following: int
+    goes_on: bool
+
+    @property
+    def is_docstring(self) -> bool:
+        """Whether it is strings only, no bytes, no f-string; in parentheses or not."""
+        strings = [token.string for token in self.tokens if token.type == tokenize.STRING]
+        prefixes = {re.split("[\"']", string)[0].lower() for string in strings}
+        others = {token.string for token in self.tokens if token.type != tokenize.STRING}
+        return bool(strings) and prefixes <= {"", "r", "u"} and others <= {"(", ")"}
+
+    @property
+    def is_future_import(self) -> bool:
+        return [token.string for token in self.tokens[:2]] == ["from", "__future__"]
+
+
+def _simple_statements(text: str) -> Iterator[_Statement]:
+    """Yield the statements from the top, and read no further than asked for.
+
+    Tokens are all it looks at: the rest may be in the grammar of a newer or an older Python. It
+    ends where tokens cannot be told.
+    """
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    starts = [0, *itertools.accumulate(map(len, lines))]
+    tokens: list[tokenize.TokenInfo] = []
+    try:
+        for token in tokenize.generate_tokens(iter([*lines, ""]).__next__):
+            if token.type in {tokenize.COMMENT, tokenize.NL}:
+                continue
+            if token.type not in {tokenize.NEWLINE, tokenize.ENDMARKER} and token.string != ";":
+                tokens.append(token)
+            elif tokens:
+                yield _statement(tokens, token, text, starts)
+                tokens = []
+    except (tokenize.TokenError, SyntaxError):
+        return
+
+
+def _statement(
+    tokens: Sequence[tokenize.TokenInfo], end: tokenize.TokenInfo, text: str, starts: Sequence[int]
+) -> _Statement:
+    def offset(place: tuple[int, int]) -> int:
+        return starts[min(place[0], len(starts)) - 1] + place[1]
+
+    goes_on = end.string == ";"
+    following = offset((end.start[0] + 1, 0))
+    if goes_on:
+        following = offset(end.end)
+        following += len(text[following:]) - len(text[following:].lstrip(" \t"))
+    return _Statement(
+        tokens=tuple(tokens),
+        start=offset(tokens[0].start),
+        stop=offset(tokens[-1].end),
+        following=following,
+        goes_on=goes_on,
+    )

@@ -1,0 +1,254 @@
+"""The standard library and `bin/python` of an interpreter that is bundled or fixed."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...filesystem import copies_of
+from ...metadata import path_files
+from ...metadata.installed import installed_distributions
+from ...metadata.pyvenv_cfg import fixed_interpreter_config
+from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from ..windows import rewriter as windows_rewriter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from ...model.distribution import InstalledDistribution
+    from ...model.entries import Entry, ScannedEntry
+    from ...model.environment import Environment
+    from ...model.interpreter import Interpreter
+
+
+_PREFIX_WORD: Final = "@base_prefix@"
+
+# What the build recorded as absolute paths (`prefix`, `LIBDIR`, …) follows the prefix.
+_RELOCATE: Final = f"""
+
+def _relocate(names):
+    import sys
+    for name, value in names.items():
+        if isinstance(value, str):
+            names[name] = value.replace({_PREFIX_WORD!r}, sys.base_prefix)
+
+
+_relocate(build_time_vars)
+"""
+
+# Debian and Ubuntu install into `local` and `dist-packages` unless in a virtual environment.
+_UPSTREAM_SCHEMES: Final = """
+
+def _get_preferred_schemes():
+    return {"prefix": "posix_prefix", "home": "posix_home", "user": "posix_user"}
+"""
+
+# The folder in which OpenSSL looks for certificates is compiled into it, and differs between
+# distributions. Where it holds none and nothing else was said, the target's own bundle is used: no
+# variable is set that children would inherit, and nothing runs before `ssl` is imported. The paths
+# are those of Debian, RHEL, SUSE, newer RHEL and SUSE, and Alpine (crypto/x509 of Go has the same).
+_CERTIFICATES: Final = """
+
+def _system_certificates():
+    \"\"\"Return the file of trusted certificates where OpenSSL's own place holds none.\"\"\"
+    file_variable, file, folder_variable, folder = _ssl.get_default_verify_paths()
+    if file_variable in os.environ or folder_variable in os.environ or os.path.isfile(file):
+        return None
+    try:
+        if any(name[-2:] == ".0" for name in os.listdir(folder)):
+            return None
+    except OSError:
+        pass
+    for path in (
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/var/lib/ca-certificates/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ):
+        if os.access(path, os.R_OK):
+            return path
+    return None
+
+
+def _look_for_system_certificates():
+    own_paths = get_default_verify_paths
+
+    def set_default_verify_paths(self):
+        super(SSLContext, self).set_default_verify_paths()
+        file = _system_certificates()
+        if file is not None:
+            self.load_verify_locations(file)
+
+    def get_paths():
+        file = _system_certificates()
+        paths = own_paths()
+        return paths if file is None else paths._replace(cafile=file)
+
+    get_paths.__name__ = get_paths.__qualname__ = own_paths.__name__
+    get_paths.__doc__ = own_paths.__doc__
+    SSLContext.set_default_verify_paths = set_default_verify_paths
+    globals()["get_default_verify_paths"] = get_paths
+
+
+_look_for_system_certificates()
+"""
+
+# `find_library` asks ldconfig, gcc and ld, none of which knows the bundle or need be there.
+_OWN_LIBRARIES: Final = """
+
+def _with_own_libraries(find):
+    import sys
+
+    def find_library(name):
+        found = find(name)
+        if found is None:
+            folder = os.path.join(sys.base_prefix, "lib")
+            names = [n for n in os.listdir(folder) if n.startswith("lib" + name + ".so")]
+            found = min(names, default=None)
+        return found
+
+    return find_library
+
+
+find_library = _with_own_libraries(find_library)
+"""
+
+
+def knows_its_place(name: str, interpreter: Interpreter) -> bool:
+    """Whether a module of the standard library has to be changed.
+
+    Parameters:
+        name: the module's file below the standard library's folder.
+    """
+    return _is_build_data(name) or bool(_addition_to(name, interpreter))
+
+
+def made_portable(name: str, content: bytes, interpreter: Interpreter) -> bytes:
+    """Return what such a module holds in a bundle."""
+    if _is_build_data(name):
+        recorded = re.escape(os.fsencode(interpreter.base_prefix)) + rb"(?![\w.+-])"
+        content = re.sub(recorded, _PREFIX_WORD.encode(), content)
+        return content + _RELOCATE.encode()
+    return content + _addition_to(name, interpreter).encode()
+
+
+def _is_build_data(name: str) -> bool:
+    return fnmatch.fnmatch(posixpath.basename(name), "_sysconfigdata_*.py")
+
+
+def _addition_to(name: str, interpreter: Interpreter) -> str:
+    if interpreter.debian and name in ("sysconfig.py", "sysconfig/__init__.py"):
+        return _UPSTREAM_SCHEMES
+    return {"ssl.py": _CERTIFICATES, "ctypes/util.py": _OWN_LIBRARIES}.get(name, "")
+
+
+def debian_path_file(interpreter: Interpreter) -> bytes:
+    """Return a `.pth` file for `dist-packages`, where Debian's `site` looks instead.
+
+    It adds site-packages as `site` itself would, with the `.pth` files that lie there. (`site` is
+    frozen into the interpreter since CPython 3.11, so that a changed one has no effect.)
+    """
+    parts = f'sys.prefix, "lib", "{interpreter.executable_name}", "site-packages"'
+    return f"import os, site, sys; site.addsitedir(os.path.join({parts}))\n".encode()
+
+
+def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entry, ...]:
+    """Return what connects an environment: as `postinstall.py` does it on the target."""
+    name = environment.interpreter.executable_name
+    scripts = environment.scripts
+    return (
+        SymlinkEntry(arcname=f"{scripts}/{name}", linkname=path),
+        SymlinkEntry(arcname=f"{scripts}/python3", linkname=name),
+        SymlinkEntry(arcname=f"{scripts}/python", linkname=name),
+        FileEntry.from_bytes("pyvenv.cfg", fixed_interpreter_config(path, environment)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemPackages:
+    """What is packed of the base interpreter's packages."""
+
+    entries: tuple[ScannedEntry, ...] = ()
+    distributions: tuple[InstalledDistribution, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def system_packages(environment: Environment, scanned: Sequence[ScannedEntry]) -> SystemPackages:
+    """Return the base's packages as entries of the environment's site-packages.
+
+    Launchers and data outside site-packages stay out: an environment does not see them either.
+
+    Parameters:
+        scanned: the environment's entries, which come first.
+    """
+    if not environment.include_system_site_packages:
+        return SystemPackages()
+    folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
+    gatherer = _Gatherer(environment, {entry.arcname for entry in scanned})
+    for folder in folders:
+        gatherer.add(folder)
+    return SystemPackages(
+        entries=tuple(gatherer.entries),
+        distributions=tuple(gatherer.distributions),
+        notes=tuple(gatherer.notes),
+    )
+
+
+class _Gatherer:
+    def __init__(self, environment: Environment, taken: Collection[str]) -> None:
+        self.site = environment.site_packages[0]
+        self.windows = environment.is_windows
+        self.taken = set(taken)
+        self.own = {distribution.key for distribution in environment.distributions}
+        self.entries: list[ScannedEntry] = []
+        self.distributions: list[InstalledDistribution] = []
+        self.notes: list[str] = []
+
+    def add(self, folder: Path) -> None:
+        """Take what a folder holds and `import` would find there."""
+        installed = list(installed_distributions(folder.parent, (folder.name,)))
+        new = [distribution for distribution in installed if distribution.key not in self.own]
+        self.distributions += new
+        replaced = {d.metadata_dir.rpartition("/")[2] for d in installed if d not in new}
+        hidden = {name for name in self._folders() if self._is_package(name)} | replaced
+        self.entries += [
+            entry
+            for entry in self._walk(folder)
+            if entry.arcname not in self.taken and self._top(entry.arcname) not in hidden
+        ]
+        self.own |= {distribution.key for distribution in new}
+        self.taken |= {entry.arcname for entry in self.entries}
+
+    def _top(self, arcname: str) -> str:
+        return arcname.removeprefix(f"{self.site}/").partition("/")[0]
+
+    def _folders(self) -> set[str]:
+        return {self._top(name) for name in self.taken if name.startswith(f"{self.site}/")}
+
+    def _is_package(self, name: str) -> bool:
+        """Whether a name is taken whole; parts of a namespace package may lie in both."""
+        return f"{self.site}/{name}/__init__.py" in self.taken
+
+    def _walk(self, folder: Path) -> Iterator[ScannedEntry]:
+        for entry in copies_of(folder.resolve(), self.site):
+            if isinstance(entry, DirectoryEntry) or "__pycache__" in entry.arcname.split("/"):
+                continue
+            if entry.arcname.endswith(".pth") and self._is_foreign(entry):
+                self.notes.append(
+                    f"{folder / entry.arcname.rpartition('/')[2]} was left out: it adds folders of"
+                    " this machine to sys.path"
+                )
+                continue
+            yield entry
+
+    def _is_foreign(self, entry: ScannedEntry) -> bool:
+        content = entry.content if isinstance(entry, FileEntry) else None
+        foreign = windows_rewriter.foreign_paths if self.windows else path_files.foreign_paths
+        return isinstance(content, str) and bool(foreign(Path(content).read_bytes(), self.site))

@@ -1,0 +1,1 @@
+"""Windows, whatever system packs: detection, launchers, requirements, checks, bundle."""

@@ -1,0 +1,189 @@
+"""The interpreter of a Windows bundle as entries.
+
+CPython for Windows looks for `Lib` and `DLLs` beside its `python.exe`, so that a bundle has the
+layout of an installation: the interpreter and its libraries in the root, the environment's packages
+in `Lib/site-packages`. python.org's installer, its NuGet packages and python-build-standalone all
+lay theirs out so ("Using Python on Windows"; PC/layout of CPython).
+
+There is no `pyvenv.cfg`: `site` takes the folder *above* one that lies beside the interpreter for
+the prefix (Lib/site.py, `venv`). The user's own packages, which such a file would keep out as well
+and which come before the archive's on `sys.path`, are taken off again by a `.pth` file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ...filesystem import copies_of
+from ...model.entries import FileEntry, UnsupportedEntry
+from ...model.errors import InterpreterProblem
+from ...model.interpreter import Trim
+from ..linux.bundle import Bundle
+from ..posix.runtime import system_packages
+from .detect import PYTHON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ...model.entries import ScannedEntry
+    from ...model.environment import Environment
+
+
+# The interpreter, its libraries and those of the compiler that it was built with.
+_ROOT: Final = re.compile(
+    r"pythonw?(?:3\.\d+t?)?\.exe|python3\d*t?\.dll|(?:vcruntime|msvcp|concrt)140\w*\.dll"
+    r"|(?:api-ms-win-[\w-]+|ucrtbase|libffi-\d+|libcrypto-[\w-]+|libssl-[\w-]+|sqlite3|zlib1?)\.dll",
+    re.IGNORECASE,
+)
+
+# Of those, the ones of a free-threaded build, and of an ordinary one that may lie beside it.
+_FREE: Final = re.compile(r"pythonw?3\.\d+t\.exe|python3\d*t\.dll", re.IGNORECASE)
+_PLAIN: Final = re.compile(r"pythonw?\.exe|python3\d*\.dll", re.IGNORECASE)
+_TAG: Final = re.compile(r"\.cp3\d+(?P<free>t?)-\w+\.pyd", re.IGNORECASE)
+_LICENCE: Final = re.compile(r"LICENSE(?:\.txt)?", re.IGNORECASE)
+_FOLDERS: Final = {"dlls": "DLLs", "lib": "Lib", "tcl": "tcl"}
+_DEVELOPMENT: Final = {"include": "Include", "libs": "libs"}
+_TK: Final = ("tcl*.dll", "tk*.dll")  # beside _tkinter.pyd
+
+# The name comes before those of others, which may import what they need.
+_NO_USER_SITE: Final = "000-pack-venv.pth"
+_LEAVE_USER_SITE: Final = b"""\
+import site, sys; site.USER_SITE in sys.path and sys.path.remove(site.USER_SITE); \
+site.ENABLE_USER_SITE = False
+"""
+_LICENCES: Final = "share/licenses/python"
+_WAY_OUT: Final = (
+    'pack where it is installed, or set interpreter = "target" and let the target provide Python'
+)
+
+
+def windows_bundle(
+    environment: Environment,
+    scanned: Sequence[ScannedEntry],
+    *,
+    packed: Sequence[ScannedEntry],
+    trim: Trim = Trim.DEFAULT,
+) -> Bundle:
+    """Gather what makes a Windows environment's archive bring its own interpreter.
+
+    Parameters:
+        scanned: all that the environment holds.
+        packed: what is packed of it and of the wheels laid over it.
+
+    Raises:
+        InterpreterProblem: the base interpreter cannot be bundled.
+    """
+    base = environment.interpreter.base_prefix
+    if base == environment.prefix:
+        raise InterpreterProblem(
+            f"{environment.given} brings its own interpreter already: pack the environment it was"
+            " made from"
+        )
+    _refuse_unsuitable(environment)
+    runtime = _Runtime(base, trim, free=environment.interpreter.free_threaded)
+    system = system_packages(environment, packed)
+    return Bundle(
+        scanned=tuple(scanned),
+        entries=(*runtime.entries(), *system.entries, *_settings(environment)),
+        facts=_facts(trim),
+        distributions=system.distributions,
+        notes=system.notes,
+    )
+
+
+def _facts(trim: Trim) -> dict[str, Any]:
+    """Return the keys that a bundle's facts have on every system."""
+    return {"trim": trim.value, "package": None, "libraries": [], "left_to_the_target": {}}
+
+
+def _settings(environment: Environment) -> list[FileEntry]:
+    """Return what keeps the user's own packages out, as in any virtual environment."""
+    if environment.include_system_site_packages:
+        return []
+    name = f"{environment.site_packages[0]}/{_NO_USER_SITE}"
+    return [FileEntry.from_bytes(name, _LEAVE_USER_SITE)]
+
+
+class _Runtime:
+    def __init__(self, base: Path, trim: Trim, *, free: bool) -> None:
+        self.base = base
+        self.trim = trim
+        self.free = free
+        self.has_own_name = free and any(base.glob("python3.*t.exe"))
+
+    def entries(self) -> Iterator[ScannedEntry]:
+        """Yield the root's files, then the folders."""
+        wanted = _FOLDERS | (_DEVELOPMENT if self.trim.has_headers else {})
+        if self.trim is Trim.MINIMAL:
+            del wanted["tcl"]
+        for child in sorted(self.base.iterdir()):
+            folder = wanted.get(child.name.lower())
+            if folder is not None and child.is_dir():
+                yield from self._folder(folder, child, on_top=folder == "Lib")
+            elif child.is_file() and _ROOT.fullmatch(child.name):
+                for name in self._root_names(child.name):
+                    yield from copies_of(child.resolve(), name)
+            elif child.is_file() and _LICENCE.fullmatch(child.name):
+                yield from copies_of(child.resolve(), f"{_LICENCES}/{child.name}")
+
+    def _folder(self, arcname: str, folder: Path, *, on_top: bool) -> Iterator[ScannedEntry]:
+        for child in sorted(folder.iterdir()):
+            name = f"{arcname}/{child.name}"
+            if self.trim.leaves_out(child, on_top=on_top) or self._is_of_tk(arcname, child):
+                continue
+            if arcname == "DLLs" and self._is_of_other_build(child):
+                continue
+            if child.is_dir():
+                yield from self._folder(name, child, on_top=False)
+            elif child.exists():
+                yield from copies_of(child.resolve(), name)
+            else:
+                yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")
+
+    def _root_names(self, name: str) -> tuple[str, ...]:
+        """Return the names that a file of the base's root gets: `python.exe` is what is started.
+
+        python.org's installer puts a free-threaded build beside the ordinary one, with a `t` in
+        the names of its files.
+        """
+        if _FREE.fullmatch(name):
+            own = (name, re.sub(r"3\.\d+t", "", name)) if name.lower().endswith(".exe") else (name,)
+            return own if self.free else ()
+        return () if self.has_own_name and _PLAIN.fullmatch(name) else (name,)
+
+    def _is_of_other_build(self, child: Path) -> bool:
+        """Whether an extension module is for the other of two builds that share a folder."""
+        tag = _TAG.search(child.name)
+        if tag is not None:
+            return bool(tag["free"]) != self.free
+        stem = child.name.partition(".")[0]
+        return self.free and any(child.parent.glob(f"{stem}.cp3*t-*.pyd"))
+
+    def _is_of_tk(self, arcname: str, child: Path) -> bool:
+        """Whether a library is only there for tkinter, which a minimal bundle goes without."""
+        wanted = self.trim is not Trim.MINIMAL or arcname != "DLLs"
+        return not wanted and any(fnmatch.fnmatch(child.name.lower(), each) for each in _TK)
+
+
+def _refuse_unsuitable(environment: Environment) -> None:
+    facts = environment.interpreter
+    if not facts.executable.is_file():
+        raise InterpreterProblem(
+            f"the base interpreter {environment.config.get('home', '')} of {environment.given} is"
+            f" not on this machine: {_WAY_OUT}"
+        )
+    if not (facts.stdlib / "os.py").is_file():
+        raise InterpreterProblem(
+            f"the base interpreter {facts.executable} cannot be bundled: {facts.stdlib} does not"
+            " hold its standard library's files (an embeddable package has them in a zip file):"
+            " make the environment with an installed Python, from python.org or uv"
+        )
+    digits = facts.abi.removeprefix("cp")
+    if not (facts.base_prefix / f"python{digits}.dll").is_file():
+        raise InterpreterProblem(
+            f"the base interpreter {facts.executable} cannot be bundled: there is no"
+            f" python{digits}.dll beside {PYTHON}; {_WAY_OUT}"
+        )

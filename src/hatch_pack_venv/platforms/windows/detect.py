@@ -1,0 +1,138 @@
+"""Environments of the Windows layout, told from the tree itself, on whatever system this runs.
+
+Where its interpreter cannot be run, what it would say of itself is read from `pyvenv.cfg`, from the
+names in the tree and from the headers of `python.exe`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...binary.pe import PeFile
+from ...model.errors import EnvironmentProblem
+from ...model.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+SCRIPTS: Final = "Scripts"
+SITE_PACKAGES: Final = "Lib/site-packages"
+PYTHON: Final = "python.exe"
+_FOLDERS: Final = {"include": "Include", "lib": "Lib", "scripts": SCRIPTS}
+_AGAIN: Final = "remove it and create it again"
+_VERSION: Final = re.compile(r"(\d+\.\d+)\.\d+")
+_PLATFORMS: Final = {"win32": "win32", "amd64": "win-amd64", "arm64": "win-arm64"}
+_ABSOLUTE: Final = r"(?:[A-Za-z]:[\\/]|\\\\)"
+
+# activate.bat of venv, virtualenv and uv, and activate for a POSIX shell on Windows.
+_ACTIVATED: Final = re.compile(rf"""\bVIRTUAL_ENV=["']?({_ABSOLUTE}[^"'\r\n]*)""")
+_COMMAND: Final = re.compile(rf"-m venv (?:--\S+ )*({_ABSOLUTE}.*)")
+
+
+def is_windows(prefix: Path) -> bool:
+    """Whether a tree has the layout of Windows: `Scripts` with an interpreter, or no `bin`."""
+    scripts = prefix / SCRIPTS
+    if (scripts / PYTHON).is_file():
+        return True
+    return scripts.is_dir() and not (prefix / "bin").exists()
+
+
+def as_there(arcname: str) -> str:
+    """Spell a file's top folder as environments have it: Windows puts `lib/x` into `Lib`."""
+    top, slash, rest = arcname.partition("/")
+    return f"{_FOLDERS.get(top.lower(), top)}{slash}{rest}" if slash else arcname
+
+
+def check_whole(prefix: Path) -> None:
+    """Refuse a tree that lacks what every environment has.
+
+    Raises:
+        EnvironmentProblem: it has no interpreter, or no site-packages.
+    """
+    if not (prefix / SITE_PACKAGES).is_dir():
+        raise EnvironmentProblem(f"{prefix} is incomplete, it has no {SITE_PACKAGES}: {_AGAIN}")
+    if not (prefix / SCRIPTS / PYTHON).is_file():
+        raise EnvironmentProblem(f"{prefix} is incomplete, it has no {SCRIPTS}/{PYTHON}: {_AGAIN}")
+
+
+def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
+    """Return what is known of an environment's interpreter without running it.
+
+    Parameters:
+        config: the keys of its `pyvenv.cfg`. `home` may be a folder of this machine, which a
+            bundled interpreter is taken from, or of another.
+
+    Raises:
+        EnvironmentProblem: the version is not there, `python.exe` is no Windows program, or it is
+            no CPython 3.9 or later.
+    """
+    python = prefix / SCRIPTS / PYTHON
+    version = _version(prefix, config)
+    minor = ".".join(version.split(".")[:2])
+    base = Path(config.get("home", ""))
+    machine = _machine(python)
+    digits = minor.replace(".", "")
+    # Told by a name that venv and virtualenv add, else by the base's only library.
+    libraries = {name for name in (digits, f"{digits}t") if (base / f"python{name}.dll").is_file()}
+    free = (prefix / SCRIPTS / f"python{minor}t.exe").is_file() or libraries == {f"{digits}t"}
+    interpreter = Interpreter(
+        version=version,
+        minor=minor,
+        implementation=config.get("implementation", "cpython").lower(),
+        abi=f"cp{digits}{'t' if free else ''}",
+        cache_tag=f"cpython-{digits}",
+        pointer_bits=32 if machine == "win32" else 64,
+        system="win32",
+        machine=machine,
+        platform=_PLATFORMS[machine],
+        executable=base / PYTHON,
+        base_prefix=base,
+        stdlib=base / "Lib",
+        platlibdir="DLLs",
+        site_packages=(base / "Lib" / "site-packages",),
+    )
+    interpreter.check_supported(python)
+    return interpreter
+
+
+def prefix_aliases(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the paths that an environment was made at, as its own files tell them."""
+    return tuple(dict.fromkeys(_told_paths(prefix, config)))
+
+
+def _told_paths(prefix: Path, config: Mapping[str, str]) -> Iterator[str]:
+    command = _COMMAND.search(config.get("command", ""))
+    if command:
+        yield command[1].strip()
+    for name in ("activate.bat", "activate"):
+        try:
+            text = (prefix / SCRIPTS / name).read_text("utf-8", "surrogateescape")
+        except OSError:
+            continue
+        yield from (match[1].rstrip("\\/ ") for match in _ACTIVATED.finditer(text))
+
+
+def _version(prefix: Path, config: Mapping[str, str]) -> str:
+    """Return X.Y.Z: `version` of venv, `version_info` of virtualenv and uv."""
+    for key in ("version", "version_info"):
+        match = _VERSION.match(config.get(key, ""))
+        if match:
+            return match[0]
+    raise EnvironmentProblem(f"{prefix / 'pyvenv.cfg'} does not tell Python's version: {_AGAIN}")
+
+
+def _machine(python: Path) -> str:
+    try:
+        with python.open("rb") as stream:
+            program = PeFile.from_stream(stream)
+    except OSError as error:
+        raise EnvironmentProblem(f"{python} cannot be read: {error.strerror}") from error
+    if program is None or program.machine not in _PLATFORMS:
+        what = "no Windows program" if program is None else f"for the machine {program.machine}"
+        raise EnvironmentProblem(
+            f"{python} is {what}; one for x86, AMD64 or ARM64 was expected: {_AGAIN}"
+        )
+    return program.machine

@@ -1,0 +1,100 @@
+"""What a Windows target must have at least.
+
+A file's header tells the least version of Windows that its linker was asked for, which for most is
+long below what CPython itself supports; the higher of both counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ...binary.headers import read_header
+from ...binary.pe import MAGIC, PeFile
+from ...model.entries import with_copies
+from ...model.requirements import FileRequirements, PlatformRequirements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ...model.entries import Content, ScannedEntry
+    from ...model.interpreter import Interpreter
+
+
+Version: TypeAlias = tuple[int, int]
+
+# "Using Python on Windows" of each CPython: 8.1 for 3.9 to 3.12, 10 from 3.13 on (PEP 11).
+_OLD_CPYTHON, _WINDOWS_8_1, _WINDOWS_10 = (3, 12), (6, 3), (10, 0)
+_NAMES: Final = {(6, 0): "Vista", (6, 1): "7", (6, 2): "8", (6, 3): "8.1", (10, 0): "10"}
+_CODE: Final = (".pyd", ".dll", ".exe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsRequirements(PlatformRequirements):
+    """What all packed files together ask of Windows.
+
+    Parameters:
+        windows: the version.
+        file: what asks for it.
+    """
+
+    windows: Version
+    file: str
+
+    def facts(self, tag: str) -> dict[str, Any]:
+        """Return what the manifest says of the platform."""
+        name = _NAMES.get(self.windows, "{}.{}".format(*self.windows))
+        return {"tag": tag, "windows": {"version": name, "file": self.file}}
+
+    def check(self) -> str:
+        """Return nothing: Windows itself refuses a program that is too new for it."""
+        return ""
+
+
+@dataclass(frozen=True)
+class WindowsFileRequirements(FileRequirements):
+    """What files ask of Windows, by what they hold.
+
+    Parameters:
+        versions: of those that can be loaded by the interpreter's machine.
+        interpreter: the environment's.
+    """
+
+    versions: Mapping[Content, Version] | None = None
+    interpreter: Interpreter | None = None
+
+    @classmethod
+    def of_windows(
+        cls, entries: Iterable[ScannedEntry], interpreter: Interpreter
+    ) -> WindowsFileRequirements:
+        """Read all programs and libraries among entries."""
+        files = with_copies(entries)
+        code = {each.content for each in files if each.arcname.lower().endswith(_CODE)}
+        read = {content: read_headers(content) for content in code}
+        return cls(
+            versions={
+                content: headers.version
+                for content, headers in read.items()
+                if headers is not None and headers.machine == interpreter.machine
+            },
+            interpreter=interpreter,
+        )
+
+    def of(self, entries: Iterable[ScannedEntry]) -> WindowsRequirements:
+        """Return what entries ask for together, CPython's own need among them."""
+        versions, python = self.versions or {}, self.interpreter
+        minor = "3.13" if python is None else python.minor
+        is_old = tuple(map(int, minor.split("."))) <= _OLD_CPYTHON
+        found = {f"CPython {minor}": _WINDOWS_8_1 if is_old else _WINDOWS_10}
+        for entry in with_copies(entries):
+            if entry.content in versions:
+                found[entry.arcname] = versions[entry.content]
+        highest = max(found.values())
+        # A file that asks for no more than CPython does is not what decides.
+        file = next(name for name, version in found.items() if version == highest)
+        return WindowsRequirements(windows=highest, file=file)
+
+
+def read_headers(content: Content) -> PeFile | None:
+    """Return a file's headers; `None` if it is no program or library of Windows."""
+    return read_header(content, PeFile.from_stream, (MAGIC,))

@@ -1,0 +1,1 @@
+"""Archives and unpacked folders read back: listed, verified, inspected."""

@@ -1,0 +1,239 @@
+"""What an archive or an unpacked folder is, and what in it takes the room."""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
+from pathspec import GitIgnoreSpec
+
+from ..config.values import PRESETS
+from ..model.errors import ArchiveProblem
+from ..model.results import silent
+from .contents import Contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ..model.results import Reporter
+
+
+# In this order, so that what a preset would leave out is counted under its name.
+_PRESETS: Final[Mapping[str, str]] = {
+    "@tests": "tests",
+    "@docs": "documentation",
+    "@headers": "headers",
+    "@static-libraries": "static libraries",
+    "@type-stubs": "type stubs",
+}
+_SUFFIXES: Final[Mapping[str, str]] = {
+    ".py": "Python source",
+    ".pyw": "Python source",
+    ".pyc": "byte code",
+    ".so": "shared objects",
+    ".pyd": "shared objects",
+    ".dll": "shared objects",
+    ".dylib": "shared objects",
+    ".pyi": "type stubs",  # those that the preset leaves in, too
+}
+_VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")  # libssl.so.3
+KINDS: Final = (
+    *dict.fromkeys([*_SUFFIXES.values(), *_PRESETS.values()]),
+    "metadata",
+    "programs",
+    "data",
+)
+"""All that there are."""
+
+
+def kind_of(arcname: str) -> str:
+    """Return the kind of a file below an install target.
+
+    Byte code is byte code also where its source is of tests; `programs` are what lies in `bin` or
+    `Scripts`, `metadata` what lies in `*.dist-info`.
+    """
+    folder, name = posixpath.split(arcname)
+    suffix = posixpath.splitext(name)[1].lower()
+    if suffix == ".pyc":
+        return "byte code"
+    if folder.rpartition("/")[2].endswith((".dist-info", ".egg-info")) or ".dist-info/" in folder:
+        return "metadata"
+    for preset, kind in _PRESETS.items():
+        if _spec(preset).match_file(arcname):
+            return kind
+    if folder in ("bin", "Scripts"):
+        return "programs"
+    if _VERSIONED.search(name):
+        return "shared objects"
+    return _SUFFIXES.get(suffix, "data")
+
+
+@cache
+def _spec(preset: str) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines(PRESETS[preset])
+
+
+_RUNTIME: Final = "the interpreter and its standard library"
+_SCRIPTS: Final = "files of no distribution"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Something that takes room: a distribution, what belongs to none, or a kind of file.
+
+    Parameters:
+        version: of a distribution; `None` for others.
+        size: bytes of its files, unpacked; `None` where no RECORD tells which they are.
+    """
+
+    name: str
+    version: str | None
+    size: int | None
+    file_count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part as JSON knows it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "size": self.size,
+            "file_count": self.file_count,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What an archive or a folder is.
+
+    Parameters:
+        head: what the manifest says before it lists the files.
+        packed_size: bytes of the archive; `None` for a folder.
+        size: bytes of all files, unpacked.
+        distributions, rest: largest first.
+        kinds: of all files, largest first.
+    """
+
+    path: Path
+    head: Mapping[str, Any]
+    install_target: str
+    packed_size: int | None
+    size: int
+    entry_count: int
+    distributions: tuple[Part, ...]
+    rest: tuple[Part, ...]
+    kinds: tuple[Part, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON knows it; the manifest's head with its own keys."""
+        head = {key: value for key, value in self.head.items() if key != "distributions"}
+        return {
+            "path": str(self.path),
+            "packed_size": self.packed_size,
+            "size": self.size,
+            "entry_count": self.entry_count,
+            "install_target": self.install_target,
+            **head,
+            "distributions": [part.to_dict() for part in self.distributions],
+            "other_files": [part.to_dict() for part in self.rest],
+            "kinds": [part.to_dict() for part in self.kinds],
+        }
+
+
+def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
+    """Read an archive's or a folder's manifest, and of its RECORD files what belongs to what.
+
+    Parameters:
+        report: told of the bytes of an archive; of a folder next to none are read.
+
+    Raises:
+        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+    """
+    contents = Contents.from_path(
+        path,
+        hashing=False,
+        keep=lambda name: name.endswith(".dist-info/RECORD"),
+        report=silent if path.is_dir() else report,
+    )
+    if contents.damage is not None:
+        raise ArchiveProblem(contents.damage)
+    distributions, rest = _parts(contents)
+    return Inspection(
+        path=path,
+        head=contents.listing.head,
+        install_target=contents.install_target,
+        packed_size=None if contents.is_folder else path.stat().st_size,
+        size=contents.size,
+        entry_count=contents.entry_count,
+        distributions=tuple(sorted(distributions, key=_largest_first)),
+        rest=tuple(sorted(rest, key=_largest_first)),
+        kinds=tuple(sorted(_kinds(contents), key=_largest_first)),
+    )
+
+
+def _largest_first(part: Part) -> tuple[int, str]:
+    return -(part.size or 0), part.name
+
+
+def _parts(contents: Contents) -> tuple[list[Part], list[Part]]:
+    sizes = {name: file.size for name, file in contents.listing.files.items()}
+    owned = dict(_owned_files(contents))
+    parts = []
+    for told in contents.listing.head.get("distributions", []):
+        files = owned.get(canonicalize_name(told["name"]))
+        mine = [sizes.pop(name) for name in files or () if name in sizes]
+        size = None if files is None else sum(mine)
+        parts.append(
+            Part(name=told["name"], version=told["version"], size=size, file_count=len(mine))
+        )
+    return parts, [*_rest(contents, sizes)]
+
+
+def _owned_files(contents: Contents) -> Iterator[tuple[str, set[str]]]:
+    """Yield the normalised names of distributions that have a RECORD, with their files."""
+    for record, content in contents.kept.items():
+        if not record.endswith(".dist-info/RECORD"):
+            continue
+        info = posixpath.dirname(record)
+        site = posixpath.dirname(info)
+        name = posixpath.basename(info).removesuffix(".dist-info").rpartition("-")[0]
+        rows = csv.reader(content.decode("utf-8", "surrogateescape").splitlines())
+        files = {posixpath.normpath(posixpath.join(site, row[0])) for row in rows if row}
+        yield canonicalize_name(name), files
+
+
+def _rest(contents: Contents, sizes: Mapping[str, int]) -> Iterator[Part]:
+    """Return the files of no distribution, by where they lie."""
+    sites = contents.listing.head.get("layout", {}).get("site_packages", [])
+    interpreter = contents.listing.head.get("interpreter")
+    return _summed((_place(name, sites, interpreter), size) for name, size in sizes.items())
+
+
+def _kinds(contents: Contents) -> Iterator[Part]:
+    return _summed((kind_of(name), file.size) for name, file in contents.listing.files.items())
+
+
+def _summed(sizes: Iterable[tuple[str, int]]) -> Iterator[Part]:
+    totals: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for name, size in sizes:
+        totals[name] += size
+        counts[name] += 1
+    for name, total in totals.items():
+        yield Part(name=name, version=None, size=total, file_count=counts[name])
+
+
+def _place(name: str, sites: list[str], interpreter: str | None) -> str:
+    for site in sites:
+        if name.startswith(f"{site}/"):
+            top = name.removeprefix(f"{site}/").partition("/")[0]
+            return f"{site}/{top}"
+    is_runtime = name.startswith(("lib/", "lib64/", "bin/python", "Lib/", "DLLs/", "tcl/"))
+    is_runtime = is_runtime or re.fullmatch(r"[^/]+\.(exe|dll)", name) is not None
+    return _RUNTIME if interpreter == "bundled" and is_runtime else _SCRIPTS

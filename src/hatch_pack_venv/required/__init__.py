@@ -1,1 +1,0 @@
-"""What distributions require, and what of it is there."""

@@ -1,0 +1,1 @@
+"""What the project requires against what is installed."""

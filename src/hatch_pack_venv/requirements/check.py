@@ -1,0 +1,348 @@
+"""The environment against its project: what is needed, what is wrong, what is left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..metadata.installed import installed_distributions
+from ..model.entries import DirectoryEntry, parents_of
+from .closure import (
+    by_key,
+    closure_of,
+    extra_findings,
+    is_met,
+    marker_environment,
+    python_findings,
+    requirement_findings,
+    requirements_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from ..config.options import PackOptions
+    from ..model.distribution import InstalledDistribution
+    from ..model.entries import ScannedEntry
+    from ..model.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyReport:
+    """What was found.
+
+    Parameters:
+        behind: what is left behind, if `distributions` says so.
+        problems: why it cannot be packed, a sentence each.
+        notes: what only warns.
+        relied_on: normalised names of what lower layers hold and what is packed needs.
+    """
+
+    behind: PrunedDistributions | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    relied_on: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The normalised names of what is left behind."""
+        return frozenset() if self.behind is None else self.behind.keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roots:
+    """Where requirements begin, and what meets them.
+
+    Parameters:
+        wheels: what wheels bring; it comes before what is installed.
+        project: the project, as its wheel or the environment has it; `None` without one.
+        excluded: the project's normalised name, where it stays out.
+        below: what the environment sees of lower layers, in the order of `sys.path`.
+    """
+
+    environment: Environment
+    wheels: tuple[InstalledDistribution, ...] = ()
+    project: InstalledDistribution | None = None
+    excluded: str | None = None
+    below: tuple[InstalledDistribution, ...] = ()
+
+
+def check_dependencies(given: Roots, options: PackOptions) -> DependencyReport:
+    """Hold what is there against what is required.
+
+    Raises:
+        LockProblem: the lock file cannot be read.
+    """
+    return _DependencyCheck(given, options).needs()
+
+
+class _DependencyCheck:
+    def __init__(self, given: Roots, options: PackOptions) -> None:
+        self.given = given
+        self.options = options
+        self.version = given.environment.interpreter.version
+        self.markers = marker_environment(given.environment.interpreter)
+        project = () if given.project is None else (given.project,)
+        installed = (*given.environment.distributions, *_system_distributions(given.environment))
+        self.own = by_key((*given.wheels, *project, *installed))
+        self.installed = by_key((*self.own.values(), *given.below))
+        self.keep = [Requirement(each) for each in options.keep]
+        self.closure = closure_of(self._roots(), self.installed, self.markers)
+        self.shared = frozenset[str]()
+        if options.distributions == "required":
+            self._share()
+
+    def _roots(self) -> Mapping[str, Iterable[str]]:
+        """Return the extras of each distribution that requirements begin at.
+
+        A wheel that is named is wanted.
+        """
+        roots: dict[str, set[str]] = {each.key: set() for each in self.given.wheels}
+        if self.given.project is not None:
+            roots[self.given.project.key] = set(self.options.extras)
+        for kept in self.keep:
+            roots.setdefault(canonicalize_name(kept.name), set()).update(kept.extras)
+        return roots
+
+    def _share(self) -> None:
+        """Let lower layers meet what they can, and find out what is needed then.
+
+        A layer's version counts if all that is needed can live with it; else the environment's own
+        is packed, which is imported first.
+        """
+        own = (
+            self.given.wheels
+            if self.given.project is None
+            else (*self.given.wheels, self.given.project)
+        )
+        below, mine = by_key(self.given.below), self.installed
+        shared = below.keys() & by_key(self.given.environment.distributions).keys()
+        shared -= {each.key for each in own} | self._roots().keys()
+        while shared:
+            self.installed = {**mine, **{key: below[key] for key in shared}}
+            self.closure = closure_of(self._roots(), self.installed, self.markers)
+            unfit = {
+                canonicalize_name(requirement.name)
+                for _, requirement in self.closure.requirements
+                if not is_met(requirement, self.installed)
+            }
+            if not unfit & shared:
+                self.shared = frozenset(shared)
+                return
+            shared -= unfit
+        self.installed = mine
+        self.closure = closure_of(self._roots(), mine, self.markers)
+
+    def _relied_on(self, packed: Mapping[str, InstalledDistribution]) -> frozenset[str]:
+        """Return what lower layers hold and what is packed needs."""
+        below = by_key(self.given.below)
+        own = {key: each for key, each in packed.items() if each is not below.get(key)}
+        roots = {key: self._roots().get(key, ()) for key in own}
+        return closure_of(roots, packed, self.markers).members & (below.keys() - own.keys())
+
+    def needs(self) -> DependencyReport:
+        required = self.options.distributions == "required"
+        behind = None
+        problems = [
+            f"keep names {each.name}, which is not installed in the environment: install it or"
+            " remove it from keep"
+            for each in self.keep
+            if canonicalize_name(each.name) not in self.installed
+        ]
+        if required and not self.closure.members:
+            problems.append(
+                'distributions = "required" needs to know what it begins with, and there is no'
+                " project in the environment: name it in keep (--keep), or its wheel in wheels"
+            )
+        elif required:
+            behind = PrunedDistributions.of(
+                self.given.environment, self.closure.members, shared=self.shared
+            )
+        packed = self._packed(behind)
+        findings, warnings = self._findings(packed)
+        problems += findings if self.options.check == "error" else []
+        warnings += findings if self.options.check == "warn" else []
+        problems += self._lock_findings(packed)
+        if behind is not None and self.given.environment.include_system_site_packages:
+            warnings.append(
+                'the base interpreter\'s own packages are no part of distributions = "required":'
+                ' what the environment sees of them is dealt with as with "all"'
+            )
+        return DependencyReport(
+            behind=behind,
+            problems=tuple(problems),
+            notes=tuple(warnings),
+            relied_on=self._relied_on(packed),
+        )
+
+    def _packed(self, behind: PrunedDistributions | None) -> dict[str, InstalledDistribution]:
+        gone = frozenset() if behind is None else behind.keys
+        shared = {key: each for key, each in by_key(self.given.below).items() if key in gone}
+        kept = {key: each for key, each in self.installed.items() if key not in gone}
+        return {**shared, **kept}
+
+    def _findings(self, packed: Mapping[str, InstalledDistribution]) -> tuple[list[str], list[str]]:
+        """Return what is wrong with the closure, and what is wrong outside of it."""
+        if self.options.check == "off":
+            return [], []
+        members, closure = self.closure.members, self.closure
+        inside = [packed[key] for key in sorted(members & packed.keys())]
+        found = [*self._extras()]
+        found += python_findings(inside, self.version)
+        found += requirement_findings(closure.requirements, packed)
+        own = by_key(self.given.environment.distributions).keys() & packed.keys()
+        others = {key: packed[key] for key in sorted(own - members)}
+        outside = [
+            (each, requirement)
+            for each, requirement in requirements_of(packed.values(), self.markers)
+            if each.key in others
+        ]
+        warnings = python_findings(others.values(), self.version)
+        warnings += requirement_findings(outside, packed)
+        return found, warnings
+
+    def _extras(self) -> Iterator[str]:
+        """Yield a sentence for each extra that is asked for and not provided."""
+        if self.given.project is not None:
+            yield from extra_findings(self.given.project, self.options.extras)
+        for kept in self.keep:
+            there = self.installed.get(canonicalize_name(kept.name))
+            if there is not None:
+                yield from extra_findings(there, sorted(kept.extras))
+
+    def _kept_extras(self) -> set[str]:
+        """Return the extras of what is kept where no project tells which are its own."""
+        if self.given.project is not None:
+            return set()
+        return {extra for kept in self.keep for extra in kept.extras}
+
+    def _lock_findings(self, packed: Mapping[str, InstalledDistribution]) -> list[str]:
+        if self.options.lock is None:
+            return []
+        from .lock import Lock  # 15 ms that most runs can do without
+
+        lock = Lock.from_path(
+            self.options.lock, self.markers, self.options.extras, others=self._kept_extras()
+        )
+        own = {each.key for each in self.given.wheels}
+        own |= {self.given.excluded} if self.given.excluded else set()
+        own |= {self.given.project.key} if self.given.project else set()
+        lock.selected = {key: each for key, each in lock.selected.items() if key not in own}
+        return lock.findings(
+            packed,
+            locked=self.closure.members - own,
+            complete=self.options.distributions == "all",
+        )
+
+
+def _system_distributions(environment: Environment) -> list[InstalledDistribution]:
+    """Return the base interpreter's packages, where the environment sees them (PEP 405)."""
+    if not environment.include_system_site_packages:
+        return []
+    folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
+    return [
+        each
+        for folder in folders
+        for each in installed_distributions(folder.parent, (folder.name,))
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunedDistributions:
+    """The distributions that are left behind, and how an environment looks without them.
+
+    Parameters:
+        distributions: those left behind.
+        staying: the others.
+        unknown: those of `staying` that nothing needs, whose files nothing tells.
+        shared: normalised names of those that a lower layer holds.
+    """
+
+    distributions: tuple[InstalledDistribution, ...] = ()
+    staying: tuple[InstalledDistribution, ...] = ()
+    unknown: tuple[InstalledDistribution, ...] = ()
+    shared: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        environment: Environment,
+        needed: Collection[str],
+        shared: frozenset[str] = frozenset(),
+    ) -> PrunedDistributions:
+        """Divide an environment's distributions.
+
+        Parameters:
+            needed: normalised names of those that are packed, and of those that are shared.
+            shared: of those that a lower layer holds.
+        """
+        packed = {*needed} - shared
+        others = [each for each in environment.distributions if each.key not in packed]
+        leaving = tuple(each for each in others if each.files or each.editable is not None)
+        return cls(
+            distributions=leaving,
+            staying=tuple(each for each in environment.distributions if each not in leaving),
+            unknown=tuple(each for each in others if each not in leaving),
+            shared=shared & {*needed},
+        )
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The normalised names of those left behind."""
+        return frozenset(each.key for each in self.distributions)
+
+    def without(self, environment: Environment) -> Environment:
+        """Return an environment without them, as if they had not been installed."""
+        gone = {each.metadata_dir for each in self.distributions}
+        kept = (each for each in environment.distributions if each.metadata_dir not in gone)
+        return replace(environment, distributions=tuple(kept))
+
+    def applied(
+        self,
+        scanned: Iterable[ScannedEntry],
+        brought_back: Callable[[str], bool] = lambda _arcname: False,
+    ) -> Iterator[ScannedEntry]:
+        """Yield an environment's entries without theirs, and without folders that they leave empty.
+
+        A file that one of those that stay has, too, stays, as does what is brought back.
+
+        Parameters:
+            brought_back: whether a pattern brings a file back, by its arcname.
+        """
+        entries = list(scanned)
+        taken = {
+            entry.arcname
+            for entry in entries
+            if self.takes(entry.arcname) and not brought_back(entry.arcname)
+        }
+        kept = [entry for entry in entries if entry.arcname not in taken]
+        holding = parents_of(entry.arcname for entry in entries)
+        leaves = (
+            entry.arcname
+            for entry in kept
+            if not isinstance(entry, DirectoryEntry) or entry.arcname not in holding
+        )
+        emptied = parents_of(taken) - parents_of(leaves)
+        for entry in kept:
+            if not isinstance(entry, DirectoryEntry) or entry.arcname not in emptied:
+                yield entry
+
+    def takes(self, arcname: str) -> bool:
+        """Whether a file is left behind with its distribution."""
+        folder, _, name = arcname.rpartition("/__pycache__/")
+        source = f"{folder}/{name.split('.')[0]}.py" if folder else arcname
+        return source in self._files or arcname.startswith(self._metadata)
+
+    @cached_property
+    def _files(self) -> frozenset[str]:
+        stays = {name for each in self.staying for name in each.files}
+        alone = {each.metadata_dir for each in self.distributions}  # `.egg-info` may be a file
+        return frozenset({n for each in self.distributions for n in each.files} | alone) - stays
+
+    @cached_property
+    def _metadata(self) -> tuple[str, ...]:
+        return tuple(f"{each.metadata_dir}/" for each in self.distributions)

@@ -1,0 +1,280 @@
+"""Installed versions against a lock file (PEP 751)."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from packaging.direct_url import DirectUrl, DirectUrlValidationError
+from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ..model.errors import LockProblem
+from .closure import python_satisfies
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
+
+    from ..model.distribution import InstalledDistribution
+
+
+_PASSWORD: Final = re.compile(r"(?<=//)[^/@]*@")
+
+
+def origin_of(distribution: InstalledDistribution) -> DirectUrl | None:
+    """Return where a distribution was installed from; `None` where nothing readable tells it."""
+    try:
+        return DirectUrl.from_dict(json.loads(distribution.direct_url or "null"))
+    except (ValueError, AttributeError, TypeError, DirectUrlValidationError):
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A source that is locked, and another that is there, in words."""
+
+    locked: str
+    there: str
+
+
+def origin_difference(
+    package: Package, distribution: InstalledDistribution, folder: Path
+) -> Difference | None:
+    """Return how a distribution came from elsewhere than a lock file says.
+
+    Parameters:
+        folder: the lock file's, which its paths are relative to.
+    """
+    origin = origin_of(distribution)
+    if package.vcs is not None:
+        return _of_vcs(package.vcs, origin)
+    if package.archive is not None:
+        return _of_archive(package.archive, origin)
+    if package.directory is not None:
+        return _of_directory(package.directory, origin, folder)
+    hashes = [each.hashes for each in (*(package.wheels or ()), package.sdist) if each is not None]
+    return _of_index(hashes, origin)
+
+
+def _of_vcs(locked: PackageVcs, origin: DirectUrl | None) -> Difference | None:
+    if origin is not None and origin.vcs_info is not None:
+        same = origin.vcs_info.commit_id.lower() == locked.commit_id.lower()
+        if same and (origin.subdirectory or "") == (locked.subdirectory or ""):
+            return None
+    below = f", {locked.subdirectory}" if locked.subdirectory else ""
+    source = _shown(locked.url or locked.path or "")
+    return Difference(
+        locked=f"at commit {locked.commit_id} of {source}{below}", there=_describe(origin)
+    )
+
+
+def _of_archive(locked: PackageArchive, origin: DirectUrl | None) -> Difference | None:
+    if origin is not None and origin.archive_info is not None:
+        agreed = _agree(origin, [locked.hashes])
+        named = locked.url is None or origin.url.startswith("file:") or locked.url == origin.url
+        if agreed or (agreed is None and named):
+            return None
+    source = f"from {_shown(locked.url or locked.path or '')}{_hashed(locked.hashes)}"
+    return Difference(locked=source, there=_describe(origin))
+
+
+def _of_directory(
+    locked: PackageDirectory, origin: DirectUrl | None, folder: Path
+) -> Difference | None:
+    """What is in a folder cannot be compared; a wheel that was built of it may lie anywhere."""
+    if origin is not None and origin.url.startswith("file:") and origin.vcs_info is None:
+        same = Path(_local_path(origin)).resolve() == (folder / locked.path).resolve()
+        if same or origin.archive_info is not None:
+            return None
+    return Difference(locked=f"from the folder {locked.path}", there=_describe(origin))
+
+
+def _of_index(hashes: list[Mapping[str, str]], origin: DirectUrl | None) -> Difference | None:
+    if origin is None:
+        return None
+    if origin.archive_info is not None and _agree(origin, hashes) is not False:
+        return None
+    return Difference(locked="from an index", there=_describe(origin))
+
+
+def _agree(origin: DirectUrl, locked: Iterable[Mapping[str, str]]) -> bool | None:
+    """Whether an archive is one of those that are locked; `None` where no hash can be compared."""
+    found = dict((origin.archive_info and origin.archive_info.hashes) or {})
+    compared = [
+        found[kind] == value for each in locked for kind, value in each.items() if kind in found
+    ]
+    return any(compared) if compared else None
+
+
+def _describe(origin: DirectUrl | None) -> str:
+    if origin is None:
+        return "one that records no source"
+    below = f", {origin.subdirectory}" if origin.subdirectory else ""
+    if origin.vcs_info is not None:
+        return f"commit {origin.vcs_info.commit_id} of {_shown(origin.url)}{below}"
+    if origin.dir_info is not None:
+        return f"the folder {_local_path(origin)}"
+    hashes = (origin.archive_info and origin.archive_info.hashes) or {}
+    return f"{_shown(origin.url)}{_hashed(hashes)}"
+
+
+def _hashed(hashes: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{kind} {value}" for kind, value in sorted(hashes.items()))
+    return f" ({listed})" if listed else ""
+
+
+def _local_path(origin: DirectUrl) -> str:
+    return unquote(urlsplit(origin.url).path).rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """Return a URL without who may read from it."""
+    return _PASSWORD.sub("", url)
+
+
+class Lock:
+    """What a lock file says for one Python on one platform.
+
+    Parameters:
+        path: the file's.
+        markers: values of environment markers, as `marker_environment` tells them.
+        extras: those of the project that count; dependency groups are the file's default ones.
+        others: those that count if the file has been made with them.
+    """
+
+    def __init__(
+        self,
+        lock: Pylock,
+        path: Path,
+        markers: Mapping[str, str],
+        extras: Iterable[str] = (),
+        others: Iterable[str] = (),
+    ) -> None:
+        self.lock = lock
+        self.name = path.name
+        self.folder = path.parent
+        self.markers = markers
+        known = set(map(canonicalize_name, others)) & set(lock.extras or ())
+        self.extras = known | set(map(canonicalize_name, extras))
+        self.groups = frozenset(lock.default_groups or ())
+        self.selected: dict[str, list[Package]] = {}
+        for package in filter(self._is_meant, lock.packages):
+            self.selected.setdefault(package.name, []).append(package)
+
+    @classmethod
+    def from_path(
+        cls,
+        path: Path,
+        markers: Mapping[str, str],
+        extras: Iterable[str] = (),
+        *,
+        others: Iterable[str] = (),
+    ) -> Lock:
+        """Read a lock file.
+
+        Raises:
+            LockProblem: it is not there, or is none of version 1.
+        """
+        try:
+            with path.open("rb") as stream:
+                data = tomllib.load(stream)
+            return cls(Pylock.from_dict(data), path, markers, extras, others)
+        except FileNotFoundError:
+            raise LockProblem(f"there is no lock file {path}: export it first") from None
+        except (OSError, ValueError) as error:
+            raise LockProblem(f"the lock file {path} cannot be read: {error}") from error
+        except (PylockValidationError, PylockUnsupportedVersionError) as error:
+            raise LockProblem(
+                f"{path} is no lock file as PEP 751 has it: {error}; export one, for example with"
+                " `uv export --format pylock.toml` or `pip lock`"
+            ) from error
+
+    def findings(
+        self,
+        packed: Mapping[str, InstalledDistribution],
+        *,
+        locked: Collection[str],
+        complete: bool,
+    ) -> list[str]:
+        """Return a sentence for each way in which what is packed differs from the lock.
+
+        Parameters:
+            packed: what is held against it, by normalised name.
+            locked: normalised names of what the lock must know.
+            complete: whether all that it selects must be there.
+        """
+        found = self._of_lock()
+        for name, packages in self.selected.items():
+            if len(packages) > 1:
+                versions = " and ".join(str(each.version) for each in packages)
+                found.append(f"{self.name} locks {name} more than once: {versions}")
+            else:
+                found += self._of_package(packages[0], packed.get(name), missing=complete)
+        found += [
+            f"{packed[key].name} {packed[key].version} is required, and {self.name} does not"
+            " lock it"
+            for key in sorted(locked)
+            if key in packed and key not in self.selected
+        ]
+        return found
+
+    def _is_meant(self, package: Package) -> bool:
+        environment: dict[str, Any] = {
+            **self.markers,
+            "extras": frozenset(self.extras),
+            "dependency_groups": self.groups,
+        }
+        return package.marker is None or package.marker.evaluate(environment, context="lock_file")
+
+    def _of_lock(self) -> list[str]:
+        """Return what is wrong with the file as a whole."""
+        found = []
+        python = self.markers["python_full_version"]
+        needs = self.lock.requires_python
+        if needs and not python_satisfies(python, needs):
+            found.append(f"{self.name} is for Python {needs}; the environment has {python}")
+        meant = self.lock.environments
+        if meant is not None and not any(
+            each.evaluate(dict(self.markers), context="requirement") for each in meant
+        ):
+            told = " or ".join(map(str, meant))
+            found.append(f"{self.name} is for other environments than this one: {told}")
+        if self.lock.extras is not None:
+            found += [
+                f"{self.name} was made without the extra {extra}"
+                for extra in sorted(self.extras - set(self.lock.extras))
+            ]
+        return found
+
+    def _of_package(
+        self, package: Package, there: InstalledDistribution | None, *, missing: bool
+    ) -> list[str]:
+        said = f"{self.name} locks {package.name} {package.version or ''}".rstrip()
+        if there is None:
+            return [f"{said}; the environment has none"] if missing else []
+        found = []
+        if package.version is not None and not _is_version(there.version, package.version):
+            found.append(f"{said}; the environment has {there.name} {there.version}")
+        difference = origin_difference(package, there, self.folder)
+        if difference is not None:
+            found.append(f"{said} {difference.locked}; the environment has {difference.there}")
+        python = self.markers["python_full_version"]
+        if package.requires_python and not python_satisfies(python, package.requires_python):
+            needs = package.requires_python
+            found.append(f"{said} for Python {needs}; the environment has {python}")
+        return found
+
+
+def _is_version(text: str, version: Version) -> bool:
+    try:
+        return Version(text) == version
+    except InvalidVersion:
+        return text == str(version)

@@ -1,0 +1,1 @@
+"""The environment as it is: identified, walked, its wheels, editables and layers read."""

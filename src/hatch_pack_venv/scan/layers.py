@@ -1,0 +1,247 @@
+"""The neighbours of an environment: what lies beside it on the target and is not packed with it.
+
+A neighbour is read like an environment, from its files; nothing of it is run but the base runtime's
+interpreter, which is asked for its facts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from packaging.utils import canonicalize_name
+
+from ..metadata.installed import installed_distributions
+from ..model import manifest
+from ..model.errors import EnvironmentProblem, PlanError
+from ..model.layers import Layer, Layers, LibraryFolder
+from .probe import ask_interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Set
+    from pathlib import Path
+
+    from ..config.options import PackOptions
+    from ..model.environment import Environment
+    from ..model.interpreter import Interpreter
+
+
+def read_layers(
+    environment: Environment,
+    options: PackOptions,
+    ask: Callable[[Path], Interpreter] = ask_interpreter,
+) -> Layers | None:
+    """Read the neighbours that the options name; `None` if they name no containing folder.
+
+    Parameters:
+        ask: how to get the facts of the base runtime's interpreter.
+
+    Raises:
+        PlanError: lists every neighbour that is missing, lies elsewhere or does not fit.
+    """
+    if options.containing_dir is None:
+        return None
+    reader = _Reader(environment, options.containing_dir, ask)
+    neighbours = reader.read(options)
+    if reader.problems:
+        raise PlanError(f"the neighbours of {environment.given} are not right", reader.problems)
+    return neighbours
+
+
+class _Reader:
+    def __init__(
+        self, environment: Environment, containing: Path, ask: Callable[[Path], Interpreter]
+    ) -> None:
+        self.environment = environment
+        self.ask = ask
+        self.containing = containing.resolve()
+        self.problems: list[str] = []
+
+    def read(self, options: PackOptions) -> Layers:
+        prefix, given = self.environment.prefix, options.containing_dir
+        if not prefix.is_relative_to(self.containing) or prefix == self.containing:
+            self.problems.append(
+                f"containing-dir ({given}) does not hold the environment: name the folder that"
+                " holds it and its neighbours"
+            )
+            return Layers(containing=self.containing)
+        runtime = None
+        if options.base_runtime is not None:
+            runtime = self._neighbour("base-runtime", options.base_runtime)
+            runtime = None if runtime is None else self._with_interpreter(runtime)
+        read = [self._neighbour("layers", layer) for layer in options.layers]
+        layers = tuple(layer for layer in read if layer is not None)
+        for layer in layers:
+            if not layer.site_packages:
+                name = self.environment.interpreter.executable_name
+                self.problems.append(
+                    f"layers names {layer.path}, which holds no packages of {name} as the"
+                    " environment does: make it with the same Python"
+                )
+        neighbours = Layers(containing=self.containing, runtime=runtime, layers=layers)
+        found = [self._library_folder(folder, neighbours) for folder in options.dynlib_dirs]
+        return replace(neighbours, dynlib=tuple(each for each in found if each is not None))
+
+    def _neighbour(self, key: str, given: Path) -> Layer | None:
+        path = given.resolve()
+        if not path.is_dir():
+            self.problems.append(f"{key} names {given}, where no folder is: make it first")
+        elif not path.is_relative_to(self.containing) or path == self.containing:
+            self.problems.append(
+                f"{key} names {given}, which does not lie in containing-dir ({self.containing})"
+            )
+        elif path.is_relative_to(self.environment.prefix) or self.environment.prefix.is_relative_to(
+            path
+        ):
+            self.problems.append(
+                f"{key} names {given}, which is no neighbour of the environment: one holds the"
+                " other"
+            )
+        else:
+            return self._read(path)
+        return None
+
+    def _read(self, path: Path) -> Layer | None:
+        relative = os.path.relpath(path, self.environment.prefix)
+        name = self.environment.interpreter.executable_name
+        sites = tuple(
+            f"{lib}/{name}/site-packages"
+            for lib in ("lib", "lib64")
+            if not (path / lib).is_symlink() and (path / lib / name / "site-packages").is_dir()
+        )
+        try:
+            distributions = tuple(installed_distributions(path, sites))
+        except EnvironmentProblem as error:
+            self.problems.append(str(error))
+            return None
+        return Layer(
+            path=path,
+            relative=relative,
+            python_version=self.environment.interpreter.minor,
+            site_packages=sites,
+            distributions=distributions,
+        )
+
+    def _with_interpreter(self, runtime: Layer) -> Layer:
+        """Ask the base runtime's interpreter for its facts, and return it with its version."""
+        wanted = self.environment.interpreter
+        python = runtime.path / self.environment.scripts / wanted.executable_name
+        if not python.is_file():
+            self.problems.append(
+                f"base-runtime names {runtime.path}, which has no"
+                f" {self.environment.scripts}/{wanted.executable_name}: the environment is of"
+                f" CPython {wanted.minor}, and so must its base runtime be"
+            )
+            return runtime
+        try:
+            found = self.ask(python)
+        except EnvironmentProblem as error:
+            self.problems.append(f"base-runtime: {error}")
+            return runtime
+        for what, has, wants in (
+            ("the ABI", found.abi, wanted.abi),
+            ("the platform", found.platform, wanted.platform),
+        ):
+            if has != wants:
+                self.problems.append(
+                    f"base-runtime names {runtime.path}, which is of {what} {has}; the environment"
+                    f" is of {wants}"
+                )
+        return replace(runtime, python_version=found.version)
+
+    def _library_folder(self, given: Path, neighbours: Layers) -> LibraryFolder | None:
+        path = given.resolve()
+        for neighbour in neighbours.below:
+            if path.is_relative_to(neighbour.path) and path != neighbour.path:
+                inside = path.relative_to(neighbour.path).as_posix()
+                return LibraryFolder(owner=neighbour, inside=inside)
+        self.problems.append(
+            f"dynlib-dirs names {given}, which lies in none of the layers nor in the base runtime:"
+            " name its layer in layers"
+        )
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What is told of one archive.
+
+    Parameters:
+        versions: of the distributions it holds, by normalised name.
+    """
+
+    digest: str
+    versions: Mapping[str, str]
+
+    @classmethod
+    def from_head(cls, digest: Any, head: Any) -> Self | None:
+        """Read a manifest's head; `None` if it is none."""
+        try:
+            versions: dict[str, str] = {
+                canonicalize_name(each["name"]): str(each["version"])
+                for each in head["distributions"]
+            }
+        except (KeyError, TypeError):
+            return None
+        return cls(digest=digest, versions=versions) if isinstance(digest, str) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerArchives:
+    """Finds the content digests of neighbours.
+
+    Parameters:
+        folder: where archives are written, with their `.json` files; `None` if there is none.
+    """
+
+    folder: Path | None
+
+    def of(self, neighbour: Layer, relied_on: Set[str]) -> tuple[Layer, list[str]]:
+        """Return a neighbour with its digest, and what a user may want to know.
+
+        A folder that was unpacked or exported holds its own manifest. Else an archive counts whose
+        top folder has the neighbour's name, if it holds what is relied on, and nothing in another
+        version than the neighbour does now.
+        """
+        own = _read_json(neighbour.path / manifest.ARCNAME)
+        record = _Record.from_head(own.get("content_digest"), own)
+        if record is not None:
+            return replace(neighbour, content_digest=record.digest), []
+        packed = [*self._packed(neighbour.name)]
+        installed = {each.key: each.version for each in neighbour.distributions}
+        fitting = {
+            each.digest
+            for each in packed
+            if all(each.versions.get(key, version) == version for key, version in installed.items())
+            and relied_on & installed.keys() <= each.versions.keys()
+        }
+        if len(fitting) == 1:
+            return replace(neighbour, content_digest=fitting.pop()), []
+        if not packed:
+            return neighbour, []
+        which = "several archives" if fitting else "an archive"
+        why = "of different contents" if fitting else "that does not hold what the folder holds now"
+        return neighbour, [
+            f"{self.folder} holds {which} of the neighbour {neighbour.name} {why}, so that no"
+            " content digest was recorded: remove old ones, or pack it again first"
+        ]
+
+    def _packed(self, name: str) -> Iterator[_Record]:
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for path in sorted(self.folder.glob("*.json")):
+            facts = _read_json(path)
+            if facts.get("install_target") == name:
+                record = _Record.from_head(facts.get("content_digest"), facts.get("manifest"))
+                if record is not None:
+                    yield record
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,387 @@
+"""The environment and its interpreter, identified before anything is walked.
+
+The interpreter is asked in a process of its own with `-I -S -B`: isolated from the user's
+settings, without `site` (so that no `.pth` file of the environment runs), and without writing byte
+code beside the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from ..metadata.installed import installed_distributions
+from ..model.build_paths import (
+    _ON_WINDOWS,
+    BASE,
+    CONTAINING,
+    ENVIRONMENT,
+    HOME,
+    PROJECT,
+    BuildPath,
+    is_tellable,
+)
+from ..model.environment import Environment
+from ..model.errors import EnvironmentProblem, InterpreterProblem
+from ..model.interpreter import Interpreter
+from ..platforms.macos import detect as macos_detect
+from ..platforms.windows import detect as windows_detect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from _typeshed import StrPath
+
+
+_SITE_PACKAGES: Final = re.compile(r"python(\d+\.\d+t?)")
+_CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
+
+
+def read_environment(
+    prefix: StrPath,
+    *,
+    ask: Callable[[Path], Interpreter] | None = None,
+) -> Environment:
+    """Read a prepared environment; nothing of it is imported or written.
+
+    Parameters:
+        prefix: the folder that holds `pyvenv.cfg`.
+        ask: how to get the facts of an interpreter; by default it is run, or where it cannot
+            be, they are read from the tree.
+
+    Raises:
+        EnvironmentProblem: the folder is no environment, is half deleted, has lost its
+            interpreter, or holds packages of two Pythons.
+    """
+    given = Path(os.path.abspath(prefix))
+    config = _read_config(given)
+    if windows_detect.is_windows(given):
+        return _read_windows_environment(given, config, ask)
+    sites = _find_site_packages(given)
+    aliases = prefix_aliases(given.resolve(), "bin")
+    if ask is None and sys.platform != "darwin" and macos_detect.is_macos(given, config):
+        aliases += macos_detect.prefix_aliases(given, config)
+        answer = partial(macos_detect.interpreter_of, given, config, sites)
+    else:
+        answer = partial(ask or ask_interpreter, _find_interpreter(given))
+    with ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(answer)  # what is installed can be read while Python starts
+        distributions = tuple(installed_distributions(given.resolve(), sites))
+        interpreter = answered.result()
+    _check_one_python(given, sites, interpreter)
+    return Environment(
+        prefix=given.resolve(),
+        given=given,
+        config=config,
+        interpreter=interpreter,
+        site_packages=sites,
+        distributions=distributions,
+        aliases=aliases,
+    )
+
+
+def _read_windows_environment(
+    given: Path,
+    config: Mapping[str, str],
+    ask: Callable[[Path], Interpreter] | None,
+) -> Environment:
+    windows_detect.check_whole(given)
+    if ask is None and os.name == "nt":
+        ask = ask_interpreter
+    scripts, sites = windows_detect.SCRIPTS, (windows_detect.SITE_PACKAGES,)
+    python = given / scripts / windows_detect.PYTHON
+    facts = windows_detect.interpreter_of(given, config) if ask is None else ask(python)
+    return Environment(
+        prefix=given.resolve(),
+        given=given,
+        config=config,
+        interpreter=facts,
+        scripts=scripts,
+        site_packages=sites,
+        distributions=tuple(installed_distributions(given.resolve(), sites, scripts)),
+        aliases=windows_detect.prefix_aliases(given, config),
+    )
+
+
+def _read_config(prefix: Path) -> dict[str, str]:
+    if not prefix.exists():
+        raise EnvironmentProblem(f"there is no environment at {prefix}: {_CREATE}")
+    if not prefix.is_dir():
+        raise EnvironmentProblem(f"{prefix} is a file, not an environment's folder")
+    path = prefix / "pyvenv.cfg"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise EnvironmentProblem(
+            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {_CREATE}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
+    pairs = (line.partition("=") for line in lines)
+    return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _find_site_packages(prefix: Path) -> tuple[str, ...]:
+    found: list[str] = []
+    for lib in ("lib", "lib64"):
+        folder = prefix / lib
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        names = [name for name in os.listdir(folder) if _SITE_PACKAGES.fullmatch(name)]
+        found += [
+            f"{lib}/{name}/site-packages"
+            for name in sorted(names)
+            if (folder / name / "site-packages").is_dir()
+        ]
+    if not found:
+        raise EnvironmentProblem(
+            f"{prefix} is incomplete, it has no lib/python3.*/site-packages: remove it and"
+            " create it again"
+        )
+    return tuple(found)
+
+
+def _find_interpreter(prefix: Path) -> Path:
+    python = prefix / "bin" / "python"
+    if not python.exists():
+        if python.is_symlink():
+            raise EnvironmentProblem(
+                f"the interpreter of {prefix} is gone: bin/python leads to"
+                f" {os.path.realpath(python)}, which does not exist; recreate the environment"
+                " with an interpreter that is there"
+            )
+        raise EnvironmentProblem(
+            f"{prefix} is incomplete, it has no bin/python: remove it and create it again"
+        )
+    return python
+
+
+def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpreter) -> None:
+    versions = list(dict.fromkeys(site.split("/")[1] for site in sites))
+    if len(versions) > 1:
+        raise EnvironmentProblem(
+            f"{prefix} holds packages of two Pythons, {' and '.join(versions)}: remove it and"
+            " create it again with one"
+        )
+    if versions[0] != interpreter.executable_name:
+        raise EnvironmentProblem(
+            f"{prefix} holds packages for {versions[0]}, but its bin/python is"
+            f" {interpreter.executable_name}: remove it and create it again"
+        )
+
+
+_TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a few
+
+# Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
+_QUESTIONS: Final = """
+import json, os, platform, site, struct, sys, sysconfig
+var = sysconfig.get_config_var
+sys.prefix = sys.base_prefix
+try:
+    with open("/proc/self/maps") as maps:
+        loaded = [line.split(None, 5)[5].strip() for line in maps if "/libpython" in line]
+except OSError:
+    loaded = []
+base = getattr(sys, "_base_executable", None)
+if sys.version_info < (3, 11) or not base:
+    base = sys.executable
+free_threaded = "t" if var("Py_GIL_DISABLED") else ""
+print(json.dumps({
+    "version": platform.python_version(),
+    "minor": "%d.%d" % sys.version_info[:2],
+    "implementation": sys.implementation.name,
+    "abi": "cp%d%d%s%s" % (sys.version_info[:2]
+                           + (free_threaded, "d" if hasattr(sys, "gettotalrefcount") else "")),
+    "cache_tag": sys.implementation.cache_tag,
+    "pointer_bits": struct.calcsize("P") * 8,
+    "system": sys.platform,
+    "machine": sysconfig.get_platform().split("-")[-1],
+    "platform": sysconfig.get_platform(),
+    "executable": os.path.realpath(base),
+    "base_prefix": os.path.realpath(sys.base_prefix),
+    "stdlib": os.path.realpath(sysconfig.get_path("stdlib")),
+    "platlibdir": getattr(sys, "platlibdir", "lib"),
+    "library": (loaded or [None])[0],
+    "site_packages": [os.path.realpath(path) for path in site.getsitepackages([sys.base_prefix])],
+    "include": os.path.realpath(sysconfig.get_path("include")),
+    "wheel_folder": var("WHEEL_PKG_DIR"),
+    "debian": "deb_system" in sysconfig.get_scheme_names(),
+}))
+"""
+_PATHS: Final = ("executable", "base_prefix", "stdlib", "library", "include", "wheel_folder")
+
+
+def ask_interpreter(executable: Path) -> Interpreter:
+    """Ask an interpreter for its facts.
+
+    Raises:
+        EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
+    """
+    facts = _ask(executable)
+    paths = {key: Path(facts[key]) for key in _PATHS if facts[key] is not None}
+    sites = tuple(dict.fromkeys(map(Path, facts["site_packages"])))
+    interpreter = Interpreter(**{**facts, **paths, "site_packages": sites})
+    interpreter.check_supported(executable)
+    return interpreter
+
+
+def _ask(executable: Path) -> dict[str, Any]:
+    command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS]
+    # By it a framework's Python on macOS would take itself for the one that runs this.
+    environ = {key: os.environ[key] for key in os.environ if key != "__PYVENV_LAUNCHER__"}
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, env=environ
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentProblem(
+            f"{executable} cannot be started ({error}): repair or recreate the environment"
+        ) from error
+    if answer.returncode != 0:
+        reason = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EnvironmentProblem(
+            f"{executable} does not run (exit status {answer.returncode}: {reason}): repair or"
+            " recreate the environment"
+        )
+    facts: dict[str, Any] = json.loads(answer.stdout)
+    return facts
+
+
+# In the first lines of a script: `#!/PREFIX/bin/python`, `'''exec' "/PREFIX/bin/python" …`.
+_SCRIPT_INTERPRETER: Final = re.compile(rb"""(?<=[!"' ])(/[^\n"']*?)/bin/python""")
+_ACTIVATED: Final = re.compile(rb"""VIRTUAL_ENV=["']?(/[^\n"']*)""")
+_HEAD: Final = 8192  # bytes; activation scripts name the prefix within the first 3,000
+
+
+def prefix_aliases(prefix: Path, scripts: str) -> tuple[str, ...]:
+    """Return the paths in an environment's scripts that lead to the environment itself.
+
+    Parameters:
+        prefix: the environment's real path, which is not among them.
+        scripts: the name of its scripts folder.
+    """
+    named = sorted({path for head in _heads(prefix / scripts) for path in _named_prefixes(head)})
+    real = str(prefix)
+    return tuple(path for path in named if path != real and os.path.realpath(path) == real)
+
+
+def _heads(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.iterdir()):
+        # What cannot be read here is told of by the scan.
+        if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
+            with path.open("rb") as stream:
+                head = stream.read(_HEAD)
+            if head.startswith(b"#") or path.name.startswith("activate"):
+                yield head
+
+
+def _named_prefixes(head: bytes) -> Iterator[str]:
+    for pattern in (_SCRIPT_INTERPRETER, _ACTIVATED):
+        for match in pattern.finditer(head):
+            yield os.fsdecode(match[1])
+
+
+def check_fixed_interpreter(
+    path: Path,
+    environment: Environment,
+    ask: Callable[[Path], Interpreter] = ask_interpreter,
+) -> str | None:
+    """Compare the interpreter with the environment's, if this machine has it.
+
+    Returns:
+        What a user may want to know, if it cannot be looked at here.
+
+    Raises:
+        InterpreterProblem: what is there does not run, or is of another version or ABI.
+    """
+    if not os.path.lexists(path):
+        return f"{path} is not on this machine: nothing could be checked of it"
+    try:
+        found = ask(path)
+    except EnvironmentProblem as error:
+        raise InterpreterProblem(f"the interpreter that is promised cannot be used: {error}") from (
+            error
+        )
+    needed = environment.interpreter
+    for what, has, wants in (
+        ("CPython", found.minor, needed.minor),
+        ("the ABI", found.abi, needed.abi),
+        ("the platform", found.platform, needed.platform),
+    ):
+        if has != wants:
+            raise InterpreterProblem(
+                f"{path} is of {what} {has}, but {environment.given} is of {wants}: promise another"
+                " interpreter, or make the environment with this one"
+            )
+    return None
+
+
+def build_paths_of(
+    environment: Environment, *, project: Path | None = None, home: str | None = None
+) -> tuple[BuildPath, ...]:
+    """Return the places of the machine that an environment is packed on, the longest first.
+
+    Parameters:
+        project: the folder of the project that the environment belongs to.
+        home: the home folder of whoever packs.
+    """
+    base = environment.interpreter.base_prefix
+    named: list[tuple[str, Iterable[str]]] = [
+        (ENVIRONMENT, environment.spellings),
+        (BASE, (str(base), *_spelled_home_of(environment))),
+        (CONTAINING, () if environment.containing is None else (str(environment.containing),)),
+        (PROJECT, () if project is None else _spellings(project)),
+        (HOME, () if home is None else _spellings(home)),
+    ]
+    found: dict[bytes, BuildPath] = {}
+    for kind, folders in named:
+        for folder in filter(is_tellable, folders):
+            for place in _places(kind, folder):
+                found.setdefault(place.path, place)
+    return tuple(sorted(found.values(), key=lambda place: (-len(place.path), place.path)))
+
+
+def _spelled_home_of(environment: Environment) -> Iterator[str]:
+    """Yield the base prefix as `pyvenv.cfg` spells it, maybe by a link of another name."""
+    home = environment.config.get("home", "")
+    if os.path.basename(home) == "bin":
+        yield os.path.dirname(home)
+
+
+def _spellings(folder: str | Path) -> tuple[str, str]:
+    return str(folder), os.path.realpath(folder)
+
+
+def _places(kind: str, folder: str) -> Iterator[BuildPath]:
+    """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
+    if _ON_WINDOWS.match(folder):
+        yield from _places_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
+        return
+    folder = folder.rstrip("/")
+    names = None
+    if folder.count("/") == 1:
+        try:
+            names = frozenset(os.listdir(os.fsencode(folder)))
+        except OSError:
+            return
+    plain = os.fsencode(folder)
+    in_url = quote(plain).encode()
+    in_json = json.dumps(folder)[1:-1].encode()
+    for path in dict.fromkeys((plain, in_url, in_json)):
+        yield BuildPath(kind=kind, path=path, names=names)
+
+
+def _places_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
+    """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
+    slashes = folder.replace("\\", "/")
+    spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
+    for path in dict.fromkeys(spelled):
+        yield BuildPath(kind=kind, path=path.encode("utf-8", "surrogateescape"))

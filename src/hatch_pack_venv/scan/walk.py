@@ -1,0 +1,165 @@
+"""A read-only walk over what an environment holds."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ..filesystem import copies_of, file_entry, portable_linkname, resolve_link, special_kind
+from ..model.entries import (
+    DirectoryEntry,
+    FileEntry,
+    LinkTarget,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
+from ..platforms.posix import data_files as posix_data_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..model.entries import ScannedEntry
+    from ..model.environment import Environment
+
+
+_NAME: Final = attrgetter("name")
+_SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
+_REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
+_ENDINGS: Final = (*_REWRITTEN, ".pth", *posix_data_files.ENDINGS)
+
+
+def scan(environment: Environment, *, with_copies: bool = True) -> Iterator[ScannedEntry]:
+    """Walk an environment without writing to it, parents first, names in order.
+
+    Small files that a rule may rewrite carry their bytes, all others their path. Internal links
+    carry a relative text.
+
+    Parameters:
+        with_copies: whether links that leave the environment carry the entries that can stand in
+            their place.
+    """
+    return _Scanner(environment, with_copies=with_copies).entries()
+
+
+_Found: TypeAlias = "tuple[str, os.DirEntry[str] | OSError]"
+
+
+class _Scanner:
+    def __init__(self, environment: Environment, *, with_copies: bool) -> None:
+        self.environment = environment
+        self.with_copies = with_copies
+        self.boundary = environment.prefix
+        self.scripts = f"{environment.scripts}/"
+
+    def entries(self) -> Iterator[ScannedEntry]:
+        """Yield what lies in the environment.
+
+        No generator within a generator: each entry would be handed up through every folder.
+        """
+        root = str(self.environment.prefix)
+        listings = [self._listing("", root)]
+        while listings:
+            found = next(listings[-1], None)
+            if found is None:
+                listings.pop()
+                continue
+            arcname, child = found
+            entry = self._entry(arcname, child)
+            yield entry
+            if isinstance(entry, DirectoryEntry):
+                listings.append(self._listing(arcname, f"{root}/{arcname}"))
+
+    def _listing(self, arcname: str, path: str) -> Iterator[_Found]:
+        """Return an iterator over what lies in a folder, in order, or why that cannot be told."""
+        try:
+            children = sorted(os.scandir(path), key=_NAME)
+        except OSError as error:
+            return iter([(arcname, error)])
+        above = f"{arcname}/" if arcname else ""
+        return iter([(above + child.name, child) for child in children])
+
+    def _entry(self, arcname: str, child: os.DirEntry[str] | OSError) -> ScannedEntry:
+        if isinstance(child, OSError):
+            return _unreadable(arcname, child)
+        try:
+            status = child.stat(follow_symlinks=False)
+        except OSError as error:  # it has gone since its folder was listed
+            return _unreadable(arcname, error)
+        if stat.S_ISREG(status.st_mode):
+            return self._with_bytes(file_entry(arcname, child.path, status))
+        if stat.S_ISDIR(status.st_mode):
+            return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+        if stat.S_ISLNK(status.st_mode):
+            return self._link(arcname, Path(child.path), int(status.st_mtime))
+        return UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
+
+    def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
+        """Read a file that a rule may rewrite, wherever it lies."""
+        if not isinstance(entry, FileEntry) or not self._may_be_rewritten(entry):
+            return entry
+        if not isinstance(entry.content, str):
+            return entry
+        is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
+        try:
+            heads = _SCRIPT_HEADS[self.environment.is_windows] if is_script else ()
+            content = _read_rewritable(entry.content, heads)
+        except OSError as error:
+            return _unreadable(entry.arcname, error)
+        if content is None:
+            return entry
+        return replace(entry, content=content, size=len(content))
+
+    def _may_be_rewritten(self, entry: FileEntry) -> bool:
+        arcname = entry.arcname
+        if not arcname.endswith(_ENDINGS) and not arcname.startswith(self.scripts):
+            return False  # so are nearly all
+        folder, _, name = arcname.rpartition("/")
+        if folder == self.environment.scripts:
+            return entry.size <= _SCRIPT_LIMIT
+        if name in _REWRITTEN or name.endswith(".pth"):
+            return True
+        return (
+            posix_data_files.may_be_rewritten(arcname) and entry.size <= posix_data_files.SIZE_LIMIT
+        )
+
+    def _link(self, arcname: str, path: Path, mtime: int) -> ScannedEntry:
+        target = resolve_link(path, self.boundary)
+        if self.boundary.is_relative_to(target.path) and self.boundary != target.path:
+            reason = f"leads to {target.path}, a folder that holds the environment itself"
+            return UnsupportedEntry(arcname=arcname, reason=reason)
+        linkname = portable_linkname(path, target, self.boundary) or os.readlink(path)
+        external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
+        containing = self.environment.containing
+        if external and containing is not None and target.path.is_relative_to(containing):
+            near = LinkTarget(
+                kind=TargetKind.NEIGHBOUR, path=target.path, is_directory=target.is_directory
+            )
+            target, linkname = near, os.path.relpath(near.path, os.path.realpath(path.parent))
+        copies = copies_of(target.path, arcname) if external and self.with_copies else ()
+        return SymlinkEntry(
+            arcname=arcname,
+            linkname=linkname,
+            target=target,
+            copies=tuple(map(self._with_bytes, copies)),
+            optional=arcname == "lib64",
+            mtime=mtime,
+        )
+
+
+def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
+    return UnsupportedEntry(arcname=arcname, reason=f"cannot be read ({error.strerror})")
+
+
+def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
+    """Read a small file; if any heads are given, only one that begins so, in two bytes."""
+    with open(path, "rb") as stream:
+        if heads and stream.read(2) not in heads:
+            return None
+        stream.seek(0)
+        return stream.read()

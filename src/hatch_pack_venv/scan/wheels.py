@@ -1,0 +1,208 @@
+"""Wheels as entries: the one just built and others that replace what the environment holds.
+
+Unpacked by pypa/installer; nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+from dataclasses import dataclass
+from email.parser import BytesParser
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+import installer
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import RecordEntry
+from installer.sources import WheelFile
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from ..model.distribution import EntryPoint, InstalledDistribution
+from ..model.entries import FileEntry
+from ..model.errors import WheelProblem
+from ..platforms.posix.launchers import entry_point_script, relocate_script
+from ..platforms.systems import wheel_platforms
+from ..platforms.windows import detect as windows_detect
+from ..platforms.windows.launchers import (
+    Home,
+    entry_point_launcher,
+    script_launcher,
+    starts_python_script,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+    from email.message import Message
+    from pathlib import Path
+
+    from installer.scripts import ScriptSection
+    from installer.utils import Scheme
+    from packaging.tags import Tag
+
+    from ..model.environment import Environment
+    from ..model.interpreter import Interpreter
+
+
+_INSTALLER: Final = b"hatch-pack-venv\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelOverlay:
+    """The files of a wheel where an installation would put them.
+
+    Parameters:
+        distribution: what the wheel brings, as if it were installed.
+        entries: its files, launchers included; no RECORD.
+    """
+
+    path: Path
+    distribution: InstalledDistribution
+    entries: tuple[FileEntry, ...]
+
+    @classmethod
+    def from_path(cls, path: Path, environment: Environment) -> Self:
+        """Read a wheel for an environment.
+
+        Raises:
+            WheelProblem: it is missing, damaged, or for another Python than the environment's.
+        """
+        name, version = _check_fits(path, environment.interpreter)
+        destination = _Entries(environment, name)
+        try:
+            with WheelFile.open(path) as source:
+                installer.install(source, destination, {"INSTALLER": _INSTALLER})
+                metadata_dir = posixpath.join(destination.root, source.dist_info_dir)
+        except FileNotFoundError:
+            raise WheelProblem(f"there is no wheel {path}: build it first") from None
+        except (OSError, zipfile.BadZipFile, InstallerError, KeyError, ValueError) as error:
+            raise WheelProblem(f"the wheel {path} cannot be read: {error}") from error
+        metadata = destination.metadata(metadata_dir)
+        distribution = InstalledDistribution(
+            name=name,
+            version=version,
+            metadata_dir=metadata_dir,
+            files=frozenset(entry.arcname for entry in destination.entries),
+            entry_points=tuple(destination.entry_points),
+            requires=tuple(map(str, metadata.get_all("Requires-Dist", ()))),
+            requires_python=metadata.get("Requires-Python"),
+            extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
+        )
+        return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
+
+
+def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise WheelProblem(
+            f"{path} is not a wheel: its name must be like name-1.0-py3-none-any.whl ({error})"
+        ) from error
+    if not tags & frozenset(_supported_tags(interpreter)):
+        raise WheelProblem(
+            f"the wheel {path.name} does not fit the environment's CPython {interpreter.version} on"
+            f" {interpreter.platform}: build it with that Python"
+        )
+    return canonicalize_name(name), str(version)
+
+
+def _supported_tags(interpreter: Interpreter) -> Iterable[Tag]:
+    major, minor = (int(part) for part in interpreter.minor.split("."))
+    abis = [interpreter.abi]
+    platforms = wheel_platforms(interpreter)
+    yield from cpython_tags((major, minor), abis, platforms)
+    yield from compatible_tags((major, minor), f"cp{major}{minor}", platforms)
+
+
+class _Entries(WheelDestination):
+    """Collects what pypa/installer would write."""
+
+    def __init__(self, environment: Environment, name: str) -> None:
+        site = environment.site_packages[0]
+        minor = environment.interpreter.minor
+        include = "Include" if environment.is_windows else "include"
+        self.schemes = {
+            "purelib": site,
+            "platlib": environment.site_packages[-1],
+            "scripts": environment.scripts,
+            "headers": f"{include}/site/python{minor}/{name}",
+            "data": "",
+        }
+        # The plan decides where from there the interpreter lies.
+        machine = environment.interpreter.machine
+        self.home = Home(machine=machine) if environment.is_windows else None
+        self.entries: list[FileEntry] = []
+        self.entry_points: list[EntryPoint] = []
+        self.root = site
+
+    def write_script(
+        self, name: str, module: str, attr: str, section: ScriptSection
+    ) -> RecordEntry:
+        """Make the launcher of an entry point."""
+        entry_point = EntryPoint(name=name, module=module, attr=attr, gui=section == "gui")
+        self.entry_points.append(entry_point)
+        if self.home is not None:
+            content = entry_point_launcher(entry_point, self.home)
+            return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
+        content = entry_point_script(entry_point)
+        return self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
+
+    def write_file(
+        self,
+        scheme: Scheme,
+        path: str | os.PathLike[str],
+        stream: BinaryIO,
+        is_executable: bool,  # noqa: FBT001
+    ) -> RecordEntry:
+        """Take a file; scripts are always executable."""
+        content = stream.read()
+        if scheme == "scripts" and self.home is not None:
+            path, content = _windows_script(str(path), content, self.home)
+        elif scheme == "scripts":
+            # `#!python` names the interpreter beside the script (PEP 427).
+            content = relocate_script(content, ()) or content
+        arcname = posixpath.join(self.schemes[scheme], str(path))
+        return self._add(arcname, content, executable=is_executable or scheme == "scripts")
+
+    def finalize_installation(
+        self,
+        scheme: Scheme,
+        record_file_path: str,  # noqa: ARG002
+        records: Iterable[tuple[Scheme, RecordEntry]],  # noqa: ARG002
+    ) -> None:
+        """Remember which scheme the metadata went to; a RECORD is not written."""
+        self.root = self.schemes[scheme]
+
+    def metadata(self, metadata_dir: str) -> Message:
+        """Return the core metadata; empty where there is none."""
+        contents = {entry.arcname: entry.content for entry in self.entries}
+        metadata = contents.get(f"{metadata_dir}/METADATA")
+        content = metadata if isinstance(metadata, bytes) else b""
+        return BytesParser().parsebytes(content, headersonly=True)
+
+    def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
+        arcname = posixpath.normpath(arcname)
+        if arcname.startswith(("../", "/")):
+            message = f"it holds a file outside of the environment, {arcname}"
+            raise ValueError(message)
+        if self.home is not None:
+            arcname = windows_detect.as_there(arcname)
+        entry = FileEntry.from_bytes(arcname, content, executable=executable)
+        self.entries.append(entry)
+        return RecordEntry(arcname, None, None)
+
+
+def _windows_script(path: str, content: bytes, home: Home) -> tuple[str, bytes]:
+    """Return a script of a wheel as installers write it on Windows: a launcher, if it is Python.
+
+    distlib and pip take the ending `.py` off (distlib.scripts, `_copy_script`).
+    """
+    head = starts_python_script(content)
+    if head is None:
+        return path, content
+    name, options = head["name"].decode(), (head["options"] or b"").decode()
+    launcher = script_launcher(content[head.end() :], home, name, options, gui=name == "pythonw")
+    return f"{re.sub(r'[.]pyw?$', '', path)}.exe", launcher

@@ -1,1 +1,0 @@
-"""Small files that know where their environment lies: launchers, activation, kernelspecs."""

@@ -1,1 +1,0 @@
-"""Rules of environments of Windows, whatever system packs them."""

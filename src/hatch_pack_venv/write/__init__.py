@@ -1,0 +1,1 @@
+"""The only step that writes: archives, folders, byte code, all of it whole or not at all."""

@@ -1,0 +1,178 @@
+"""From a plan to files: archives with their facts beside them, or a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..model.entries import DirectoryEntry
+from ..model.formats import CompressionOptions, usable_cpus
+from ..model.results import ExportResult, PackResult, silent
+from .atomic import PendingFile, pending_folder, telling_write_errors, uninterrupted
+from .sinks.directory import DirectorySink
+from .sinks.hashed_file import HashedOutput
+from .sinks.tar import TarSink
+from .sinks.zip import ZipSink
+from .stream import write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from _typeshed import StrPath
+
+    from ..model.build_paths import Finding
+    from ..model.formats import Compression, CompressionFormat
+    from ..model.plan import PackPlan
+    from ..model.results import Reporter
+    from .sinks.protocol import Sink
+
+
+logger = logging.getLogger("hatch_pack_venv")
+_FINDINGS_SHOWN: Final = 10
+
+
+def write_archives(
+    plan: PackPlan,
+    output_base: StrPath,
+    formats: Iterable[CompressionFormat],
+    *,
+    effort: CompressionOptions | None = None,
+    report: Reporter = silent,
+) -> list[PackResult]:
+    """Write a plan in several formats; all archives appear, or none.
+
+    Parameters:
+        output_base: the archives' path without the format's suffix.
+        effort: level and threads; by default those of each format and all CPUs.
+
+    Raises:
+        PackVenvError: something cannot be read or written; nothing is left behind, and earlier
+            archives of these names still stand.
+    """
+    _log(plan)
+    results: list[PackResult] = []
+    with ExitStack() as stack:
+        pending: list[PendingFile] = []
+        for format in formats:
+            file = _pending(stack, format.archive_path(output_base))
+            results.append(
+                _write_archive(
+                    plan, file, _compression(plan, format, effort or CompressionOptions()), report
+                )
+            )
+            facts = file.path.with_name(f"{file.path.name}.json")
+            pending += [file, _pending(stack, facts)]
+            _write_facts(pending[-1], results[-1], plan)
+        for file in pending:
+            file.finish()
+        for file in pending:
+            file.commit()
+    _log_findings(results[0].findings if results else ())
+    return results
+
+
+def _pending(stack: ExitStack, path: Path) -> PendingFile:
+    """Make a file that the stack removes unless it is committed."""
+    with uninterrupted():
+        return stack.enter_context(PendingFile(path))
+
+
+def _compression(
+    plan: PackPlan, format: CompressionFormat, effort: CompressionOptions
+) -> Compression:
+    machine = plan.head["platform"]["machine"]
+    return effort.for_format(format, x86=machine in ("x86_64", "AMD64", "i386", "i686"))
+
+
+def _write_archive(
+    plan: PackPlan, file: PendingFile, compression: Compression, report: Reporter
+) -> PackResult:
+    format = compression.format
+    with (
+        telling_write_errors(file.path),
+        HashedOutput(file.stream, synced=file.replaces) as output,
+        report(plan.size) as progress,
+    ):
+        sink: Sink
+        if format.is_tar_format:
+            sink = TarSink(output, compression, plan.install_target)
+        else:
+            sink = ZipSink(output, compression, plan.install_target)
+        written = write(plan, sink, progress)
+        sha256 = output.finish()
+    return PackResult(
+        path=file.path,
+        format=format,
+        sha256=sha256,
+        size=output.size,
+        content_digest=written.digest,
+        entry_count=written.entry_count,
+        unpacked_size=written.size,
+        findings=written.findings,
+        needs=plan.needs,
+    )
+
+
+def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
+    """Fill the file beside an archive: what it is, and the manifest's head."""
+    facts = {
+        **result.to_dict(),
+        "install_target": plan.install_target,
+        **plan.beside,
+        "manifest": dict(plan.head),
+    }
+    with telling_write_errors(file.path):
+        file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
+
+
+def write_folder(
+    plan: PackPlan,
+    target: Path,
+    *,
+    threads: int | None = None,
+    hard_links: bool = False,
+    report: Reporter = silent,
+) -> ExportResult:
+    """Write a plan into a folder, which takes the place of an empty one or an earlier export.
+
+    Parameters:
+        threads: how many write; `None` for the CPUs that this process may use.
+        hard_links: share inodes with the source where that can be done.
+
+    Raises:
+        PackVenvError: something cannot be read or written; the target is as it was.
+    """
+    _log(plan)
+    with pending_folder(target) as folder, telling_write_errors(target):
+        folder.mkdir()
+        sink = DirectorySink(folder, threads or usable_cpus(), hard_links=hard_links)
+        # The folder itself is the install target.
+        sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
+        with report(plan.size) as progress:
+            written = write(replace(plan, install_target="."), sink, progress)
+    _log_findings(written.findings)
+    return ExportResult(
+        path=target,
+        content_digest=written.digest,
+        entry_count=written.entry_count,
+        size=written.size,
+        findings=written.findings,
+        needs=plan.needs,
+    )
+
+
+def _log(plan: PackPlan) -> None:
+    for note in plan.notes:
+        logger.warning(note)
+
+
+def _log_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings[:_FINDINGS_SHOWN]:
+        logger.warning(finding)
+    more = len(findings) - _FINDINGS_SHOWN
+    if more > 0:
+        logger.warning("%d more files name such places: see `findings` in the results", more)

@@ -1,0 +1,356 @@
+"""Output that appears whole or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from ..model import manifest
+from ..model.errors import OutputProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that nothing half written is left behind.
+
+    Whoever has a handler of their own keeps it.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the block has ended.
+
+    For what is made and then noted down for removal: an interrupt between the two would leave it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_HERE: Final = -100  # AT_FDCWD, linux/fcntl.h
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE, linux/fs.h; renameat2(2), Linux 3.15
+
+
+class Replacements:
+    """Make everything first, where a full disk or a missing right does no harm.
+
+    Then each link is replaced in one step, by `rename(2)`, or by an exchange where a folder takes
+    its place. If one cannot be, or the user interrupts, those before it are made as they were.
+
+    Parameters:
+        folder: where the new things are made, on the file system of the links.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._prepared: list[tuple[Path, str, Path]] = []
+
+    def __enter__(self) -> Self:
+        """Make the place for the new things."""
+        try:
+            self._work = Path(tempfile.mkdtemp(dir=self._folder, prefix=".pack-venv-"))
+        except OSError as error:
+            raise OutputProblem(
+                f"{self._folder} cannot be written: {error.strerror}; nothing was changed"
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove what was not put in place, and tell what a user can put right."""
+        try:
+            shutil.rmtree(self._work, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(self._work, ignore_errors=True)
+            raise
+        if isinstance(error, OSError):
+            # shutil.Error, of copied trees, is one, and lists its files.
+            raise OutputProblem(
+                f"the links of {self._folder} cannot be replaced: {error}; nothing was changed"
+            ) from error
+
+    def prepare(self, link: Path) -> Path:
+        """Return the path at which to make what shall take the link's place."""
+        new = self._work / str(len(self._prepared))
+        self._prepared.append((link, os.readlink(link), new))
+        return new
+
+    def commit(self) -> None:
+        """Put everything in its place."""
+        try:
+            for link, _, new in self._prepared:
+                put_in_place(new, link)
+        except BaseException:
+            for link, text, new in self._prepared:
+                _restore(link, text, new.with_suffix(".undone"))
+            raise
+
+
+def put_in_place(new: Path, link: Path) -> None:
+    """Let `new` take the place of a link."""
+    if not new.is_dir() or new.is_symlink():
+        new.replace(link)
+    elif not exchange(new, link):
+        # Nothing but an exchange replaces a link by a folder in one step.
+        link.rename(new.with_suffix(".old"))
+        new.rename(link)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places at once; tell whether this system and file system can."""
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None)
+    rename = getattr(library, "renameat2", None)  # glibc 2.28, musl 1.2.6
+    if rename is None:
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
+
+
+def _restore(link: Path, text: str, aside: Path) -> None:
+    """Make a link again if something else, or nothing, is in its place."""
+    if link.is_symlink() and os.readlink(link) == text:
+        return
+    if link.is_dir() and not link.is_symlink():
+        link.rename(aside)
+    again = aside.with_suffix(".link")
+    again.symlink_to(text)
+    again.replace(link)
+
+
+if sys.platform != "win32":
+    import fcntl
+_SUFFIX: Final = ".partial"
+_OLD: Final = "old"
+
+
+@contextmanager
+def telling_write_errors(what: Path) -> Iterator[None]:
+    """Turn an `OSError` of the output into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputProblem(f"{what} cannot be written: {error.strerror or error}") from error
+
+
+class PendingFile:
+    """A file beside the one it will replace; `commit` puts it in its place.
+
+    Used as a context manager it removes what was not committed, whatever ended the block. What a
+    killed run has left of the same file is removed first; a lock tells it from that of a run that
+    is still alive.
+
+    What replaces an earlier file is on the disk before it does, so that one of the two is there
+    even after a power failure. A new file is left to the system to write, as other packers leave
+    theirs: there is nothing to lose, and to wait for the disk can take longer than to pack.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with telling_write_errors(path):
+            self._made = missing_folders(path.parent)
+            if path.is_dir():
+                raise OutputProblem(f"{path} is a folder: remove it or choose another name")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                remove_abandoned(path)
+                handle, self.partial = _locked_file(path)
+            except BaseException:
+                remove_empty(self._made)
+                raise
+        self.stream: BinaryIO = os.fdopen(handle, "w+b")
+
+    def __enter__(self) -> PendingFile:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the partial file if it is still there, and the folders made for it if empty."""
+        with suppress(OSError):
+            self.stream.close()
+        self.partial.unlink(missing_ok=True)
+        remove_empty(self._made)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether there is a file of that name now."""
+        return os.path.lexists(self.path)
+
+    def finish(self) -> None:
+        """End the file; what can fail fails here and not in `commit`."""
+        with telling_write_errors(self.path):
+            self.stream.flush()
+            if self.replaces:
+                os.fsync(self.stream.fileno())
+            self.stream.close()
+            self.partial.chmod(0o666 & ~_umask())
+
+    def commit(self) -> None:
+        """Replace the file of that name."""
+        with telling_write_errors(self.path):
+            self.partial.replace(self.path)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and its parents that do not exist yet, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, as far as they are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what killed runs have left beside a file or folder that they were to write.
+
+    An earlier export that such a run had just moved aside is put back.
+    """
+    pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
+    for partial in sorted(path.parent.glob(pattern)):
+        with suppress(OSError), _opened_for_lock(partial) as handle:
+            if not _lock(handle):
+                continue  # of a run that is still alive
+            if (partial / _OLD).exists() and not path.exists():
+                (partial / _OLD).rename(path)
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
+
+
+def _locked_file(path: Path) -> tuple[int, Path]:
+    """Make a new partial file; between its making and its lock another run may remove it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+        if _lock(handle) and os.path.exists(name):
+            return handle, Path(name)
+        os.close(handle)
+
+
+@contextmanager
+def _locked_folder(path: Path) -> Iterator[Path]:
+    """Make a new partial folder, locked as long as the block runs."""
+    while True:
+        name = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+        with _opened_for_lock(Path(name)) as handle:
+            if _lock(handle) and os.path.exists(name):
+                yield Path(name)
+                return
+
+
+@contextmanager
+def _opened_for_lock(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock a partial file or folder; the lock ends with the process, however that ends.
+
+    Where there are no such locks (Windows), a file that is open cannot be removed anyway.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def pending_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder to fill, which takes the place of `target` when the block ends well.
+
+    An empty folder or an earlier export is replaced, anything else is refused.
+
+    Raises:
+        OutputProblem: there is something else, or the folder cannot be written.
+    """
+    _check_replaceable(target)
+    made: list[Path] = []
+    with ExitStack() as stack:
+        stack.callback(remove_empty, made)
+        with telling_write_errors(target), uninterrupted():
+            made += missing_folders(target.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(target)
+            work = stack.enter_context(_locked_folder(target))
+            stack.callback(shutil.rmtree, work, ignore_errors=True)
+        yield work / "new"
+        with telling_write_errors(target):
+            if not target.exists() or not exchange(work / "new", target):
+                _move(work / "new", target, work / _OLD)
+
+
+def _move(new: Path, target: Path, aside: Path) -> None:
+    try:
+        if target.exists():
+            target.rename(aside)
+        new.rename(target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+
+
+def _check_replaceable(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputProblem(f"{target} is not a folder: remove it or choose another name")
+    try:
+        occupied = target.exists() and any(target.iterdir())
+    except OSError as error:
+        raise OutputProblem(f"{target} cannot be read: {error.strerror}") from error
+    if occupied and not (target / manifest.ARCNAME).is_file():
+        raise OutputProblem(
+            f"{target} is not empty and was not exported by pack-venv: remove it or choose"
+            " another name"
+        )

@@ -1,0 +1,174 @@
+"""The last look: over all that is packed, while it streams by, for places of the build machine.
+
+Looked at are text files and, of ELF files, what the dynamic linker reads: debug strings that name
+a build folder do no harm. What is known to break at run time is an error, all else a warning.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import re
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+
+from ..binary.elf import MAGIC, DynamicSection
+from ..model.build_paths import _BEFORE, Finding
+from ..model.errors import LeakError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from ..model.build_paths import BuildPath, LeakPolicy
+
+
+Opened: TypeAlias = "Callable[[], AbstractContextManager[BinaryIO]]"
+_TEXT_HEAD: Final = 8000  # bytes without a NUL in which a file is text; git's rule
+_SMALL: Final = 1 << 16  # bytes that are searched faster than the file's kind is looked up
+_LONGEST_NAME: Final = 256  # bytes of a name below a place, and a few more
+_NOTHING: Final = re.compile(rb"(?!)")
+_LONG_FORM: Final = re.compile(rb"#![ \t]*/bin/sh[ \t]*\r?\n'''exec' [^\n]*")
+_DIRECT: Final = re.compile(rb"#![^\n]*")
+
+
+class LeakScanner:
+    """Looks over one file after the other; `findings` in their order."""
+
+    def __init__(self, watch: LeakPolicy) -> None:
+        self.watch = watch
+        self.pattern = watch.pattern
+        self.margin = max((len(each.path) for each in watch.places), default=0) + _LONGEST_NAME
+        self.findings: list[Finding] = []
+
+    def over(self, arcname: str, data: bytes) -> None:
+        """Look over a file that is at hand as a whole; most hold no path at all.
+
+        A larger one may be of a kind of which little or nothing has to be searched.
+        """
+        if self.pattern is not None and (len(data) > _SMALL or self.pattern.search(data)):
+            look = self.at(arcname)
+            look.feed(data)
+            self.finish(look, lambda: io.BytesIO(data))
+
+    def at(self, arcname: str) -> FileScanner:
+        """Begin with a file whose bytes come in pieces."""
+        return FileScanner(self, arcname)
+
+    def finish(self, look: FileScanner, opened: Opened) -> None:
+        """End with a file.
+
+        Parameters:
+            opened: opens it once more, to read the dynamic section of an ELF file, which has its
+                parts in many places.
+        """
+        finding = look.finish(opened)
+        if finding is not None:
+            self.findings.append(finding)
+
+    def check(self) -> None:
+        """Stop if something is known to break.
+
+        Raises:
+            LeakError: names the files, and what to do about each.
+        """
+        if self.watch.fatal:
+            problems = [finding.problem for finding in self.findings if finding.problem]
+            if problems:
+                raise LeakError("what is packed would not run on the target", problems)
+
+
+class FileScanner:
+    """Takes the bytes of one file, in as many pieces as they come."""
+
+    def __init__(self, look: LeakScanner, arcname: str) -> None:
+        self._look = look
+        self._watch = look.watch
+        self._arcname = arcname
+        self._kinds: set[str] = set()
+        self._problem: str | None = None
+        self._data = b""  # what may hold the beginning of a path that goes on in the next piece
+        self._from = 0  # where in `_data` no path was looked for yet
+        self._head: bytes | None = None
+        passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
+        self._pattern = look.pattern or _NOTHING
+        self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
+        self._is_elf = False
+
+    def feed(self, data: bytes) -> None:
+        """Look over the next piece."""
+        self._feed(data)
+
+    def _begin(self, data: bytes) -> None:
+        if data.startswith(MAGIC):
+            self._is_elf = True
+            self._feed = _ignore
+        elif b"\0" in data[:_TEXT_HEAD]:
+            self._feed = _ignore
+        else:
+            self._feed = self._feed_text
+            if posixpath.dirname(self._arcname) == self._watch.scripts:
+                head = _LONG_FORM.match(data) or _DIRECT.match(data)
+                self._head = head[0] if head else None
+                if self._head:
+                    self._look_at_head(self._head)
+        self._feed(data)
+
+    def _feed_text(self, data: bytes) -> None:
+        buffer = self._data + data if self._data else data
+        end = max(len(buffer) - self._look.margin, self._from)
+        self._search(buffer, end)
+        rest = max(end - _BEFORE, 0)
+        self._data, self._from = buffer[rest:], end - rest
+
+    def _search(self, buffer: bytes, end: int) -> None:
+        """Look for paths that begin before `end`."""
+        self._kinds |= {place.kind for place in self._places_in(buffer, self._from, end)}
+
+    def _look_at_head(self, head: bytes) -> None:
+        for place in self._places_in(head, 0, len(head)):
+            if place.kind in self._watch.fatal or not self._watch.fatal:
+                shown = head.splitlines()[-1].decode("utf-8", "replace")
+                self._problem = (
+                    f"{self._arcname} begins with {shown!r}, which will not exist on the target:"
+                    " install it again or exclude it"
+                )
+
+    def _places_in(self, data: bytes, start: int, end: int) -> Iterator[BuildPath]:
+        """Yield the places whose paths begin in a part of the data."""
+        while (match := self._pattern.search(data, start)) and match.start() < end:
+            place = self._watch.place_at(data, match.start())
+            if place is not None:
+                yield place
+            start = match.start() + 1
+
+    def finish(self, opened: Opened) -> Finding | None:
+        """Return what was found in the whole file."""
+        if self._is_elf:
+            with opened() as stream:
+                self._look_at_elf(DynamicSection.from_stream(stream))
+        elif self._feed == self._feed_text:
+            self._search(self._data, len(self._data))
+        if not self._kinds:
+            return None
+        names = tuple(sorted(self._kinds))
+        return Finding(arcname=self._arcname, names=names, problem=self._problem)
+
+    def _look_at_elf(self, section: DynamicSection | None) -> None:
+        if section is None:
+            return
+        folders = [folder for text in section.search_paths for folder in text.text.split(":")]
+        for path in [*folders, *section.needed]:
+            place = self._watch.place_at(os.fsencode(path), 0)
+            if place is None:
+                continue
+            self._kinds.add(place.kind)
+            if place.kind in self._watch.fatal or not self._watch.fatal:
+                self._problem = (
+                    f"{self._arcname} looks for libraries in {path}, which will not exist on the"
+                    " target: build it with a search path relative to $ORIGIN, or exclude it"
+                )
+
+
+def _ignore(_: bytes) -> None:
+    """Pass by."""

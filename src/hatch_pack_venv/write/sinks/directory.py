@@ -1,0 +1,153 @@
+"""A folder: the same entries, without an archive."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from ...model.entries import mode_of
+from .thread_pool import OrderedPool
+
+if TYPE_CHECKING:
+    from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+
+
+if sys.platform == "linux":
+    import fcntl
+_BLOCK: Final = 1 << 20
+_SMALL: Final = 1 << 14
+_AHEAD: Final = 64
+_FICLONE: Final = 0x40049409
+
+
+class DirectorySink:
+    """Writes new files below a folder that exists; inodes are shared only if that is asked for.
+
+    Where the file system can, larger files share their blocks with the source until one of the two
+    is written to (reflinks). Small ones are written in threads while the next are read.
+
+    Parameters:
+        root: the folder that takes the entries.
+        hard_links: share the inodes of files that are packed as they are and have the right mode;
+            such a file keeps its time, since another would be the source's, too.
+    """
+
+    shares_files = True
+
+    def __init__(self, root: Path, threads: int = 1, *, hard_links: bool = False) -> None:
+        self._root = root
+        self._hard_links = hard_links
+        self._pool = OrderedPool[None](threads, lambda _: None, ahead=_AHEAD)
+        self._directories: list[tuple[Path, int]] = []
+        self._holds_links = can_hold_links(root)
+
+    @property
+    def holds_links(self) -> bool:
+        """Whether the file system takes symbolic links."""
+        return self._holds_links
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Make a folder; its time is set at the end, when nothing more is put into it."""
+        path = self._root / entry.arcname
+        path.mkdir(exist_ok=not entry.arcname)
+        path.chmod(mode_of(entry))
+        self._directories.append((path, entry.mtime or 0))
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Make a symbolic link."""
+        path = self._root / entry.arcname
+        path.symlink_to(entry.linkname)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(path, (entry.mtime or 0,) * 2, follow_symlinks=False)
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Write a file that has been read."""
+        self.add_file(entry, io.BytesIO(data))
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Write a file."""
+        path = self._root / entry.arcname
+        mode, mtime = mode_of(entry), entry.mtime or 0
+        if self._hard_links and isinstance(entry.content, str) and _linked(stream, entry, path):
+            while stream.read(_BLOCK):  # to be hashed
+                pass
+            return
+        if entry.size <= _SMALL:
+            self._pool.put(partial(_write_small, path, stream.read(), mode, mtime))
+            return
+        with path.open("xb") as target:
+            if _cloned(stream, target):
+                while stream.read(_BLOCK):  # to be hashed
+                    pass
+            else:
+                shutil.copyfileobj(stream, target, _BLOCK)
+        _finish(path, mode, mtime)
+
+    def close(self) -> None:
+        """Wait for the threads, and set the folders' times, innermost first."""
+        self._pool.close()
+        for path, mtime in reversed(self._directories):
+            os.utime(path, (mtime, mtime))
+
+    def discard(self) -> None:
+        """End the threads; whoever made the folder removes it."""
+        self._pool.cancel()
+
+
+def _write_small(path: Path, data: bytes, mode: int, mtime: int) -> None:
+    with path.open("xb", buffering=0) as target:
+        target.write(data)
+    _finish(path, mode, mtime)
+
+
+def _finish(path: Path, mode: int, mtime: int) -> None:
+    path.chmod(mode)
+    os.utime(path, (mtime, mtime))
+
+
+def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
+    """Make a hard link to a file that is being read, if its mode is right and it can be done."""
+    status = os.fstat(stream.fileno())
+    source = cast("str", entry.content)
+    if stat.S_IMODE(status.st_mode) != mode_of(entry) or not os.path.samestat(
+        status, os.lstat(source)
+    ):
+        return False
+    try:
+        os.link(source, path)
+    except OSError:  # another file system, one without hard links, or too many of them
+        return False
+    return True
+
+
+def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
+    """Let a new file share all blocks of another (`ioctl_ficlone(2)`), if that can be done.
+
+    It cannot across file systems, on most of them, and for a source that is changed as it streams.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def can_hold_links(folder: Path) -> bool:
+    """Try whether symbolic links can be made in a folder (not on Windows, not on FAT)."""
+    if os.name == "nt":
+        return False
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".pack-venv-") as probe:
+        try:
+            (Path(probe) / "link").symlink_to("target")
+        except OSError:
+            return False
+    return True

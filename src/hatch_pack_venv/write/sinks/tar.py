@@ -1,0 +1,151 @@
+"""Tar archives, plain or compressed."""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from ...model.entries import mode_of
+from .compressors import compressor
+
+if TYPE_CHECKING:
+    from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+    from ...model.formats import Compression
+    from .protocol import Output
+
+
+_FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")
+_NOBODY: Final = b"0000000\0" * 2  # owner and group, or the numbers of a device
+_MAGIC: Final = b"ustar\x0000"
+_NO_CHECKSUM: Final = b" " * 8  # what the field holds for the sum
+_BEFORE_CHECKSUM: Final = 148
+_AFTER_CHECKSUM: Final = 156
+_NAME: Final = 100
+_PREFIX: Final = 155
+_LARGEST: Final = 8**11 - 1
+
+
+def header(
+    name: str, kind: bytes, mode: int, mtime: int, *, size: int = 0, link: str = ""
+) -> bytes:
+    """Return the blocks before a member's data.
+
+    Parameters:
+        kind: the type as `tarfile` spells it.
+        link: the text of a symbolic link.
+    """
+    stored = f"{name}/" if kind == tarfile.DIRTYPE else name
+    parts = _split(stored)
+    plain = parts is not None and len(link) <= _NAME and link.isascii()
+    if parts is None or not plain or max(mtime, size) > _LARGEST:
+        info = tarfile.TarInfo(name)
+        info.type, info.mode, info.mtime, info.size, info.linkname = kind, mode, mtime, size, link
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    prefix, rest, linked = map(str.encode, (*parts, link))
+    block = _FIELDS.pack(
+        rest,
+        b"%07o" % mode,
+        _NOBODY,
+        b"%011o" % size,
+        b"%011o" % mtime,
+        _NO_CHECKSUM,
+        kind,
+        linked,
+        _MAGIC,
+        b"",
+        _NOBODY,
+        prefix,
+    )
+    # Adler-32's lower half is one more than the sum of all bytes (RFC 1950), modulo 65521: far
+    # more than a header can reach that is all ASCII.
+    checksum = (zlib.adler32(block) & 0xFFFF) - 1
+    return b"%b%06o\0 %b" % (block[:_BEFORE_CHECKSUM], checksum, block[_AFTER_CHECKSUM:])
+
+
+def _split(name: str) -> tuple[str, str] | None:
+    """Return the two fields that hold a name, the first mostly empty; `None` if they cannot."""
+    if not name.isascii():
+        return None
+    if len(name) <= _NAME:
+        return "", name
+    slash = name.find("/", len(name) - _NAME - 1)
+    if slash < 1 or slash > _PREFIX or slash == len(name) - 1:
+        return None
+    return name[:slash], name[slash + 1 :]
+
+
+_BLOCK: Final = 1 << 20
+_JOINED: Final = 1 << 14
+"""Bytes up to which copying costs less than two more writes."""
+_RECORD: Final = tarfile.RECORDSIZE
+
+
+class TarSink:
+    """Writes ustar headers (POSIX.1-1988), with extended ones (pax) only where a name needs them.
+
+    Parameters:
+        output: where the archive's bytes go.
+        install_target: the top folder, `"."` for none.
+    """
+
+    holds_links = True
+    shares_files = False
+
+    def __init__(self, output: Output, compression: Compression, install_target: str) -> None:
+        self._stream = compressor(output, compression)
+        self._top = "" if install_target == "." else f"{install_target}/"
+        self._size = 0
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Add a folder."""
+        name = (self._top + entry.arcname).removesuffix("/")
+        self._write(header(name, tarfile.DIRTYPE, mode_of(entry), entry.mtime or 0))
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Add a symbolic link."""
+        name = self._top + entry.arcname
+        mode, mtime = mode_of(entry), entry.mtime or 0
+        self._write(header(name, tarfile.SYMTYPE, mode, mtime, link=entry.linkname))
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Add a file that has been read; a small one in one write."""
+        head, padding = self._head(entry), _padding(entry)
+        if len(data) < _JOINED:
+            self._write(head + data + padding)
+        else:
+            self._write(head)
+            self._write(data)
+            self._write(padding)
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Add a file."""
+        self._write(self._head(entry))
+        while block := stream.read(_BLOCK):
+            self._write(block)
+        self._write(_padding(entry))
+
+    def close(self) -> None:
+        """End the archive and the compressed stream."""
+        self._write(bytes(2 * tarfile.BLOCKSIZE))
+        self._write(bytes(-self._size % _RECORD))
+        self._stream.close()
+
+    def discard(self) -> None:
+        """End the compressor's threads."""
+        self._stream.discard()
+
+    def _head(self, entry: FileEntry) -> bytes:
+        self._stream.enter(entry)
+        name = self._top + entry.arcname
+        mode, mtime = mode_of(entry), entry.mtime or 0
+        return header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)
+
+    def _write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._size += len(data)
+
+
+def _padding(entry: FileEntry) -> bytes:
+    return bytes(-entry.size % tarfile.BLOCKSIZE)

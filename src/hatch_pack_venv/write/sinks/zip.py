@@ -1,0 +1,305 @@
+"""Zip archives: files and folders, with Unix modes and times in UTC."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from ...model.entries import mode_of
+from .deflate import BLOCK, WINDOW, checksum, deflate_block, deflate_whole
+from .thread_pool import AHEAD, OrderedPool
+
+if TYPE_CHECKING:
+    from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
+    from ...model.formats import Compression
+    from .hashed_file import HashedOutput
+
+
+STORED: Final = 0
+DEFLATED: Final = 8
+_UNIX: Final = 3
+_VERSION: Final = 20
+_VERSION_64: Final = 45
+_UTF_8: Final = 0x800
+_MS_DOS_DIRECTORY: Final = 0x10
+_FIRST: Final = (1980, 1, 1, 0, 0, 0)
+_BEYOND: Final = 1 << 33  # seconds: the year 2242; gmtime does not know every number
+_LAST: Final = (2107, 12, 31, 23, 59, 58)
+_MAX_16: Final = 0xFFFF
+_MAX_32: Final = 0xFFFFFFFF
+LOCAL_SIZE: Final = 30
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """A file or folder of a zip; `size` may be told before the rest is known.
+
+    Parameters:
+        mode: its Unix mode, with the bits of its kind.
+        offset: where its local header begins.
+    """
+
+    name: bytes
+    mode: int
+    time: tuple[int, int]
+    size: int = 0
+    method: int = STORED
+    checksum: int = 0
+    compressed: int = 0
+    offset: int = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether one of the sizes may need more than 32 bits; deflate adds less than 0.1 %."""
+        return self.size + self.size // 1000 >= _MAX_32
+
+    @property
+    def flags(self) -> int:
+        """General purpose bits: that the name is UTF-8, where that makes a difference."""
+        if self.name.isascii():
+            return 0
+        try:
+            self.name.decode("utf-8")
+        except UnicodeDecodeError:
+            return 0
+        return _UTF_8
+
+
+def local_header(member: Member) -> bytes:
+    """Return what stands before a member's data."""
+    sizes = (member.compressed, member.size)
+    extra = b""
+    if member.is_large:
+        extra = struct.pack("<HHQQ", 1, 16, member.size, member.compressed)
+        sizes = (_MAX_32, _MAX_32)
+    return (
+        struct.pack(
+            "<4s5H3L2H",
+            b"PK\3\4",
+            _VERSION_64 if member.is_large else _VERSION,
+            member.flags,
+            member.method,
+            *member.time,
+            member.checksum,
+            *sizes,
+            len(member.name),
+            len(extra),
+        )
+        + member.name
+        + extra
+    )
+
+
+def central_header(member: Member) -> bytes:
+    """Return a member's record of the central directory."""
+    numbers = (member.size, member.compressed, member.offset)
+    large = [number for number in numbers if number >= _MAX_32]
+    extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+    size, compressed, offset = (min(number, _MAX_32) for number in numbers)
+    needed = _VERSION_64 if large or member.is_large else _VERSION
+    directory = _MS_DOS_DIRECTORY if member.name.endswith(b"/") else 0
+    return (
+        struct.pack(
+            "<4s2B5H3L5H2L",
+            b"PK\1\2",
+            needed,
+            _UNIX,
+            needed,
+            member.flags,
+            member.method,
+            *member.time,
+            member.checksum,
+            compressed,
+            size,
+            len(member.name),
+            len(extra),
+            0,  # comment
+            0,  # disk
+            0,  # internal attributes
+            member.mode << 16 | directory,
+            offset,
+        )
+        + member.name
+        + extra
+    )
+
+
+def end_records(count: int, size: int, offset: int) -> bytes:
+    """Return what ends the file.
+
+    Parameters:
+        count: the members.
+        size, offset: of the central directory.
+    """
+    records = b""
+    if count >= _MAX_16 or size >= _MAX_32 or offset >= _MAX_32:
+        numbers = (_VERSION_64, _VERSION_64, 0, 0, count, count, size, offset)
+        records += struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, *numbers)
+        records += struct.pack("<4sLQL", b"PK\6\7", 0, offset + size, 1)
+    short = min(count, _MAX_16)
+    sizes = (min(size, _MAX_32), min(offset, _MAX_32))
+    return records + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, short, short, *sizes, 0)
+
+
+def dos_time(seconds: int) -> tuple[int, int]:
+    """Return time and date as zip knows them: in UTC, even seconds, from 1980 to 2107."""
+    moment = tuple(time.gmtime(min(seconds, _BEYOND))[:6])
+    year, month, day, hour, minute, second = max(_FIRST, min(_LAST, moment))
+    return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
+
+
+_BATCH: Final = 1 << 18
+"""Bytes of small files that a thread compresses in one go: handing over a single one costs more."""
+_BATCH_LENGTH: Final = 64
+_WHOLE: Final = 32 << 20
+"""Bytes up to which a member is compressed at once, which takes twice as much memory."""
+_UNIT: Final = 8 << 20
+"""Bytes for which a large piece of work counts as one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Compressed data: of a whole member, or of a block of one."""
+
+    member: Member
+    data: bytes
+    first: bool = True
+    last: bool = True
+
+
+class ZipSink:
+    """Writes deflated members; links have been turned into copies before they come here.
+
+    Members are compressed in threads, small ones several at a time, large ones block by block, and
+    written in the order they came in.
+
+    Parameters:
+        output: where the archive's bytes go.
+        install_target: the top folder, `"."` for none.
+    """
+
+    holds_links = False
+    shares_files = False
+
+    def __init__(self, output: HashedOutput, compression: Compression, install_target: str) -> None:
+        self._output = output
+        self._level = compression.level
+        self._top = "" if install_target == "." else f"{install_target}/"
+        threads = compression.threads
+        self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=AHEAD)
+        self._batch: list[_Part] = []
+        self._batch_size = 0
+        self._directory: list[bytes] = []
+        self._position = 0
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Add a folder."""
+        name = (self._top + entry.arcname).rstrip("/")
+        self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b""))
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Refuse a link: many unpackers would write it as a file."""
+        message = f"a zip file cannot hold the link {entry.arcname}"
+        raise NotImplementedError(message)
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Add a file that has been read."""
+        self._add_small(_Part(self._file_member(entry), data))
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Add a file."""
+        if entry.size > _WHOLE:
+            self._add_large(self._file_member(entry), stream)
+        else:
+            self.add_bytes(entry, stream.read())
+
+    def close(self) -> None:
+        """Write the central directory."""
+        self._end_batch()
+        self._pool.close()
+        start = self._position
+        for record in self._directory:
+            self._write(record)
+        self._write(end_records(len(self._directory), self._position - start, start))
+
+    def discard(self) -> None:
+        """Give up."""
+        self._pool.cancel()
+
+    def _file_member(self, entry: FileEntry) -> Member:
+        member = _member(entry, self._top + entry.arcname, stat.S_IFREG)
+        member.size = entry.size
+        return member
+
+    def _add_small(self, whole: _Part) -> None:
+        self._batch.append(whole)
+        self._batch_size += len(whole.data)
+        if self._batch_size >= _BATCH or len(self._batch) == _BATCH_LENGTH:
+            self._end_batch()
+
+    def _end_batch(self) -> None:
+        if self._batch:
+            weight = 1 + self._batch_size // _UNIT
+            self._pool.put(partial(_compressed, self._batch, self._level), weight=weight)
+        self._batch, self._batch_size = [], 0
+
+    def _add_large(self, member: Member, stream: BinaryIO) -> None:
+        self._end_batch()
+        member.method = DEFLATED
+        dictionary = b""
+        left = member.size
+        while left:
+            block = stream.read(BLOCK)
+            first, left = left == member.size, left - len(block)
+            # The last part is taken after the last block was read: the sum is complete then.
+            member.checksum = checksum(block, member.checksum)
+            part = _Part(member, block, first=first, last=not left)
+            self._pool.put(partial(_compressed_part, part, dictionary, self._level))
+            dictionary = block[-WINDOW:]
+
+    def _take(self, parts: list[_Part]) -> None:
+        for part in parts:
+            member = part.member
+            if part.first:
+                member.offset = self._position
+            member.compressed += len(part.data)
+            if part.first:
+                self._write(local_header(member))
+            self._write(part.data)
+            if part.last:
+                self._directory.append(central_header(member))
+                if not part.first:
+                    self._output.rewrite(member.offset, local_header(member))
+
+    def _write(self, data: bytes) -> None:
+        self._output.write(data)
+        self._position += len(data)
+
+
+def _member(entry: Entry, name: str, kind: int) -> Member:
+    return Member(
+        name=name.encode("utf-8", "surrogateescape"),
+        mode=kind | mode_of(entry),
+        time=dos_time(entry.mtime or 0),
+    )
+
+
+def _compressed(parts: list[_Part], level: int) -> list[_Part]:
+    """Compress small members; what does not become smaller is stored."""
+    result = []
+    for part in parts:
+        data = deflate_whole(part.data, level) if part.data else b""
+        smaller = len(data) < len(part.data)
+        part.member.method = DEFLATED if smaller else STORED
+        part.member.checksum = checksum(part.data)
+        result.append(_Part(part.member, data if smaller else part.data))
+    return result
+
+
+def _compressed_part(part: _Part, dictionary: bytes, level: int) -> list[_Part]:
+    data = deflate_block(part.data, dictionary, level, last=part.last)
+    return [_Part(part.member, data, first=part.first, last=part.last)]
