@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ..model.distribution import InstalledDistribution
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
+    from ..model.interpreter import Bundle
     from ..model.layers import Layer, Layers
     from ..model.plan import InterpreterMode, PackPlan
-    from ..platforms.linux.bundle import Bundle
     from ..requirements.check import DependencyReport
     from ..scan.editables import ResolvedEditables
     from ..scan.wheels import WheelOverlay

@@ -13,17 +13,15 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from packaging.utils import canonicalize_name
-
 from ...binary.elf_file import ElfFile
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
 from ...metadata.pyvenv_cfg import bundled_config
-from ...model.entries import FileEntry, SymlinkEntry
+from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
-from ...model.interpreter import Trim, Vendoring
-from ..posix.runtime import debian_path_file, knows_its_place, made_portable, system_packages
+from ...model.interpreter import Bundle, Trim, Vendoring
+from ..posix.runtime import Runtime, system_packages
 from .libraries import Libraries, collect_libraries, tcl_scripts
 from .owners import find_owners
 from .search_paths import relinked
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ...model.distribution import InstalledDistribution
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
     from ...model.interpreter import Interpreter
@@ -55,23 +52,25 @@ class Module:
     file: ElfFile
 
 
-class Runtime:
-    """The parts of one base interpreter.
+class LinuxRuntime(Runtime):
+    """The parts of one base interpreter; what is ELF waits in `modules` for its search path.
 
     Raises:
         InterpreterProblem: it cannot be bundled.
     """
 
     def __init__(self, environment: Environment, trim: Trim) -> None:
-        self.interpreter = environment.interpreter
-        self.trim = trim
+        super().__init__(environment, trim)
         self.modules: list[Module] = []
         _refuse_unsuitable(self.interpreter)
-        self._libdir = _library_folder(environment)
         self.executable = self._module(
             f"bin/{self.interpreter.executable_name}", self.interpreter.executable
         )
         self.library = self._find_library()
+
+    def add_binary(self, arcname: str, path: Path) -> None:
+        """Take an extension module, which gets its search path when all are known."""
+        self._module(arcname, path)
 
     def _module(self, arcname: str, path: Path) -> Module:
         file = ElfFile.from_path(path)
@@ -99,68 +98,6 @@ class Runtime:
         library = () if self.library is None else (self.library.file,)
         return (*library, self.executable.file)
 
-    def entries(self) -> Iterator[ScannedEntry]:
-        """Yield all files but `modules`, which are known when this has ended."""
-        facts = self.interpreter
-        for alias in ("python", "python3"):
-            yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
-        if self._libdir == "lib" and facts.platlibdir != "lib":
-            yield SymlinkEntry(arcname=facts.platlibdir, linkname="lib")
-        yield from self._folder(f"{self._libdir}/{facts.executable_name}", facts.stdlib)
-        if facts.debian:
-            name = "lib/python3/dist-packages/site-packages.pth"
-            yield FileEntry.from_bytes(name, debian_path_file(facts))
-        if self.trim.has_headers and facts.include is not None and facts.include.is_dir():
-            yield from copies_of(facts.include, f"include/{facts.include.name}")
-        yield from self._wheels()
-
-    def _wheels(self) -> Iterator[ScannedEntry]:
-        """Yield the wheels that a distribution's `ensurepip` has elsewhere (see sysconfig)."""
-        folder = self.interpreter.wheel_folder
-        base = self.interpreter.base_prefix
-        has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
-        if folder is None or not folder.is_relative_to(base) or not has_installer:
-            return
-        if not self.trim.leaves_out(self.interpreter.stdlib / "ensurepip", on_top=True):
-            for wheel in sorted(folder.glob("*.whl")):
-                name = f"{folder.relative_to(base).as_posix()}/{wheel.name}"
-                yield from copies_of(wheel.resolve(), name)
-
-    def _folder(self, arcname: str, folder: Path) -> Iterator[ScannedEntry]:
-        on_top = folder == self.interpreter.stdlib
-        for child in sorted(folder.iterdir()):
-            name = f"{arcname}/{child.name}"
-            if self.trim.leaves_out(child, on_top=on_top):
-                continue
-            if child.is_dir() and not child.is_symlink():
-                yield from self._folder(name, child)
-            elif child.exists():
-                yield from self._files(name, child)
-
-    def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
-        """Yield a file of the standard library, or what a link in it leads to."""
-        real = path.resolve()
-        if posixpath.basename(posixpath.dirname(arcname)) == "lib-dynload" and path.suffix == ".so":
-            self._module(arcname, real)
-            return
-        name = path.relative_to(self.interpreter.stdlib).as_posix()
-        for entry in copies_of(real, arcname):
-            if isinstance(entry, FileEntry) and knows_its_place(name, self.interpreter):
-                content = made_portable(name, real.read_bytes(), self.interpreter)
-                yield replace(entry, content=content, size=len(content))
-            else:
-                yield entry
-
-
-def _library_folder(environment: Environment) -> str:
-    """Return the folder that the standard library goes to, as the interpreter searches for it.
-
-    Fedora's looks into `lib64`, which is a link in the environments of most makers.
-    """
-    platlibdir = environment.interpreter.platlibdir
-    real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)
-    return platlibdir if real else "lib"
-
 
 def _refuse_unsuitable(facts: Interpreter) -> None:
     if facts.system != "linux":
@@ -178,33 +115,6 @@ def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
 
 
 _LICENCES: Final = "share/licenses"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """What a bundled interpreter adds to an environment and changes of it.
-
-    Parameters:
-        scanned: the environment's entries; search paths that would keep its modules from finding
-            the libraries are of the kind that does not.
-        entries: the interpreter's entries.
-        facts: what the manifest says of it.
-        distributions: the base interpreter's packages that come along.
-        notes: what a user may want to know of.
-    """
-
-    scanned: tuple[ScannedEntry, ...]
-    entries: tuple[ScannedEntry, ...] = ()
-    facts: Mapping[str, Any]
-    distributions: tuple[InstalledDistribution, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a manifest's head says with the bundle in it."""
-        added = [{"name": each.name, "version": each.version} for each in self.distributions]
-        distributions = [*head["distributions"], *added]
-        distributions.sort(key=lambda each: canonicalize_name(each["name"]))
-        return {"distributions": distributions, "bundle": self.facts}
 
 
 def make_bundle(
@@ -245,7 +155,7 @@ class _Bundler:
         self.environment = environment
         self.trim = trim
         self.vendoring = vendoring
-        self.runtime = Runtime(environment, trim)
+        self.runtime = LinuxRuntime(environment, trim)
         self.entries = [*self.runtime.entries()]
         self.system = system_packages(environment, packed)
         self.notes = [*self.system.notes]
