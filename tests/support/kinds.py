@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from support.environments import run, tool
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from support.compiled import compile_library
 
-from hatch_pack_venv.binary.elf_file import ElfFile, needs_private_glibc
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,
     collect_libraries,
     is_of_glibc,
+    needs_private_glibc,
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
@@ -110,5 +111,5 @@ def test_what_belongs_to_one_glibc_is_told_by_its_symbols() -> None:
     libz = loader.find("libz.so.1", [file])
     assert resolver is not None
     assert libz is not None
-    assert needs_private_glibc(resolver.path)
-    assert not needs_private_glibc(libz.path)
+    assert needs_private_glibc(resolver)
+    assert not needs_private_glibc(libz)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.compiled import compile_library, rpath, runpath
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import Loader
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from ..binary.headers import HeaderReader
 from ..model.entries import Times
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
@@ -73,6 +74,7 @@ class _Planning:
     given: Project | None
     neighbours: Layers | None
     archives: Path | None
+    headers: HeaderReader = field(default_factory=HeaderReader)
 
     @property
     def project(self) -> Project:
@@ -84,7 +86,7 @@ class _Planning:
 
     def plan(self) -> PackPlan:
         environment, options = self.environment, self.options
-        paths = SearchPaths(environment=environment, bundled=self.bundled)
+        paths = SearchPaths(environment=environment, bundled=self.bundled, headers=self.headers)
         overlays = [_overlay(w, environment, paths) for w in _wheels(self.project, options)]
         excluded = None
         if options.project == "exclude":
@@ -120,7 +122,7 @@ class _Planning:
         overlays: list[WheelOverlay],
     ) -> PackPlan:
         environment, options, behind = self.environment, self.options, needs.behind
-        across = AcrossLayers.of(self.neighbours, there)
+        across = AcrossLayers.of(self.neighbours, there, self.headers)
         scanned = [
             *across.applied(
                 there if behind is None else behind.applied(there, recipe.selection.brings_back)
@@ -132,10 +134,10 @@ class _Planning:
         ]
         if self.neighbours is not None and environment.interpreter.system == "linux":
             laid_over = [entry for each in overlays for entry in each.entries]
-            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over]))
+            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over], self.headers))
         bundle = None
         if self.bundled:
-            bundle = _bundle(environment, options, recipe, scanned, overlays)
+            bundle = self._bundle(recipe, scanned, overlays)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
         if is_fixed_path(options.interpreter):
             runtime = fixed_interpreter_entries(options.interpreter, environment)
@@ -145,7 +147,7 @@ class _Planning:
             environment=settled.environment
             if behind is None
             else behind.without(settled.environment),
-            recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
+            recipe=replace(recipe, floors=read_floors(read, environment.interpreter, self.headers)),
             runtime=runtime,
             overlays=overlays,
         )
@@ -160,6 +162,39 @@ class _Planning:
         if bundle is not None:
             plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
         return checked_for_windows(_named(plan, environment, options, self.project), environment)
+
+    def _bundle(
+        self,
+        recipe: PlanInputs,
+        scanned: Sequence[ScannedEntry],
+        overlays: Sequence[WheelOverlay],
+    ) -> Bundle:
+        environment, options = self.environment, self.options
+        packed = [
+            entry
+            for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
+            if not recipe.selection.excludes(entry, environment)
+        ]
+        # Imported where they are used: what they import takes up to a tenth of a second.
+        if environment.is_windows:
+            from ..platforms.windows.bundle import windows_bundle
+
+            trim = options.interpreter_trim
+            return windows_bundle(environment, scanned, packed=packed, trim=trim)
+        if environment.interpreter.system == "darwin":
+            from ..platforms.macos.bundle import macos_bundle
+
+            return macos_bundle(environment, scanned, options.interpreter_trim)
+        from ..platforms.linux.bundle import make_bundle
+
+        return make_bundle(
+            environment,
+            scanned,
+            packed=packed,
+            trim=options.interpreter_trim,
+            vendoring=options.vendor_libraries,
+            headers=self.headers,
+        )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
         """Return the neighbours with the digests of their archives, and notes."""
@@ -242,39 +277,6 @@ def _recipe(environment: Environment, options: PackOptions, project: Project) ->
         ),
         selection=selection_of(options),
         times=project.times or Times.reproducible(os.environ),
-    )
-
-
-def _bundle(
-    environment: Environment,
-    options: PackOptions,
-    recipe: PlanInputs,
-    scanned: Sequence[ScannedEntry],
-    overlays: Sequence[WheelOverlay],
-) -> Bundle:
-    packed = [
-        entry
-        for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
-        if not recipe.selection.excludes(entry, environment)
-    ]
-    # Imported where they are used: what they import takes up to a tenth of a second.
-    if environment.is_windows:
-        from ..platforms.windows.bundle import windows_bundle
-
-        trim = options.interpreter_trim
-        return windows_bundle(environment, scanned, packed=packed, trim=trim)
-    if environment.interpreter.system == "darwin":
-        from ..platforms.macos.bundle import macos_bundle
-
-        return macos_bundle(environment, scanned, options.interpreter_trim)
-    from ..platforms.linux.bundle import make_bundle
-
-    return make_bundle(
-        environment,
-        scanned,
-        packed=packed,
-        trim=options.interpreter_trim,
-        vendoring=options.vendor_libraries,
     )
 
 

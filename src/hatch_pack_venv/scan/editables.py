@@ -16,6 +16,7 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..binary.elf import ElfFile
 from ..filesystem import copies_of
 from ..metadata.editables import MODULE_SUFFIXES, PROJECT_FILES
 from ..metadata.path_files import path_lines
@@ -26,7 +27,6 @@ from ..model.errors import InterpreterProblem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..binary.elf_file import ElfFile
     from ..model.distribution import Editable, InstalledDistribution
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -171,9 +171,9 @@ def borrowed_library(entries: Iterable[ScannedEntry], source: str) -> str | None
 def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
     """Yield the libraries that a file finds by its own search path, with the part that finds it."""
     elf = _elf(path) if ".so" in path.name else None
-    if elf is None or elf.search_path is None:
+    if elf is None:
         return
-    for folder in elf.search_path.folders:
+    for folder in elf.folders:
         real = os.path.realpath(folder.replace("$ORIGIN", str(path.parent)))
         for needed in elf.needed:
             if os.path.isfile(os.path.join(real, needed)):
@@ -181,8 +181,6 @@ def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _elf(path: Path) -> ElfFile | None:
-    from ..binary.elf_file import ElfFile  # 20 ms that most runs can do without
-
     try:
         return ElfFile.from_path(path)
     except InterpreterProblem:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ...binary.elf_file import ElfFile
+from ...binary.elf import ElfFile
+from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
 from ...metadata.pyvenv_cfg import bundled_config
-from ...model.entries import FileEntry
+from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring
 from ..posix.runtime import Runtime, system_packages
@@ -28,7 +30,6 @@ from .search_paths import relinked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
@@ -124,12 +125,14 @@ def make_bundle(
     packed: Sequence[ScannedEntry],
     trim: Trim = Trim.DEFAULT,
     vendoring: Vendoring | None = None,
+    headers: HeaderReader | None = None,
 ) -> Bundle:
     """Gather what makes an environment's archive bring its own interpreter.
 
     Parameters:
         scanned: all that the environment holds.
         packed: what is packed of it and of the wheels laid over it.
+        headers: what is known of binaries already.
 
     Raises:
         InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
@@ -140,7 +143,9 @@ def make_bundle(
             f"{environment.given} brings its own interpreter already: pack the environment it was"
             " made from"
         )
-    bundler = _Bundler(environment, packed, trim, vendoring or Vendoring())
+    bundler = _Bundler(
+        environment, packed, trim, vendoring or Vendoring(), headers or HeaderReader()
+    )
     return bundler.bundle(scanned)
 
 
@@ -151,17 +156,19 @@ class _Bundler:
         packed: Sequence[ScannedEntry],
         trim: Trim,
         vendoring: Vendoring,
+        headers: HeaderReader,
     ) -> None:
         self.environment = environment
         self.trim = trim
         self.vendoring = vendoring
+        self.headers = headers
         self.runtime = LinuxRuntime(environment, trim)
         self.entries = [*self.runtime.entries()]
         self.system = system_packages(environment, packed)
         self.notes = [*self.system.notes]
         candidates = [*packed, *self.system.entries]
-        files = ((entry, ElfFile.from_entry(entry, environment.prefix)) for entry in candidates)
-        self.packed = {entry.arcname: file for entry, file in files if file is not None}
+        files = ((entry.arcname, self._elf_file(entry)) for entry in candidates)
+        self.packed = {arcname: file for arcname, file in files if file is not None}
 
     def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
         """Put the parts together."""
@@ -189,6 +196,20 @@ class _Bundler:
             distributions=self.system.distributions,
             notes=tuple(self.notes),
         )
+
+    def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
+        """Return what an entry holds, at its place in the environment, if that is an ELF file."""
+        if not isinstance(entry, FileEntry):
+            return None
+        match entry.content:
+            case PatchedFile(path=name) | str(name):
+                path = Path(name)
+            case _:
+                path = self.environment.prefix / entry.arcname
+        if self.headers.is_damaged(entry):
+            raise InterpreterProblem(f"{path} is a damaged ELF file")
+        headers = self.headers.elf(entry)
+        return None if headers is None else ElfFile(path=path, headers=headers)
 
     def _libraries(self) -> Libraries:
         if not self.vendoring.wanted:
@@ -223,7 +244,7 @@ class _Bundler:
             # Also for what it does not need itself: packages' modules have often no path of theirs.
             needs = self.runtime.library is not None or bool(libraries.found)
         else:
-            needs = libraries.serve(module.file) or module.file.search_path is not None
+            needs = libraries.serve(module.file) or bool(module.file.folders)
         here = posixpath.dirname(module.arcname)
         relative = posixpath.relpath(LIBRARIES, here)
         return ("$ORIGIN" if relative == "." else f"$ORIGIN/{relative}",) if needs else ()
@@ -237,11 +258,11 @@ class _Bundler:
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
         """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
         file = self.packed.get(entry.arcname)
-        if entry.arcname not in served or file is None or file.search_path is None:
+        if entry.arcname not in served or file is None:
             return entry
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
-        patches = file.with_search_path(file.search_path.folders)
+        patches = file.with_search_path(file.folders)
         return replace(entry, content=patched_file(entry.content, patches))
 
     def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
@@ -258,8 +279,7 @@ class _Bundler:
 
 
 def _hides(file: ElfFile, libraries: Libraries) -> bool:
-    path = file.search_path
-    return path is not None and path.is_runpath and libraries.serve(file)
+    return file.is_runpath and libraries.serve(file)
 
 
 def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:
