@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from packaging.utils import parse_wheel_filename
-
 from ..model.errors import PlanError
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import silent
@@ -19,10 +17,9 @@ from ..plan.links import without_links
 from ..plan.select import Selection
 from ..plan.validate import check_size, for_windows
 from ..scan.probe import read_environment
-from ..scan.walk import scan
 from ..write.archive import write_archives, write_folder
 from ..write.bytecode import with_byte_code
-from .planning import plan_environment, selection_of
+from .planning import plan_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,9 +129,7 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
     environment, options = _read(prefix, options)
     try:
         with _whole_plan(environment, options, None, report, Path.cwd()) as plan:
-            wheels = [str(parse_wheel_filename(wheel.name)[0]) for wheel in options.wheels]
-            scanned = scan(replace(environment, containing=_containing(options)))
-            return preview(scanned, plan, environment, selection_of(options), wheels=wheels)
+            return preview(plan)
     except PlanError as error:
         return Preview(refused=error.problems)
 
@@ -142,10 +137,6 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
 def _read(prefix: StrPath, options: PackOptions) -> tuple[Environment, PackOptions]:
     environment = read_environment(prefix)
     return environment, options.for_environment(environment)
-
-
-def _containing(options: PackOptions) -> Path | None:
-    return None if options.containing_dir is None else options.containing_dir.resolve()
 
 
 def _write(

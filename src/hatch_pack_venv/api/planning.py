@@ -13,6 +13,7 @@ from ..binary.headers import HeaderReader
 from ..model.entries import Times
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
+from ..model.plan import DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ..model.interpreter import Bundle
     from ..model.layers import Layer, Layers
     from ..model.plan import InterpreterMode, PackPlan
-    from ..requirements.check import DependencyReport
+    from ..requirements.check import DependencyReport, PrunedDistributions
     from ..scan.editables import ResolvedEditables
     from ..scan.wheels import WheelOverlay
 
@@ -75,6 +76,7 @@ class _Planning:
     neighbours: Layers | None
     archives: Path | None
     headers: HeaderReader = field(default_factory=HeaderReader)
+    log: DecisionLog = field(default_factory=DecisionLog)
 
     @property
     def project(self) -> Project:
@@ -96,10 +98,9 @@ class _Planning:
             below=() if self.neighbours is None else self.neighbours.distributions,
         )
         needs = check_dependencies(given, options)
-        replaced = {overlay.distribution.key for overlay in overlays} | needs.left
-        if excluded is not None:
-            replaced.add(excluded)
-        settled = resolve_editables(environment, options.editables, frozenset(replaced))
+        settled = resolve_editables(
+            environment, options.editables, _reasons(overlays, needs.behind, excluded)
+        )
         neighbours, notes = self._with_digests(needs.relied_on)
         recipe = replace(
             _recipe(environment, options, self.project),
@@ -110,8 +111,12 @@ class _Planning:
             problems=needs.problems,
             notes=(*needs.notes, *notes),
         )
-        there = [*paths.made_portable(settled.applied(scan(environment)))]
-        return self._planned(needs, settled, recipe, there, overlays)
+        found = tuple(scan(environment))
+        resolved = [*settled.applied(found, self.log)]
+        there = [*paths.made_portable(resolved)]
+        self.log.changes(resolved, there, "its search path begins at its own place")
+        plan = self._planned(needs, settled, recipe, there, overlays)
+        return replace(plan, scanned=found)
 
     def _planned(
         self,
@@ -123,11 +128,11 @@ class _Planning:
     ) -> PackPlan:
         environment, options, behind = self.environment, self.options, needs.behind
         across = AcrossLayers.of(self.neighbours, there, self.headers)
-        scanned = [
-            *across.applied(
-                there if behind is None else behind.applied(there, recipe.selection.brings_back)
-            )
-        ]
+        kept = there
+        if behind is not None:
+            kept = [*behind.applied(there, recipe.selection.brings_back, self.log)]
+        scanned = [*across.applied(kept)]
+        self.log.changes(kept, scanned, "its search path leads to the libraries of layers")
         overlays = [
             replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
             for each in overlays
@@ -138,6 +143,8 @@ class _Planning:
         bundle = None
         if self.bundled:
             bundle = self._bundle(recipe, scanned, overlays)
+            why = "it finds the bundled libraries by the interpreter's search path"
+            self.log.changes(scanned, bundle.scanned, why)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
         if is_fixed_path(options.interpreter):
             runtime = fixed_interpreter_entries(options.interpreter, environment)
@@ -150,6 +157,7 @@ class _Planning:
             recipe=replace(recipe, floors=read_floors(read, environment.interpreter, self.headers)),
             runtime=runtime,
             overlays=overlays,
+            log=self.log,
         )
         if behind is not None:
             told = PruneReport(
@@ -209,6 +217,18 @@ class _Planning:
             return found
 
         return self.neighbours.changed(with_digest), notes
+
+
+def _reasons(
+    overlays: Sequence[WheelOverlay], behind: PrunedDistributions | None, excluded: str | None
+) -> dict[str, str]:
+    """Return why distributions are left out or replaced, by their normalised names."""
+    reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
+    if behind is not None:
+        reasons |= {each.key: behind.why(each) for each in behind.distributions}
+    if excluded is not None:
+        reasons[excluded] = "which the configuration leaves out"
+    return reasons
 
 
 def _named(
