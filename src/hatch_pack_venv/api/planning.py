@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from packaging.utils import canonicalize_name
 
@@ -24,11 +24,13 @@ from ..platforms.systems import check_possible, read_floors
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
-from ..scan.probe import build_paths_of, check_fixed_interpreter
+from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
 from ..scan.walk import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from _typeshed import StrPath
 
     from ..config.options import PackOptions
     from ..model.distribution import InstalledDistribution
@@ -42,30 +44,55 @@ if TYPE_CHECKING:
     from ..scan.wheels import WheelOverlay
 
 
-def plan_environment(
-    environment: Environment,
-    options: PackOptions,
-    project: Project | None,
-    archives: Path | None = None,
-) -> PackPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A prepared environment and its layers, read once.
+
+    Parameters:
+        options: with the environment's own format where none was asked for.
+    """
+
+    environment: Environment
+    options: PackOptions
+    layers: Layers | None = None
+
+    @classmethod
+    def read(cls, prefix: StrPath, options: PackOptions) -> Self:
+        """Read a prefix; its interpreter is started, nothing of it is imported or written.
+
+        Raises:
+            EnvironmentProblem: there is no usable environment.
+            InterpreterProblem: the options ask for what cannot be done for its system.
+            PlanError: its layers are missing or do not fit.
+        """
+        return cls.of(read_environment(prefix), options)
+
+    @classmethod
+    def of(cls, environment: Environment, options: PackOptions) -> Self:
+        """Do as `read` does, with an environment that was read."""
+        fixed = is_fixed_path(options.interpreter)
+        check_possible(environment, bytecode=options.bytecode, promised=fixed)
+        layers = read_layers(environment, options)
+        if layers is not None:
+            environment = replace(environment, containing=layers.containing)
+        return cls(
+            environment=environment, options=options.for_environment(environment), layers=layers
+        )
+
+
+def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:
     """Scan an environment and decide what is packed of it.
 
     Parameters:
-        archives: the folder where archives of its neighbours may lie.
+        archives: the folder where archives of its layers may lie.
     """
-    promised = is_fixed_path(options.interpreter)
-    check_possible(environment, bytecode=options.bytecode, promised=promised)
-    neighbours = read_layers(environment, options)
-    if neighbours is not None:
-        environment = replace(environment, containing=neighbours.containing)
-    planning = _Planning(
-        environment=environment,
-        options=options,
+    return _Planning(
+        environment=source.environment,
+        options=source.options,
         given=project,
-        neighbours=neighbours,
+        neighbours=source.layers,
         archives=archives,
-    )
-    return planning.plan()
+    ).plan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
