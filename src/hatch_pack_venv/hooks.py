@@ -21,8 +21,7 @@ from hatchling.plugin import hookimpl
 from hatchling.plugin.manager import PluginManager
 
 from .api.progress import result_line
-from .config.options import PackOptions
-from .config.table import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS
+from .config.options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
 from .hatch.release import Release, remove_archives, remove_if_empty, source_folder, upload_warnings
 from .hatch.sdist_guard import describe_taken, reserve, taken_folders
 from .hatch.skip_reason import base_folder, only_hooks_run, skip_reason

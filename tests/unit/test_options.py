@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
-from hatch_pack_venv.config.table import HATCHLING_HOOK_KEYS, KEYS
+from hatch_pack_venv.config.options import HATCHLING_HOOK_KEYS
+from hatch_pack_venv.config.table import KEYS
 from hatch_pack_venv.model.errors import OptionsError
 from hatch_pack_venv.model.interpreter import Trim, Vendoring
 

@@ -5,19 +5,46 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..model.errors import OptionsError
 from ..model.formats import CompressionFormat
 from ..model.interpreter import Trim, Vendoring
 from .rules import problems_between
-from .table import HATCHLING_HOOK_KEYS, KEYS
+from .table import KEYS
 from .values import WrongValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..model.environment import Environment, Project
+
+
+HATCHLING_HOOK_KEYS: Final = frozenset(
+    {
+        "dependencies",
+        "enable-by-default",
+        "require-runtime-dependencies",
+        "require-runtime-features",
+    }
+)
+"""Keys that hatchling itself reads from a build hook's table."""
+HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
+    "artifacts",
+    "directory",
+    "exclude",
+    "force-include",
+    "hooks",
+    "ignore-vcs",
+    "include",
+    "only-include",
+    "only-packages",
+    "packages",
+    "skip-excluded-dirs",
+    "sources",
+    "versions",
+}
+"""Keys that hatchling itself reads from a build target's table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +175,8 @@ class _Reader:
         values: dict[str, Any] = {}
         for key, value in self.table.items():
             if key in KEYS:
-                field, parse = KEYS[key]
                 try:
-                    values[field] = parse(value)
+                    values[KEYS[key].field] = KEYS[key].parse(value)
                 except WrongValueError as error:
                     self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
             elif key not in self.allowed:
