@@ -16,7 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 from support.hatchlings import PYPROJECT, TABLE, build
 
 from hatch_pack_venv.hatch.skip_reason import skip_reason
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from support.trees import tree_state
 from support.wheels import make_wheel
 
 from hatch_pack_venv.cli.main import main
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from pathlib import Path

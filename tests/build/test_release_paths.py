@@ -17,7 +17,7 @@ from support.environments import tool
 from support.hatchlings import PYPROJECT, TABLE, build, files, make_project
 
 from hatch_pack_venv.hatch.release import remove_archives
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
