@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hatch_pack_venv.model.results import Reporter
 
 FORMATS = list(CompressionFormat)
-TESTS: Final = Path(__file__).parents[1]
+TESTS: Final = Path(__file__).parents[2]
 
 
 @pytest.fixture
