@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -20,7 +18,6 @@ from support.wheels import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.cli.main import main
-from hatch_pack_venv.cli.render import Style
 from hatch_pack_venv.model.results import silent
 
 if TYPE_CHECKING:
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hatch_pack_venv.model.results import Progress
+import os
 
 
 @pytest.fixture(scope="module")
@@ -191,21 +189,6 @@ def test_problems_are_one_message(
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("arguments", [[], ["pack"], ["pack", "x", "--nope"], ["unpack", "x"]])
-def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
-    """argparse's own errors are exit 2."""
-    assert run(*arguments) == 2
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"], ["export", "--help"]])
-def test_help_tells_defaults(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Help is exit 0 and speaks of what the command does."""
-    assert run(*arguments) == 0
-    text = capsys.readouterr().out
-    assert "pack" in text
-    assert "default" in text or "examples:" in text
-
-
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     """`python -m hatch_pack_venv` runs it, without a traceback for a mistake."""
     result = subprocess.run(
@@ -296,14 +279,6 @@ def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     assert text.startswith("My Project\n  interpreter     target: needs cpython 3.")
     assert "\033[" not in text
-
-
-@pytest.mark.parametrize("command", ["inspect", "verify"])
-def test_nothing_to_read_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A path where nothing is gives one sentence."""
-    assert run(command, "/nowhere/a.tar.xz") == 1
-    told = capsys.readouterr().err
-    assert told == "pack-venv: error: there is no archive or folder /nowhere/a.tar.xz\n"
 
 
 def test_dry_run_tells_and_writes_nothing(
@@ -434,6 +409,20 @@ def test_dry_run_tells_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert [line.split()[2] for line in json.loads(captured.out)["refused"]] == ["one", "two"]
 
 
+@pytest.mark.parametrize(("command", "told"), [("verify", "Verifying"), ("inspect", "Reading")])
+def test_reading_a_large_archive_shows_progress(archive: Path, command: str, told: str) -> None:
+    """There is a bar on a terminal, which is gone in the end; none with -q and --json."""
+    words: list[str | Path] = [sys.executable, "-m", "hatch_pack_venv", command, archive]
+    seen, printed = shown_on_a_terminal(words)
+    assert told in seen
+    assert seen.rstrip(" ").endswith("\r")
+    assert printed
+    for option in ("-q", "--json"):
+        seen, printed = shown_on_a_terminal([*words, option])
+        assert seen == ""
+        assert printed
+
+
 def test_names_cannot_command_the_terminal(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -450,41 +439,3 @@ def test_names_cannot_command_the_terminal(
         r"added      '\x1b[2J' is a directory that was not packed",
         r"added      '\udcff' is a directory that was not packed",
     ]
-
-
-@pytest.mark.parametrize(("command", "told"), [("verify", "Verifying"), ("inspect", "Reading")])
-def test_reading_a_large_archive_shows_progress(archive: Path, command: str, told: str) -> None:
-    """There is a bar on a terminal, which is gone in the end; none with -q and --json."""
-    words: list[str | Path] = [sys.executable, "-m", "hatch_pack_venv", command, archive]
-    seen, printed = shown_on_a_terminal(words)
-    assert told in seen
-    assert seen.rstrip(" ").endswith("\r")
-    assert printed
-    for option in ("-q", "--json"):
-        seen, printed = shown_on_a_terminal([*words, option])
-        assert seen == ""
-        assert printed
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(
-    ("stream", "variables", "colours"),
-    [
-        (Terminal(), {}, True),
-        (Terminal(), {"NO_COLOR": "1"}, False),
-        (Terminal(), {"NO_COLOR": ""}, True),
-        (Terminal(), {"TERM": "dumb"}, False),
-        (io.StringIO(), {}, False),
-    ],
-)
-def test_colours_are_for_terminals(
-    stream: io.StringIO, variables: dict[str, str], colours: bool
-) -> None:
-    """A terminal that wants them gets colours; a file, a pipe and NO_COLOR do not."""
-    assert Style.of_stream(stream, variables).colours is colours

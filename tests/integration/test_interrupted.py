@@ -16,13 +16,11 @@ from support.interpreters import newest_of_each
 from support.signals import unmeasured
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.model.entries import FileEntry
-from hatch_pack_venv.model.errors import SourceProblem
-from hatch_pack_venv.write.archive import write_archives, write_folder
-from hatch_pack_venv.write.atomic import PendingFile, pending_folder
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 FORMATS = [CompressionFormat.XZ, CompressionFormat.ZSTD, CompressionFormat.ZIP]
 
@@ -89,39 +87,6 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Pat
     write_archives(plan(file("a")), tmp_path / "app", [CompressionFormat.ZIP])
     assert names(tmp_path) == ["app.zip", "app.zip.json"]
     assert earlier.read_bytes() != b"earlier"
-
-
-def test_the_partial_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
-    """Two runs at a time do not remove each other's files, nor those of another name."""
-    (tmp_path / ".other.tar.abc.partial").write_bytes(b"")
-    with PendingFile(tmp_path / "app.tar") as first, PendingFile(tmp_path / "app.tar") as second:
-        assert first.partial.exists()
-        assert second.partial.exists()
-        assert first.partial != second.partial
-    assert names(tmp_path) == [".other.tar.abc.partial"]
-
-
-def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: Path) -> None:
-    """An export that was killed while it changed places loses nothing."""
-    target = tmp_path / "app"
-    write_folder(plan(file("old", b"1")), target)
-    work = tmp_path / ".app.killed.partial"
-    work.mkdir()
-    target.rename(work / "old")
-    (work / "new").mkdir()
-    with pytest.raises(SourceProblem):
-        write_folder(plan(FileEntry(arcname="b", content=str(tmp_path / "gone"), size=1)), target)
-    assert (target / "old").read_bytes() == b"1"
-    assert names(tmp_path) == ["app"]
-
-
-def test_the_folder_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
-    """An export to the same place at the same time is not pulled away."""
-    target = tmp_path / "app"
-    with pending_folder(target) as first:
-        first.mkdir()
-        write_folder(plan(file("a")), target)
-        assert first.is_dir()
 
 
 def test_a_full_disk_is_one_error(tmp_path: Path, prefix: Path) -> None:

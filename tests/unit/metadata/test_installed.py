@@ -1,4 +1,4 @@
-"""Distributions without RECORD: which files are theirs."""
+"""Installed distributions, with and without RECORD."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from hatch_pack_venv.metadata.installed import installed_distributions
 
 if TYPE_CHECKING:
     from pathlib import Path
+import pytest
+
+from hatch_pack_venv.model.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 PKG_INFO = "Metadata-Version: 1.0\nName: old\nVersion: 1.0\n"
 
@@ -61,3 +68,67 @@ def test_nothing_is_guessed(tmp_path: Path) -> None:
     """Without either list, or with metadata that are one file, no file is known."""
     write(tmp_path, {"old-1.0.egg-info": PKG_INFO, "old.py": "", "old/__init__.py": ""})
     assert files_of(tmp_path) == []
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """Make the skeleton of a virtual environment."""
+    prefix = tmp_path / "env"
+    (prefix / SITE).mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "lib64").symlink_to("lib")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
+    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
+    (prefix / "bin" / "python").symlink_to("python3.11")
+    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
+    return prefix
+
+
+def install(prefix: Path, name: str, **files: str) -> Path:
+    folder = prefix / SITE / f"{name}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    for file, text in files.items():
+        (folder / file.replace("_txt", ".txt").replace("_json", ".json")).write_text(text)
+    return folder
+
+
+def test_distributions_are_read_and_never_imported(prefix: Path) -> None:
+    """Name, version, files, entry points and editable sources come from the metadata."""
+    install(
+        prefix,
+        "My_Tool",
+        RECORD=f"my/a.py,,\n../../../bin/tool,,\n{prefix}/share/x,,\n/etc/elsewhere,,\n",
+        entry_points_txt="[console_scripts]\ntool = my.a:main\n[other]\nx = y\n",
+        direct_url_json='{"url": "file:///home/me/my%20tool", "dir_info": {"editable": true}}',
+    )
+    (found,) = installed_distributions(prefix, (SITE,))
+    assert (found.name, found.key, found.version) == ("My_Tool", "my-tool", "1.0")
+    assert found.files == {f"{SITE}/my/a.py", "bin/tool", "share/x"}
+    assert [(point.name, point.module, point.attr) for point in found.entry_points] == [
+        ("tool", "my.a", "main")
+    ]
+    assert found.editable_source == "/home/me/my tool"
+    assert found.metadata_dir == f"{SITE}/My_Tool-1.0.dist-info"
+
+
+def test_a_description_is_no_metadata(prefix: Path) -> None:
+    """Core metadata end at the first empty line; what follows may look like more of them."""
+    headers = "Name: tool\nVersion: 1.0\nRequires-Python: >=3.9\nRequires-Dist: real\n"
+    described = f"{headers}\nRequires-Dist: told\n\nProvides-Extra: told\nRequires-Python: <3\n"
+    (install(prefix, "tool") / "METADATA").write_text(described)
+    (found,) = installed_distributions(prefix, (SITE,))
+    assert found.requires == ("real",)
+    assert found.requires_python == ">=3.9"
+    assert found.extras == ()
+
+
+def test_leftovers_of_installers_are_passed_over_or_named(prefix: Path) -> None:
+    """pip's `~ame` folders are no distributions; one without a name is an error that names it."""
+    install(prefix, "~ool")
+    assert list(installed_distributions(prefix, (SITE,))) == []
+    (prefix / SITE / "half-1.0.dist-info").mkdir()
+    (prefix / SITE / "half-1.0.dist-info" / "METADATA").write_text("")
+    with pytest.raises(EnvironmentProblem, match=r"half-1\.0\.dist-info has no name or version"):
+        list(installed_distributions(prefix, (SITE,)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,30 +146,6 @@ def test_a_source_without_modules_is_told(tmp_path: Path, exposed: str, problem:
     assert str(problem_of(settled)).endswith(problem)
     with pytest.raises(PlanError, match=f"cannot be copied because .*{problem}"):
         plan(environment=settled.environment)
-
-
-def test_a_library_of_the_build_folder_is_refused(tmp_path: Path) -> None:
-    """An extension module that finds a library only where it was built cannot be copied alone."""
-    source = write(tmp_path / "src", "a/__init__.py", **{"x.c": "int x;", "y.c": "int y;"})
-    (source / "build").mkdir()
-    gcc: list[str | Path] = ["gcc", "-shared", "-o"]
-    subprocess.run([*gcc, source / "build/libx.so", source / "x.c"], check=True)
-
-    def link(rpath: str, library: Path) -> ResolvedEditables:
-        search = [f"-L{library.parent}", "-Wl,--no-as-needed", "-lx", f"-Wl,-rpath,{rpath}"]
-        command = [*gcc, source / "a/_ext.so", source / "y.c", *search]
-        subprocess.run(command, check=True)
-        return copied(
-            tmp_path, editable("a", source, exposed=(Exposed(name="a", path=source / "a"),))
-        )
-
-    built = source / "build/libx.so"
-    for rpath in (str(built.parent), "$ORIGIN/../build"):
-        problem = problem_of(link(rpath, built))
-        assert problem == f"{SITE}/a/_ext.so needs {built}, which is not importable"
-    beside = built.rename(source / "a/libx.so")
-    assert str(problem_of(link(str(beside.parent), beside))).endswith("which is not importable")
-    assert problem_of(link("$ORIGIN", beside)) is None
 
 
 def test_records_and_metadata_of_copies_are_an_installations(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from hatch_pack_venv.model.build_paths import (
     BuildPath,
     Finding,
     LeakPolicy,
-    is_tellable,
 )
 from hatch_pack_venv.model.errors import LeakError
 from hatch_pack_venv.model.formats import CompressionFormat
@@ -29,6 +28,7 @@ from hatch_pack_venv.write.stream import write
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
+
 
 PLACES = (
     BuildPath(kind=ENVIRONMENT, path=b"/home/alice/app/.venv"),
@@ -172,18 +172,6 @@ def test_the_base_interpreter_may_be_there_in_target_mode() -> None:
     (base,) = findings(b"#!/opt/python/bin/python3\n", "bin/tool", mode="target")
     (old,) = findings(b"#!/home/alice/app/.venv/bin/x\n", "bin/tool", mode="target")
     assert (base.problem, bool(old.problem)) == (None, True)
-
-
-@pytest.mark.parametrize(
-    ("folder", "tellable"),
-    [
-        *((folder, False) for folder in ("/usr", "/usr/local", "/opt", "/", "~", "/var/lib")),
-        *((folder, True) for folder in ("/opt/python", "/home/alice", "/usr/local/python3")),
-    ],
-)
-def test_folders_of_every_machine_tell_nothing(folder: str, tellable: bool) -> None:
-    """`/usr` is no needle, whoever's base prefix it is."""
-    assert is_tellable(folder) is tellable
 
 
 def test_places_come_in_every_spelling(tmp_path: Path) -> None:

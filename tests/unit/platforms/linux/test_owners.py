@@ -58,23 +58,3 @@ def test_condas_records_give_package_version_and_licences(
     write(tmp_path / "env/conda-meta/libzlib-1.3-0.json", json.dumps(record))
     found = find_owners([library, tmp_path / "x"], prefix=tmp_path / "env", root=tmp_path)
     assert found == {library: Owner(name="libzlib", version="1.3", licence="Zlib", texts=(text,))}
-
-
-def test_rpm_is_asked_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer is the package; a file that no package owns has none."""
-    rpm = write(
-        tmp_path / "bin/rpm",
-        "#!/bin/sh\n"
-        'case $4 in */libz.so.1) printf "zlib\\t1.2.11-40.el9\\tzlib and Boost\\n" ;;\n'
-        '*) echo "file $4 is not owned by any package"; exit 1 ;; esac\n',
-    )
-    rpm.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    text = write(tmp_path / "usr/share/licenses/zlib/README", "zlib\n")
-    library = tmp_path / "usr/lib64/libz.so.1"
-    found = find_owners([library, tmp_path / "own.so"], prefix=tmp_path / "env", root=tmp_path)
-    assert found == {
-        library: Owner(
-            name="zlib", version="1.2.11-40.el9", licence="zlib and Boost", texts=(text,)
-        )
-    }

@@ -13,25 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-from support.compiled import compile_library, compile_needing_glibc, rpath, runpath
-from support.environments import run, tool
-from support.fakes import SITE, file, plan, recipe
+from support.fakes import SITE
 
 from hatch_pack_venv.binary.elf import DynamicSection, VersionNeed
 from hatch_pack_venv.model.entries import FileEntry
-from hatch_pack_venv.model.requirements import Floor, describe_requirements
-from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.model.requirements import Floor
 from hatch_pack_venv.platforms.linux.requirements import (
     LinuxFileRequirements,
     LinuxRequirements,
-    SymbolRequirements,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
 
 PYTHON = Path(sys.executable).resolve()
-STDCXX = "libstdc++.so.6"
 
 
 def real_files() -> list[Path]:
@@ -86,116 +82,6 @@ def test_hundreds_of_files_take_no_time() -> None:
     start = time.process_time()
     LinuxFileRequirements.read(entries, PYTHON)
     assert time.process_time() - start < 0.002 * len(entries)
-
-
-def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
-    """Of all files the one that asks for most is named, whatever the order."""
-    high = compile_needing_glibc(tmp_path / "b/high.so", "9.100")
-    lower = compile_needing_glibc(tmp_path / "a/lower.so", "9.99")
-    entries = [*entries_of([lower, high, PYTHON]), file("note.so", b"\x7fELF damaged")]
-    for order in (entries, entries[::-1]):
-        needs = LinuxFileRequirements.read(order, PYTHON).of(order)
-        assert needs.glibc == Floor(version=(9, 100), file=str(high)[1:])
-        assert needs.platform_tag("linux_x86_64") == "manylinux_9_100_x86_64"
-
-
-def test_a_file_that_stands_for_another_counts_alone(tmp_path: Path) -> None:
-    """What a wheel lays over an environment's file takes its floor away."""
-    high = entries_of([compile_needing_glibc(tmp_path / "x.so", "9.99")])
-    over = [FileEntry(arcname=high[0].arcname, content=str(PYTHON), size=PYTHON.stat().st_size)]
-    needs = LinuxFileRequirements.read([*high, *over], PYTHON).of([*high, *over])
-    assert needs.glibc is not None
-    assert needs.glibc.version < (9,)
-
-
-def test_files_of_other_machines_do_not_count(tmp_path: Path) -> None:
-    """A library for another processor is data."""
-    path = compile_needing_glibc(tmp_path / "x.so", "9.99")
-    content = bytearray(path.read_bytes())
-    content[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64
-    entries = [file("x.so", bytes(content))]
-    assert LinuxFileRequirements.read(entries, PYTHON).of(entries) == LinuxRequirements()
-
-
-@pytest.mark.parametrize("library", ["libstdc++.so.6", "libstdc++-1b2c3d.so.6"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_packed_libstdcxx_asks_nothing_of_the_target(
-    tmp_path: Path, library: str, packed: bool
-) -> None:
-    """GLIBCXX counts where the system's library has to have it."""
-    user = compile_needing_glibc(tmp_path / "user.so", "3.4.99", node="GLIBCXX", library=library)
-    entries = entries_of([user])
-    if packed:
-        content = compile_library(tmp_path / library).read_bytes()
-        entries.append(FileEntry.from_bytes(f"lib/{library}", content))
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
-    counts = library == "libstdc++.so.6" and not packed
-    assert (needs.glibcxx is not None) == counts
-    if counts:
-        assert describe_requirements(needs.facts("linux_x86_64"))[-1].startswith(
-            "libstdc++ with GLIBCXX 3.4.99 or later ("
-        )
-
-
-@pytest.mark.parametrize("flags", [runpath, rpath])
-def test_a_libstdcxx_in_the_same_wheel_asks_nothing_of_the_target(
-    tmp_path: Path, flags: Callable[[str], tuple[str, str]]
-) -> None:
-    """What a file finds by its own search path counts only if it is packed."""
-    path = compile_needing_glibc(tmp_path / "user.so", "3.4.99", node="GLIBCXX", library=STDCXX)
-    run(tool("patchelf"), *(["--force-rpath"] if flags is rpath else []), "--set-rpath",
-        "/nowhere:${ORIGIN}/../pkg.libs", path)  # fmt: skip
-    user = FileEntry.from_bytes(f"{SITE}/pkg/user.so", path.read_bytes())
-    content = compile_library(tmp_path / STDCXX).read_bytes()
-    beside = FileEntry.from_bytes(f"{SITE}/pkg.libs/{STDCXX}", content)
-    elsewhere = FileEntry.from_bytes(f"{SITE}/other.libs/{STDCXX}", content)
-    assert LinuxFileRequirements.read([user], PYTHON).of([user, beside]).glibcxx is not None
-    for entries, asks in (([user, beside], False), ([user, elsewhere], True)):
-        assert (LinuxFileRequirements.read(entries, PYTHON).of(entries).glibcxx is not None) == asks
-
-
-def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> list[FileEntry]:
-    """Return a bundle in which one module of the standard library loads what is for 9.99."""
-    library = compile_needing_glibc(tmp_path / "libfuture.so.1", "9.99")
-    middle = compile_library(tmp_path / "libmiddle.so.1", "-Wl,--no-as-needed", str(library))
-    loader = compile_library(tmp_path / "loader.so", "-Wl,--no-as-needed", str(middle))
-    python = compile_needing_glibc(tmp_path / "python", "2.35")
-    files = {
-        "bin/python3.11": python,
-        f"lib/python3.11/lib-dynload/{module}.cpython-311-x86_64-linux-gnu.so": loader,
-        "lib/libfuture.so.1": library,
-        "lib/libmiddle.so.1": middle,
-        **({} if user is None else {user: loader}),
-    }
-    return [FileEntry.from_bytes(name, path.read_bytes()) for name, path in files.items()]
-
-
-def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -> None:
-    """A library that comes for crypt alone is told, and is in neither the tag nor the check."""
-    entries = bundle_files(tmp_path, "_crypt")
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
-    facts = needs.facts("linux_x86_64")
-    assert facts["tag"] == "manylinux_2_35_x86_64"
-    assert facts["seldom"] == [{"module": "crypt", "version": "9.99", "file": "lib/libfuture.so.1"}]
-    assert describe_requirements(facts) == [
-        "glibc 2.35 or later (bin/python3.11)",
-        "glibc 9.99 or later for crypt alone (lib/libfuture.so.1)",
-    ]
-    assert needs.check() == ""
-
-
-@pytest.mark.parametrize(
-    ("module", "user"),
-    [("_ssl", None), ("_crypt", f"{SITE}/pkg/_x.so"), ("_crypt", "lib/libpython3.11.so.1.0")],
-)
-def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str | None) -> None:
-    """A common module, a package or the interpreter itself that loads it makes it a floor."""
-    entries = bundle_files(tmp_path, module, user=user)
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
-    assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
-    assert needs.seldom == {}
-    # What the interpreter loads at its start is the loader's to tell.
-    assert (needs.check() == "") == (user == "lib/libpython3.11.so.1.0")
 
 
 def test_a_launcher_tells_of_a_libstdcxx_that_is_too_old(
@@ -270,19 +156,6 @@ def test_tags_of_other_machines_begin_where_theirs_do() -> None:
     assert needs.platform_tag("macosx_11_0_arm64") == "macosx_11_0_arm64"
 
 
-def test_a_library_of_musl_is_known_by_its_name(tmp_path: Path) -> None:
-    """What needs libc.musl-x86_64.so.1 is for musl."""
-    compile_library(tmp_path / "libc.musl-x86_64.so.1", "-nostdlib")
-    user = compile_library(
-        tmp_path / "user.so", "-nostdlib", f"-L{tmp_path}", "-l:libc.musl-x86_64.so.1",
-        "-Wl,--no-as-needed", source="extern int x; int *y = &x;",
-    )  # fmt: skip
-    with user.open("rb") as stream:
-        wants = SymbolRequirements.from_stream(stream)
-    assert wants is not None
-    assert wants.libc == "musl"
-
-
 def test_launchers_check_what_the_interpreter_does_not() -> None:
     """The statements are there only above the interpreter's own floor; they name the file."""
     floor = Floor(version=(2, 34), file="lib/python3.11/site-packages/a/ü'.so")
@@ -328,16 +201,3 @@ def test_the_check_compares_numbers(
         exec(text, script)  # noqa: S102
     has = str(answer).removeprefix("glibc ") if str(answer).startswith("glibc") else "none"
     assert ended.value.code == (f"hello: needs glibc 2.34 or later (x.so); this system has {has}")
-
-
-def test_left_out_files_ask_for_nothing(tmp_path: Path) -> None:
-    """A file that a pattern excludes leaves the tag as it is."""
-    high = compile_needing_glibc(tmp_path / "x.so", "9.99").read_bytes()
-    entries = [file(f"{SITE}/a/x.so", high)]
-    floors = LinuxFileRequirements.read(entries, PYTHON)
-    packed = plan(*entries, recipe=recipe(floors=floors))
-    assert packed.platform_tag == "manylinux_9_99_x86_64"
-    assert packed.needs == ("glibc 9.99 or later (a/x.so)",)
-    selection = Selection(exclude=("*.so",))
-    packed = plan(*entries, recipe=recipe(floors=floors, selection=selection))
-    assert (packed.platform_tag, packed.needs) == ("linux_x86_64", ())

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import ast
-import io
-import json
-import os
-import shutil
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
-from typing import Final
 
 import pytest
 
-from hatch_pack_venv.metadata.installed import parse_entry_points
 from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
 
 PREFIX = "/srv/my env"
+
+
 MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")
+
+
 HEADER_LINES = entry_point_script(MAIN).partition(b"':'''\n")[0].count(b"\n") + 1
 
+
 ONE_LINE = f"#!{PREFIX}/bin/python3.11"
+
+
 FORMS = {
     "direct": f"#!{PREFIX}/bin/python3.11",
     "direct, spaced": f"#! {PREFIX}/bin/python ",
@@ -38,6 +35,8 @@ FORMS = {
     ),
     "placeholder of a wheel": "#!python",
 }
+
+
 FOREIGN = {
     "other environment": "#!/srv/other/bin/python3",
     "environment whose name starts alike": f"#!{PREFIX}2/bin/python3",
@@ -49,21 +48,6 @@ FOREIGN = {
 }
 
 
-def interpreters() -> list[str]:
-    """The CPythons at hand, at least the one that runs the tests."""
-    found = {sys.version_info[1]: sys.executable}
-    homes = sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
-    search = os.pathsep.join([os.environ.get("PATH", ""), *map(str, homes)])
-    for minor in range(9, 14):
-        path = shutil.which(f"python3.{minor}", path=search)
-        if path and minor not in found:
-            code = "import sys; print(sys.executable)"
-            run = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
-            if run.returncode == 0:
-                found[minor] = run.stdout.strip()
-    return list(found.values())
-
-
 def relocated(body: bytes, *, head: bytes = f"#!{PREFIX}/bin/python3.11\n".encode()) -> bytes:
     """The body behind our header, checked to be Python wherever the original is."""
     result = relocate_script(head + body, [PREFIX])
@@ -71,15 +55,6 @@ def relocated(body: bytes, *, head: bytes = f"#!{PREFIX}/bin/python3.11\n".encod
     compile(result, "script", "exec")
     assert relocate_script(result, [PREFIX]) == result
     return result
-
-
-def run(script: bytes, folder: Path, *options: str, python: str = sys.executable) -> str:
-    path = folder / "script"
-    path.write_bytes(script)
-    command = [python, "-S", *options, str(path)]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -185,20 +160,6 @@ def test_carriage_returns() -> None:
     assert b"\r" not in b"".join(result.splitlines(keepends=True)[:HEADER_LINES])
 
 
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("cookie", ["latin-1", "iso-8859-15", "cp1252"])
-def test_coding_cookie(cookie: str, newline: bytes, tmp_path: Path) -> None:
-    """A coding cookie goes to line 2, where it is in force (PEP 263)."""
-    line = f"# vim: set fileencoding={cookie} :".encode()
-    text = newline.join(
-        [line, '"""Grün."""'.encode(cookie), b"import sys", b"print(ascii(__doc__))"]
-    )
-    result = relocated(text + newline)
-    assert result.splitlines()[:3] == [b"#!/bin/sh", line, b"''':'"]
-    assert result.count(line) == 1
-    assert run(result, tmp_path) == "'Gr\\xfcn.'\n"
-
-
 def test_coding_cookie_nobody_knows() -> None:
     """A body in an encoding unknown here is rewritten all the same, byte for byte."""
     body = b"# coding: no-such-codec\n'\xe4'\nfrom __future__ import annotations\nx = '\xff'\n"
@@ -209,6 +170,8 @@ def test_coding_cookie_nobody_knows() -> None:
 
 
 FUTURE = "from __future__ import annotations\n"
+
+
 BODIES = {
     "none": "import os\n",
     "nothing": "",
@@ -257,30 +220,6 @@ def test_docstring(name: str, newline: str) -> None:
         assert actual.get("x") == expected.get("x")
 
 
-COMPARE: Final = """
-import json, sys
-for name, *sources in json.load(sys.stdin):
-    spaces = [{"__name__": "__main__", "__doc__": None} for source in sources]
-    for source, space in zip(sources, spaces):
-        exec(compile(source.encode(), name, "exec", 0, True), space)
-    docs = [space["__doc__"] for space in spaces]
-    assert docs[0] == docs[1], (name, docs)
-print("compared")
-"""
-
-
-@pytest.mark.parametrize("options", [[], ["-OO"]])
-@pytest.mark.parametrize("python", interpreters())
-def test_docstring_everywhere(python: str, options: list[str]) -> None:
-    """Any CPython finds the docstring that it finds in the original, with `-OO` too."""
-    pairs = [(name, b, relocated(b.encode()).decode()) for name, b in BODIES.items()]
-    command = [python, "-S", *options, "-c", COMPARE]
-    done = subprocess.run(
-        command, input=json.dumps(pairs), capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("compared\n", "")
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -303,38 +242,6 @@ def test_other_grammar(body: str) -> None:
     assert ('"""Doc."""\n__doc__ = __doc__.__doc__\n' in result.decode()) == ("Doc" in body)
 
 
-def test_archive(tmp_path: Path) -> None:
-    """A zip archive behind a shebang stays one, and Python runs it."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as writer:
-        writer.writestr("__main__.py", "print('from the archive')\n")
-    result = relocate_script(f"{ONE_LINE} -I\n".encode() + archive.getvalue(), [PREFIX])
-    assert result is not None
-    assert result.endswith(archive.getvalue())
-    assert run(result, tmp_path) == "from the archive\n"
-
-
-@pytest.mark.parametrize("python", interpreters())
-def test_entry_point_script(python: str, tmp_path: Path) -> None:
-    """A launcher runs on every CPython, also in the children that it spawns."""
-    (tmp_path / "pkg").mkdir()
-    (tmp_path / "pkg" / "__init__.py").touch()
-    (tmp_path / "pkg" / "cli.py").write_text(
-        "import multiprocessing, sys\n"
-        "def work(queue): queue.put(sys.modules['__main__'].__name__)\n"
-        "class App:\n"
-        "    @staticmethod\n"
-        "    def main():\n"
-        "        context = multiprocessing.get_context('spawn')\n"
-        "        queue = context.Queue()\n"
-        "        child = context.Process(target=work, args=(queue,))\n"
-        "        child.start(); child.join()\n"
-        "        print(queue.get(), sys.modules['__main__'].__doc__)\n"
-    )
-    entry_point = EntryPoint(name="my tool.x", module="pkg.cli", attr="App.main")
-    assert run(entry_point_script(entry_point), tmp_path, python=python) == "__mp_main__ None\n"
-
-
 def test_entry_point_script_guards_its_call() -> None:
     """The call stands behind the guard, and the file is ASCII if the names are."""
     script = entry_point_script(EntryPoint(name="é", module="a.b", attr="C.m", gui=True), ["-I"])
@@ -343,30 +250,3 @@ def test_entry_point_script_guards_its_call() -> None:
     assert ast.unparse(imported) == "from a.b import C"
     assert ast.unparse(guard) == "if __name__ == '__main__':\n    sys.exit(C.m())"
     assert "naïve".encode() in entry_point_script(EntryPoint(name="x", module="naïve", attr="m"))
-
-
-def test_entry_points() -> None:
-    """Console and GUI scripts are read, extras and other groups left out."""
-    text = (
-        "# comment\n; another\n[console_scripts]\nmy-tool = tool.cli:main\r\n"
-        "a.b c=m : C.run [extra,more]\n\n[other]\nnot an entry\nx = y\n"
-        "[gui_scripts]\nwin:dow = naïve:f\n"
-    )
-    assert parse_entry_points(text) == [
-        MAIN,
-        EntryPoint(name="a.b c", module="m", attr="C.run"),
-        EntryPoint(name="win:dow", module="naïve", attr="f", gui=True),
-    ]
-    assert parse_entry_points("") == []
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["x", "x =", "x = mod", "x = mod:", "= m:f", "x = m:f()", "x = m:1f", "x = m..n:f",
-     "x = class:f", "x = m:f; import os", "../x = m:f", ".. = m:f", "x = m:f [a"],
-)  # fmt: skip
-def test_malformed_entry_points(line: str) -> None:
-    """A line that names no function is an error that quotes it."""
-    with pytest.raises(ValueError, match=r"^line 2, ") as caught:
-        parse_entry_points(f"[console_scripts]\n{line}\n")
-    assert repr(line) in str(caught.value)

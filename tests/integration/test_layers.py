@@ -1,0 +1,166 @@
+"""Compiled modules that find the libraries of a layer."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.compiled import compile_library, runpath
+from support.fakes import INTERPRETER, SITE, environment, file, recipe
+
+from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, parents_of
+from hatch_pack_venv.model.errors import EnvironmentProblem
+from hatch_pack_venv.model.layers import Layer, Layers
+from hatch_pack_venv.plan.build import build_plan
+from hatch_pack_venv.plan.links import without_links
+from hatch_pack_venv.platforms.linux.search_paths import (
+    AcrossLayers,
+    collected_links,
+    library_name,
+    library_names,
+)
+from hatch_pack_venv.scan.layers import read_layers
+from hatch_pack_venv.scan.walk import scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.interpreter import Interpreter
+    from hatch_pack_venv.model.plan import PackPlan
+
+
+class Stack:
+    """Folders that look like a runtime, two layers and an application."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "layers"
+        for name in ("python", "base", "science", "app"):
+            (self.root / name / SITE).mkdir(parents=True)
+            (self.root / name / "bin").mkdir()
+        self.write("python/bin/python3.11", "")
+        self.install("base", "numbers_lib", "1.5")
+        self.install("science", "plots", "2.0")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def install(self, layer: str, name: str, version: str) -> None:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        self.write(f"{layer}/{SITE}/{name}-{version}.dist-info/METADATA", metadata)
+
+    @property
+    def app(self) -> Environment:
+        prefix = self.root / "app"
+        return environment(prefix=prefix, given=prefix)
+
+    def find(self, **table: Any) -> Layers:
+        options = PackOptions.from_mapping(
+            {
+                "interpreter": "target",
+                "containing-dir": str(self.root),
+                **{
+                    key.replace("_", "-"): [str(self.root / each) for each in value]
+                    if isinstance(value, list)
+                    else str(self.root / value)
+                    for key, value in table.items()
+                },
+            }
+        )
+        found = read_layers(self.app, options, answer)
+        assert found is not None
+        return found
+
+    def plan(self, neighbours: Layers | None = None) -> PackPlan:
+        found = neighbours or Layers(containing=self.root)
+        app = replace(self.app, containing=self.root)
+        mode = "neighbour" if found.runtime else "target"
+        made = recipe(neighbours=found, interpreter=mode)
+        return build_plan(scan(app), environment=app, recipe=made)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    """Make the folders."""
+    return Stack(tmp_path)
+
+
+def answer(python: Path) -> Interpreter:
+    """Answer as the environment's interpreter would, with the ABI that the file names."""
+    if python.read_text() == "broken":
+        raise EnvironmentProblem("it does not run")
+    return replace(INTERPRETER, abi=python.read_text() or INTERPRETER.abi)
+
+
+def neighbour(stack: Stack, name: str = "base") -> Layer:
+    (found,) = stack.find(base_runtime="python", layers=[name]).layers
+    return found
+
+
+def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
+    """By the name that others need them by; extension modules and ambiguous names are not."""
+    one = compile_library(tmp_path / "libone.so.1").read_bytes()
+    module = compile_library(tmp_path / "_mod.cpython-311-x86_64-linux-gnu.so").read_bytes()
+    entries: dict[str, Any] = {
+        each.arcname: each
+        for each in (
+            file(f"{SITE}/one.libs/libone-0a1b.so.1.2", one),
+            file(f"{SITE}/_mod.cpython-311-x86_64-linux-gnu.so", module),
+            file(f"{SITE}/fake/libfake.so", b"no library"),
+            file(f"{SITE}/fake/libone.py", b""),
+        )
+    }
+    assert library_name(entries[f"{SITE}/fake/libfake.so"]) is None
+    libraries = library_names(entries.values())
+    (link,), notes = collected_links(entries, libraries)
+    assert link.arcname == "share/venv/dynlib/libone.so.1"
+    assert link.linkname == f"../../../{SITE}/one.libs/libone-0a1b.so.1.2"
+    assert notes == []
+    again = file(f"{SITE}/two.libs/libone.so.1", one)
+    libraries[again.arcname] = "libone.so.1"
+    links, (note,) = collected_links({**entries, again.arcname: again}, libraries)
+    assert links == []
+    assert "have the same name, libone.so.1: layers above find neither" in note
+    chosen = replace(link, linkname="chosen")
+    both = {**entries, again.arcname: again, chosen.arcname: chosen}
+    assert collected_links(both, libraries) == ([], [])
+    parents = [DirectoryEntry(arcname=each) for each in parents_of([*entries, link.arcname])]
+    copied = without_links([*parents, *entries.values(), link])
+    assert [type(each) for each in copied if each.arcname == link.arcname] == [FileEntry]
+
+
+def test_a_module_finds_the_library_of_a_layer(stack: Stack, tmp_path: Path) -> None:
+    """Its own search path stays in front; what it needs no layer for is not touched."""
+    library = compile_library(stack.root / "base" / SITE / "one.libs/libone.so.1")
+    libm = compile_library(tmp_path / "libm.so", "-lm")
+    needing = compile_library(
+        tmp_path / "_mod.so", "-Wl,--no-as-needed", str(library), *runpath("$ORIGIN/own")
+    )
+    across = AcrossLayers.of(
+        stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"]), []
+    )
+    plain = FileEntry(arcname=f"{SITE}/libm.so", content=str(libm), size=os.path.getsize(libm))
+    for content in (str(needing), needing.read_bytes()):
+        entry = FileEntry(arcname=f"{SITE}/p/_mod.so", content=content, size=needing.stat().st_size)
+        changed, same = across.applied([entry, plain])
+        assert same is plain
+        assert isinstance(changed, FileEntry)
+        path = tmp_path / "changed.so"
+        assert isinstance(changed.content, bytes)
+        path.write_bytes(changed.content)
+        with path.open("rb") as stream:
+            section = DynamicSection.from_stream(stream)
+        assert section is not None
+        assert [text.text for text in section.search_paths] == [
+            "$ORIGIN/own:$ORIGIN/../../../../../base/share/venv/dynlib"
+        ]
+    own = file(f"{SITE}/libone.so.1", library.read_bytes())
+    neighbours = stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"])
+    assert [*AcrossLayers.of(neighbours, [own]).applied([entry])] == [entry]
