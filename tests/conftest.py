@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from support import hiding, interpreters, wine
+from support import hiding, interpreters, windows
 from support.environments import run, tool
 from support.projects import ROOT
 
@@ -31,7 +31,7 @@ def pytest_report_header() -> list[str]:
     found = ", ".join(python.version for python in interpreters.find_pythons())
     missing = ", ".join(interpreters.missing()) or "none"
     hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
-    wines = "yes" if wine.wine() else "NO, launchers of Windows are only read"
+    wines = "yes" if windows.wine() else "NO, launchers of Windows are only read"
     return [
         f"programs of Windows can be run by Wine: {wines}",
         f"CPython found: {found}; missing of those supported: {missing}",

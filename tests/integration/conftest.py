@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.environments import make_environment, run
-from support.hatchlings import make_project
 from support.interpreters import Python, newest_of_each
+from support.projects import make_project
 
 # What front ends install into their build environments, and what the test projects need.
 _BUILD = ("hatchling", "editables>=0.3")

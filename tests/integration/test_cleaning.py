@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hatchling.builders.sdist import SdistBuilder
-from support.hatchlings import build, files
+from support.projects import build, files
 
 from hatch_pack_venv.hatch.release import remove_archives
 from hatch_pack_venv.hooks import PackVenvBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 PACKED = ["tar.gz", "tar.gz.json"]

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.environments import tool
-from support.terminals import shown_on_a_terminal
-from support.trees import tree_state
-from support.wheels import make_wheel
+from support.shells import shown_on_a_terminal
+from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.cli.main import main

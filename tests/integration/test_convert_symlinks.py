@@ -8,18 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import newest_of_each
-from support.scenes import Scene, links_below
-from support.signals import unmeasured
+from support.shells import unmeasured
+from support.trees import Scene, links_below
 
 from hatch_pack_venv import convert_symlinks
 from hatch_pack_venv.write import atomic as replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

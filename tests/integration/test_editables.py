@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from support.editables import problem_of
-from support.fakes import SITE, distribution, environment
+from support.fakes import SITE, distribution, environment, problem_of
 from support.trees import write
 
 from hatch_pack_venv.model.distribution import Editable, Exposed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from support.compiled import compile_library, rpath, runpath
+from support.binaries import compile_library, rpath, runpath
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.binary.patch import patched

@@ -16,9 +16,8 @@ import pytest
 from support import hiding
 from support.environments import make_environment, tool
 from support.interpreters import newest_of_each
-from support.scenes import Scene
-from support.signals import unmeasured
-from support.trees import tree_state
+from support.shells import unmeasured
+from support.trees import Scene, tree_state
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives
@@ -61,7 +60,7 @@ ON_SMALL_DISKS: Final = """
 import json, subprocess, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from support.scenes import Scene
+from support.trees import Scene
 from unit.test_atomic_output import write
 from hatch_pack_venv import PackVenvError
 scene, output, sizes = Scene(root=Path(sys.argv[2])), sys.argv[3], json.loads(sys.argv[4])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.environments import tool
-from support.hatchlings import TABLE, build, files, make_project
+from support.projects import TABLE, build, files, make_project
 
 from hatch_pack_venv.hatch.release import find_hatch_environment
 from hatch_pack_venv.model.errors import EnvironmentProblem

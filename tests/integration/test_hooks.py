@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
-from support.hatchlings import PYPROJECT, TABLE, build
+from support.projects import PYPROJECT, TABLE, build
 
 from hatch_pack_venv.hooks import PackVenvBuilder
 

@@ -13,7 +13,7 @@ import pytest
 from support.environments import make_environment
 from support.fakes import file, plan
 from support.interpreters import newest_of_each
-from support.signals import unmeasured
+from support.shells import unmeasured
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.compiled import compile_library, runpath
+from support.binaries import compile_library, runpath
 from support.fakes import INTERPRETER, SITE, environment, file, recipe
 
 from hatch_pack_venv.binary.elf import DynamicSection

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from support.compiled import compile_library
+from support.binaries import compile_library
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
@@ -14,6 +14,9 @@ from hatch_pack_venv.platforms.linux.libraries import (
     Loader,
     collect_libraries,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.compiled import compile_library, compile_needing_glibc, rpath, runpath
+from support.binaries import compile_library, compile_needing_glibc, rpath, runpath
 from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
 

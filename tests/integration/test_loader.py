@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.compiled import compile_library, rpath, runpath
+from support.binaries import compile_library, rpath, runpath
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import Loader

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.scenes import Scene, links_below, read
-from support.trees import tree_state
+from support.trees import Scene, links_below, read, tree_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

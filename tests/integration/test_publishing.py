@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.environments import make_environment, run, tool
-from support.hatchlings import TABLE, files, make_project
 from support.hiding import run_hidden
-from support.index import upload_index
 from support.interpreters import newest_of_each
+from support.projects import TABLE, files, make_project, upload_index
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.packed import FORMATS, make_packed
+from support.archives import FORMAT_NAMES, make_packed
 
 from hatch_pack_venv.model.errors import ArchiveProblem
 from hatch_pack_venv.read.archives import read_members
@@ -25,7 +25,7 @@ def names(path: Path) -> list[str]:
     return [member.name for member, _ in read_members(path, lambda _count: None)]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FORMAT_NAMES)
 def test_every_format_is_read_by_what_it_holds(
     archives: dict[str, Path], format: str, tmp_path: Path
 ) -> None:
@@ -41,7 +41,7 @@ def test_every_format_is_read_by_what_it_holds(
     assert read[-1] == "env/share/venv/metadata/pack-venv.json"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FORMAT_NAMES)
 @pytest.mark.parametrize("part", [0.001, 0.3, 0.7, 0.9])
 def test_an_archive_that_was_cut_off_is_one_sentence(
     archives: dict[str, Path], format: str, part: float, tmp_path: Path

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from support.environments import tool
-from support.hatchlings import PYPROJECT, TABLE, build, files, make_project
+from support.projects import PYPROJECT, TABLE, build, files, make_project
 
 from hatch_pack_venv.hooks import PackVenvBuilder
 

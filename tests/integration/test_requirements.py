@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.utils import canonicalize_name
 from support.environments import run, tool
-from support.hatchlings import PYPROJECT, TABLE, build, files, make_project
-from support.trees import tree_state
-from support.wheels import make_wheel
+from support.projects import PYPROJECT, TABLE, build, files, make_project
+from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv.cli.main import main
 from hatch_pack_venv.hooks import PackVenvBuilder

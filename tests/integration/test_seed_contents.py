@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.seeds import FORMATS, contents, every_format, packed
+from support.archives import FORMATS, contents, every_format, packed
 from support.trees import tree_state
 
 from hatch_pack_venv import CompressionFormat, export_venv

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.seeds import contents, packed
+from support.archives import contents, packed
 
 from hatch_pack_venv import export_venv
 from hatch_pack_venv.api import venvstacks as seed

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.seeds import every_format, packed
-from support.terminals import shown_on_a_terminal
+from support.archives import every_format, packed
+from support.shells import shown_on_a_terminal
 
 from hatch_pack_venv import (
     CompressionFormat,

@@ -10,9 +10,9 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+from support.archives import planned_content
 from support.environments import run
 from support.fakes import file, folder, link, plan, recipe
-from support.readers import planned_content
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.formats import CompressionOptions

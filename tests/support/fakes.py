@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hatch_pack_venv.model.plan import PackPlan
+    from hatch_pack_venv.scan.editables import ResolvedEditables
 
 PREFIX = Path("/build/env")
 SITE = "lib/python3.11/site-packages"
@@ -106,6 +108,17 @@ def plan(*scanned: ScannedEntry, **changes: Any) -> PackPlan:
 def names(entries: Iterable[Entry]) -> list[str]:
     """Return the arcnames of entries."""
     return [entry.arcname for entry in entries]
+
+
+def direct_url(path: Path) -> str:
+    """Return what `direct_url.json` says of a project that is installed editable."""
+    return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
+
+
+def problem_of(settled: ResolvedEditables) -> str | None:
+    """Return why the last distribution could not be copied."""
+    last = settled.environment.distributions[-1].editable
+    return None if last is None else last.problem
 
 
 class ListSink:

@@ -1,12 +1,28 @@
-"""Trees: written by names, and what they are, to compare them before and after."""
+"""Trees on disk: written by name, compared before and after; environments with links; wheels."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
+import shutil
 import stat
+import tarfile
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from hatch_pack_venv.model.formats import CompressionFormat
+from hatch_pack_venv.plan.build import build_plan
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.walk import scan
+from hatch_pack_venv.write.archive import write_archives
+from support.fakes import INTERPRETER, SITE, recipe
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.plan import PackPlan
 
 State: TypeAlias = dict[str, tuple[object, ...]]
 
@@ -39,3 +55,149 @@ def _facts(path: Path) -> tuple[object, ...]:
         with path.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
     return (status.st_mode, status.st_mtime_ns, status.st_nlink, status.st_ino, content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """An environment `env` with files, a sibling `env2`, and `out`, in one folder."""
+
+    root: Path
+
+    @property
+    def env(self) -> Path:
+        """Give the environment."""
+        return self.root / "env"
+
+    @property
+    def out(self) -> Path:
+        """Give the folder outside."""
+        return self.root / "out"
+
+    @classmethod
+    def make(cls, root: Path) -> Scene:
+        """Make everything but the links that a test is about."""
+        scene = cls(root=root)
+        for name, content in {
+            "base/python3.11": b"\x7fELF interpreter",
+            f"env/{SITE}/pkg.py": b"inside pkg",
+            "env/data/f": b"inside f",
+            "env/data/sub/g": b"inside g",
+            "env/pyvenv.cfg": b"home = /base\n",
+            "env2/f": b"sibling f",
+            "f": b"above f",
+            "out/f": b"outside f",
+            "out/d/f": b"outside d/f",
+            "out/d/e/g": b"outside d/e/g",
+        }.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        (scene.env / "bin").mkdir()
+        (scene.env / "lib64").symlink_to("lib")
+        (scene.env / "bin/python3.11").symlink_to(root / "base/python3.11")
+        (scene.env / "bin/python").symlink_to("python3.11")
+        return scene
+
+    def link(self, name: str, text: str | Path) -> Path:
+        """Make a link in the environment."""
+        path = self.env / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            path.unlink()
+        path.symlink_to(text)
+        return path
+
+    def environment(self) -> Environment:
+        """Read the environment without starting its interpreter."""
+        return read_environment(self.env, ask=lambda _: INTERPRETER)
+
+    def plan(self, *, external_links: bool = False) -> PackPlan:
+        """Plan as the hook does in target mode, or as the seed API does with external links."""
+        environment = self.environment()
+        interpreter = "linked" if external_links else "target"
+        how = recipe(interpreter=interpreter, external_links=external_links)
+        return build_plan(scan(environment), environment=environment, recipe=how)
+
+    def pack(self, format: str, *, external_links: bool) -> Path:
+        """Pack into one format."""
+        chosen = CompressionFormat.get_format(format)
+        plan = self.plan(external_links=external_links)
+        (result,) = write_archives(plan, self.root / "packed/app", [chosen])
+        return result.path
+
+    def unpack(self, archive: Path) -> Path:
+        """Unpack safely at another place."""
+        place = self.root / "unpacked"
+        place.mkdir()
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(place)  # noqa: S202 - our own
+        else:
+            with tarfile.open(archive) as tarred:
+                tarred.extractall(place, filter="tar")
+        return place / "app"
+
+    def hide(self) -> None:
+        """Take away everything that the environment could lead to, and itself."""
+        hidden = self.root / "hidden"
+        hidden.mkdir()
+        for name in ("base", "env", "env2", "f", "out", "alias"):
+            if os.path.lexists(self.root / name):
+                (self.root / name).rename(hidden / name)
+
+    def move_env(self) -> Path:
+        """Move the environment elsewhere and hide what it stood beside."""
+        place = self.root / "elsewhere/deep/moved"
+        place.parent.mkdir(parents=True)
+        shutil.move(self.env, place)
+        self.hide()
+        return place
+
+
+def read(path: Path) -> bytes | dict[str, bytes]:
+    """Return the bytes of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.read_bytes()
+    found = {}
+    for folder, _, files in os.walk(path):
+        for name in files:
+            full = os.path.join(folder, name)
+            with open(full, "rb") as stream:
+                found[os.path.relpath(full, path)] = stream.read()
+    assert found, f"nothing is at {path}"
+    return found
+
+
+def links_below(root: Path) -> dict[str, str]:
+    """Return the links of a tree and their texts."""
+    return {
+        os.path.relpath(path, root): os.readlink(path)
+        for folder, folders, files in os.walk(root)
+        for name in [*folders, *files]
+        if os.path.islink(path := os.path.join(folder, name))
+    }
+
+
+def make_wheel(
+    folder: Path,
+    files: dict[str, bytes],
+    name: str = "my_app-2.0-py3-none-any.whl",
+    metadata: bytes = b"",
+) -> Path:
+    """Write a wheel as a build backend does; `metadata` follows its name and version."""
+    project, version, *_ = name.split("-")
+    info = f"{project}-{version}.dist-info"
+    files = {
+        **files,
+        f"{info}/METADATA": f"Name: {project}\nVersion: {version}\n".encode() + metadata,
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = []
+    for path, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+        rows.append(f"{path},sha256={digest},{len(content)}")
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        for path, content in files.items():
+            wheel.writestr(path, content)
+    return folder / name

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
+from support.archives import members
 from support.environments import make_environment, run
 from support.interpreters import newest_of_each
-from support.reading import members
 
 from hatch_pack_venv import PackOptions, pack
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
-from support.chroots import make_system, run_in_system, static_busybox
-from support.compiled import compile_library, runpath
+from support.binaries import compile_library, runpath
 from support.environments import make_environment, run, tool
+from support.hiding import make_system, run_in_system, static_busybox
 from support.interpreters import Python, bundlable, system_python
 from support.projects import build_wheel
-from support.trees import tree_state
-from support.wheels import make_wheel
+from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 
@@ -223,7 +222,7 @@ def test_certificates_are_found_where_the_target_keeps_them(
 
 def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> None:
     """With include-system-site-packages the base's packages are packed, the environment's first."""
-    from support.kinds import copy_prefix  # its compiler is needed by others only
+    from support.interpreters import copy_prefix  # its compiler is needed by others only
 
     python = bundlable()[-1]
     base = tmp_path / "base"

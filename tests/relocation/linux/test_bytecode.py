@@ -12,8 +12,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
-from support.trees import tree_state
-from support.wheels import make_wheel
+from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import export

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
-from support.chroots import make_system, run_in_system, static_busybox
 from support.environments import make_environment, run
-from support.interpreters import Python, bundlable, system_python
+from support.hiding import make_system, run_in_system, static_busybox
+from support.interpreters import IMPORT_ALL, Python, bundlable, failed, imported, system_python
 from support.projects import build_wheel
-from support.stdlib import IMPORT_ALL, failed, imported
 
 from hatch_pack_venv import PackOptions, pack
 

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
-from support.editables import DEVELOPED, SAMPLES
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
-from support.trees import State, tree_state
-from support.wheels import make_wheel
+from support.projects import DEVELOPED, SAMPLES
+from support.trees import State, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.planning import plan_environment

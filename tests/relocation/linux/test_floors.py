@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import hiding
-from support.compiled import compile_needing_glibc
+from support.binaries import compile_needing_glibc
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
-from support.wheels import make_wheel
+from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions, pack
 

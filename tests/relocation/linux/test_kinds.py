@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding
-from support.chroots import make_system, run_in_system, static_busybox
 from support.environments import make_environment, run, tool
-from support.interpreters import Python, bundlable
-from support.kinds import copy_prefix, make_conda_like, make_static, set_search_path
-from support.stdlib import IMPORT_ALL, failed, imported
+from support.hiding import make_system, run_in_system, static_busybox
+from support.interpreters import (
+    IMPORT_ALL,
+    Python,
+    bundlable,
+    copy_prefix,
+    failed,
+    imported,
+    make_conda_like,
+    make_static,
+    set_search_path,
+)
 from support.trees import tree_state
 
 from hatch_pack_venv import PackOptions, pack

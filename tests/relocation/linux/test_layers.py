@@ -12,7 +12,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable
-from support.layered import LAYERS, Layered, make_layered, variables
+from support.projects import LAYERS, Layered, make_layered, variables
 
 from hatch_pack_venv import convert_symlinks, create_archive
 

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
+from support.archives import members, open_tar
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
-from support.reading import members, open_tar
-from support.scenes import links_below, read
-from support.trees import tree_state
+from support.trees import links_below, read, tree_state
 
 from hatch_pack_venv import (
     CompressionFormat,

@@ -15,8 +15,7 @@ from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
 from support.projects import copy_project
-from support.trees import tree_state
-from support.wheels import make_wheel
+from support.trees import make_wheel, tree_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

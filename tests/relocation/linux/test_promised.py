@@ -11,7 +11,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, newest_of_each
-from support.wheels import make_wheel
+from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.read.verify import verify

@@ -20,9 +20,9 @@ import pytest
 from macholib.mach_o import LC_BUILD_VERSION, LC_ID_DYLIB, LC_RPATH, LC_VERSION_MIN_MACOSX
 from macholib.MachO import MachO as Oracle
 from packaging.markers import Marker
+from support.binaries import EXECUTABLE, LIBRARY, module, packed
 from support.environments import run, tool
-from support.macho import EXECUTABLE, LIBRARY, module, packed
-from support.wheels import make_wheel
+from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.binary.macho import MAGICS, MachO

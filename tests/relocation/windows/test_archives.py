@@ -10,10 +10,22 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.pe import small_pe
+from support.binaries import small_pe
 from support.trees import tree_state
-from support.windows import ACTIVATION, BUILT_AT, PYTHONS, SITE, make_base, make_environment
-from support.windows_archives import MANIFEST, facts, members, one, options, shebang
+from support.windows import (
+    ACTIVATION,
+    BUILT_AT,
+    MANIFEST,
+    PYTHONS,
+    SITE,
+    facts,
+    make_base,
+    make_environment,
+    members,
+    one,
+    options,
+    shebang,
+)
 
 from hatch_pack_venv import create_archive, export_venv, pack
 from hatch_pack_venv.api.pack import pack_project, preview_pack

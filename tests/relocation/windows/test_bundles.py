@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.pe import small_pe
+from support.binaries import small_pe
 from support.trees import tree_state
-from support.windows import SITE, make_base, make_environment
-from support.windows_archives import MANIFEST, facts, one, options
+from support.windows import MANIFEST, SITE, facts, make_base, make_environment, one, options
 
 from hatch_pack_venv import pack
 from hatch_pack_venv.api.pack import preview_pack

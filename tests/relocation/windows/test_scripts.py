@@ -6,20 +6,22 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from support.pe import small_pe
-from support.wheels import make_wheel
+from support.binaries import small_pe
+from support.trees import make_wheel
 from support.windows import (
     BUILT_AT,
     PYTHON,
     SITE,
     archived,
     make_environment,
+    one,
+    options,
     setuptools_launcher,
+    shebang,
     stub,
     trampolines,
     uv_launcher,
 )
-from support.windows_archives import one, options, shebang
 
 from hatch_pack_venv import pack
 from hatch_pack_venv.api.pack import pack_project

@@ -11,19 +11,22 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support import wine
-from support.pe import small_pe
+from support.binaries import small_pe
 from support.windows import (
     BODY,
     PYTHON,
     SITE,
+    STAND_IN,
+    Wine,
     archived,
     make_base,
     make_environment,
+    running_wine,
     setuptools_launcher,
     stub,
     trampolines,
     uv_launcher,
+    wine,
 )
 
 from hatch_pack_venv import PackOptions, pack
@@ -32,14 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(wine.wine() is None, reason="Wine is not installed")
+pytestmark = pytest.mark.skipif(wine() is None, reason="Wine is not installed")
 
 POINTS = b"[console_scripts]\nmade-anew = greeter:main\n"
 
 
 @pytest.fixture(scope="module")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[wine.Wine]:
-    yield from wine.started(tmp_path_factory.mktemp("wine") / "home")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wine]:
+    yield from running_wine(tmp_path_factory.mktemp("wine") / "home")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def roots(
             archive.extractall(folder / "un packed" / mode)
         found[mode] = folder / "un packed" / mode / "app"
         python = found[mode] / ("python.exe" if mode == "bundled" else "Scripts/python.exe")
-        python.write_text(wine.PYTHON)
+        python.write_text(STAND_IN)
         python.chmod(0o755)
     shutil.rmtree(prefix)
     return found
@@ -76,7 +79,7 @@ def roots(
 @pytest.mark.parametrize("mode", ["bundled", "target"])
 @pytest.mark.parametrize("kind", ["distlib", "uv", "setuptools"])
 def test_a_launcher_starts_the_archives_interpreter(
-    drive: wine.Wine, roots: dict[str, Path], kind: str, mode: str
+    drive: Wine, roots: dict[str, Path], kind: str, mode: str
 ) -> None:
     """It finds `python.exe` from its own place, hands on the arguments, and its script runs."""
     root = roots[mode]
@@ -87,7 +90,7 @@ def test_a_launcher_starts_the_archives_interpreter(
 
 @pytest.mark.parametrize("mode", ["bundled", "target"])
 def test_a_launcher_made_anew_starts_its_entry_point(
-    drive: wine.Wine, roots: dict[str, Path], mode: str
+    drive: Wine, roots: dict[str, Path], mode: str
 ) -> None:
     """The one that stands for an unknown program calls the function."""
     root = roots[mode]
@@ -97,7 +100,7 @@ def test_a_launcher_made_anew_starts_its_entry_point(
 
 @pytest.mark.parametrize("mode", ["bundled", "target"])
 def test_cmd_finds_interpreter_and_launchers_when_activated(
-    drive: wine.Wine, roots: dict[str, Path], mode: str
+    drive: Wine, roots: dict[str, Path], mode: str
 ) -> None:
     """activate.bat puts `Scripts`, and for a bundle the root, first; deactivate.bat takes both."""
     root = roots[mode]

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.scenes import SITE, Scene, links_below, read
-from support.trees import tree_state
+from support.trees import SITE, Scene, links_below, read, tree_state
 
 from hatch_pack_venv import PackVenvError, convert_symlinks
 from hatch_pack_venv.model.errors import LinkError, ProblemList

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from support.macho import (
+from support.binaries import (
     EXECUTABLE,
     IOS,
     LIBRARY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from support.pe import small_pe, with_resources
+from support.binaries import small_pe, with_resources
 from support.windows import setuptools_launcher, stub
 
 from hatch_pack_venv.binary.pe import PeFile

@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from support.editables import direct_url
-from support.fakes import SITE
+from support.fakes import SITE, direct_url
 from support.trees import write
 
 from hatch_pack_venv.metadata.editables import UnknownFinderError, read_finder, recognise, refusal

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from support.archives import members
 from support.fakes import file, folder, link, names, plan, recipe
-from support.reading import members
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import SITE, distribution, environment, file, folder, plan, recipe
-from support.wheels import make_wheel
+from support.trees import make_wheel
 
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.plan.select import Selection

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.editables import problem_of
-from support.fakes import SITE, environment, file
+from support.fakes import SITE, environment, file, problem_of
 from support.trees import write
 
 from hatch_pack_venv.metadata.installed import installed_distributions

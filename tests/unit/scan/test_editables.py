@@ -7,8 +7,18 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from support.editables import direct_url, problem_of
-from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
+from support.fakes import (
+    SITE,
+    direct_url,
+    distribution,
+    environment,
+    file,
+    folder,
+    names,
+    plan,
+    problem_of,
+    recipe,
+)
 from support.trees import write
 
 from hatch_pack_venv.model.distribution import Editable, Exposed

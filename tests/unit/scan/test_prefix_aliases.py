@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.scenes import SITE, Scene
+from support.trees import SITE, Scene
 
 from hatch_pack_venv.scan.probe import prefix_aliases
 

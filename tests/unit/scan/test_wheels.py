@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import SITE, distribution, environment, file, names, plan
-from support.wheels import make_wheel
+from support.trees import make_wheel
 
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import PlanError, WheelProblem

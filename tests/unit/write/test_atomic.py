@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.scenes import Scene
-from support.trees import tree_state
+from support.trees import Scene, tree_state
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import FileEntry

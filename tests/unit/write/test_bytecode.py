@@ -7,7 +7,6 @@ import marshal
 import os
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,7 @@ from hatch_pack_venv.write.bytecode_worker import MARK, answer, byte_code, dumpe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import CodeType
 
 

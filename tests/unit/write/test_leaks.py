@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.elf import DT_NEEDED, DT_RUNPATH, make_elf
+from support.binaries import DT_NEEDED, DT_RUNPATH, make_elf
 from support.fakes import INTERPRETER, ListSink, environment, file, plan, recipe
 
 from hatch_pack_venv.model.build_paths import (

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.elf import DT_RUNPATH, make_elf
+from support.binaries import DT_RUNPATH, make_elf
 from support.fakes import ListSink, file, folder, link, names, plan
 
 from hatch_pack_venv.binary.patch import patched_file

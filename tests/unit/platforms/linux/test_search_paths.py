@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.elf import DT_NEEDED, DT_RPATH, DT_RUNPATH, make_elf
+from support.binaries import DT_NEEDED, DT_RPATH, DT_RUNPATH, make_elf
 from support.fakes import INTERPRETER, SITE, environment, file, link
 
 from hatch_pack_venv.binary.elf import DynamicSection

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.binaries import fat, module
 from support.fakes import INTERPRETER, SITE, environment, file, names, plan, recipe
-from support.macho import fat, module
 
 from hatch_pack_venv.model.build_paths import BASE, ENVIRONMENT, BuildPath
 from hatch_pack_venv.model.errors import PlanError

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.binaries import fat, module
 from support.fakes import INTERPRETER, SITE, environment, file, plan, recipe
-from support.macho import fat, module
 
 from hatch_pack_venv.platforms.macos.requirements import MacosFileRequirements, MacosRequirements
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.binaries import small_pe
 from support.fakes import INTERPRETER
-from support.pe import small_pe
 from support.windows import BUILT_AT, CONFIGS, HOME, make_base, make_environment
 
 from hatch_pack_venv.model.build_paths import is_tellable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.pe import small_pe
+from support.binaries import small_pe
 from support.windows import (
     BODY,
     PYTHON,

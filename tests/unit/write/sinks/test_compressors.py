@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.archives import planned_content, read_archive
 from support.fakes import file, folder, link, plan, recipe
-from support.readers import planned_content, read_archive
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.entries import FileEntry
