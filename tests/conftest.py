@@ -7,11 +7,18 @@ import signal
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import pytest
 from support import hiding, interpreters, windows
+from support.archives import large_plan
 from support.environments import run, tool
+from support.fakes import SITE
 from support.projects import ROOT
+from support.trees import Scene
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.model.plan import PackPlan
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -78,3 +85,30 @@ def front_end(plugin_wheels: Path, tmp_path: Path) -> dict[str, str]:
         "PIP_FIND_LINKS": links,
         "UV_FIND_LINKS": str(plugin_wheels),
     }
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """Make the skeleton of a virtual environment."""
+    prefix = tmp_path / "env"
+    (prefix / SITE).mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "lib64").symlink_to("lib")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
+    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
+    (prefix / "bin" / "python").symlink_to("python3.11")
+    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
+    return prefix
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """Make the environment and its neighbours."""
+    return Scene.make(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def large() -> PackPlan:
+    """Plan more than a few blocks of every compressor, machine code among them."""
+    return large_plan()

@@ -5,34 +5,15 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from support.fakes import SITE, distribution, environment, problem_of
+from support.fakes import SITE, copied, editable, problem_of
 from support.trees import write
 
-from hatch_pack_venv.model.distribution import Editable, Exposed
-from hatch_pack_venv.scan.editables import ResolvedEditables, resolve_editables
+from hatch_pack_venv.model.distribution import Exposed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.model.distribution import InstalledDistribution
-
-
-def editable(name: str, folder: Path, **changes: object) -> InstalledDistribution:
-    """Return a distribution whose path file adds a folder."""
-    facts = {
-        "source": str(folder),
-        "hooks": frozenset({f"{SITE}/{name}.pth"}),
-        "lines": frozenset({str(folder)}),
-        "exposed": (Exposed(name="", path=folder),),
-        **changes,
-    }
-    return distribution(name, f"{SITE}/{name}.pth", editable=Editable(**facts))  # type: ignore[arg-type]
-
-
-def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
-    """Settle distributions of an environment that lies below `tmp_path`."""
-    prefix = tmp_path / "env"
-    return resolve_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
+    from hatch_pack_venv.scan.editables import ResolvedEditables
 
 
 def test_a_library_of_the_build_folder_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -14,10 +13,11 @@ from typing import Final
 
 import pytest
 from support import hiding
+from support.archives import every_output
 from support.environments import make_environment, tool
 from support.interpreters import newest_of_each
 from support.shells import unmeasured
-from support.trees import Scene, tree_state
+from support.trees import Scene, lasting_state
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives
@@ -34,22 +34,6 @@ def scene(tmp_path: Path) -> Scene:
     scene = Scene.make(tmp_path)
     (scene.env / "data/big").write_bytes(os.urandom(1_500_000))
     return scene
-
-
-OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]
-
-
-every_output = pytest.mark.parametrize("output", OUTPUTS)
-
-
-def state_of(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a tree is; only the times of folders may change and change back."""
-    return {
-        name: (mode, inode, content)
-        if isinstance(mode, int) and stat.S_ISDIR(mode)
-        else (mode, mtime, links, inode, content)
-        for name, (mode, mtime, links, inode, content) in tree_state(root).items()
-    }
 
 
 # real processes
@@ -156,7 +140,7 @@ def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) 
         (target / "share/venv/metadata").mkdir(parents=True)
         (target / "share/venv/metadata/pack-venv.json").write_text("earlier")
         call = [tool("pack-venv"), "export", arguments[0], str(target), *arguments[1:]]
-    state = state_of(out)
+    state = lasting_state(out)
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True, env=unmeasured()) as process:
         end = time.monotonic() + 60
         while not any(path.name.endswith(".partial") for path in out.iterdir()):
@@ -166,4 +150,4 @@ def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) 
         _, message = process.communicate()
     assert process.returncode == 1
     assert message == "pack-venv: error: interrupted, nothing was written\n"
-    assert state_of(out) == state
+    assert lasting_state(out) == state

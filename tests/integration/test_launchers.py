@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from support.fakes import SCRIPT_BODIES, SCRIPT_PREFIX, relocated_script
 
 from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
 
-PREFIX = "/srv/my env"
-
-
-ONE_LINE = f"#!{PREFIX}/bin/python3.11"
+ONE_LINE = f"#!{SCRIPT_PREFIX}/bin/python3.11"
 
 
 def interpreters() -> list[str]:
@@ -36,15 +34,6 @@ def interpreters() -> list[str]:
             if run.returncode == 0:
                 found[minor] = run.stdout.strip()
     return list(found.values())
-
-
-def relocated(body: bytes, *, head: bytes = f"#!{PREFIX}/bin/python3.11\n".encode()) -> bytes:
-    """The body behind our header, checked to be Python wherever the original is."""
-    result = relocate_script(head + body, [PREFIX])
-    assert result is not None
-    compile(result, "script", "exec")
-    assert relocate_script(result, [PREFIX]) == result
-    return result
 
 
 def run(script: bytes, folder: Path, *options: str, python: str = sys.executable) -> str:
@@ -64,45 +53,10 @@ def test_coding_cookie(cookie: str, newline: bytes, tmp_path: Path) -> None:
     text = newline.join(
         [line, '"""Grün."""'.encode(cookie), b"import sys", b"print(ascii(__doc__))"]
     )
-    result = relocated(text + newline)
+    result = relocated_script(text + newline)
     assert result.splitlines()[:3] == [b"#!/bin/sh", line, b"''':'"]
     assert result.count(line) == 1
     assert run(result, tmp_path) == "'Gr\\xfcn.'\n"
-
-
-FUTURE = "from __future__ import annotations\n"
-
-
-BODIES = {
-    "none": "import os\n",
-    "nothing": "",
-    "simple": '"""One line."""\nimport os\n',
-    "single quotes": "'One line.'\nx = 1",
-    "future": f'"""Doc."""\n{FUTURE}x: Unknown = 1\n',
-    "future only": f"{FUTURE}x: Unknown = 1\n",
-    "futures": f'"""Doc."""\n{FUTURE}\n# why\nfrom __future__ import (division,\n  generators)\n',
-    "raw": f'r"""\\d+ "quoted" \\."""\n{FUTURE}',
-    "unicode": f"u'Doc.'\n{FUTURE}",
-    "capitals": f"R'''\\Doc'''\n{FUTURE}",
-    "concatenated": f"'a' \"b\" \\\n  '''c'''\n{FUTURE}",
-    "parentheses": f"('a'  # one\n 'b')\n{FUTURE}",
-    "after comments": f'\n# Licence\n\n  # more\n"""Doc."""  # noqa\n\n{FUTURE}',
-    "indented": f'"""  First.\n\n    Second\n      third.\n    """\n{FUTURE}',
-    "header's words": "''':' exec\n\"$0\" '''\nx = 1\n",
-    "semicolons": '"""Doc."""; from __future__ import annotations ;x = __doc__; y = 1\n',
-    "semicolon at the end": f'"""Doc.""" ;\n{FUTURE.strip()};\nx = 1\n',
-    "no newline": '"""Doc."""',
-    "no newline after future": f'"""Doc."""\n{FUTURE.strip()}',
-    "bytes": "b'no docstring'\nx = 1\n",
-    "formatted": "f'no docstring'\nx = 1\n",
-    "expression": "'no docstring'.strip()\nx = 1\n",
-    "tuple": "('no', 'docstring')\n",
-    "compound": "if True:\n    '''no docstring'''\n",
-    "non-ASCII": f'"""Grüße, €, 🐍."""\n{FUTURE}ä = 1\n',
-    "form feed": f'"""Doc."""\n\f\n{FUTURE}',
-    "page": f'"""a\fb\x1c\x85\u2028c"""\n{FUTURE}',
-    "own use": f'"""Doc."""\n{FUTURE}x = __doc__\ndef f():\n    """Inner."""\n',
-}
 
 
 COMPARE: Final = """
@@ -121,7 +75,7 @@ print("compared")
 @pytest.mark.parametrize("python", interpreters())
 def test_docstring_everywhere(python: str, options: list[str]) -> None:
     """Any CPython finds the docstring that it finds in the original, with `-OO` too."""
-    pairs = [(name, b, relocated(b.encode()).decode()) for name, b in BODIES.items()]
+    pairs = [(name, b, relocated_script(b.encode()).decode()) for name, b in SCRIPT_BODIES.items()]
     command = [python, "-S", *options, "-c", COMPARE]
     done = subprocess.run(
         command, input=json.dumps(pairs), capture_output=True, text=True, check=False
@@ -134,7 +88,7 @@ def test_archive(tmp_path: Path) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("__main__.py", "print('from the archive')\n")
-    result = relocate_script(f"{ONE_LINE} -I\n".encode() + archive.getvalue(), [PREFIX])
+    result = relocate_script(f"{ONE_LINE} -I\n".encode() + archive.getvalue(), [SCRIPT_PREFIX])
     assert result is not None
     assert result.endswith(archive.getvalue())
     assert run(result, tmp_path) == "from the archive\n"

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.binaries import compile_library, runpath
-from support.fakes import INTERPRETER, SITE, environment, file, recipe
+from support.fakes import SITE, file
+from support.trees import LayerStack
 
 from hatch_pack_venv.binary.elf import DynamicSection
-from hatch_pack_venv.config.options import PackOptions
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, parents_of
-from hatch_pack_venv.model.errors import EnvironmentProblem
-from hatch_pack_venv.model.layers import Layer, Layers
-from hatch_pack_venv.plan.build import build_plan
 from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.platforms.linux.search_paths import (
     AcrossLayers,
@@ -23,85 +20,15 @@ from hatch_pack_venv.platforms.linux.search_paths import (
     library_name,
     library_names,
 )
-from hatch_pack_venv.scan.layers import read_layers
-from hatch_pack_venv.scan.walk import scan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.model.environment import Environment
-    from hatch_pack_venv.model.interpreter import Interpreter
-    from hatch_pack_venv.model.plan import PackPlan
-
-
-class Stack:
-    """Folders that look like a runtime, two layers and an application."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "layers"
-        for name in ("python", "base", "science", "app"):
-            (self.root / name / SITE).mkdir(parents=True)
-            (self.root / name / "bin").mkdir()
-        self.write("python/bin/python3.11", "")
-        self.install("base", "numbers_lib", "1.5")
-        self.install("science", "plots", "2.0")
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def install(self, layer: str, name: str, version: str) -> None:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        self.write(f"{layer}/{SITE}/{name}-{version}.dist-info/METADATA", metadata)
-
-    @property
-    def app(self) -> Environment:
-        prefix = self.root / "app"
-        return environment(prefix=prefix, given=prefix)
-
-    def find(self, **table: Any) -> Layers:
-        options = PackOptions.from_mapping(
-            {
-                "interpreter": "target",
-                "containing-dir": str(self.root),
-                **{
-                    key.replace("_", "-"): [str(self.root / each) for each in value]
-                    if isinstance(value, list)
-                    else str(self.root / value)
-                    for key, value in table.items()
-                },
-            }
-        )
-        found = read_layers(self.app, options, answer)
-        assert found is not None
-        return found
-
-    def plan(self, neighbours: Layers | None = None) -> PackPlan:
-        found = neighbours or Layers(containing=self.root)
-        app = replace(self.app, containing=self.root)
-        mode = "neighbour" if found.runtime else "target"
-        made = recipe(neighbours=found, interpreter=mode)
-        return build_plan(scan(app), environment=app, recipe=made)
-
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Stack:
+def stack(tmp_path: Path) -> LayerStack:
     """Make the folders."""
-    return Stack(tmp_path)
-
-
-def answer(python: Path) -> Interpreter:
-    """Answer as the environment's interpreter would, with the ABI that the file names."""
-    if python.read_text() == "broken":
-        raise EnvironmentProblem("it does not run")
-    return replace(INTERPRETER, abi=python.read_text() or INTERPRETER.abi)
-
-
-def neighbour(stack: Stack, name: str = "base") -> Layer:
-    (found,) = stack.find(base_runtime="python", layers=[name]).layers
-    return found
+    return LayerStack(tmp_path)
 
 
 def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
@@ -136,7 +63,7 @@ def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
     assert [type(each) for each in copied if each.arcname == link.arcname] == [FileEntry]
 
 
-def test_a_module_finds_the_library_of_a_layer(stack: Stack, tmp_path: Path) -> None:
+def test_a_module_finds_the_library_of_a_layer(stack: LayerStack, tmp_path: Path) -> None:
     """Its own search path stays in front; what it needs no layer for is not touched."""
     library = compile_library(stack.root / "base" / SITE / "one.libs/libone.so.1")
     libm = compile_library(tmp_path / "libm.so", "-lm")

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 LINK: Final = "data/link"
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    """Make the environment and its neighbours."""
-    return Scene.make(tmp_path)
-
-
 AS_NOBODY: Final = """
 import os, sys
 from hatch_pack_venv import PackVenvError, convert_symlinks

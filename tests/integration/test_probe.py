@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 SITE = "lib/python3.11/site-packages"
 
 
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
-    """Make the skeleton of a virtual environment."""
-    prefix = tmp_path / "env"
-    (prefix / SITE).mkdir(parents=True)
-    (prefix / "bin").mkdir()
-    (prefix / "lib64").symlink_to("lib")
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
-    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
-    (prefix / "bin" / "python").symlink_to("python3.11")
-    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
-    return prefix
-
-
 def test_an_interpreter_that_does_not_run_is_refused(prefix: Path) -> None:
     """An interpreter that fails is told with its last words."""
     script = prefix.parent / "base" / "python3.11"

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-import random
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.archives import planned_content
+from support.archives import planned_content, written
 from support.environments import run
-from support.fakes import file, folder, link, plan, recipe
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.model.formats import CompressionOptions
-from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,38 +21,6 @@ if TYPE_CHECKING:
 
 
 FORMATS = list(CompressionFormat)
-
-
-def data(size: int, seed: int) -> bytes:
-    """Return bytes that compress to about half."""
-    source = random.Random(seed)  # noqa: S311 - no secret
-    words = [source.randbytes(source.randint(2, 9)) for _ in range(4000)]
-    parts = source.choices(words, k=size // 5 + 1)
-    return b"".join(parts)[:size]
-
-
-@pytest.fixture(scope="module")
-def large() -> PackPlan:
-    """Plan more than a few blocks of every compressor, machine code among them."""
-    return plan(
-        file("lib/a.so", data(3_300_000, 1)),
-        file("lib/b.so.1", data(1 << 20, 2)),
-        file("a.py", data(4_500_001, 3)),
-        *(file(f"small/{number}.py", data(number * 37, number)) for number in range(150)),
-        file("empty"),
-        file("noise", hashlib.shake_128(b"1").digest(70_000)),
-        folder("hollow"),
-        link("l", "a.py", "a.py"),
-        recipe=recipe(install_target="app"),
-    )
-
-
-def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: int) -> Path:
-    level = format.levels.fastest if format.levels else None
-    if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
-        level = 1  # 0 only stores
-    effort = CompressionOptions(level=level, threads=threads)
-    return write_archives(planned, base, [format], effort=effort)[0].path
 
 
 READERS = {

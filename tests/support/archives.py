@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
+import random
 import stat
 import subprocess
 import sys
@@ -19,7 +21,10 @@ import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions, create_archive, pack
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
+from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.plan.links import without_links
+from hatch_pack_venv.write.archive import write_archives
+from support.fakes import file, folder, link, plan, recipe
 from support.trees import make_wheel
 
 if sys.version_info >= (3, 14):
@@ -109,8 +114,6 @@ def open_tar(path: Path) -> tarfile.TarFile:
     """Open a tar, zstandard included."""
     if path.suffix != ".zst":
         return tarfile.open(path)
-    from backports import zstd
-
     return tarfile.open(fileobj=io.BytesIO(zstd.decompress(path.read_bytes())))
 
 
@@ -191,3 +194,40 @@ def packed(source: Path, format: CompressionFormat | str | None = None, **more: 
 def contents(path: Path) -> dict[str, Member]:
     """Return the members of an archive by name."""
     return members(path)
+
+
+def compressible(size: int, seed: int) -> bytes:
+    """Return bytes that compress to about half."""
+    source = random.Random(seed)  # noqa: S311 - no secret
+    words = [source.randbytes(source.randint(2, 9)) for _ in range(4000)]
+    parts = source.choices(words, k=size // 5 + 1)
+    return b"".join(parts)[:size]
+
+
+def large_plan() -> PackPlan:
+    """Plan more than a few blocks of every compressor, machine code among them."""
+    return plan(
+        file("lib/a.so", compressible(3_300_000, 1)),
+        file("lib/b.so.1", compressible(1 << 20, 2)),
+        file("a.py", compressible(4_500_001, 3)),
+        *(file(f"small/{number}.py", compressible(number * 37, number)) for number in range(150)),
+        file("empty"),
+        file("noise", hashlib.shake_128(b"1").digest(70_000)),
+        folder("hollow"),
+        link("l", "a.py", "a.py"),
+        recipe=recipe(install_target="app"),
+    )
+
+
+def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: int) -> Path:
+    level = format.levels.fastest if format.levels else None
+    if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
+        level = 1  # 0 only stores
+    effort = CompressionOptions(level=level, threads=threads)
+    return write_archives(planned, base, [format], effort=effort)[0].path
+
+
+OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]
+
+
+every_output = pytest.mark.parametrize("output", OUTPUTS)

@@ -9,19 +9,25 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.model.errors import EnvironmentProblem
 from hatch_pack_venv.model.formats import CompressionFormat
+from hatch_pack_venv.model.layers import Layers
 from hatch_pack_venv.plan.build import build_plan
+from hatch_pack_venv.scan.layers import read_layers
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.scan.walk import scan
 from hatch_pack_venv.write.archive import write_archives
-from support.fakes import INTERPRETER, SITE, recipe
+from support.fakes import INTERPRETER, SITE, environment, recipe
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.environment import Environment
+    from hatch_pack_venv.model.interpreter import Interpreter
+    from hatch_pack_venv.model.layers import Layer
     from hatch_pack_venv.model.plan import PackPlan
 
 State: TypeAlias = dict[str, tuple[object, ...]]
@@ -201,3 +207,77 @@ def make_wheel(
         for path, content in files.items():
             wheel.writestr(path, content)
     return folder / name
+
+
+class LayerStack:
+    """Folders that look like a runtime, two layers and an application."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "layers"
+        for name in ("python", "base", "science", "app"):
+            (self.root / name / SITE).mkdir(parents=True)
+            (self.root / name / "bin").mkdir()
+        self.write("python/bin/python3.11", "")
+        self.install("base", "numbers_lib", "1.5")
+        self.install("science", "plots", "2.0")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def install(self, layer: str, name: str, version: str) -> None:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        self.write(f"{layer}/{SITE}/{name}-{version}.dist-info/METADATA", metadata)
+
+    @property
+    def app(self) -> Environment:
+        prefix = self.root / "app"
+        return environment(prefix=prefix, given=prefix)
+
+    def find(self, **table: Any) -> Layers:
+        options = PackOptions.from_mapping(
+            {
+                "interpreter": "target",
+                "containing-dir": str(self.root),
+                **{
+                    key.replace("_", "-"): [str(self.root / each) for each in value]
+                    if isinstance(value, list)
+                    else str(self.root / value)
+                    for key, value in table.items()
+                },
+            }
+        )
+        found = read_layers(self.app, options, stack_interpreter)
+        assert found is not None
+        return found
+
+    def plan(self, neighbours: Layers | None = None) -> PackPlan:
+        found = neighbours or Layers(containing=self.root)
+        app = replace(self.app, containing=self.root)
+        mode = "neighbour" if found.runtime else "target"
+        made = recipe(neighbours=found, interpreter=mode)
+        return build_plan(scan(app), environment=app, recipe=made)
+
+
+def stack_interpreter(python: Path) -> Interpreter:
+    """Answer as the environment's interpreter would, with the ABI that the file names."""
+    if python.read_text() == "broken":
+        raise EnvironmentProblem("it does not run")
+    return replace(INTERPRETER, abi=python.read_text() or INTERPRETER.abi)
+
+
+def layer_of(stack: LayerStack, name: str = "base") -> Layer:
+    (found,) = stack.find(base_runtime="python", layers=[name]).layers
+    return found
+
+
+def lasting_state(root: Path) -> dict[str, tuple[object, ...]]:
+    """Return what a tree is; only the times of folders may change and change back."""
+    return {
+        name: (mode, inode, content)
+        if isinstance(mode, int) and stat.S_ISDIR(mode)
+        else (mode, mtime, links, inode, content)
+        for name, (mode, mtime, links, inode, content) in tree_state(root).items()
+    }

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.trees import SITE, Scene, links_below, read, tree_state
+from support.fakes import SITE
+from support.trees import Scene, links_below, read, tree_state
 
 from hatch_pack_venv import PackVenvError, convert_symlinks
 from hatch_pack_venv.model.errors import LinkError, ProblemList
@@ -158,12 +159,6 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 accepted = pytest.mark.parametrize(
     "case", [c for c in CASES if not c.refused], ids=lambda case: case.name
 )
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    """Make the environment and its neighbours."""
-    return Scene.make(tmp_path)
 
 
 def problems_of(call: Callable[[], object]) -> tuple[str, ...]:

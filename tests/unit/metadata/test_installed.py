@@ -70,21 +70,6 @@ def test_nothing_is_guessed(tmp_path: Path) -> None:
     assert files_of(tmp_path) == []
 
 
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
-    """Make the skeleton of a virtual environment."""
-    prefix = tmp_path / "env"
-    (prefix / SITE).mkdir(parents=True)
-    (prefix / "bin").mkdir()
-    (prefix / "lib64").symlink_to("lib")
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
-    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
-    (prefix / "bin" / "python").symlink_to("python3.11")
-    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
-    return prefix
-
-
 def install(prefix: Path, name: str, **files: str) -> Path:
     folder = prefix / SITE / f"{name}-1.0.dist-info"
     folder.mkdir()

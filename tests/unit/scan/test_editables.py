@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fakes import (
     SITE,
+    copied,
     direct_url,
     distribution,
+    editable,
     environment,
     file,
     folder,
@@ -21,7 +23,6 @@ from support.fakes import (
 )
 from support.trees import write
 
-from hatch_pack_venv.model.distribution import Editable, Exposed
 from hatch_pack_venv.model.entries import FileEntry, UnsupportedEntry
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.plan.select import Selection
@@ -30,7 +31,6 @@ from hatch_pack_venv.scan.editables import ResolvedEditables, resolve_editables
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_pack_venv.model.distribution import InstalledDistribution
     from hatch_pack_venv.model.entries import ScannedEntry
 
 
@@ -41,24 +41,6 @@ def digest(content: bytes) -> str:
     """Return a hash as RECORD spells it."""
     encoded = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
     return f"sha256={encoded.decode().rstrip('=')}"
-
-
-def editable(name: str, folder: Path, **changes: object) -> InstalledDistribution:
-    """Return a distribution whose path file adds a folder."""
-    facts = {
-        "source": str(folder),
-        "hooks": frozenset({f"{SITE}/{name}.pth"}),
-        "lines": frozenset({str(folder)}),
-        "exposed": (Exposed(name="", path=folder),),
-        **changes,
-    }
-    return distribution(name, f"{SITE}/{name}.pth", editable=Editable(**facts))  # type: ignore[arg-type]
-
-
-def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
-    """Settle distributions of an environment that lies below `tmp_path`."""
-    prefix = tmp_path / "env"
-    return resolve_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
 
 
 def added(settled: ResolvedEditables) -> list[str]:

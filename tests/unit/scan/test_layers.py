@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fakes import INTERPRETER, SITE, environment, names, recipe
+from support.fakes import SITE, names, recipe
+from support.trees import LayerStack, layer_of
 
 from hatch_pack_venv.config.options import PackOptions
 from hatch_pack_venv.injected import postinstall
 from hatch_pack_venv.model.entries import FileEntry, SymlinkEntry
-from hatch_pack_venv.model.errors import EnvironmentProblem, PlanError
+from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.model.formats import CompressionFormat
-from hatch_pack_venv.model.layers import Layer, Layers
 from hatch_pack_venv.plan.build import build_plan
 from hatch_pack_venv.platforms.linux.search_paths import (
     relative_from,
@@ -28,83 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hatch_pack_venv.model.environment import Environment
-    from hatch_pack_venv.model.interpreter import Interpreter
-    from hatch_pack_venv.model.plan import PackPlan
-
-
-class Stack:
-    """Folders that look like a runtime, two layers and an application."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "layers"
-        for name in ("python", "base", "science", "app"):
-            (self.root / name / SITE).mkdir(parents=True)
-            (self.root / name / "bin").mkdir()
-        self.write("python/bin/python3.11", "")
-        self.install("base", "numbers_lib", "1.5")
-        self.install("science", "plots", "2.0")
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def install(self, layer: str, name: str, version: str) -> None:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        self.write(f"{layer}/{SITE}/{name}-{version}.dist-info/METADATA", metadata)
-
-    @property
-    def app(self) -> Environment:
-        prefix = self.root / "app"
-        return environment(prefix=prefix, given=prefix)
-
-    def find(self, **table: Any) -> Layers:
-        options = PackOptions.from_mapping(
-            {
-                "interpreter": "target",
-                "containing-dir": str(self.root),
-                **{
-                    key.replace("_", "-"): [str(self.root / each) for each in value]
-                    if isinstance(value, list)
-                    else str(self.root / value)
-                    for key, value in table.items()
-                },
-            }
-        )
-        found = read_layers(self.app, options, answer)
-        assert found is not None
-        return found
-
-    def plan(self, neighbours: Layers | None = None) -> PackPlan:
-        found = neighbours or Layers(containing=self.root)
-        app = replace(self.app, containing=self.root)
-        mode = "neighbour" if found.runtime else "target"
-        made = recipe(neighbours=found, interpreter=mode)
-        return build_plan(scan(app), environment=app, recipe=made)
-
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Stack:
+def stack(tmp_path: Path) -> LayerStack:
     """Make the folders."""
-    return Stack(tmp_path)
+    return LayerStack(tmp_path)
 
 
-def answer(python: Path) -> Interpreter:
-    """Answer as the environment's interpreter would, with the ABI that the file names."""
-    if python.read_text() == "broken":
-        raise EnvironmentProblem("it does not run")
-    return replace(INTERPRETER, abi=python.read_text() or INTERPRETER.abi)
-
-
-def problems(stack: Stack, **table: Any) -> list[str]:
+def problems(stack: LayerStack, **table: Any) -> list[str]:
     with pytest.raises(PlanError) as caught:
         stack.find(**table)
     return list(caught.value.problems)
 
 
-def test_neighbours_are_read_in_the_order_of_the_path(stack: Stack) -> None:
+def test_neighbours_are_read_in_the_order_of_the_path(stack: LayerStack) -> None:
     """Layers first, the runtime last; each with its path from the environment and its packages."""
     found = stack.find(
         base_runtime="python", layers=["science", "base"], dynlib_dirs=["base/share/venv/dynlib"]
@@ -121,7 +57,7 @@ def test_neighbours_are_read_in_the_order_of_the_path(stack: Stack) -> None:
     assert facts["linked"] == ["../other"]
 
 
-def test_neighbours_that_are_not_right_are_told_together(stack: Stack) -> None:
+def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> None:
     """A sentence for each that is missing, outside, in the environment, or of another Python."""
     (stack.root.parent / "outside").mkdir()
     (stack.root / "elsewhere").symlink_to("../outside")
@@ -149,7 +85,7 @@ def test_neighbours_that_are_not_right_are_told_together(stack: Stack) -> None:
     ("answer", "said"),
     [("cp311d", "is of the ABI cp311d; the environment is of cp311"), ("broken", "does not run")],
 )
-def test_a_runtime_that_does_not_fit_is_refused(stack: Stack, answer: str, said: str) -> None:
+def test_a_runtime_that_does_not_fit_is_refused(stack: LayerStack, answer: str, said: str) -> None:
     """What the runtime's interpreter says of itself has to be what the environment needs."""
     stack.write("python/bin/python3.11", answer)
     (problem,) = problems(stack, base_runtime="python")
@@ -157,7 +93,7 @@ def test_a_runtime_that_does_not_fit_is_refused(stack: Stack, answer: str, said:
     assert said in problem
 
 
-def test_the_containing_folder_must_hold_the_environment(stack: Stack) -> None:
+def test_the_containing_folder_must_hold_the_environment(stack: LayerStack) -> None:
     """Another folder than one above the environment is refused."""
     with pytest.raises(PlanError, match="does not hold the environment"):
         read_layers(stack.app, PackOptions(containing_dir=stack.root / "base"))
@@ -167,7 +103,9 @@ def test_the_containing_folder_must_hold_the_environment(stack: Stack) -> None:
 # links
 
 
-def test_a_link_to_a_neighbour_stays_and_others_are_copied(stack: Stack, tmp_path: Path) -> None:
+def test_a_link_to_a_neighbour_stays_and_others_are_copied(
+    stack: LayerStack, tmp_path: Path
+) -> None:
     """Absolute or not, through other links or not: what lies in the containing folder is linked."""
     stack.write("base/share/data.txt", "data")
     outside = tmp_path / "outside.txt"
@@ -190,7 +128,7 @@ def test_a_link_to_a_neighbour_stays_and_others_are_copied(stack: Stack, tmp_pat
         assert archive.read("app/near") == archive.read("app/folder/data.txt") == b"data"
 
 
-def test_without_a_containing_folder_such_a_link_is_a_copy(stack: Stack) -> None:
+def test_without_a_containing_folder_such_a_link_is_a_copy(stack: LayerStack) -> None:
     """The promise of the other modes holds: nothing leaves the install target."""
     data = stack.write("base/share/data.txt", "data")
     (stack.root / "app/near").symlink_to(data)
@@ -199,7 +137,7 @@ def test_without_a_containing_folder_such_a_link_is_a_copy(stack: Stack) -> None
     assert "near" in names(plan.entries)
 
 
-def test_a_path_file_may_lead_to_a_layer(stack: Stack) -> None:
+def test_a_path_file_may_lead_to_a_layer(stack: LayerStack) -> None:
     """Lines that name a layer become relative; those that name another neighbour are refused."""
     site = stack.root / "base" / SITE
     stack.write(f"app/{SITE}/see.pth", f"{site}\nimport os\n")
@@ -214,7 +152,7 @@ def test_a_path_file_may_lead_to_a_layer(stack: Stack) -> None:
         stack.plan(stack.find(base_runtime="python", layers=["science"]))
 
 
-def test_a_sitecustomize_of_its_own_is_refused(stack: Stack) -> None:
+def test_a_sitecustomize_of_its_own_is_refused(stack: LayerStack) -> None:
     """postinstall.py would write over it; one that it wrote itself is left out."""
     path = stack.write(f"app/{SITE}/sitecustomize.py", "print()\n")
     neighbours = stack.find(base_runtime="python")
@@ -239,20 +177,15 @@ def record(folder: Path, name: str, digest: str, **versions: str) -> None:
     (folder / f"{name}-{digest}.json").write_text(json.dumps(facts))
 
 
-def neighbour(stack: Stack, name: str = "base") -> Layer:
-    (found,) = stack.find(base_runtime="python", layers=[name]).layers
-    return found
-
-
 def digest_of(
-    stack: Stack, folder: Path | None, relied_on: Iterable[str] = ("numbers-lib",)
+    stack: LayerStack, folder: Path | None, relied_on: Iterable[str] = ("numbers-lib",)
 ) -> tuple[str | None, list[str]]:
-    found, notes = LayerArchives(folder=folder).of(neighbour(stack), frozenset(relied_on))
+    found, notes = LayerArchives(folder=folder).of(layer_of(stack), frozenset(relied_on))
     return found.content_digest, notes
 
 
 def test_the_digest_is_that_of_the_archive_that_holds_the_same(
-    stack: Stack, tmp_path: Path
+    stack: LayerStack, tmp_path: Path
 ) -> None:
     """Older archives of another content are passed by; what is not clear is told, not guessed."""
     dist = tmp_path / "dist-venv"

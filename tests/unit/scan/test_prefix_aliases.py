@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.trees import SITE, Scene
+from support.fakes import SITE
+from support.trees import Scene
 
 from hatch_pack_venv.scan.probe import prefix_aliases
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import INTERPRETER
+from support.fakes import INTERPRETER, fake_interpreter
 
 from hatch_pack_venv.model.errors import EnvironmentProblem
 from hatch_pack_venv.scan.probe import read_environment
@@ -16,33 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.model.environment import Environment
-    from hatch_pack_venv.model.interpreter import Interpreter
 
 
 SITE = "lib/python3.11/site-packages"
 
 
-def asked(_: Path) -> Interpreter:
-    return INTERPRETER
-
-
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
-    """Make the skeleton of a virtual environment."""
-    prefix = tmp_path / "env"
-    (prefix / SITE).mkdir(parents=True)
-    (prefix / "bin").mkdir()
-    (prefix / "lib64").symlink_to("lib")
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
-    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
-    (prefix / "bin" / "python").symlink_to("python3.11")
-    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
-    return prefix
-
-
 def read(prefix: Path) -> Environment:
-    return read_environment(prefix, ask=asked)
+    return read_environment(prefix, ask=fake_interpreter)
 
 
 def test_an_environment_is_read(prefix: Path) -> None:

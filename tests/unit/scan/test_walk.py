@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import pytest
-from support.fakes import INTERPRETER
+from support.fakes import fake_interpreter
 
 from hatch_pack_venv.model.entries import (
     DirectoryEntry,
@@ -23,33 +22,13 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.entries import ScannedEntry
     from hatch_pack_venv.model.environment import Environment
-    from hatch_pack_venv.model.interpreter import Interpreter
 
 
 SITE = "lib/python3.11/site-packages"
 
 
-def asked(_: Path) -> Interpreter:
-    return INTERPRETER
-
-
-@pytest.fixture
-def prefix(tmp_path: Path) -> Path:
-    """Make the skeleton of a virtual environment."""
-    prefix = tmp_path / "env"
-    (prefix / SITE).mkdir(parents=True)
-    (prefix / "bin").mkdir()
-    (prefix / "lib64").symlink_to("lib")
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
-    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
-    (prefix / "bin" / "python").symlink_to("python3.11")
-    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
-    return prefix
-
-
 def read(prefix: Path) -> Environment:
-    return read_environment(prefix, ask=asked)
+    return read_environment(prefix, ask=fake_interpreter)
 
 
 def scanned(prefix: Path) -> dict[str, ScannedEntry]:

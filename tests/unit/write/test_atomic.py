@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.trees import Scene, tree_state
+from support.archives import every_output
+from support.trees import Scene, lasting_state
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import FileEntry
@@ -56,26 +56,10 @@ def silent_until(count: int, error: BaseException) -> Reporter:
     return report
 
 
-OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]
-
-
-every_output = pytest.mark.parametrize("output", OUTPUTS)
-
-
 every_history = pytest.mark.parametrize("history", ["new", "earlier"])
 
 
 some_outputs = pytest.mark.parametrize("output", ["GZIP", "ZIP", "several", "folder"])
-
-
-def state_of(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a tree is; only the times of folders may change and change back."""
-    return {
-        name: (mode, inode, content)
-        if isinstance(mode, int) and stat.S_ISDIR(mode)
-        else (mode, mtime, links, inode, content)
-        for name, (mode, mtime, links, inode, content) in tree_state(root).items()
-    }
 
 
 def write(plan: PackPlan, out: Path, output: str, report: Reporter = silent) -> None:
@@ -93,7 +77,7 @@ def before(scene: Scene, output: str, history: str) -> tuple[Path, dict[str, tup
     if history == "earlier":
         write(scene.plan(), out, output)
         (out / "neighbour").write_text("stays")
-    return out, state_of(scene.root)
+    return out, lasting_state(scene.root)
 
 
 @every_history
@@ -120,7 +104,7 @@ def test_an_error_while_reading(
     )
     with pytest.raises(SourceProblem, match="/mem cannot be read: Input/output error"):
         write(planned, out, output)
-    assert state_of(scene.root) == state
+    assert lasting_state(scene.root) == state
 
 
 @every_history
@@ -135,10 +119,10 @@ def test_a_file_that_changes(scene: Scene, output: str, history: str, change: st
         path.unlink()
     else:
         path.write_bytes(b"" if change == "shrinks" else b"inside g and more")
-    state = state_of(scene.root)
+    state = lasting_state(scene.root)
     with pytest.raises(SourceProblem, match=r"data/sub/g (changed while|cannot be read)"):
         write(planned, out, output)
-    assert state_of(scene.root) == state
+    assert lasting_state(scene.root) == state
 
 
 @every_history
@@ -149,7 +133,7 @@ def test_ctrl_c(scene: Scene, output: str, history: str, call: int) -> None:
     out, state = before(scene, output, history)
     with pytest.raises(KeyboardInterrupt):
         write(scene.plan(), out, output, report=silent_until(call, KeyboardInterrupt()))
-    assert state_of(scene.root) == state
+    assert lasting_state(scene.root) == state
 
 
 @pytest.mark.parametrize(
@@ -179,7 +163,7 @@ def test_an_error_when_all_is_written(
         KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputProblem
     ):
         write(planned, out, output)
-    assert state_of(scene.root) == state
+    assert lasting_state(scene.root) == state
 
 
 @every_history
@@ -214,10 +198,10 @@ def test_what_a_format_cannot_hold_makes_no_folder(scene: Scene, output: str, hi
     """Links that a format cannot hold leave not even an empty folder."""
     out, _ = before(scene, output, history)
     scene.link("data/self", ".")
-    state = state_of(scene.root)
+    state = lasting_state(scene.root)
     with pytest.raises(PackVenvError, match="data/self leads to a folder it lies in"):
         write(scene.plan(), out, output)
-    assert state_of(scene.root) == state
+    assert lasting_state(scene.root) == state
 
 
 @pytest.fixture

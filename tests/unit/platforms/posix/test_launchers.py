@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 
 import pytest
+from support.fakes import SCRIPT_BODIES, SCRIPT_PREFIX, relocated_script
 
 from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
-
-PREFIX = "/srv/my env"
-
 
 MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")
 
@@ -18,17 +16,17 @@ MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")
 HEADER_LINES = entry_point_script(MAIN).partition(b"':'''\n")[0].count(b"\n") + 1
 
 
-ONE_LINE = f"#!{PREFIX}/bin/python3.11"
+ONE_LINE = f"#!{SCRIPT_PREFIX}/bin/python3.11"
 
 
 FORMS = {
-    "direct": f"#!{PREFIX}/bin/python3.11",
-    "direct, spaced": f"#! {PREFIX}/bin/python ",
-    "direct, free-threaded": f"#!{PREFIX}/bin/python3.13t",
-    "direct, doubled slash": f"#!{PREFIX}/bin//python3",
-    "long, unquoted": f"#!/bin/sh\n'''exec' {PREFIX}/bin/python3.11 \"$0\" \"$@\"\n' '''",
-    "long, pip": f"#!/bin/sh\n'''exec' \"{PREFIX}/bin/python3.11\" \"$0\" \"$@\"\n' '''",
-    "long, uv": f"#!/bin/sh\n'''exec' '{PREFIX}/bin/python3' \"$0\" \"$@\"\n' '''",
+    "direct": f"#!{SCRIPT_PREFIX}/bin/python3.11",
+    "direct, spaced": f"#! {SCRIPT_PREFIX}/bin/python ",
+    "direct, free-threaded": f"#!{SCRIPT_PREFIX}/bin/python3.13t",
+    "direct, doubled slash": f"#!{SCRIPT_PREFIX}/bin//python3",
+    "long, unquoted": f"#!/bin/sh\n'''exec' {SCRIPT_PREFIX}/bin/python3.11 \"$0\" \"$@\"\n' '''",
+    "long, pip": f"#!/bin/sh\n'''exec' \"{SCRIPT_PREFIX}/bin/python3.11\" \"$0\" \"$@\"\n' '''",
+    "long, uv": f"#!/bin/sh\n'''exec' '{SCRIPT_PREFIX}/bin/python3' \"$0\" \"$@\"\n' '''",
     "relocatable, uv": (
         "#!/bin/sh\n"
         "'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''"
@@ -39,39 +37,30 @@ FORMS = {
 
 FOREIGN = {
     "other environment": "#!/srv/other/bin/python3",
-    "environment whose name starts alike": f"#!{PREFIX}2/bin/python3",
-    "deeper folder": f"#!{PREFIX}/lib/x/bin/python3",
-    "other interpreter of the environment": f"#!{PREFIX}/bin/node",
+    "environment whose name starts alike": f"#!{SCRIPT_PREFIX}2/bin/python3",
+    "deeper folder": f"#!{SCRIPT_PREFIX}/lib/x/bin/python3",
+    "other interpreter of the environment": f"#!{SCRIPT_PREFIX}/bin/node",
     "env": "#!/usr/bin/env python3",
     "shell": "#!/bin/sh\nexec true",
     "long, other environment": "#!/bin/sh\n'''exec' /srv/o/bin/python3 \"$0\" \"$@\"\n' '''",
 }
 
 
-def relocated(body: bytes, *, head: bytes = f"#!{PREFIX}/bin/python3.11\n".encode()) -> bytes:
-    """The body behind our header, checked to be Python wherever the original is."""
-    result = relocate_script(head + body, [PREFIX])
-    assert result is not None
-    compile(result, "script", "exec")
-    assert relocate_script(result, [PREFIX]) == result
-    return result
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_recognised(form: str) -> None:
     """Every form a launcher comes in gets the same header, and keeps its body."""
-    result = relocate_script(f"{FORMS[form]}\nimport os\nprint(os)\n".encode(), [PREFIX])
+    result = relocate_script(f"{FORMS[form]}\nimport os\nprint(os)\n".encode(), [SCRIPT_PREFIX])
     assert result is not None
-    assert result == relocated(b"import os\nprint(os)\n")
+    assert result == relocated_script(b"import os\nprint(os)\n")
     assert result.startswith(b"#!/bin/sh\n''':'\n")
     assert result.endswith(b"__doc__ = None\nimport os\nprint(os)\n")
-    assert PREFIX.encode() not in result
+    assert SCRIPT_PREFIX.encode() not in result
 
 
 @pytest.mark.parametrize("form", FOREIGN)
 def test_left_alone(form: str) -> None:
     """A script whose interpreter is not the environment's Python is left alone."""
-    assert relocate_script(f"{FOREIGN[form]}\nprint()\n".encode(), [PREFIX]) is None
+    assert relocate_script(f"{FOREIGN[form]}\nprint()\n".encode(), [SCRIPT_PREFIX]) is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +68,7 @@ def test_left_alone(form: str) -> None:
 )
 def test_no_script(content: bytes) -> None:
     """What does not begin with a command after `#!` is left alone."""
-    assert relocate_script(content, [PREFIX], MAIN) is None
+    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) is None
 
 
 @pytest.mark.parametrize("name", ["q'uo", 'd"q', "$HOME", "`x`", "ü€", "\udcff", "x" * 300, "a[b]"])
@@ -97,12 +86,16 @@ def test_odd_prefixes(name: str, shape: str) -> None:
     if shape == "direct":
         head = f"#!{python}\n"
     content = head.encode("utf-8", "surrogateescape") + b"x = 1\n"
-    assert relocate_script(content, ["/srv/other/", f"/srv/{name}/"]) == relocated(b"x = 1\n")
+    assert relocate_script(content, ["/srv/other/", f"/srv/{name}/"]) == relocated_script(
+        b"x = 1\n"
+    )
 
 
 def test_empty_body() -> None:
     """A script that is its first line only becomes one that does nothing, like the original."""
-    assert relocated(b"", head=f"#!{PREFIX}/bin/python".encode()) == relocated(b"")
+    assert relocated_script(b"", head=f"#!{SCRIPT_PREFIX}/bin/python".encode()) == relocated_script(
+        b""
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,10 +112,10 @@ def test_options(tail: str, options: bytes, entry_point: EntryPoint | None) -> N
     """The interpreter's options stay, also when the script is relocated again."""
     forms = [
         ONE_LINE + tail,
-        f"#!/bin/sh\n'''exec' '{PREFIX}/bin/python'{tail} \"$0\" \"$@\"\n' '''",
+        f"#!/bin/sh\n'''exec' '{SCRIPT_PREFIX}/bin/python'{tail} \"$0\" \"$@\"\n' '''",
     ]
     for form in forms:
-        result = relocate_script(f"{form}\nx = 1\n".encode(), [PREFIX], entry_point)
+        result = relocate_script(f"{form}\nx = 1\n".encode(), [SCRIPT_PREFIX], entry_point)
         assert result is not None
         compile(result, "script", "exec")
         assert b'\nexec "$_p" ' + options + b' "$_s" "$@"\n' in result
@@ -134,7 +127,10 @@ def test_impossible_options(option: str) -> None:
     """Options that Python would not read as text, as the header is, are refused, or left alone."""
     with pytest.raises(ValueError, match="plain ASCII"):
         entry_point_script(MAIN, [option])
-    assert relocate_script(f"{ONE_LINE} {option}a\n".encode(), [PREFIX]) is None or "\n" in option
+    assert (
+        relocate_script(f"{ONE_LINE} {option}a\n".encode(), [SCRIPT_PREFIX]) is None
+        or "\n" in option
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,19 +139,19 @@ def test_impossible_options(option: str) -> None:
 def test_made_anew(form: str) -> None:
     """With its entry point known, a launcher is made anew from any form, `env python` included."""
     content = f"{form}\n# whatever\n".encode()
-    assert relocate_script(content, [PREFIX], MAIN) == entry_point_script(MAIN)
+    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) == entry_point_script(MAIN)
 
 
 def test_made_anew_only_if_of_the_environment() -> None:
     """A script of another interpreter is left alone even if an entry point has its name."""
     for form in ["#!/srv/other/bin/python3", "#!/bin/bash", "#!/usr/bin/env bash"]:
-        assert relocate_script(f"{form}\nx\n".encode(), [PREFIX], MAIN) is None
+        assert relocate_script(f"{form}\nx\n".encode(), [SCRIPT_PREFIX], MAIN) is None
 
 
 def test_carriage_returns() -> None:
     """A script with CRLF gets a header with LF, and keeps its body's line ends."""
     body = b'"""Doc."""\r\nfrom __future__ import annotations\r\nprint(__doc__)\r\n'
-    result = relocated(body, head=f"#!{PREFIX}/bin/python\r\n".encode())
+    result = relocated_script(body, head=f"#!{SCRIPT_PREFIX}/bin/python\r\n".encode())
     assert result.endswith(b"print(__doc__)\r\n")
     assert b"\r" not in b"".join(result.splitlines(keepends=True)[:HEADER_LINES])
 
@@ -163,57 +159,22 @@ def test_carriage_returns() -> None:
 def test_coding_cookie_nobody_knows() -> None:
     """A body in an encoding unknown here is rewritten all the same, byte for byte."""
     body = b"# coding: no-such-codec\n'\xe4'\nfrom __future__ import annotations\nx = '\xff'\n"
-    result = relocate_script(f"{ONE_LINE}\n".encode() + body, [PREFIX])
+    result = relocate_script(f"{ONE_LINE}\n".encode() + body, [SCRIPT_PREFIX])
     assert result is not None
     assert result.startswith(b"#!/bin/sh\n# coding: no-such-codec\n''':'\n")
     assert b"annotations\ndef __doc__(): '\xe4'\n__doc__ = __doc__.__doc__\nx = '\xff'\n" in result
 
 
-FUTURE = "from __future__ import annotations\n"
-
-
-BODIES = {
-    "none": "import os\n",
-    "nothing": "",
-    "simple": '"""One line."""\nimport os\n',
-    "single quotes": "'One line.'\nx = 1",
-    "future": f'"""Doc."""\n{FUTURE}x: Unknown = 1\n',
-    "future only": f"{FUTURE}x: Unknown = 1\n",
-    "futures": f'"""Doc."""\n{FUTURE}\n# why\nfrom __future__ import (division,\n  generators)\n',
-    "raw": f'r"""\\d+ "quoted" \\."""\n{FUTURE}',
-    "unicode": f"u'Doc.'\n{FUTURE}",
-    "capitals": f"R'''\\Doc'''\n{FUTURE}",
-    "concatenated": f"'a' \"b\" \\\n  '''c'''\n{FUTURE}",
-    "parentheses": f"('a'  # one\n 'b')\n{FUTURE}",
-    "after comments": f'\n# Licence\n\n  # more\n"""Doc."""  # noqa\n\n{FUTURE}',
-    "indented": f'"""  First.\n\n    Second\n      third.\n    """\n{FUTURE}',
-    "header's words": "''':' exec\n\"$0\" '''\nx = 1\n",
-    "semicolons": '"""Doc."""; from __future__ import annotations ;x = __doc__; y = 1\n',
-    "semicolon at the end": f'"""Doc.""" ;\n{FUTURE.strip()};\nx = 1\n',
-    "no newline": '"""Doc."""',
-    "no newline after future": f'"""Doc."""\n{FUTURE.strip()}',
-    "bytes": "b'no docstring'\nx = 1\n",
-    "formatted": "f'no docstring'\nx = 1\n",
-    "expression": "'no docstring'.strip()\nx = 1\n",
-    "tuple": "('no', 'docstring')\n",
-    "compound": "if True:\n    '''no docstring'''\n",
-    "non-ASCII": f'"""Grüße, €, 🐍."""\n{FUTURE}ä = 1\n',
-    "form feed": f'"""Doc."""\n\f\n{FUTURE}',
-    "page": f'"""a\fb\x1c\x85\u2028c"""\n{FUTURE}',
-    "own use": f'"""Doc."""\n{FUTURE}x = __doc__\ndef f():\n    """Inner."""\n',
-}
-
-
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", SCRIPT_BODIES)
 def test_docstring(name: str, newline: str) -> None:
     """The module's `__doc__` is exactly the original's, and all else happens as it did."""
-    body = BODIES[name].replace("\n", newline).encode()
+    body = SCRIPT_BODIES[name].replace("\n", newline).encode()
     for optimize in (0, 2):
         expected: dict[str, object] = {"__name__": "__main__", "__doc__": None}
         actual = dict(expected)
         exec(compile(body, "x", "exec", dont_inherit=True, optimize=optimize), expected)  # noqa: S102
-        code = compile(relocated(body), "x", "exec", dont_inherit=True, optimize=optimize)
+        code = compile(relocated_script(body), "x", "exec", dont_inherit=True, optimize=optimize)
         exec(code, actual)  # noqa: S102
         assert list(actual) == list(expected)
         assert actual["__doc__"] == expected["__doc__"]
@@ -235,7 +196,7 @@ def test_docstring(name: str, newline: str) -> None:
 )
 def test_other_grammar(body: str) -> None:
     """A body that this Python cannot parse is rewritten by what its first tokens say."""
-    result = relocate_script(f"{ONE_LINE}\n{body}".encode(), [PREFIX])
+    result = relocate_script(f"{ONE_LINE}\n{body}".encode(), [SCRIPT_PREFIX])
     assert result is not None
     assert result.endswith(body.rpartition('"""\n')[2].partition("\n")[2].encode())
     assert result.decode().startswith("#!/bin/sh\n")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 import tarfile
 import threading
 import time
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.archives import planned_content, read_archive
-from support.fakes import file, folder, link, plan, recipe
+from support.archives import compressible, planned_content, read_archive, written
+from support.fakes import file, plan
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.entries import FileEntry
@@ -36,38 +34,6 @@ FORMATS = list(CompressionFormat)
 
 
 COMPRESSED = [format for format in FORMATS if format.levels]
-
-
-def data(size: int, seed: int) -> bytes:
-    """Return bytes that compress to about half."""
-    source = random.Random(seed)  # noqa: S311 - no secret
-    words = [source.randbytes(source.randint(2, 9)) for _ in range(4000)]
-    parts = source.choices(words, k=size // 5 + 1)
-    return b"".join(parts)[:size]
-
-
-@pytest.fixture(scope="module")
-def large() -> PackPlan:
-    """Plan more than a few blocks of every compressor, machine code among them."""
-    return plan(
-        file("lib/a.so", data(3_300_000, 1)),
-        file("lib/b.so.1", data(1 << 20, 2)),
-        file("a.py", data(4_500_001, 3)),
-        *(file(f"small/{number}.py", data(number * 37, number)) for number in range(150)),
-        file("empty"),
-        file("noise", hashlib.shake_128(b"1").digest(70_000)),
-        folder("hollow"),
-        link("l", "a.py", "a.py"),
-        recipe=recipe(install_target="app"),
-    )
-
-
-def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: int) -> Path:
-    level = format.levels.fastest if format.levels else None
-    if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
-        level = 1  # 0 only stores
-    effort = CompressionOptions(level=level, threads=threads)
-    return write_archives(planned, base, [format], effort=effort)[0].path
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -91,7 +57,7 @@ def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level:
 
 def test_members_of_a_zip_are_whole_or_in_blocks(tmp_path: Path) -> None:
     """A member too large to be compressed at once is read back, and threads do not show."""
-    half = data(1 << 20, 4)
+    half = compressible(1 << 20, 4)
     planned = plan(file("large", half * 33), file("next", half * 31))
     archives = [written(planned, tmp_path / str(n), CompressionFormat.ZIP, n) for n in (1, 3)]
     assert archives[0].read_bytes() == archives[1].read_bytes()
