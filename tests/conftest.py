@@ -10,15 +10,19 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import pytest
-from support import hiding, interpreters, windows
+from support import machine
 from support.archives import large_plan
 from support.environments import run, tool
 from support.fakes import SITE
+from support.interpreters import find_pythons
 from support.projects import ROOT
 from support.trees import Scene
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
+
+# Fixtures that ask a package index.
+_FROM_AN_INDEX = frozenset({"plugin_wheels", "windows_wheels"})
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -34,16 +38,25 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Name the CPythons that are found and those that are missing, and whether hiding works."""
-    found = ", ".join(python.version for python in interpreters.find_pythons())
-    missing = ", ".join(interpreters.missing()) or "none"
-    hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
-    wines = "yes" if windows.wine() else "NO, launchers of Windows are only read"
-    return [
-        f"programs of Windows can be run by Wine: {wines}",
-        f"CPython found: {found}; missing of those supported: {missing}",
-        f"originals can be hidden: {hides}",
-    ]
+    """Name the CPythons that are found, and everything that this machine lacks."""
+    found = ", ".join(python.version for python in find_pythons())
+    return [f"CPython found: {found}", f"this machine lacks: {machine.lacking()}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Derive markers from what tests need and from the fixtures they use."""
+    for item in items:
+        needed = {name for mark in item.iter_markers("needs") for name in mark.args}
+        markers = {machine.MARKERS[name] for name in needed & machine.MARKERS.keys()}
+        if not _FROM_AN_INDEX.isdisjoint(getattr(item, "fixturenames", ())):
+            markers.add("network")
+        for marker in sorted(markers):
+            item.add_marker(marker)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs this machine does not meet."""
+    machine.require(*(name for mark in item.iter_markers("needs") for name in mark.args))
 
 
 @pytest.fixture(autouse=True)

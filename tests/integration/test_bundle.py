@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.environments import run, tool
 from support.interpreters import system_python
+from support.machine import needs
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.planning import plan_environment
@@ -113,7 +114,7 @@ def test_an_interpreter_that_cannot_be_bundled_is_refused(
     assert "\n" not in told
 
 
-@pytest.mark.skipif(system_python() is None, reason="there is no system Python")
+@needs("system CPython")
 def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
     """Its links into /etc, its marker and its packages stay out; its schemes are upstream's."""
     system = system_python()

@@ -14,6 +14,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import newest_of_each
+from support.machine import needs
 from support.shells import unmeasured
 from support.trees import Scene, links_below
 
@@ -60,6 +61,7 @@ def leftovers(scene: Scene) -> list[Path]:
     return list(scene.root.rglob(".pack-venv-*"))
 
 
+@needs("namespaces")
 def test_a_full_disk_changes_nothing(scene: Scene, tmp_path: Path) -> None:
     """Copies that do not fit are noticed before the first link is replaced."""
     prefix = hiding.namespace()
@@ -171,6 +173,7 @@ def test_a_real_environment_stays_an_environment(tmp_path: Path) -> None:
     assert run(*question) == before
 
 
+@needs("namespaces")
 def test_an_environment_that_cannot_be_written_is_told(scene: Scene) -> None:
     """A read-only mount is one sentence."""
     done = hiding.run_hidden(

@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from support.fakes import SITE, copied, editable, problem_of
+from support.machine import needs
 from support.trees import write
 
 from hatch_pack_venv.model.distribution import Exposed
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.scan.editables import ResolvedEditables
+
+pytestmark = needs("gcc")
 
 
 def test_a_library_of_the_build_folder_is_refused(tmp_path: Path) -> None:

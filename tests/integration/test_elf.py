@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from elftools.elf.elffile import ELFFile
 from support.binaries import compile_library, rpath, runpath
+from support.machine import needs
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.binary.patch import patched
@@ -21,7 +22,7 @@ from hatch_pack_venv.platforms.linux.search_paths import relinked
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+pytestmark = needs("gcc")
 LONG = "/a/folder/that/is/longer/than/what/replaces/it"
 
 

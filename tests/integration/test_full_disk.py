@@ -16,6 +16,7 @@ from support import hiding
 from support.archives import every_output
 from support.environments import make_environment, tool
 from support.interpreters import newest_of_each
+from support.machine import needs
 from support.shells import unmeasured
 from support.trees import Scene, lasting_state
 
@@ -84,6 +85,7 @@ def on_small_disks(
     return [(message, names) for message, names in json.loads(done.stdout)]
 
 
+@needs("namespaces")
 @every_output
 def test_a_full_disk(scene: Scene, output: str) -> None:
     """No space for half of it: one sentence; the archives that were there are all that is there."""
@@ -92,6 +94,7 @@ def test_a_full_disk(scene: Scene, output: str) -> None:
     assert names == EARLIER
 
 
+@needs("namespaces")
 def test_a_disk_that_is_full_just_before_the_end(scene: Scene) -> None:
     """Page by page, with room for the archive but not for its facts, too: all of it or nothing."""
     for number in range(80):

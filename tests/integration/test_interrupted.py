@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.environments import make_environment
 from support.fakes import file, plan
+from support.hiding import namespace
 from support.interpreters import newest_of_each
+from support.machine import needs
 from support.shells import unmeasured
 
 from hatch_pack_venv import CompressionFormat
@@ -89,6 +91,7 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Pat
     assert earlier.read_bytes() != b"earlier"
 
 
+@needs("namespaces")
 def test_a_full_disk_is_one_error(tmp_path: Path, prefix: Path) -> None:
     """On a file system without room nothing stays behind, and the earlier archive stands."""
     script = (
@@ -96,7 +99,7 @@ def test_a_full_disk_is_one_error(tmp_path: Path, prefix: Path) -> None:
         ' && "$2" -m hatch_pack_venv pack "$3" -o "$1/app" --interpreter target --format tar.zst;'
         ' echo "exit $?"; ls -A "$1"; cat "$1/app.tar.zst"'
     )
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, sys.executable, prefix]
+    command = [*(namespace() or ()), "sh", "-c", script, "sh", tmp_path, sys.executable, prefix]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, check=False, timeout=300
     )

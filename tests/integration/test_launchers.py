@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.fakes import SCRIPT_BODIES, SCRIPT_PREFIX, relocated_script
+from support.interpreters import newest_of_each
 
 from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ONE_LINE = f"#!{SCRIPT_PREFIX}/bin/python3.11"
 
 
 def interpreters() -> list[str]:
-    """The CPythons at hand, at least the one that runs the tests."""
-    found = {sys.version_info[1]: sys.executable}
-    homes = sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
-    search = os.pathsep.join([os.environ.get("PATH", ""), *map(str, homes)])
-    for minor in range(9, 14):
-        path = shutil.which(f"python3.{minor}", path=search)
-        if path and minor not in found:
-            code = "import sys; print(sys.executable)"
-            run = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
-            if run.returncode == 0:
-                found[minor] = run.stdout.strip()
-    return list(found.values())
+    """Return the CPythons at hand, at least the one that runs the tests."""
+    return [str(python.path) for python in newest_of_each()]
 
 
 def run(script: bytes, folder: Path, *options: str, python: str = sys.executable) -> str:

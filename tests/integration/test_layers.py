@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.binaries import compile_library, runpath
 from support.fakes import SITE, file
+from support.machine import needs
 from support.trees import LayerStack
 
 from hatch_pack_venv.binary.elf import DynamicSection
@@ -23,6 +24,8 @@ from hatch_pack_venv.platforms.linux.search_paths import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = needs("gcc")
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from support.binaries import compile_library
+from support.machine import needs
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
@@ -18,7 +18,7 @@ from hatch_pack_venv.platforms.linux.libraries import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+pytestmark = needs("gcc")
 
 
 def collect(tmp_path: Path, *needed: Path, asked_for: tuple[str, ...] = ()) -> Libraries:

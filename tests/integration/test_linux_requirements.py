@@ -10,6 +10,7 @@ import pytest
 from support.binaries import compile_library, compile_needing_glibc, rpath, runpath
 from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
+from support.machine import needs
 
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.requirements import Floor, describe_requirements
@@ -23,6 +24,7 @@ from hatch_pack_venv.platforms.linux.requirements import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+pytestmark = needs("gcc")
 
 PYTHON = Path(sys.executable).resolve()
 

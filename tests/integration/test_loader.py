@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.binaries import compile_library, rpath, runpath
+from support.machine import needs
 
 from hatch_pack_venv.binary.elf_file import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import Loader
@@ -15,7 +16,7 @@ from hatch_pack_venv.platforms.linux.libraries import Loader
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
+pytestmark = needs("gcc")
 
 
 def read(path: Path) -> ElfFile:

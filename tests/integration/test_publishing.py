@@ -9,6 +9,7 @@ import pytest
 from support.environments import make_environment, run, tool
 from support.hiding import run_hidden
 from support.interpreters import newest_of_each
+from support.machine import needs
 from support.projects import TABLE, files, make_project, upload_index
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def make_workspace(root: Path, environment: Path, table: str) -> tuple[Path, Pat
     return app, library
 
 
+@needs("namespaces")
 def test_a_uv_workspace_of_editable_members_packs(
     tmp_path: Path, python: Python, environment: Path, offline: dict[str, str]
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from support.machine import needs
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,6 +39,7 @@ assert large.read_bytes() == data
 """
 
 
+@needs("mounts", "mkfs.btrfs")
 def test_an_export_shares_blocks_and_no_inode(tmp_path: Path) -> None:
     """On btrfs a large file's copy takes no room, is a file of its own, and patches are applied."""
     image, disk = tmp_path / "image", tmp_path / "disk"

@@ -15,6 +15,7 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable, newest_of_each
+from support.machine import require
 from support.projects import copy_project
 
 from hatch_pack_venv import PackOptions, pack
@@ -61,8 +62,8 @@ def test_the_same_environment_twice_gives_the_same_bytes(
     tmp_path: Path, by: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another path, time, umask, owner, time zone and locale change no byte in any format."""
-    if mode == "bundled" and not bundlable():
-        pytest.skip("no CPython built with --enable-shared was found")
+    if mode == "bundled":
+        require("shared CPython")
     with umask(0o022):
         first = build(tmp_path / "one", by, mode)
     monkeypatch.setenv("TZ", "Asia/Kathmandu")

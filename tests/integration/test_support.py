@@ -11,6 +11,7 @@ import pytest
 from support import hiding
 from support.environments import TOOLS, make_environment, run
 from support.interpreters import SUPPORTED, Python, find_pythons, missing, newest_of_each
+from support.machine import needs
 from support.projects import PROJECTS, copy_project
 from support.trees import tree_state
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-hides = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+hides = needs("namespaces")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.archives import planned_content, written
 from support.environments import run
+from support.machine import has, needs, require
 
 from hatch_pack_venv import CompressionFormat
 
@@ -50,11 +51,13 @@ def test_other_programs_unpack_it(
     """GNU tar, bsdtar and unzip find every file; the compressor's own program finds no fault."""
     path = written(large, tmp_path / "a", format, 2)
     if format in CHECKS:
+        require(CHECKS[format][0])
         run(*CHECKS[format], path)
     expected = {
         name: content for name, kind, _, content in planned_content(large, format) if kind == "file"
     }
-    for number, command in enumerate(READERS["tar" if format.is_tar_format else "zip"]):
+    readers = READERS["tar" if format.is_tar_format else "zip"]
+    for number, command in enumerate(each for each in readers if has(each[0])):
         out = tmp_path / str(number)
         out.mkdir()
         run(*(part.format(archive=path, out=out) for part in command))
@@ -65,6 +68,7 @@ def test_other_programs_unpack_it(
         }
         found.pop("app/share/venv/metadata/pack-venv.json")
         assert found == expected
+    require(*(command[0] for command in readers))
 
 
 JAVA = """
@@ -87,6 +91,7 @@ class Read {
 """
 
 
+@needs("java", "javac")
 def test_java_reads_gzip_and_zip(tmp_path: Path, large: PackPlan) -> None:
     """Java's own streams, which Spark unpacks with, give the same bytes."""
     (tmp_path / "Read.java").write_text(JAVA)
@@ -103,6 +108,7 @@ def test_java_reads_gzip_and_zip(tmp_path: Path, large: PackPlan) -> None:
         assert lines[-1] == str(len(expected.namelist()))
 
 
+@needs("xz")
 def test_xz_is_one_stream_of_blocks(tmp_path: Path, large: PackPlan) -> None:
     """An xz file is one stream, for readers that stop after the first, code filtered."""
     path = written(large, tmp_path / "a", CompressionFormat.XZ, 2)
@@ -125,4 +131,5 @@ def test_xz_is_one_stream_of_blocks(tmp_path: Path, large: PackPlan) -> None:
 def test_the_programs_are_there() -> None:
     """Nothing here is left untested for want of a program."""
     programs = ["tar", "bsdtar", "unzip", "gzip", "bzip2", "xz", "zstd", "java"]
+    require(*programs)
     assert [program for program in programs if shutil.which(program) is None] == []

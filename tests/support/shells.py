@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
 import subprocess
 import termios
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import pytest
+from support.machine import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,11 +211,9 @@ SHELLS: Final = {
 }
 
 
-def require(shell: str) -> None:
-    """Skip, by name, for a shell that this machine does not have."""
-    command = SHELLS[shell][1][0]
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed")
+def require_shell(shell: str) -> None:
+    """Skip the test for a shell that this machine lacks."""
+    require(SHELLS[shell][1][0])
 
 
 # Variables that shells change by themselves.

@@ -13,7 +13,8 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import bundlable, newest_of_each
-from support.shells import CSH, SHELLS, Way, require, unrestored, wrong_with
+from support.machine import needs
+from support.shells import CSH, SHELLS, Way, require_shell, unrestored, wrong_with
 
 from hatch_pack_venv import PackOptions, export_venv
 from hatch_pack_venv.api.pack import export
@@ -22,9 +23,7 @@ from hatch_pack_venv.platforms.posix.activation import activation_scripts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-pytestmark = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+pytestmark = needs("namespaces")
 
 NASTY: Final = "sp ace/-ü/q'uo\"te/$HOME/`x`/a -> b/back\\nslash/50%n!!/app$(x)`x` %n!*"
 PLACES: Final = {"plain": "plain/app", "nasty": NASTY, "line feeds": "line\nfeed\n/a\np"}
@@ -143,7 +142,7 @@ def test_every_way_of_sourcing(
     exported: tuple[Path, Path], shell: str, place: str, tmp_path: Path
 ) -> None:
     """The environment that holds the script is activated, and `deactivate` restores everything."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path, PLACES[place])
     ways = SHELLS[shell][0].ways
     moved.check(shell, [moved.call(shell, name, way, RICH) for name, way in ways.items()])
@@ -154,7 +153,7 @@ def test_what_was_not_set_is_not_set_after(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
     """Without the variables, with empty ones and without PATH, all is again as it was."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path)
     no_path = dict(zip(("PATH empty", "PATH unset"), SHELLS[shell][0].path_states, strict=True))
     empty = {"PYTHONHOME": "", "VIRTUAL_ENV": "", "VIRTUAL_ENV_PROMPT": "", "PS1": ""}
@@ -173,7 +172,7 @@ def test_the_place_it_came_from_is_there(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
     """Activated after the original and before it, each is what runs; the first is left."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path)
     dialect = SHELLS[shell][0]
     code = "import sys; print(sys.prefix)"
@@ -214,7 +213,7 @@ def test_the_prompt_of_the_configuration(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
     """A `prompt` in pyvenv.cfg, quoted or not, is shown, and is no code."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path)
     config = moved.root / "pyvenv.cfg"
     text = config.read_text()
@@ -230,7 +229,7 @@ def test_a_place_that_path_cannot_name(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
     """Below a folder with a colon it says so, fails, and changes nothing."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path, "one:two/app")
     told = attempt(moved, shell)
     assert told.startswith(f"{SHELLS[shell][0].script}: ")
@@ -243,7 +242,7 @@ def test_a_shell_that_cannot_tell_where_the_file_lies(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
     """Where neither the shell nor /proc tells, it says so, fails, and changes nothing."""
-    require(shell)
+    require_shell(shell)
     moved = move(exported, tmp_path)
     told = attempt(moved, shell, hide=[moved.source.parent, Path("/proc")])
     assert told.startswith(f"{SHELLS[shell][0].script}: cannot tell where this file lies")
@@ -263,7 +262,7 @@ def attempt(moved: Moved, shell: str, hide: Sequence[Path] = ()) -> str:
     return told
 
 
-@pytest.mark.skipif(shutil.which("nu") is None, reason="nu (Nushell) is not installed")
+@needs("nu")
 @pytest.mark.parametrize("place", PLACES)
 def test_nushell(exported: tuple[Path, Path], place: str, tmp_path: Path) -> None:
     """The overlay activates the environment that holds the script; hiding it restores all."""
@@ -355,7 +354,7 @@ def test_activate_this_refuses(exported: tuple[Path, Path], tmp_path: Path) -> N
         assert unchanged
 
 
-@pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found")
+@needs("shared CPython")
 def test_a_bundled_interpreter_is_what_an_activated_shell_runs(tmp_path: Path) -> None:
     """With everything it came from hidden, `python` is the bundle's own."""
     python = bundlable()[-1]

@@ -9,15 +9,14 @@ from support import hiding
 from support.archives import members
 from support.environments import make_environment, run
 from support.interpreters import newest_of_each
+from support.machine import needs
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+pytestmark = needs("namespaces")
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 TARGET: Final = PackOptions.from_mapping({"interpreter": "target", "format": "tar"})
 

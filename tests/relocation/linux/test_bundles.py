@@ -16,8 +16,9 @@ import pytest
 from support import hiding
 from support.binaries import compile_library, runpath
 from support.environments import make_environment, run, tool
-from support.hiding import make_system, run_in_system, static_busybox
+from support.hiding import make_system, run_in_system
 from support.interpreters import Python, bundlable, system_python
+from support.machine import needs
 from support.projects import build_wheel
 from support.trees import make_wheel, tree_state
 
@@ -26,10 +27,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 KINDS: Final = {"shared": bundlable()[-1:], "system": [p for p in [system_python()] if p]}
 
@@ -187,7 +185,7 @@ def test_a_foreign_libpython_of_the_same_minor_is_not_loaded(
     assert facts["libpython"] == [str(bundle.root / "lib" / name)]
 
 
-@pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed")
+@needs("busybox")
 @pytest.mark.parametrize(
     ("layout", "found"),
     [
@@ -256,7 +254,7 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     assert [each["name"] for each in manifest["distributions"]] == ["both", "only_base"]
 
 
-@pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed")
+@needs("busybox")
 def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_path: Path) -> None:
     """A DT_RUNPATH would hide the bundle's folder: the copy has a DT_RPATH, its RECORD is true."""
     environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
@@ -292,7 +290,7 @@ def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_p
     assert done.stdout == "true\n", done.stderr
 
 
-@pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed")
+@needs("busybox")
 def test_tcl_starts_where_there_is_none(service: Callable[[str], Unpacked], tmp_path: Path) -> None:
     """Tcl finds its own scripts in the bundle, wherever that is."""
     bundle = service("shared")

@@ -12,6 +12,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
+from support.machine import needs, require
 from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
@@ -23,9 +24,7 @@ from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.write.bytecode import with_byte_code
 
-pytestmark = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+pytestmark = needs("namespaces")
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 REQUIREMENTS: Final = ["six==1.15.0", "typing-extensions", "markupsafe"]
 
@@ -192,8 +191,7 @@ print([name for name in missing if not os.path.exists(name)])
 
 def test_nothing_is_written_by_imports(newest: Twins, tmp_path: Path) -> None:
     """All that is imported has its byte code, where it can be written and where it cannot."""
-    if newest.mode != "bundled":
-        pytest.skip("no CPython built with --enable-shared was found")
+    require("shared CPython")
     root = newest.exported(tmp_path / "moved", newest.options())
     before = tree_state(root)
     for read_only in (True, False):

@@ -8,10 +8,10 @@ import tarfile
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support import hiding
 from support.environments import make_environment, run
-from support.hiding import make_system, run_in_system, static_busybox
+from support.hiding import make_system, run_in_system
 from support.interpreters import IMPORT_ALL, Python, bundlable, failed, imported, system_python
+from support.machine import needs
 from support.projects import build_wheel
 
 from hatch_pack_venv import PackOptions, pack
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed"),
-]
+pytestmark = needs("namespaces", "busybox")
 PYTHONS: Final = [python for python in bundlable() if python.number >= (3, 10)]
 SYSTEM: Final = [] if system_python() is None else [system_python()]
 ENTRY_POINTS: Final = {

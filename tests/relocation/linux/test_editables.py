@@ -15,6 +15,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
+from support.machine import needs
 from support.projects import DEVELOPED, SAMPLES
 from support.trees import State, make_wheel, tree_state
 
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.plan import PackPlan
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 BARE: Final = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
 TOOLS: Final = [
     "flit_core",

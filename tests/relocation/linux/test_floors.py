@@ -14,6 +14,7 @@ from support import hiding
 from support.binaries import compile_needing_glibc
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
+from support.machine import needs
 from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions, pack
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-    pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler"),
-]
+pytestmark = needs("namespaces", "shared CPython", "gcc")
 SYSTEM = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[-1]
 SENTENCE = f"needs glibc 9.99 or later (future/_native.so); this system has {SYSTEM}"
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from support import hiding
 from support.environments import make_environment, run, tool
-from support.hiding import make_system, run_in_system, static_busybox
+from support.hiding import make_system, run_in_system
 from support.interpreters import (
     IMPORT_ALL,
     Python,
@@ -23,6 +21,7 @@ from support.interpreters import (
     make_static,
     set_search_path,
 )
+from support.machine import needs
 from support.trees import tree_state
 
 from hatch_pack_venv import PackOptions, pack
@@ -35,12 +34,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.interpreter import Interpreter
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(static_busybox() is None, reason="busybox-static is not installed"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-    pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler"),
-]
+pytestmark = needs("namespaces", "busybox", "shared CPython", "gcc")
 OPTIONS: Final = PackOptions.from_mapping({"format": "tar"})
 
 

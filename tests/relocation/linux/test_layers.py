@@ -12,6 +12,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable
+from support.machine import needs
 from support.projects import LAYERS, Layered, make_layered, variables
 
 from hatch_pack_venv import convert_symlinks, create_archive
@@ -19,10 +20,7 @@ from hatch_pack_venv import convert_symlinks, create_archive
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 UPPER = ("framework", "forecast", "survey")
 
 

@@ -11,6 +11,7 @@ import pytest
 from support import hiding
 from support.environments import TOOLS, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
+from support.machine import needs, require
 from support.trees import tree_state
 
 from hatch_pack_venv import PackOptions, pack
@@ -18,9 +19,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+pytestmark = needs("namespaces")
 BARE = {"PATH": "/usr/bin:/bin"}
 CODE = "import sys, markupsafe._speedups, humanize; print(sys.prefix, humanize.__file__)"
 
@@ -55,8 +54,8 @@ def test_every_makers_environment_runs_elsewhere(
     tmp_path: Path, by: str, mode: str, front_end: dict[str, str]
 ) -> None:
     """Whatever made it, the environment is only read and its archive runs."""
-    if mode == "bundled" and not bundlable():
-        pytest.skip("no CPython built with --enable-shared was found")
+    if mode == "bundled":
+        require("shared CPython")
     python = bundlable()[-1] if bundlable() else newest_of_each()[-1]
     environment = tmp_path / "environment"
     if by == "virtualenv --copies":

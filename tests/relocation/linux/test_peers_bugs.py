@@ -20,6 +20,7 @@ from support import hiding
 from support.archives import members, open_tar
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
+from support.machine import needs
 from support.trees import links_below, read, tree_state
 
 from hatch_pack_venv import (
@@ -35,9 +36,7 @@ from hatch_pack_venv import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.skipif(
-    hiding.namespace() is None, reason="mount namespaces are not allowed here"
-)
+pytestmark = needs("namespaces")
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 FORMATS = list(CompressionFormat)
 every_format = pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
@@ -214,7 +213,7 @@ def test_standalone_use_on_a_plain_environment(
     assert os.path.realpath(root / "bin/python") == str(python.path)
 
 
-@pytest.mark.skipif(len(bundlable()) < 1, reason="no CPython that can be copied was found")
+@needs("shared CPython")
 def test_a_seed_archive_takes_the_targets_interpreter(env: Path, tmp_path: Path) -> None:
     """Where the build's interpreter is not: its link dangles until the script has replaced it."""
     python = bundlable()[-1]

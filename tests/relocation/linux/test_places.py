@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import Python, bundlable
+from support.machine import needs
 from support.trees import State, tree_state
 
 from hatch_pack_venv import PackOptions, PackResult, pack
@@ -23,10 +24,7 @@ from hatch_pack_venv.model.errors import PackVenvError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 
 START_KERNEL = """
 from jupyter_client.manager import start_new_kernel

@@ -17,16 +17,14 @@ import pytest
 from support import hiding, probing
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
+from support.machine import needs
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 
 POPULAR: Final = [
     "aiohttp",

@@ -14,16 +14,14 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
+from support.machine import needs
 from support.projects import copy_project
 from support.trees import make_wheel, tree_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 
 REQUIREMENTS: Final = {
     "greeter": ["humanize"],

@@ -11,6 +11,7 @@ import pytest
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, newest_of_each
+from support.machine import needs
 from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
@@ -19,9 +20,7 @@ from hatch_pack_venv.read.verify import verify
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-]
+pytestmark = needs("namespaces")
 PYTHONS = newest_of_each()
 PYTHON = PYTHONS[-1]
 ASK = b"""\

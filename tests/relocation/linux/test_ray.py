@@ -14,6 +14,7 @@ from hatchling.plugin.manager import PluginManager
 from support import hiding
 from support.environments import make_environment
 from support.interpreters import bundlable
+from support.machine import needs
 from support.projects import copy_project
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
+    needs("namespaces", "shared CPython"),
 ]
 
 

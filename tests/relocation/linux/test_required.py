@@ -7,12 +7,12 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import hiding
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable
+from support.machine import needs
 from support.projects import build_wheel, copy_project
 
 from hatch_pack_venv import PackOptions
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.entries import ScannedEntry
 
-pytestmark = [
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
-    pytest.mark.skipif(not bundlable(), reason="no CPython built with --enable-shared was found"),
-]
+pytestmark = needs("namespaces", "shared CPython")
 
 # Extras, extras of extras, markers, namespace packages, plugins found by entry points.
 APPLICATIONS: Final = [

@@ -13,6 +13,7 @@ from hatchling.plugin.manager import PluginManager
 from support import hiding
 from support.environments import make_environment
 from support.interpreters import Python, bundlable, system_python
+from support.machine import needs
 from support.projects import copy_project
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.spark,
-    pytest.mark.skipif(shutil.which("java") is None, reason="there is no Java"),
-    pytest.mark.skipif(hiding.namespace() is None, reason="mount namespaces are not allowed here"),
+    needs("java", "namespaces", "system CPython", "shared CPython"),
 ]
 DEPENDENCIES = ["numpy", "pandas", "pyarrow"]
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.hiding import namespace
+from support.machine import require
 from support.unpacked import ENVIRON, PYTHON, SCRIPT, Done, Tree, unpacked_tree
 
 if TYPE_CHECKING:
@@ -23,10 +25,9 @@ tree = pytest.fixture(unpacked_tree)
 @pytest.fixture
 def in_namespace() -> Callable[[str], list[str]]:
     """Return a wrapper that runs shell commands in a mount namespace first, or skip."""
-    command = ["unshare", "-m", "true"]
-    if not shutil.which("unshare") or subprocess.run(command, check=False).returncode:
-        pytest.skip("this machine gives no mount namespace")
-    return lambda setup: ["unshare", "-m", "sh", "-c", f'{setup} && exec "$@"', "sh"]
+    require("namespaces")
+    command = namespace() or ()
+    return lambda setup: [*command, "sh", "-c", f'{setup} && exec "$@"', "sh"]
 
 
 def test_many_runs_at_the_same_time_end_connected(tree: Tree) -> None:
@@ -70,7 +71,8 @@ def test_a_folder_of_somebody_else_is_named(tree: Tree) -> None:
     if os.geteuid() == 0:
         wrapper = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
         probe = [*wrapper, "touch", str(tree.root / "probe")]
-        if not shutil.which("setpriv") or not subprocess.run(probe, check=False).returncode:
+        require("setpriv")
+        if not subprocess.run(probe, check=False).returncode:
             pytest.skip("root cannot give up its rights here")
     done = tree.run(wrapper=wrapper)
     assert done.status == 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.binaries import small_pe
+from support.machine import needs
 from support.windows import (
     BODY,
     PYTHON,
@@ -26,7 +27,6 @@ from support.windows import (
     stub,
     trampolines,
     uv_launcher,
-    wine,
 )
 
 from hatch_pack_venv import PackOptions, pack
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(wine() is None, reason="Wine is not installed")
+pytestmark = needs("wine")
 
 POINTS = b"[console_scripts]\nmade-anew = greeter:main\n"
 

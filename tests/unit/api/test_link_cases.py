@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.fakes import SITE
+from support.machine import needs
 from support.trees import Scene, links_below, read, tree_state
 
 from hatch_pack_venv import PackVenvError, convert_symlinks
@@ -329,7 +330,7 @@ def test_a_target_on_another_device_is_packed(scene: Scene, other_device: Path) 
     assert read(unpacked / "data/folder") == {"f": b"far f"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root could link to a file of somebody else")
+@needs("root")
 def test_root_does_not_link_to_somebody_elses_file(scene: Scene) -> None:
     """A file that another user may change is copied, even where a hard link would be allowed."""
     other_owner(scene)
@@ -392,7 +393,7 @@ def test_special_files_are_refused_by_name(scene: Scene, kind: str) -> None:
     convert_symlinks(scene.env)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device files")
+@needs("root")
 def test_devices_are_refused_by_name(scene: Scene) -> None:
     """A device in the environment is named."""
     os.mknod(scene.env / "data/null", 0o20666, os.makedev(1, 3))

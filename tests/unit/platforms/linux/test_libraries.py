@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from hatch_pack_venv.platforms.linux.libraries import (
     Loader,
     is_of_glibc,
 )
-
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler")
 
 
 @pytest.mark.parametrize(
