@@ -107,7 +107,7 @@ _NAME_SERVICE = ("libnss_files", "libnss_dns", "libnss_compat")
 
 
 # Arguments: the system's folder; pairs of a folder and where it is seen there, "--"; the command.
-_SCRIPT = """
+_BARE_SCRIPT = """
 set -eu
 root=$1; shift
 mount --rbind /proc "$root/proc"
@@ -172,7 +172,7 @@ def run_in_system(
     pairs = [str(part) for pair in seen.items() for part in pair]
     inside = ["/bin/env", "-i", *(f"{k}={v}" for k, v in (env or {"PATH": "/bin"}).items())]
     return subprocess.run(
-        [*prefix, "sh", "-c", _SCRIPT, "sh", str(root), *pairs, "--", *inside, *command],
+        [*prefix, "sh", "-c", _BARE_SCRIPT, "sh", str(root), *pairs, "--", *inside, *command],
         capture_output=True,
         text=True,
         check=False,
