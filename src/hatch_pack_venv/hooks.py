@@ -78,7 +78,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
             self.app.display_info(f"{PLUGIN_NAME}: nothing packed, {reason}")
             return None
         release = Release.of(self._base, options)
-        reserve(self.build_config, release.source)
+        reserve(self.build_config, release.prefix)
         _refuse_taken(self.metadata, self.build_config.builder, release, ("sdist",))
         return release
 
@@ -247,7 +247,7 @@ def _refuse_taken(
         if PLUGIN_NAME in other.config.hook_config:
             continue
         archives = release.likely_names(metadata.core.name, metadata.version)
-        folders = {release.output: archives, release.source: ()}
+        folders = {release.output: archives, release.prefix: ()}
         taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
         if taken:
             what, lines = describe_taken(metadata.hatch.build_config, target, taken)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.environments import run, tool
 
+from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.platforms.linux.requirements import LinuxFileRequirements
 
@@ -63,7 +64,11 @@ def entries_of(wheel: Path) -> list[FileEntry]:
 
 
 def floor_of(entries: list[FileEntry]) -> str:
-    return LinuxFileRequirements.read(entries, PYTHON).of(entries).platform_tag("linux_x86_64")
+    return (
+        LinuxFileRequirements.read(entries, PYTHON, HeaderReader())
+        .of(entries)
+        .platform_tag("linux_x86_64")
+    )
 
 
 def as_policy(tag: str) -> tuple[str, int, int]:

@@ -13,7 +13,7 @@ from support.interpreters import system_python
 from support.machine import needs
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import InterpreterProblem
 from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
@@ -38,7 +38,7 @@ def plan(prefix: Path, table: dict[str, Any], **facts: Any) -> PackPlan:
         return replace(ask_interpreter(path), **facts)
 
     environment = read_environment(prefix, ask=ask)
-    return plan_environment(environment, PackOptions.from_mapping(table), None)
+    return plan_source(Source.of(environment, PackOptions.from_mapping(table)), None)
 
 
 def parts(packed: PackPlan) -> set[str]:

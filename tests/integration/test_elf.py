@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from support.binaries import compile_library, rpath, runpath
 from support.machine import needs
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.binary.patch import patched
 from hatch_pack_venv.binary.strip import stripped
 from hatch_pack_venv.model.errors import InterpreterProblem
@@ -71,9 +71,8 @@ def test_only_the_kind_of_a_search_path_changes_where_it_stays(tmp_path: Path) -
     library = compile_library(tmp_path / "a.so", *runpath("$ORIGIN"))
     file = ElfFile.from_path(library)
     assert file is not None
-    assert file.search_path is not None
-    assert file.search_path.is_runpath
-    patches = file.with_search_path(file.search_path.folders)
+    assert file.is_runpath
+    patches = file.with_search_path(file.folders)
     assert len(patches) == 1
     content = patched(library.read_bytes(), patches)
     assert "(RPATH) Library rpath: [$ORIGIN]" in dynamic_section(write(tmp_path / "b.so", content))

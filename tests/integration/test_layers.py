@@ -12,7 +12,8 @@ from support.fakes import SITE, file
 from support.machine import needs
 from support.trees import LayerStack
 
-from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.binary.elf import ElfHeaders
+from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, parents_of
 from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.platforms.linux.search_paths import (
@@ -47,8 +48,8 @@ def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
             file(f"{SITE}/fake/libone.py", b""),
         )
     }
-    assert library_name(entries[f"{SITE}/fake/libfake.so"]) is None
-    libraries = library_names(entries.values())
+    assert library_name(entries[f"{SITE}/fake/libfake.so"], HeaderReader()) is None
+    libraries = library_names(entries.values(), HeaderReader())
     (link,), notes = collected_links(entries, libraries)
     assert link.arcname == "share/venv/dynlib/libone.so.1"
     assert link.linkname == f"../../../{SITE}/one.libs/libone-0a1b.so.1.2"
@@ -74,7 +75,7 @@ def test_a_module_finds_the_library_of_a_layer(stack: LayerStack, tmp_path: Path
         tmp_path / "_mod.so", "-Wl,--no-as-needed", str(library), *runpath("$ORIGIN/own")
     )
     across = AcrossLayers.of(
-        stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"]), []
+        stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"]), [], HeaderReader()
     )
     plain = FileEntry(arcname=f"{SITE}/libm.so", content=str(libm), size=os.path.getsize(libm))
     for content in (str(needing), needing.read_bytes()):
@@ -86,11 +87,11 @@ def test_a_module_finds_the_library_of_a_layer(stack: LayerStack, tmp_path: Path
         assert isinstance(changed.content, bytes)
         path.write_bytes(changed.content)
         with path.open("rb") as stream:
-            section = DynamicSection.from_stream(stream)
+            section = ElfHeaders.from_stream(stream)
         assert section is not None
         assert [text.text for text in section.search_paths] == [
             "$ORIGIN/own:$ORIGIN/../../../../../base/share/venv/dynlib"
         ]
     own = file(f"{SITE}/libone.so.1", library.read_bytes())
     neighbours = stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"])
-    assert [*AcrossLayers.of(neighbours, [own]).applied([entry])] == [entry]
+    assert [*AcrossLayers.of(neighbours, [own], HeaderReader()).applied([entry])] == [entry]

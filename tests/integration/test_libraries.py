@@ -8,7 +8,7 @@ import pytest
 from support.binaries import compile_library
 from support.machine import needs
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,

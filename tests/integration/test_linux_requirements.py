@@ -12,6 +12,8 @@ from support.environments import run, tool
 from support.fakes import SITE, file, plan, recipe
 from support.machine import needs
 
+from hatch_pack_venv.binary.elf import ElfFile
+from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.requirements import Floor, describe_requirements
 from hatch_pack_venv.plan.select import Selection
@@ -39,13 +41,18 @@ def entries_of(paths: Iterable[Path]) -> list[FileEntry]:
     ]
 
 
+def read(entries: list[FileEntry]) -> LinuxFileRequirements:
+    """Read what files ask for, beside the interpreter that runs the tests."""
+    return LinuxFileRequirements.read(entries, PYTHON, HeaderReader())
+
+
 def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
     """Of all files the one that asks for most is named, whatever the order."""
     high = compile_needing_glibc(tmp_path / "b/high.so", "9.100")
     lower = compile_needing_glibc(tmp_path / "a/lower.so", "9.99")
     entries = [*entries_of([lower, high, PYTHON]), file("note.so", b"\x7fELF damaged")]
     for order in (entries, entries[::-1]):
-        needs = LinuxFileRequirements.read(order, PYTHON).of(order)
+        needs = read(order).of(order)
         assert needs.glibc == Floor(version=(9, 100), file=str(high)[1:])
         assert needs.platform_tag("linux_x86_64") == "manylinux_9_100_x86_64"
 
@@ -54,7 +61,7 @@ def test_a_file_that_stands_for_another_counts_alone(tmp_path: Path) -> None:
     """What a wheel lays over an environment's file takes its floor away."""
     high = entries_of([compile_needing_glibc(tmp_path / "x.so", "9.99")])
     over = [FileEntry(arcname=high[0].arcname, content=str(PYTHON), size=PYTHON.stat().st_size)]
-    needs = LinuxFileRequirements.read([*high, *over], PYTHON).of([*high, *over])
+    needs = read([*high, *over]).of([*high, *over])
     assert needs.glibc is not None
     assert needs.glibc.version < (9,)
 
@@ -65,7 +72,7 @@ def test_files_of_other_machines_do_not_count(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64
     entries = [file("x.so", bytes(content))]
-    assert LinuxFileRequirements.read(entries, PYTHON).of(entries) == LinuxRequirements()
+    assert read(entries).of(entries) == LinuxRequirements()
 
 
 @pytest.mark.parametrize("library", ["libstdc++.so.6", "libstdc++-1b2c3d.so.6"])
@@ -79,7 +86,7 @@ def test_a_packed_libstdcxx_asks_nothing_of_the_target(
     if packed:
         content = compile_library(tmp_path / library).read_bytes()
         entries.append(FileEntry.from_bytes(f"lib/{library}", content))
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
+    needs = read(entries).of(entries)
     counts = library == "libstdc++.so.6" and not packed
     assert (needs.glibcxx is not None) == counts
     if counts:
@@ -100,9 +107,9 @@ def test_a_libstdcxx_in_the_same_wheel_asks_nothing_of_the_target(
     content = compile_library(tmp_path / STDCXX).read_bytes()
     beside = FileEntry.from_bytes(f"{SITE}/pkg.libs/{STDCXX}", content)
     elsewhere = FileEntry.from_bytes(f"{SITE}/other.libs/{STDCXX}", content)
-    assert LinuxFileRequirements.read([user], PYTHON).of([user, beside]).glibcxx is not None
+    assert read([user]).of([user, beside]).glibcxx is not None
     for entries, asks in (([user, beside], False), ([user, elsewhere], True)):
-        assert (LinuxFileRequirements.read(entries, PYTHON).of(entries).glibcxx is not None) == asks
+        assert (read(entries).of(entries).glibcxx is not None) == asks
 
 
 def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> list[FileEntry]:
@@ -124,7 +131,7 @@ def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> lis
 def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -> None:
     """A library that comes for crypt alone is told, and is in neither the tag nor the check."""
     entries = bundle_files(tmp_path, "_crypt")
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
+    needs = read(entries).of(entries)
     facts = needs.facts("linux_x86_64")
     assert facts["tag"] == "manylinux_2_35_x86_64"
     assert facts["seldom"] == [{"module": "crypt", "version": "9.99", "file": "lib/libfuture.so.1"}]
@@ -142,7 +149,7 @@ def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -
 def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str | None) -> None:
     """A common module, a package or the interpreter itself that loads it makes it a floor."""
     entries = bundle_files(tmp_path, module, user=user)
-    needs = LinuxFileRequirements.read(entries, PYTHON).of(entries)
+    needs = read(entries).of(entries)
     assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
     assert needs.seldom == {}
     # What the interpreter loads at its start is the loader's to tell.
@@ -156,17 +163,16 @@ def test_a_library_of_musl_is_known_by_its_name(tmp_path: Path) -> None:
         tmp_path / "user.so", "-nostdlib", f"-L{tmp_path}", "-l:libc.musl-x86_64.so.1",
         "-Wl,--no-as-needed", source="extern int x; int *y = &x;",
     )  # fmt: skip
-    with user.open("rb") as stream:
-        wants = SymbolRequirements.from_stream(stream)
-    assert wants is not None
-    assert wants.libc == "musl"
+    file = ElfFile.from_path(user)
+    assert file is not None
+    assert SymbolRequirements.of(file.headers).libc == "musl"
 
 
 def test_left_out_files_ask_for_nothing(tmp_path: Path) -> None:
     """A file that a pattern excludes leaves the tag as it is."""
     high = compile_needing_glibc(tmp_path / "x.so", "9.99").read_bytes()
     entries = [file(f"{SITE}/a/x.so", high)]
-    floors = LinuxFileRequirements.read(entries, PYTHON)
+    floors = read(entries)
     packed = plan(*entries, recipe=recipe(floors=floors))
     assert packed.platform_tag == "manylinux_9_99_x86_64"
     assert packed.needs == ("glibc 9.99 or later (a/x.so)",)

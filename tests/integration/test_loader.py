@@ -10,7 +10,7 @@ import pytest
 from support.binaries import compile_library, rpath, runpath
 from support.machine import needs
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import Loader
 
 if TYPE_CHECKING:

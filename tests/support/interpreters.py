@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from hatch_pack_venv.binary.elf_file import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile
 from support.environments import run, tool
 
 SUPPORTED = [f"3.{minor}" for minor in range(9, 15)]

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from packaging.utils import parse_wheel_filename
-
 from ..model.errors import PlanError
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import silent
@@ -18,11 +16,9 @@ from ..plan.explain import Preview, preview
 from ..plan.links import without_links
 from ..plan.select import Selection
 from ..plan.validate import check_size, for_windows
-from ..scan.probe import read_environment
-from ..scan.walk import scan
 from ..write.archive import write_archives, write_folder
 from ..write.bytecode import with_byte_code
-from .planning import plan_environment, selection_of
+from .planning import Source, plan_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
     from ..config.options import PackOptions
-    from ..model.environment import Environment, Project
+    from ..model.environment import Project
     from ..model.plan import PackPlan
     from ..model.results import ExportResult, PackResult, Reporter
 
@@ -71,29 +67,23 @@ def pack(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment, options = _read(prefix, options)
-    archives = Path(output_base).parent
-    with _whole_plan(environment, options, project, report, archives) as plan:
-        return _write(plan, output_base, options, report)
+    source = Source.read(prefix, options)
+    with _whole_plan(source, project, report, Path(output_base).parent) as plan:
+        return _write(plan, output_base, source.options, report)
 
 
 @_gc_relaxed()
 def pack_project(
-    prefix: StrPath,
-    directory: Path,
-    options: PackOptions,
-    project: Project,
-    *,
-    report: Reporter = silent,
+    source: Source, directory: Path, project: Project, *, report: Reporter = silent
 ) -> list[PackResult]:
     """Do as `pack` does, with archives in a folder, named by the options' template.
 
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment, options = _read(prefix, options)
-    with _whole_plan(environment, options, project, report, directory) as plan:
-        name = options.expand(options.archive_name, environment, project, plan.platform_tag)
+    options = source.options
+    with _whole_plan(source, project, report, directory) as plan:
+        name = options.expand(options.archive_name, source.environment, project, plan.platform_tag)
         return _write(plan, directory / name, options, report)
 
 
@@ -114,9 +104,9 @@ def export(
     Raises:
         PackVenvError: it cannot be done; nothing was changed or left behind.
     """
-    environment, options = _read(prefix, options)
+    source = Source.read(prefix, options)
     target = Path(os.path.abspath(target))
-    with _whole_plan(environment, options, None, report, target.parent) as plan:
+    with _whole_plan(source, None, report, target.parent) as plan:
         return write_folder(
             plan, target, threads=options.threads, hard_links=hard_links, report=report
         )
@@ -129,23 +119,12 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
         PackVenvError: there is no usable environment, or an option is wrong. What cannot be
             packed is no error here, but listed.
     """
-    environment, options = _read(prefix, options)
+    source = Source.read(prefix, options)
     try:
-        with _whole_plan(environment, options, None, report, Path.cwd()) as plan:
-            wheels = [str(parse_wheel_filename(wheel.name)[0]) for wheel in options.wheels]
-            scanned = scan(replace(environment, containing=_containing(options)))
-            return preview(scanned, plan, environment, selection_of(options), wheels=wheels)
+        with _whole_plan(source, None, report, Path.cwd()) as plan:
+            return preview(plan)
     except PlanError as error:
         return Preview(refused=error.problems)
-
-
-def _read(prefix: StrPath, options: PackOptions) -> tuple[Environment, PackOptions]:
-    environment = read_environment(prefix)
-    return environment, options.for_environment(environment)
-
-
-def _containing(options: PackOptions) -> Path | None:
-    return None if options.containing_dir is None else options.containing_dir.resolve()
 
 
 def _write(
@@ -157,14 +136,11 @@ def _write(
 
 @contextmanager
 def _whole_plan(
-    environment: Environment,
-    options: PackOptions,
-    project: Project | None,
-    report: Reporter,
-    archives: Path,
+    source: Source, project: Project | None, report: Reporter, archives: Path
 ) -> Iterator[PackPlan]:
     """Give the plan and the byte code that it is completed with."""
-    plan = plan_environment(environment, options, project, archives)
+    environment, options = source.environment, source.options
+    plan = plan_source(source, project, archives)
     check_size(plan, options.max_size)  # before anything is compiled
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from packaging.utils import canonicalize_name
 
+from ..binary.headers import HeaderReader
 from ..model.entries import Times
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
+from ..model.plan import DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
@@ -22,48 +24,75 @@ from ..platforms.systems import check_possible, read_floors
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
-from ..scan.probe import build_paths_of, check_fixed_interpreter
+from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
 from ..scan.walk import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _typeshed import StrPath
+
     from ..config.options import PackOptions
     from ..model.distribution import InstalledDistribution
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
+    from ..model.interpreter import Bundle
     from ..model.layers import Layer, Layers
     from ..model.plan import InterpreterMode, PackPlan
-    from ..platforms.linux.bundle import Bundle
-    from ..requirements.check import DependencyReport
+    from ..requirements.check import DependencyReport, PrunedDistributions
     from ..scan.editables import ResolvedEditables
     from ..scan.wheels import WheelOverlay
 
 
-def plan_environment(
-    environment: Environment,
-    options: PackOptions,
-    project: Project | None,
-    archives: Path | None = None,
-) -> PackPlan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A prepared environment and its layers, read once.
+
+    Parameters:
+        options: with the environment's own format where none was asked for.
+    """
+
+    environment: Environment
+    options: PackOptions
+    layers: Layers | None = None
+
+    @classmethod
+    def read(cls, prefix: StrPath, options: PackOptions) -> Self:
+        """Read a prefix; its interpreter is started, nothing of it is imported or written.
+
+        Raises:
+            EnvironmentProblem: there is no usable environment.
+            InterpreterProblem: the options ask for what cannot be done for its system.
+            PlanError: its layers are missing or do not fit.
+        """
+        return cls.of(read_environment(prefix), options)
+
+    @classmethod
+    def of(cls, environment: Environment, options: PackOptions) -> Self:
+        """Do as `read` does, with an environment that was read."""
+        fixed = is_fixed_path(options.interpreter)
+        check_possible(environment, bytecode=options.bytecode, promised=fixed)
+        layers = read_layers(environment, options)
+        if layers is not None:
+            environment = replace(environment, containing=layers.containing)
+        return cls(
+            environment=environment, options=options.for_environment(environment), layers=layers
+        )
+
+
+def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:
     """Scan an environment and decide what is packed of it.
 
     Parameters:
-        archives: the folder where archives of its neighbours may lie.
+        archives: the folder where archives of its layers may lie.
     """
-    promised = is_fixed_path(options.interpreter)
-    check_possible(environment, bytecode=options.bytecode, promised=promised)
-    neighbours = read_layers(environment, options)
-    if neighbours is not None:
-        environment = replace(environment, containing=neighbours.containing)
-    planning = _Planning(
-        environment=environment,
-        options=options,
+    return _Planning(
+        environment=source.environment,
+        options=source.options,
         given=project,
-        neighbours=neighbours,
+        neighbours=source.layers,
         archives=archives,
-    )
-    return planning.plan()
+    ).plan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +102,8 @@ class _Planning:
     given: Project | None
     neighbours: Layers | None
     archives: Path | None
+    headers: HeaderReader = field(default_factory=HeaderReader)
+    log: DecisionLog = field(default_factory=DecisionLog)
 
     @property
     def project(self) -> Project:
@@ -84,7 +115,7 @@ class _Planning:
 
     def plan(self) -> PackPlan:
         environment, options = self.environment, self.options
-        paths = SearchPaths(environment=environment, bundled=self.bundled)
+        paths = SearchPaths(environment=environment, bundled=self.bundled, headers=self.headers)
         overlays = [_overlay(w, environment, paths) for w in _wheels(self.project, options)]
         excluded = None
         if options.project == "exclude":
@@ -94,10 +125,9 @@ class _Planning:
             below=() if self.neighbours is None else self.neighbours.distributions,
         )
         needs = check_dependencies(given, options)
-        replaced = {overlay.distribution.key for overlay in overlays} | needs.left
-        if excluded is not None:
-            replaced.add(excluded)
-        settled = resolve_editables(environment, options.editables, frozenset(replaced))
+        settled = resolve_editables(
+            environment, options.editables, _reasons(overlays, needs.behind, excluded)
+        )
         neighbours, notes = self._with_digests(needs.relied_on)
         recipe = replace(
             _recipe(environment, options, self.project),
@@ -108,8 +138,12 @@ class _Planning:
             problems=needs.problems,
             notes=(*needs.notes, *notes),
         )
-        there = [*paths.made_portable(settled.applied(scan(environment)))]
-        return self._planned(needs, settled, recipe, there, overlays)
+        found = tuple(scan(environment))
+        resolved = [*settled.applied(found, self.log)]
+        there = [*paths.made_portable(resolved)]
+        self.log.changes(resolved, there, "its search path begins at its own place")
+        plan = self._planned(needs, settled, recipe, there, overlays)
+        return replace(plan, scanned=found)
 
     def _planned(
         self,
@@ -120,22 +154,24 @@ class _Planning:
         overlays: list[WheelOverlay],
     ) -> PackPlan:
         environment, options, behind = self.environment, self.options, needs.behind
-        across = AcrossLayers.of(self.neighbours, there)
-        scanned = [
-            *across.applied(
-                there if behind is None else behind.applied(there, recipe.selection.brings_back)
-            )
-        ]
+        across = AcrossLayers.of(self.neighbours, there, self.headers)
+        kept = there
+        if behind is not None:
+            kept = [*behind.applied(there, recipe.selection.brings_back, self.log)]
+        scanned = [*across.applied(kept)]
+        self.log.changes(kept, scanned, "its search path leads to the libraries of layers")
         overlays = [
             replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
             for each in overlays
         ]
         if self.neighbours is not None and environment.interpreter.system == "linux":
             laid_over = [entry for each in overlays for entry in each.entries]
-            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over]))
+            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over], self.headers))
         bundle = None
         if self.bundled:
-            bundle = _bundle(environment, options, recipe, scanned, overlays)
+            bundle = self._bundle(recipe, scanned, overlays)
+            why = "it finds the bundled libraries by the interpreter's search path"
+            self.log.changes(scanned, bundle.scanned, why)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
         if is_fixed_path(options.interpreter):
             runtime = fixed_interpreter_entries(options.interpreter, environment)
@@ -145,9 +181,10 @@ class _Planning:
             environment=settled.environment
             if behind is None
             else behind.without(settled.environment),
-            recipe=replace(recipe, floors=read_floors(read, environment.interpreter)),
+            recipe=replace(recipe, floors=read_floors(read, environment.interpreter, self.headers)),
             runtime=runtime,
             overlays=overlays,
+            log=self.log,
         )
         if behind is not None:
             told = PruneReport(
@@ -160,6 +197,39 @@ class _Planning:
         if bundle is not None:
             plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
         return checked_for_windows(_named(plan, environment, options, self.project), environment)
+
+    def _bundle(
+        self,
+        recipe: PlanInputs,
+        scanned: Sequence[ScannedEntry],
+        overlays: Sequence[WheelOverlay],
+    ) -> Bundle:
+        environment, options = self.environment, self.options
+        packed = [
+            entry
+            for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
+            if not recipe.selection.excludes(entry, environment)
+        ]
+        # Imported where they are used: what they import takes up to a tenth of a second.
+        if environment.is_windows:
+            from ..platforms.windows.bundle import windows_bundle
+
+            trim = options.interpreter_trim
+            return windows_bundle(environment, scanned, packed=packed, trim=trim)
+        if environment.interpreter.system == "darwin":
+            from ..platforms.macos.bundle import macos_bundle
+
+            return macos_bundle(environment, scanned, options.interpreter_trim)
+        from ..platforms.linux.bundle import make_bundle
+
+        return make_bundle(
+            environment,
+            scanned,
+            packed=packed,
+            trim=options.interpreter_trim,
+            vendoring=options.vendor_libraries,
+            headers=self.headers,
+        )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
         """Return the neighbours with the digests of their archives, and notes."""
@@ -174,6 +244,18 @@ class _Planning:
             return found
 
         return self.neighbours.changed(with_digest), notes
+
+
+def _reasons(
+    overlays: Sequence[WheelOverlay], behind: PrunedDistributions | None, excluded: str | None
+) -> dict[str, str]:
+    """Return why distributions are left out or replaced, by their normalised names."""
+    reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
+    if behind is not None:
+        reasons |= {each.key: behind.why(each) for each in behind.distributions}
+    if excluded is not None:
+        reasons[excluded] = "which the configuration leaves out"
+    return reasons
 
 
 def _named(
@@ -242,39 +324,6 @@ def _recipe(environment: Environment, options: PackOptions, project: Project) ->
         ),
         selection=selection_of(options),
         times=project.times or Times.reproducible(os.environ),
-    )
-
-
-def _bundle(
-    environment: Environment,
-    options: PackOptions,
-    recipe: PlanInputs,
-    scanned: Sequence[ScannedEntry],
-    overlays: Sequence[WheelOverlay],
-) -> Bundle:
-    packed = [
-        entry
-        for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
-        if not recipe.selection.excludes(entry, environment)
-    ]
-    # Imported where they are used: what they import takes up to a tenth of a second.
-    if environment.is_windows:
-        from ..platforms.windows.bundle import windows_bundle
-
-        trim = options.interpreter_trim
-        return windows_bundle(environment, scanned, packed=packed, trim=trim)
-    if environment.interpreter.system == "darwin":
-        from ..platforms.macos.bundle import macos_bundle
-
-        return macos_bundle(environment, scanned, options.interpreter_trim)
-    from ..platforms.linux.bundle import make_bundle
-
-    return make_bundle(
-        environment,
-        scanned,
-        packed=packed,
-        trim=options.interpreter_trim,
-        vendoring=options.vendor_libraries,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..binary.headers import HeaderReader
 from ..model.entries import Times
 from ..model.errors import OptionsError, OutputProblem
 from ..model.formats import CompressionFormat
@@ -145,9 +146,10 @@ def _plan(
         selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )
-    paths = SearchPaths(environment=environment, bundled=False)
+    headers = HeaderReader()
+    paths = SearchPaths(environment=environment, bundled=False, headers=headers)
     scanned = [*paths.made_portable(scan(environment))]
-    floors = read_floors(scanned, environment.interpreter)
+    floors = read_floors(scanned, environment.interpreter, headers)
     plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
     on_windows = os.name == "nt" and not environment.is_windows

@@ -1,53 +1,111 @@
-"""What the first bytes of files say, wherever an entry has its content."""
+"""What the headers of binaries say, wherever an entry has its content; each is read once."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
-from ..model.entries import PatchedFile
-from .elf import MAGIC
+from ..model.entries import FileEntry, PatchedFile, with_copies
+from .elf import MAGIC as ELF_MAGIC
+from .elf import DamagedElfError, ElfHeaders
+from .macho import MAGICS as MACHO_MAGICS
+from .macho import MachO
+from .pe import MAGIC as PE_MAGIC
+from .pe import PeFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Iterable
 
-    from ..model.entries import Content, FileEntry
+    from ..model.entries import Content, ScannedEntry
 
+Headers: TypeAlias = ElfHeaders | MachO | PeFile
 
-T = TypeVar("T")
+# Names of files that hold no machine code, and are most of an environment.
+_TEXT: Final = (
+    *(".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js"),
+    ".class",  # begins as universal Mach-O files do
+)
 
 
 def may_be_elf(entry: FileEntry) -> bool:
-    """Whether a file is worth opening: it carries an ELF header, or its name or mode is of such."""
+    """Whether a file is one that the loader opens: by its first bytes, its name or its mode."""
     if isinstance(entry.content, bytes):
-        return entry.content.startswith(MAGIC)
+        return entry.content.startswith(ELF_MAGIC)
     return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
 
 
-def read_header(
-    content: Content | Path,
-    read: Callable[[BinaryIO], T | None],
-    magics: tuple[bytes, ...] = (MAGIC,),
-) -> T | None:
-    """Return what is read of a file's content; no patch changes that.
+class HeaderReader:
+    """Reads the headers of binaries and remembers them by content.
 
-    `None` for a file that cannot be read, too: the writer tells of it, by name.
-
-    Parameters:
-        read: takes a seekable stream at its beginning; returns `None` for files of other kinds.
-        magics: what files of the kind begin with, one of these; up to four bytes.
+    A patched file counts as what it was made from: no patch changes what its headers require.
+    A file that cannot be read has no headers here; the writer tells of it, by name.
     """
-    if isinstance(content, bytes):
-        return read(io.BytesIO(content)) if content.startswith(magics) else None
-    path = content.path if isinstance(content, PatchedFile) else content
-    try:
-        with io.FileIO(path) as file:
-            # Thousands of files are of other kinds; buffers for those would take twice the time.
-            if not file.read(4).startswith(magics):
-                return None
-            file.seek(0)
-            with io.BufferedReader(file) as stream:
-                return read(stream)
-    except OSError:
+
+    def __init__(self) -> None:
+        self._known: dict[str | bytes, Headers | None] = {}
+        self._damaged: set[str | bytes] = set()
+
+    def of(self, entry: FileEntry) -> Headers | None:
+        """Return what the headers of a file say; `None` for a file of another kind."""
+        return None if entry.arcname.endswith(_TEXT) else self.of_content(entry.content)
+
+    def of_content(self, content: Content | Path) -> Headers | None:
+        """Do as `of` does, for a content whose name plays no part."""
+        key = _key(content)
+        if key not in self._known:
+            self._known[key] = self._read(key)
+        return self._known[key]
+
+    def all_of(self, entries: Iterable[ScannedEntry]) -> dict[Content, Headers]:
+        """Return the headers of all files among entries and their copies, by their contents."""
+        read = {entry.content: self.of(entry) for entry in with_copies(entries)}
+        return {content: headers for content, headers in read.items() if headers is not None}
+
+    def elf(self, entry: FileEntry) -> ElfHeaders | None:
+        """Return the headers of an ELF file; `None` for any other and for a damaged one."""
+        headers = self.of(entry)
+        return headers if isinstance(headers, ElfHeaders) else None
+
+    def is_damaged(self, entry: FileEntry) -> bool:
+        """Whether a file begins as an ELF file does and could not be read on."""
+        return self.of(entry) is None and _key(entry.content) in self._damaged
+
+    def _read(self, key: str | bytes) -> Headers | None:
+        try:
+            if isinstance(key, bytes):
+                return _read_headers(key[:4], io.BytesIO(key))
+            with io.FileIO(key) as file:
+                # Thousands of files are of other kinds; buffers for those take twice the time.
+                magic = file.read(4)
+                if not magic.startswith(_MAGICS):
+                    return None
+                file.seek(0)
+                with io.BufferedReader(file) as stream:
+                    return _read_headers(magic, stream)
+        except DamagedElfError:
+            self._damaged.add(key)
+        except OSError:
+            pass
         return None
+
+
+_MAGICS: Final = (ELF_MAGIC, PE_MAGIC, *MACHO_MAGICS)
+
+
+def _key(content: Content | Path) -> str | bytes:
+    match content:
+        case PatchedFile(path=path):
+            return path
+        case Path():
+            return str(content)
+        case _:
+            return content
+
+
+def _read_headers(magic: bytes, stream: BinaryIO) -> Headers | None:
+    if magic.startswith(ELF_MAGIC):
+        return ElfHeaders.from_stream(stream)
+    if magic.startswith(PE_MAGIC):
+        return PeFile.from_stream(stream)
+    return MachO.from_stream(stream) if magic in MACHO_MAGICS else None

@@ -8,62 +8,99 @@ the file is cut there and gets a shorter table of sections.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .elf import ElfHeaders
 
 if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
-
+    from collections.abc import Iterable
 
 _SHF_ALLOC: Final = 0x2
+_SHT_NOBITS: Final = 8
 _NAMES: Final = b".shstrtab"
+
+
+class _Layout(NamedTuple):
+    """Where an ELF header has what tells of sections, and how they are packed (System V ABI).
+
+    Parameters:
+        table: offset of `e_shoff`, and its format.
+        counts: offset of `e_shentsize`, `e_shnum` and `e_shstrndx`, two bytes each.
+        section: format of a section header.
+    """
+
+    table: tuple[int, str]
+    counts: int
+    section: str
+
+
+_LAYOUTS: Final = {True: _Layout((40, "Q"), 58, "IIQQQQIIQQ"), False: _Layout((32, "I"), 46, "10I")}
+
+
+class _Section(NamedTuple):
+    """A section header."""
+
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
 
 
 def stripped(content: bytes) -> bytes:
     """Return an ELF file without what is never loaded; an unusual one as it is."""
-    from elftools.elf.elffile import ELFFile  # 20 ms that most runs can do without
-
-    elf = ELFFile(io.BytesIO(content))
-    found = list(elf.iter_sections())
-    sections = [section.header for section in found]
-    kept = [0, *(i for i, header in enumerate(sections) if header.sh_flags & _SHF_ALLOC)]
+    headers = ElfHeaders.from_stream(io.BytesIO(content))
+    if headers is None:
+        return content
+    order, layout = headers.order, _LAYOUTS[headers.wide]
+    sections, names = _sections(content, order, layout)
+    kept = [0, *(i for i, each in enumerate(sections) if each.flags & _SHF_ALLOC)]
     # Symbols name sections by number: those that stay must keep theirs.
     if len(sections) < 2 or kept != list(range(len(kept))):
         return content
-    end = max(
-        [segment.header.p_offset + segment.header.p_filesz for segment in elf.iter_segments()]
-        + [
-            header.sh_offset + header.sh_size
-            for header in sections[: len(kept)]
-            if header.sh_type != "SHT_NOBITS"
-        ]
-    )
-    names, offsets = _names([found[index].name for index in kept])
-    headers = b"".join(
-        _header(elf, sections[index], sh_name=offsets[index]) for index in kept
-    ) + _header(elf, sections[elf.header.e_shstrndx], **_names_section(names, offsets, end))
-    start = -(-(end + len(names)) // 8) * 8
-    data = content[:end] + names
-    data = data.ljust(start, b"\0") + headers
-    header = elf.header
-    header.e_shoff, header.e_shnum, header.e_shstrndx = start, len(kept) + 1, len(kept)
-    text: bytes = elf.structs.Elf_Ehdr.build(header)
-    return data if len(data) >= len(content) else text + data[len(text) :]
+    loaded = (each.offset + each.size for each in headers.segments)
+    held = (s.offset + s.size for s in sections[: len(kept)] if s.kind != _SHT_NOBITS)
+    end = max(*loaded, *held)
+    table, offsets = _name_table(_name(content, names, sections[index].name) for index in kept)
+    *names_of_kept, own = offsets
+    new = [sections[i]._replace(name=name) for i, name in zip(kept, names_of_kept, strict=True)]
+    new.append(names._replace(name=own, offset=end, size=len(table)))
+    start = -(-(end + len(table)) // 8) * 8
+    data = bytearray((content[:end] + table).ljust(start, b"\0"))
+    data += b"".join(struct.pack(f"{order}{layout.section}", *each) for each in new)
+    offset, kind = layout.table
+    struct.pack_into(f"{order}{kind}", data, offset, start)
+    struct.pack_into(f"{order}HH", data, layout.counts + 2, len(new), len(kept))
+    return content if len(data) >= len(content) else bytes(data)
 
 
-def _names(names: list[str]) -> tuple[bytes, list[int]]:
+def _sections(content: bytes, order: str, layout: _Layout) -> tuple[list[_Section], _Section]:
+    """Return the section headers, and that of the section which holds their names."""
+    offset, kind = layout.table
+    (start,) = struct.unpack_from(f"{order}{kind}", content, offset)
+    size, count, names = struct.unpack_from(f"{order}HHH", content, layout.counts)
+    sections = [
+        _Section(*struct.unpack_from(f"{order}{layout.section}", content, start + size * number))
+        for number in range(count)
+    ]
+    return sections, sections[names] if names < len(sections) else _Section(*[0] * 10)
+
+
+def _name(content: bytes, names: _Section, start: int) -> bytes:
+    begin = names.offset + start
+    return content[begin : content.index(b"\0", begin)]
+
+
+def _name_table(names: Iterable[bytes]) -> tuple[bytes, list[int]]:
+    """Return a string table of some names and its own, and where each begins."""
     table, offsets = b"\0", []
-    for name in [*names, _NAMES.decode()]:
+    for name in [*names, _NAMES]:
         offsets.append(len(table) if name else 0)
-        table += name.encode() + b"\0" if name else b""
+        table += name + b"\0" if name else b""
     return table, offsets
-
-
-def _names_section(names: bytes, offsets: list[int], offset: int) -> dict[str, int]:
-    return {"sh_name": offsets[-1], "sh_offset": offset, "sh_size": len(names)}
-
-
-def _header(elf: ELFFile, header: Any, **changes: int) -> bytes:
-    for name, value in changes.items():
-        header[name] = value
-    text: bytes = elf.structs.Elf_Shdr.build(header)
-    return text

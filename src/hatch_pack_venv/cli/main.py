@@ -19,7 +19,6 @@ from ..config.options import PackOptions
 from ..model.environment import environment_name
 from ..model.errors import ArchiveProblem, PackVenvError, PlanError
 from ..model.results import silent
-from ..scan.probe import read_environment
 from ..write.atomic import terminable
 from .arguments import add_format_options, add_packing_options, add_reading_commands
 from .render import Style, describe_findings, inspection_lines, preview_lines, verification_lines
@@ -76,7 +75,7 @@ def _pack(parsed: argparse.Namespace) -> None:
     if parsed.dry_run:
         _preview(parsed, options)
         return
-    base = parsed.output or environment_name(read_environment(parsed.prefix).given)
+    base = parsed.output or environment_name(Path(os.path.abspath(parsed.prefix)))
     results: list[dict[str, Any]] = [
         {
             "path": str(result.path),

@@ -13,7 +13,8 @@ from ..model.results import human_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ..plan.explain import Preview, Step
+    from ..model.plan import Decision
+    from ..plan.explain import Preview
     from ..read.inspect import Inspection, Part
     from ..read.verify import Verification
 
@@ -171,7 +172,7 @@ def preview_lines(found: Preview, style: Style, *, every: bool) -> Iterator[str]
         yield f"{style.paint('note', 'yellow')}: {note}"
 
 
-def _section(title: str, steps: Iterable[Step], style: Style, *, every: bool) -> Iterator[str]:
+def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool) -> Iterator[str]:
     steps = list(steps)
     if not steps:
         return

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from packaging.utils import canonicalize_name
 
 from ..api.pack import pack_project
+from ..api.planning import Source
 from ..api.progress import terminal_progress
 from ..model import manifest
 from ..model.errors import EnvironmentProblem
-from ..scan.layers import read_layers
-from ..scan.probe import read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,32 +99,33 @@ def _hatch(name: str, environ: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A prepared environment, and where its archives go.
+    """A prepared environment that was read, and where its archives go.
 
     Parameters:
+        prefix: the environment's folder.
         source: the environment.
         output: the folder that takes the archives.
     """
 
-    source: Path
+    prefix: Path
+    source: Source
     output: Path
-    options: PackOptions
 
     @classmethod
     def of(cls, base: Path, options: PackOptions) -> Self:
-        """Find the environment and read it once, so that what is wrong with it is told early.
+        """Find the environment and read it, so that what is wrong with it is told early.
 
         Parameters:
             base: the folder that the options' paths are relative to.
 
         Raises:
             EnvironmentProblem: there is no usable environment.
-            PlanError: its neighbours are not right.
+            InterpreterProblem: the options ask for what cannot be done for its system.
+            PlanError: its layers are not right.
         """
-        source = source_folder(base, options)
-        environment = read_environment(source)
+        prefix = source_folder(base, options)
         options = replace(
-            options.for_environment(environment),
+            options,
             wheels=tuple(base / wheel for wheel in options.wheels),
             lock=_below(base, options.lock),
             containing_dir=_below(base, options.containing_dir),
@@ -133,8 +133,11 @@ class Release:
             layers=tuple(base / layer for layer in options.layers),
             dynlib_dirs=tuple(base / folder for folder in options.dynlib_dirs),
         )
-        read_layers(environment, options)
-        return cls(source=source, output=base / options.output_directory, options=options)
+        return cls(
+            prefix=prefix,
+            source=Source.read(prefix, options),
+            output=base / options.output_directory,
+        )
 
     def likely_names(self, name: str, version: str) -> list[str]:
         """Return what its archives will be called, as far as this is known before they are planned.
@@ -143,15 +146,13 @@ class Release:
         """
         fields = {"name": canonicalize_name(name), "version": version}
         tags = {"python_tag": "cp311", "platform_tag": "linux_x86_64"}
-        base = self.options.archive_name.format(**fields, **tags)
-        names = [base + format.suffix for format in self.options.formats]
+        base = self.source.options.archive_name.format(**fields, **tags)
+        names = [base + format.suffix for format in self.source.options.formats]
         return [*names, *(f"{each}.json" for each in names)]
 
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""
-        return pack_project(
-            self.source, self.output, self.options, project, report=terminal_progress
-        )
+        return pack_project(self.source, self.output, project, report=terminal_progress)
 
 
 def _below(base: Path, path: Path | None) -> Path | None:

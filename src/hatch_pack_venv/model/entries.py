@@ -171,6 +171,12 @@ Entry: TypeAlias = FileEntry | DirectoryEntry | SymlinkEntry
 ScannedEntry: TypeAlias = Entry | UnsupportedEntry
 
 
+def source_of(arcname: str) -> str:
+    """Return the source that byte code was compiled from (PEP 3147); any other file as it is."""
+    folder, _, name = arcname.rpartition("/__pycache__/")
+    return f"{folder}/{name.split('.')[0]}.py" if folder else arcname
+
+
 def parents_of(arcnames: Iterable[str]) -> set[str]:
     """Return the arcnames of all folders above some entries."""
     found: set[str] = set()

@@ -6,13 +6,18 @@ import enum
 import fnmatch
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
 
 from .errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from .distribution import InstalledDistribution
+    from .entries import ScannedEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,3 +200,30 @@ class Vendoring:
 
     wanted: bool = True
     copyleft: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a bundled interpreter adds to an environment and changes of it.
+
+    Parameters:
+        scanned: the environment's entries; search paths that would keep its modules from finding
+            the libraries are of the kind that does not.
+        entries: the interpreter's entries.
+        facts: what the manifest says of it.
+        distributions: the base interpreter's packages that come along.
+        notes: what a user may want to know of.
+    """
+
+    scanned: tuple[ScannedEntry, ...]
+    entries: tuple[ScannedEntry, ...] = ()
+    facts: Mapping[str, Any]
+    distributions: tuple[InstalledDistribution, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a manifest's head says with the bundle in it."""
+        added = [{"name": each.name, "version": each.version} for each in self.distributions]
+        distributions = [*head["distributions"], *added]
+        distributions.sort(key=lambda each: canonicalize_name(each["name"]))
+        return {"distributions": distributions, "bundle": self.facts}

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .entries import FileEntry
+from .entries import FileEntry, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -127,11 +127,5 @@ def sizes_by_owner(
     sizes: Counter[str] = Counter()
     for entry in entries:
         if isinstance(entry, FileEntry):
-            sizes[owners.get(_source_of(entry.arcname), REST)] += entry.size
+            sizes[owners.get(source_of(entry.arcname), REST)] += entry.size
     return sizes
-
-
-def _source_of(arcname: str) -> str:
-    """Return the source that byte code was compiled from, which owns it."""
-    folder, _, name = arcname.rpartition("/__pycache__/")
-    return f"{folder}/{name.split('.')[0]}.py" if folder else arcname

@@ -28,17 +28,17 @@ from ..model.entries import (
     UnsupportedEntry,
 )
 from ..model.errors import PlanError
-from ..model.plan import POSTINSTALL, PackPlan
+from ..model.plan import POSTINSTALL, DecisionLog, PackPlan
 from ..model.requirements import FileRequirements, PlatformRequirements
 from ..platforms.linux.search_paths import collected_links
 from ..platforms.macos import check as macos_check
 from ..platforms.macos.check import is_left_by_finder
 from ..platforms.posix.activation import activation_scripts
+from ..platforms.posix.rewriter import PosixRewriter
 from ..platforms.windows import check as windows_check
 from ..requirements.closure import marker_environment, missing_requirements
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, with_times
-from .relocate import Relocation
 from .select import Selection, is_written_for_layers
 from .validate import check_reserved_names, check_tree
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ..model.environment import Environment
     from ..model.layers import Layers
     from ..model.plan import InterpreterMode
+    from ..platforms.windows.rewriter import WindowsRewriter
     from ..scan.wheels import WheelOverlay
 
 
@@ -96,6 +97,7 @@ def build_plan(
     recipe: PlanInputs,
     runtime: Iterable[ScannedEntry] = (),
     overlays: Iterable[WheelOverlay] = (),
+    log: DecisionLog | None = None,
 ) -> PackPlan:
     """Decide what an archive holds.
 
@@ -103,79 +105,77 @@ def build_plan(
         scanned: the environment's entries.
         runtime: the interpreter's entries, for `bundled`.
         overlays: wheels that replace what the environment holds of their distributions.
+        log: takes the reason of each decision.
 
     Raises:
         PlanError: lists everything that cannot be packed as asked.
     """
-    planner = _Planner(environment, recipe, tuple(overlays))
+    planner = _Planner(environment, recipe, tuple(overlays), log or DecisionLog())
     return planner.plan(list(scanned), list(runtime))
 
 
 class _Planner:
     def __init__(
-        self, environment: Environment, recipe: PlanInputs, overlays: tuple[WheelOverlay, ...]
+        self,
+        environment: Environment,
+        recipe: PlanInputs,
+        overlays: tuple[WheelOverlay, ...],
+        log: DecisionLog,
     ) -> None:
         self.environment = environment
         self.recipe = recipe
         self.overlays = overlays
+        self.log = log
         self.problems = list(recipe.problems)
         self.notes = list(recipe.notes)
-        replaced = {overlay.distribution.key for overlay in overlays} | {recipe.excluded_project}
-        replaced |= recipe.excluded_editables
-        self.dropped = [d for d in environment.distributions if d.key in replaced]
-        self.kept = [d for d in environment.distributions if d.key not in replaced]
         self.needs = PlatformRequirements()
-        packed = [*self.kept, *(overlay.distribution for overlay in overlays)]
-        points = {point.name: point for d in packed for point in d.entry_points}
-        own_lines = frozenset(
-            line for each in self.kept if each.editable for line in each.editable.lines
-        )
-        self.windows: WindowsRules | None = None
-        if environment.is_windows:
-            from ..platforms.windows.rewriter import WindowsRules
-
-            self.windows = WindowsRules.of(
-                environment, points, bundled=recipe.interpreter == "bundled", passed_over=own_lines
-            )
-        self.relocation = Relocation(
-            environment=environment,
-            entry_points=points,
-            own_lines=own_lines,
-            windows=self.windows,
-            layers=tuple(each.path for each in recipe.neighbours.below)
-            if recipe.neighbours
-            else (),
-            problems=self.problems,
-        )
+        left = dict.fromkeys(recipe.excluded_editables, "which the configuration leaves out")
+        if recipe.excluded_project is not None:
+            left[recipe.excluded_project] = "which the configuration leaves out"
+        left.update({each.distribution.key: "which a wheel replaces" for each in overlays})
+        dropped = [each for each in environment.distributions if each.key in left]
+        self.kept = [each for each in environment.distributions if each.key not in left]
         shared = {name for distribution in self.kept for name in distribution.files}
-        self.dropped_metadata = tuple(f"{d.metadata_dir}/" for d in self.dropped)
-        self.dropped_files = {n for d in self.dropped for n in (*d.files, d.metadata_dir)} - shared
+        reasons = [(each, f"of {each.name} {each.version}, {left[each.key]}") for each in dropped]
+        self.dropped_metadata = {f"{each.metadata_dir}/": why for each, why in reasons}
+        self.dropped_files = {
+            name: why
+            for each, why in reasons
+            for name in (*each.files, each.metadata_dir)
+            if name not in shared
+        }
 
     def plan(self, scanned: list[ScannedEntry], runtime: list[ScannedEntry]) -> PackPlan:
         self._refuse_editables()
-        selected = [entry for entry in scanned if not self._is_left_out(entry)]
+        selected = self._selected(scanned)
         self.needs = self._needs(selected, runtime)
-        self.relocation = replace(self.relocation, check=self.needs.check())
+        self.rewriter = self._rewriter()
         entries: dict[str, Entry] = {}
         for entry in selected:
             for packed in self._portable(entry):
-                entries[packed.arcname] = self.relocation.relocated(packed)
+                entries[packed.arcname] = self._relocated(packed)
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for script in self._chosen(activation_scripts(self.environment.scripts)):
-            entries.setdefault(script.arcname, script)  # unless `include-files` brought one back
+            if script.arcname not in entries:  # else `include-files` brought one back
+                self._add(entries, script, "an activation script that finds its own folder")
+        originals = {entry.arcname: entry for entry in scanned}
         for added in self._chosen(runtime):
-            self._add_runtime(entries, added)
-        entries[POSTINSTALL] = _postinstall_entry()
+            self._add_runtime(entries, added, originals.get(added.arcname))
+        self._add(entries, _postinstall_entry(), "connects the environment where it is unpacked")
         self._collect_libraries(entries)
-        complete_folders(entries, scanned, self.environment)
+        complete_folders(entries, scanned, self.environment, self.log)
         if not self.recipe.external_links:
             entries = self._with_copies(entries)
-        entries, notes = without_dangling(entries, self.environment.prefix)
+        entries, notes = without_dangling(entries, self.environment.prefix, self.log)
         self.notes += notes
         self._make_records_true(entries)
         self._check(entries)
         return self._finish(entries)
+
+    def _add(self, entries: dict[str, Entry], entry: Entry, why: str) -> None:
+        entries[entry.arcname] = entry
+        self.log.change(entry.arcname, why)
 
     # select
 
@@ -188,24 +188,92 @@ class _Planner:
             markers = marker_environment(self.environment.interpreter)
             self.problems += missing_requirements(self.recipe.excluded_editables, packed, markers)
 
-    def _is_left_out(self, entry: ScannedEntry) -> bool:
+    def _selected(self, entries: Iterable[ScannedEntry]) -> list[ScannedEntry]:
+        """Return what is packed of some entries of the environment; say why of all others."""
+        kept: list[ScannedEntry] = []
+        for entry in entries:
+            why = self._why_left_out(entry)
+            if why is None:
+                kept.append(entry)
+            else:
+                self.log.leave_out(entry.arcname, why)
+        return kept
+
+    def _why_left_out(self, entry: ScannedEntry) -> str | None:
+        """Return why an entry of the environment is not packed; `None` if it is."""
         name = entry.arcname
         if self.recipe.interpreter != "linked" and self.environment.is_of_interpreter(name):
-            return True
-        if name in self.dropped_files or name.startswith(self.dropped_metadata):
-            return True
+            return "a name of the interpreter"
         if is_written_for_layers(entry):
-            return True
+            return "written by postinstall.py for its layers"
+        why = self.recipe.selection.why_excluded(name, self.environment)
+        dropped = self._why_dropped(name)
+        if dropped is not None:
+            return why or dropped
         if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
-            return not self.recipe.selection.brings_back(name)
-        left_out = self.recipe.selection.excludes(entry, self.environment)
-        if left_out and name.endswith("/sitecustomize.py"):
+            return None if self.recipe.selection.brings_back(name) else "left by the Finder"
+        if why is not None and name.endswith("/sitecustomize.py"):
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
-        if name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
-            return left_out or (
-                isinstance(entry.content, bytes) and names_a_local_path(entry.content)
+        if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
+            content = entry.content
+            if isinstance(content, bytes) and names_a_local_path(content):
+                return "tells where it was installed from on this machine"
+        return why
+
+    def _why_dropped(self, arcname: str) -> str | None:
+        """Return why a file goes with its distribution; `None` if it does not."""
+        folders = self.dropped_metadata
+        if folders and arcname.startswith(tuple(folders)):
+            return next(why for folder, why in folders.items() if arcname.startswith(folder))
+        return self.dropped_files.get(arcname)
+
+    # relocate
+
+    def _rewriter(self) -> PosixRewriter | WindowsRewriter:
+        """Return what rewrites small files, with the checks that launchers make."""
+        packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
+        points = {point.name: point for each in packed for point in each.entry_points}
+        own_lines = frozenset(
+            line for each in self.kept if each.editable for line in each.editable.lines
+        )
+        if self.environment.is_windows:
+            from ..platforms.windows.rewriter import WindowsRewriter
+
+            bundled = self.recipe.interpreter == "bundled"
+            return WindowsRewriter.of(
+                self.environment, points, bundled=bundled, passed_over=own_lines
             )
-        return left_out
+        layers = self.recipe.neighbours.below if self.recipe.neighbours else ()
+        return PosixRewriter(
+            environment=self.environment,
+            entry_points=points,
+            own_lines=own_lines,
+            layers=tuple(each.path for each in layers),
+            check=self.needs.check(),
+        )
+
+    def _relocated(self, entry: Entry) -> Entry:
+        """Return an entry, rewritten if it is a small file that names a build path."""
+        if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
+            return entry
+        content = self.rewriter.rewritten(entry.arcname, entry.content)
+        self.problems += self.rewriter.problems(
+            entry.arcname, entry.content if content is None else content
+        )
+        if content is None or content == entry.content:
+            return entry
+        is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
+        why = "a launcher that finds its own interpreter" if is_script else "its paths are relative"
+        self.log.change(entry.arcname, why)
+        return replace(entry, content=content, size=len(content))
+
+    def _relocated_copies(self, link: SymlinkEntry) -> list[ScannedEntry]:
+        """Return what can stand in the place of a link."""
+        return [
+            each if isinstance(each, UnsupportedEntry) else self._relocated(each)
+            for each in link.copies
+            if self._why_left_out(each) is None
+        ]
 
     def _chosen(self, entries: Iterable[ScannedEntry]) -> Iterable[Entry]:
         """Yield those that no pattern leaves out, and note the ones nothing can hold."""
@@ -219,21 +287,21 @@ class _Planner:
 
     def _laid_over(self, overlay: WheelOverlay) -> Iterable[Entry]:
         """Yield the files of a wheel, its RECORD among them."""
-        points = {point.name for point in overlay.distribution.entry_points}
-        launchers = {f"{self.environment.scripts}/{name}" for name in points}
-        if self.windows is not None:  # all that starts Python is a launcher there
-            folder = f"{self.environment.scripts}/"
-            launchers = {e.arcname for e in overlay.entries if e.arcname.startswith(folder)}
-        chosen = [
-            self.relocation.relocated(entry) if entry.arcname in launchers else entry
-            for entry in self._chosen(overlay.entries)
-        ]
+        distribution, scripts = overlay.distribution, f"{self.environment.scripts}/"
+        launchers = {f"{scripts}{point.name}" for point in distribution.entry_points}
+        if self.environment.is_windows:  # all that starts Python is a launcher there
+            launchers = {e.arcname for e in overlay.entries if e.arcname.startswith(scripts)}
+        why = f"of {distribution.name} {distribution.version}, from its wheel"
+        chosen = []
+        for entry in self._chosen(overlay.entries):
+            chosen.append(self._relocated(entry) if entry.arcname in launchers else entry)
+            self.log.change(entry.arcname, why)
         yield from chosen
         if self.recipe.selection.records:
             files = [entry for entry in chosen if isinstance(entry, FileEntry)]
-            record = new_record(overlay.distribution, files)
-            name = f"{overlay.distribution.metadata_dir}/RECORD"
-            yield from self._chosen([FileEntry.from_bytes(name, record)])
+            name = f"{distribution.metadata_dir}/RECORD"
+            self.log.change(name, why)
+            yield from self._chosen([FileEntry.from_bytes(name, new_record(distribution, files))])
 
     def _needs(
         self, selected: list[ScannedEntry], runtime: list[ScannedEntry]
@@ -264,23 +332,26 @@ class _Planner:
         return self._chosen([entry])
 
     def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
-        external = kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
         if kind is TargetKind.INTERNAL:
             return [link]
         if kind is TargetKind.NEIGHBOUR:
-            copies = [entry for entry in link.copies if not self._is_left_out(entry)]
-            return [replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))]
-        if external:
-            copies = [entry for entry in link.copies if not self._is_left_out(entry)]
+            return [replace(link, copies=tuple(self._relocated_copies(link)))]
+        if kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY):
             if self.recipe.external_links or next_hop(link) is not None:
-                kept = replace(link, copies=tuple(map(self.relocation.relocated_copy, copies)))
+                kept = replace(link, copies=tuple(self._relocated_copies(link)))
                 return self._interpreter_alias(link) or [kept]
-            return self._interpreter_alias(link) or self._chosen(copies)
+            return self._interpreter_alias(link) or self._copied(link)
         self.problems.append(
             f"the link {link.arcname} {NO_TARGET[kind]} ({link.linkname}): repair it, remove it or"
             " exclude it"
         )
         return []
+
+    def _copied(self, link: SymlinkEntry) -> Iterable[Entry]:
+        """Yield what a link leads to, in its place."""
+        for entry in self._chosen(e for e in link.copies if self._why_left_out(e) is None):
+            self.log.change(entry.arcname, f"a copy of what the link leads to ({link.linkname})")
+            yield entry
 
     def _with_copies(self, entries: dict[str, Entry]) -> dict[str, Entry]:
         """Let copies stand for links which lead outside by another link that was left out."""
@@ -290,7 +361,9 @@ class _Planner:
                 continue
             if entry.copies and next_hop(entry) not in entries:
                 del result[name]
-                result.update({copy.arcname: copy for copy in self._chosen(entry.copies)})
+                for copy in self._chosen(entry.copies):
+                    why = f"a copy of what the link leads to ({entry.linkname})"
+                    self._add(result, copy, why)
         return result
 
     def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
@@ -302,6 +375,7 @@ class _Planner:
             return []
         name = f"{self.environment.scripts}/{interpreter.executable_name}"
         linkname = posixpath.relpath(name, posixpath.dirname(link.arcname) or ".")
+        self.log.change(link.arcname, f"the link leads to {linkname} instead of {link.linkname}")
         return [replace(link, linkname=linkname, target=None, copies=())]
 
     # records
@@ -313,10 +387,13 @@ class _Planner:
                 prefix = self.environment.prefix
                 content = updated_record(distribution, record.content, entries, prefix)
                 entries[record.arcname] = replace(record, content=content, size=len(content))
+                self.log.change(record.arcname, "made true for what is packed")
 
     # runtime, folders
 
-    def _add_runtime(self, entries: dict[str, Entry], added: Entry) -> None:
+    def _add_runtime(
+        self, entries: dict[str, Entry], added: Entry, original: ScannedEntry | None
+    ) -> None:
         there = entries.get(added.arcname)
         same_link = (  # lib64 of Fedora's kind, which makers of environments add as well
             isinstance(there, SymlinkEntry)
@@ -328,12 +405,24 @@ class _Planner:
                 f"{added.arcname} of the environment has the name of a file of the bundled"
                 " interpreter: exclude it"
             )
-        entries[added.arcname] = added
+        self._add(entries, added, self._why_of_runtime(added, original))
+
+    def _why_of_runtime(self, added: Entry, original: ScannedEntry | None) -> str:
+        if added.arcname == "pyvenv.cfg":
+            return "names no place, so that it is right everywhere"
+        if isinstance(original, SymlinkEntry) and isinstance(added, SymlinkEntry):
+            return f"the link leads to {added.linkname} instead of {original.linkname}"
+        if isinstance(original, SymlinkEntry):
+            return f"the bundled interpreter itself instead of a link to it ({original.linkname})"
+        if added.arcname.startswith("share/licenses/"):
+            return "a licence of what the interpreter needs"
+        return "of the interpreter, or of what it needs"
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
         """Add links to the shared libraries of a layer, by which those above it find them."""
         links, notes = collected_links(entries, self.recipe.libraries)
-        entries.update({link.arcname: link for link in self._chosen(links)})
+        for link in self._chosen(links):
+            self._add(entries, link, "a link by which layers above find the library")
         self.notes += notes
 
     # check, normalise
@@ -359,7 +448,7 @@ class _Planner:
             found = macos_check.check(entries, self.recipe.floors, places)
             self.problems += found.problems
             self.notes += found.notes
-        if self.windows is not None:
+        if self.environment.is_windows:
             self.problems += windows_check.name_problems([*entries, manifest.ARCNAME])
         if self.problems:
             raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
@@ -386,6 +475,7 @@ class _Planner:
             manifest_time=recipe.times.of(None),
             notes=tuple(self.notes),
             distributions=distributions,
+            log=self.log,
             watch=LeakPolicy.for_mode(
                 recipe.interpreter,
                 recipe.places,

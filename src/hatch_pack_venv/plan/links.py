@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.entries import Entry
+    from ..model.plan import DecisionLog
 
 
 def next_hop(link: SymlinkEntry) -> str | None:
@@ -32,7 +33,7 @@ def next_hop(link: SymlinkEntry) -> str | None:
 
 
 def without_dangling(
-    entries: Mapping[str, Entry], prefix: Path
+    entries: Mapping[str, Entry], prefix: Path, log: DecisionLog
 ) -> tuple[dict[str, Entry], list[str]]:
     """Drop links inside the environment whose target was left out; return a note on each, too.
 
@@ -52,10 +53,13 @@ def without_dangling(
         target, hop = entry.target.path.relative_to(prefix).as_posix(), next_hop(entry)
         if target != posixpath.curdir and target not in entries:
             del result[name]
+            log.leave_out(name, "a link to what is left out")
             notes.append(f"the link {name} was left out with its target {target}")
         elif hop not in (None, posixpath.curdir) and hop not in entries:
             folder = posixpath.dirname(name) or posixpath.curdir
-            result[name] = replace(entry, linkname=posixpath.relpath(target, folder))
+            linkname = posixpath.relpath(target, folder)
+            result[name] = replace(entry, linkname=linkname)
+            log.change(name, f"the link leads to {linkname} instead of {entry.linkname}")
     return result, notes
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..model.entries import Entry, ScannedEntry, Times
     from ..model.environment import Environment
+    from ..model.plan import DecisionLog
 
 
 _NATIVE: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")
@@ -104,7 +105,10 @@ def _ending(arcname: str) -> str:
 
 
 def complete_folders(
-    entries: dict[str, Entry], scanned: Iterable[ScannedEntry], environment: Environment
+    entries: dict[str, Entry],
+    scanned: Iterable[ScannedEntry],
+    environment: Environment,
+    log: DecisionLog,
 ) -> None:
     """Add the folders above every entry, and drop those that have lost all they held."""
     had_children = parents_of(entry.arcname for entry in scanned)
@@ -122,5 +126,8 @@ def complete_folders(
     for name, entry in list(entries.items()):
         if isinstance(entry, DirectoryEntry) and name in had_children and name not in parents:
             del entries[name]
+            log.leave_out(name, "a folder that would be empty")
     for name in parents:
-        entries.setdefault(name, DirectoryEntry(arcname=name))
+        if name not in entries:
+            entries[name] = DirectoryEntry(arcname=name)
+            log.change(name, "a folder of other entries")

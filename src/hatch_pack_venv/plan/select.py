@@ -63,12 +63,20 @@ class Selection:
         """Whether the patterns alone leave a file out, wherever it comes from."""
         if not self.exclude:
             return False
-        left_out = any(spec.match_file(arcname) for spec in self._exclude_specs)
-        return left_out and not self.brings_back(arcname)
+        known = self._excluded.get(arcname)
+        if known is None:
+            known = any(spec.match_file(arcname) for spec in self._exclude_specs)
+            known = self._excluded[arcname] = known and not self.brings_back(arcname)
+        return known
 
     def brings_back(self, arcname: str) -> bool:
         """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
+
+    @cached_property
+    def _excluded(self) -> dict[str, bool]:
+        """What was asked for already: several steps ask, and each name is matched once."""
+        return {}
 
     @cached_property
     def _exclude_specs(self) -> list[GitIgnoreSpec]:

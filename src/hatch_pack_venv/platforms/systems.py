@@ -13,6 +13,7 @@ from .windows.requirements import WindowsFileRequirements
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..binary.headers import HeaderReader
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
     from ..model.interpreter import Interpreter
@@ -64,10 +65,12 @@ def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
     return macos_detect.wheel_platforms(interpreter)
 
 
-def read_floors(entries: Iterable[ScannedEntry], interpreter: Interpreter) -> FileRequirements:
+def read_floors(
+    entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
+) -> FileRequirements:
     """Read what files ask of the target's system."""
     if interpreter.is_windows:
-        return WindowsFileRequirements.of_windows(entries, interpreter)
+        return WindowsFileRequirements.read(entries, interpreter, headers)
     if interpreter.system == "darwin":
-        return MacosFileRequirements.of_macos(entries)
-    return LinuxFileRequirements.read(entries, interpreter.executable)
+        return MacosFileRequirements.read(entries, headers)
+    return LinuxFileRequirements.read(entries, interpreter.executable, headers)

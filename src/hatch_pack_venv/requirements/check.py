@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..metadata.installed import installed_distributions
-from ..model.entries import DirectoryEntry, parents_of
+from ..model.entries import DirectoryEntry, parents_of, source_of
+from ..model.plan import DecisionLog
 from .closure import (
     by_key,
     closure_of,
@@ -305,6 +306,7 @@ class PrunedDistributions:
         self,
         scanned: Iterable[ScannedEntry],
         brought_back: Callable[[str], bool] = lambda _arcname: False,
+        log: DecisionLog | None = None,
     ) -> Iterator[ScannedEntry]:
         """Yield an environment's entries without theirs, and without folders that they leave empty.
 
@@ -312,7 +314,9 @@ class PrunedDistributions:
 
         Parameters:
             brought_back: whether a pattern brings a file back, by its arcname.
+            log: takes the reason for each entry that is left out.
         """
+        log = log or DecisionLog()
         entries = list(scanned)
         taken = {
             entry.arcname
@@ -327,15 +331,31 @@ class PrunedDistributions:
             if not isinstance(entry, DirectoryEntry) or entry.arcname not in holding
         )
         emptied = parents_of(taken) - parents_of(leaves)
+        for name in taken:
+            log.leave_out(name, self._why_taken(name))
         for entry in kept:
             if not isinstance(entry, DirectoryEntry) or entry.arcname not in emptied:
                 yield entry
+            else:
+                log.leave_out(entry.arcname, "a folder that would be empty")
 
     def takes(self, arcname: str) -> bool:
         """Whether a file is left behind with its distribution."""
-        folder, _, name = arcname.rpartition("/__pycache__/")
-        source = f"{folder}/{name.split('.')[0]}.py" if folder else arcname
-        return source in self._files or arcname.startswith(self._metadata)
+        return source_of(arcname) in self._files or arcname.startswith(self._metadata)
+
+    def why(self, distribution: InstalledDistribution) -> str:
+        """Return why a distribution is left behind."""
+        return "a lower layer has it" if distribution.key in self.shared else "not required"
+
+    def _why_taken(self, arcname: str) -> str:
+        owner = self._owners.get(source_of(arcname)) or next(
+            each for each in self.distributions if arcname.startswith(f"{each.metadata_dir}/")
+        )
+        return f"of {owner.name} {owner.version}, {self.why(owner)}"
+
+    @cached_property
+    def _owners(self) -> dict[str, InstalledDistribution]:
+        return {n: each for each in self.distributions for n in (*each.files, each.metadata_dir)}
 
     @cached_property
     def _files(self) -> frozenset[str]:

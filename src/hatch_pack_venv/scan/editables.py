@@ -16,17 +16,18 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..binary.elf import ElfFile
 from ..filesystem import copies_of
 from ..metadata.editables import MODULE_SUFFIXES, PROJECT_FILES
 from ..metadata.path_files import path_lines
 from ..metadata.record import record_rows
-from ..model.entries import DirectoryEntry, FileEntry, UnsupportedEntry, parents_of
+from ..model.entries import DirectoryEntry, FileEntry, UnsupportedEntry, parents_of, source_of
 from ..model.errors import InterpreterProblem
+from ..model.plan import DecisionLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from ..binary.elf_file import ElfFile
     from ..model.distribution import Editable, InstalledDistribution
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -171,9 +172,9 @@ def borrowed_library(entries: Iterable[ScannedEntry], source: str) -> str | None
 def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
     """Yield the libraries that a file finds by its own search path, with the part that finds it."""
     elf = _elf(path) if ".so" in path.name else None
-    if elf is None or elf.search_path is None:
+    if elf is None:
         return
-    for folder in elf.search_path.folders:
+    for folder in elf.folders:
         real = os.path.realpath(folder.replace("$ORIGIN", str(path.parent)))
         for needed in elf.needed:
             if os.path.isfile(os.path.join(real, needed)):
@@ -181,8 +182,6 @@ def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _elf(path: Path) -> ElfFile | None:
-    from ..binary.elf_file import ElfFile  # 20 ms that most runs can do without
-
     try:
         return ElfFile.from_path(path)
     except InterpreterProblem:
@@ -200,42 +199,68 @@ class ResolvedEditables:
         environment: with the copied ones as ordinary distributions.
         excluded: normalised names of those that are to be left out.
         lines: lines of `.pth` files that belong to what is gone.
-        gone: arcnames of files and folders that are gone.
+        gone: arcnames of files and folders that are gone, with the reason for each.
         contents: what some files hold instead.
         rows: what is added to RECORD files, by arcname.
-        added: the entries of what was copied.
+        copies: what was copied, by arcname, each with the distribution it is of.
     """
 
     environment: Environment
     excluded: frozenset[str] = frozenset()
     lines: frozenset[str] = frozenset()
-    gone: frozenset[str] = frozenset()
+    gone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
     rows: Mapping[str, bytes] = field(default_factory=dict)
-    added: tuple[ScannedEntry, ...] = ()
+    copies: Mapping[str, tuple[InstalledDistribution, ScannedEntry]] = field(default_factory=dict)
 
-    def applied(self, scanned: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
+    def applied(
+        self, scanned: Iterable[ScannedEntry], log: DecisionLog | None = None
+    ) -> Iterator[ScannedEntry]:
         """Yield the environment's entries as if nothing had been editable."""
+        log = log or DecisionLog()
         entries = list(scanned)
-        if not (self.gone or self.lines or self.contents or self.rows or self.added):
+        if not (self.gone or self.lines or self.contents or self.rows or self.copies):
             yield from entries
             return
-        kept = [entry for entry in entries if not self._is_gone(entry.arcname)]
+        kept = []
+        for entry in entries:
+            why = self._why_gone(entry.arcname)
+            if why is None:
+                kept.append(entry)
+            else:
+                log.leave_out(entry.arcname, why)
         parents = parents_of(entry.arcname for entry in kept)
         emptied = parents_of(entry.arcname for entry in entries) - parents
         for entry in kept:
             changed = None if entry.arcname in emptied else self._changed(entry)
             if changed is not None:
                 yield changed
-        yield from self.added
+            elif entry.arcname in emptied:
+                log.leave_out(entry.arcname, "a folder that would be empty")
+            else:
+                log.leave_out(entry.arcname, "a path file of editable installs alone")
+            if entry.arcname.endswith(".pth"):
+                log.change(entry.arcname, "without the lines of editable installs")
+        for distribution, entry in self.copies.values():
+            log.change(
+                entry.arcname,
+                f"of {distribution.name} {distribution.version}, copied from its source folder",
+            )
+            yield entry
 
-    def _is_gone(self, arcname: str) -> bool:
-        folder, name = posixpath.split(arcname)
-        if posixpath.basename(folder) == "__pycache__":
-            module = posixpath.join(posixpath.dirname(folder), f"{name.split('.')[0]}.py")
-            if module in self.gone:
-                return True
-        return any(arcname == gone or arcname.startswith(f"{gone}/") for gone in self.gone)
+    @property
+    def added(self) -> tuple[ScannedEntry, ...]:
+        """The entries of what was copied."""
+        return tuple(entry for _, entry in self.copies.values())
+
+    def _why_gone(self, arcname: str) -> str | None:
+        """Return why a file goes with an editable install; `None` if it does not."""
+        source = source_of(arcname)
+        if source in self.gone:
+            return self.gone[source]
+        return next(
+            (why for gone, why in self.gone.items() if arcname.startswith(f"{gone}/")), None
+        )
 
     def _changed(self, entry: ScannedEntry) -> ScannedEntry | None:
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
@@ -252,18 +277,22 @@ class ResolvedEditables:
 
 
 def resolve_editables(
-    environment: Environment, rule: str, replaced: frozenset[str] = frozenset()
+    environment: Environment, rule: str, replaced: Mapping[str, str] | None = None
 ) -> ResolvedEditables:
     """Decide what becomes of an environment's editable installs; nothing of it is written.
 
     Parameters:
         rule: `error`, which leaves them to be refused by the plan, `copy` or `exclude`.
-        replaced: normalised names of distributions that are left out or replaced in any case.
+        replaced: normalised names of distributions that are left out or replaced in any case, with
+            the reason for each.
     """
+    replaced = replaced or {}
     editables = [each for each in environment.distributions if each.editable is not None]
     leaving = [each for each in editables if each.key in replaced or rule == "exclude"]
-    lines, gone = _traces(environment, leaving)
-    excluded = frozenset(each.key for each in leaving) - replaced
+    instead = "which the configuration leaves out"
+    reasons = [(each, replaced.get(each.key, instead)) for each in leaving]
+    lines, gone = _traces(environment, reasons)
+    excluded = frozenset(each.key for each in leaving) - replaced.keys()
     settled = ResolvedEditables(environment=environment, excluded=excluded, lines=lines, gone=gone)
     if rule != "copy":
         return settled
@@ -273,15 +302,21 @@ def resolve_editables(
 
 
 def _traces(
-    environment: Environment, distributions: Iterable[InstalledDistribution]
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the lines and the files by which editable installs are importable."""
+    environment: Environment, reasons: Iterable[tuple[InstalledDistribution, str]]
+) -> tuple[frozenset[str], dict[str, str]]:
+    """Return the lines and the files by which editable installs are importable.
+
+    Parameters:
+        reasons: editable installs, and why each goes.
+    """
     lines: set[str] = set()
-    gone: set[str] = set()
-    for editable in filter(None, (each.editable for each in distributions)):
-        lines |= editable.lines
-        gone |= editable.hooks | set(_inside(environment, editable))
-    return frozenset(lines), frozenset(gone)
+    gone: dict[str, str] = {}
+    for each, why in reasons:
+        if each.editable is not None:
+            lines |= each.editable.lines
+            names = each.editable.hooks | set(_inside(environment, each.editable))
+            gone |= dict.fromkeys(names, f"of {each.name} {each.version}, {why}")
+    return frozenset(lines), gone
 
 
 def _inside(environment: Environment, editable: Editable) -> Iterator[str]:
@@ -304,7 +339,7 @@ def _without_lines(path_file: bytes, lines: frozenset[str]) -> bytes:
 class _Copier:
     """Copies editable installs one after the other, and remembers what it has put where."""
 
-    def __init__(self, environment: Environment, replaced: frozenset[str]) -> None:
+    def __init__(self, environment: Environment, replaced: Collection[str]) -> None:
         self.environment = environment
         self.absent = {
             name
@@ -336,16 +371,18 @@ class _Copier:
 
     def settled(self, settled: ResolvedEditables) -> ResolvedEditables:
         """Return what was decided, with what was copied."""
-        lines, gone = _traces(self.environment, self.done)
+        lines, gone = _traces(
+            self.environment, [(each, "whose source folder is copied") for each in self.done]
+        )
         distributions = tuple(self.distributions.values())
         return replace(
             settled,
             environment=replace(self.environment, distributions=distributions),
             lines=settled.lines | lines,
-            gone=settled.gone | gone,
+            gone={**settled.gone, **gone},
             contents=self.contents,
             rows=self.rows,
-            added=tuple(entry for _, entry in self.owners.values()),
+            copies=self.owners,
         )
 
     def _copies(

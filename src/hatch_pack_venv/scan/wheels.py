@@ -23,7 +23,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.entries import FileEntry
 from ..model.errors import WheelProblem
-from ..platforms.posix.launchers import entry_point_script, relocate_script
+from ..platforms.posix.launchers import relocate_script
 from ..platforms.systems import wheel_platforms
 from ..platforms.windows import detect as windows_detect
 from ..platforms.windows.launchers import (
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 
 _INSTALLER: Final = b"hatch-pack-venv\n"
+_LAUNCHER: Final = b"#!python\n"
+"""Stands for a POSIX launcher, which the plan makes when it knows what has to be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +149,7 @@ class _Entries(WheelDestination):
         if self.home is not None:
             content = entry_point_launcher(entry_point, self.home)
             return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
-        content = entry_point_script(entry_point)
-        return self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
+        return self._add(f"{self.schemes['scripts']}/{name}", _LAUNCHER, executable=True)
 
     def write_file(
         self,

@@ -289,8 +289,11 @@ def completed(
     entries: dict[str, Entry] = {entry.arcname: entry for entry in plan.entries}
     for file in byte_code.values():
         folder = posixpath.dirname(file.arcname)
-        entries.setdefault(folder, DirectoryEntry(arcname=folder, mtime=plan.manifest_time))
+        if folder not in entries:
+            entries[folder] = DirectoryEntry(arcname=folder, mtime=plan.manifest_time)
+            plan.log.change(folder, "a folder of other entries")
         entries[file.arcname] = file
+        plan.log.change(file.arcname, "byte code, compiled for the archive")
     names = {source: file.arcname for source, file in byte_code.items()}
     for name, entry in entries.items():
         info, base = posixpath.split(name)

@@ -10,9 +10,10 @@ import io
 import os
 import posixpath
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
-from ..binary.elf import MAGIC, DynamicSection
+from ..binary.elf import MAGIC, DamagedElfError, ElfHeaders
 from ..model.build_paths import _BEFORE, Finding
 from ..model.errors import LeakError
 
@@ -145,8 +146,8 @@ class FileScanner:
     def finish(self, opened: Opened) -> Finding | None:
         """Return what was found in the whole file."""
         if self._is_elf:
-            with opened() as stream:
-                self._look_at_elf(DynamicSection.from_stream(stream))
+            with opened() as stream, suppress(DamagedElfError):
+                self._look_at_elf(ElfHeaders.from_stream(stream))
         elif self._feed == self._feed_text:
             self._search(self._data, len(self._data))
         if not self._kinds:
@@ -154,11 +155,11 @@ class FileScanner:
         names = tuple(sorted(self._kinds))
         return Finding(arcname=self._arcname, names=names, problem=self._problem)
 
-    def _look_at_elf(self, section: DynamicSection | None) -> None:
-        if section is None:
+    def _look_at_elf(self, headers: ElfHeaders | None) -> None:
+        if headers is None:
             return
-        folders = [folder for text in section.search_paths for folder in text.text.split(":")]
-        for path in [*folders, *section.needed]:
+        folders = [folder for text in headers.search_paths for folder in text.text.split(":")]
+        for path in [*folders, *headers.needed]:
             place = self._watch.place_at(os.fsencode(path), 0)
             if place is None:
                 continue

@@ -17,7 +17,7 @@ from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import export
-from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.plan.select import Selection
@@ -122,7 +122,7 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 def byte_code(folder: Path, options: PackOptions, threads: int) -> dict[str, str]:
     """Return the hashes of an environment's byte code."""
     environment = read_environment(folder)
-    plan = plan_environment(environment, options, None)
+    plan = plan_source(Source.of(environment, options), None)
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(
         plan, environment, options.bytecode, patterns=patterns, threads=threads, report=silent

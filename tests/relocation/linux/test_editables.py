@@ -20,7 +20,7 @@ from support.projects import DEVELOPED, SAMPLES
 from support.trees import State, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.scan.probe import read_environment
@@ -90,7 +90,7 @@ class Installed:
         """Decide what would be packed."""
         keys = {key.replace("_", "-"): value for key, value in options.items()}
         parsed = PackOptions.from_mapping({"interpreter": "target", **keys})
-        return plan_environment(read_environment(self.prefix), parsed, None)
+        return plan_source(Source.of(read_environment(self.prefix), parsed), None)
 
 
 @pytest.fixture(scope="module", params=["uv", "pip"])
@@ -259,7 +259,7 @@ def test_the_project_follows_the_rule_too_if_asked_for_as_installed(
     table = {"interpreter": "target", "project": "installed", "editables": rule}
     environment = read_environment(installed.prefix)
     project = Project(name="ha-src", wheel=installed.projects / "not-used.whl")
-    planned = plan_environment(environment, PackOptions.from_mapping(table), project)
+    planned = plan_source(Source.of(environment, PackOptions.from_mapping(table)), project)
     names = [entry.arcname for entry in planned.entries]
     assert any("ha_src" in name for name in names) is (rule == "copy")
 
@@ -289,7 +289,7 @@ def test_a_wheel_replaces_every_style(installed: Installed, tmp_path: Path) -> N
     )
     environment = read_environment(installed.prefix)
     project = Project(name=installed.names[0], wheel=wheels[0])
-    planned = plan_environment(environment, parsed, project)
+    planned = plan_source(Source.of(environment, parsed), project)
     names = [entry.arcname for entry in planned.entries]
     site = environment.site_packages[0]
     for name, module in zip(installed.names, installed.modules, strict=True):

@@ -124,7 +124,7 @@ def test_fedoras_layout_runs_elsewhere(system: Path, tmp_path: Path, real: bool)
         return replace(ask_interpreter(path), platlibdir="lib64")
 
     fedoras = read_environment(environment, ask=ask)
-    plan = packing.plan_environment(fedoras, OPTIONS, None)
+    plan = packing.plan_source(packing.Source.of(fedoras, OPTIONS), None)
     names = {entry.arcname for entry in plan.entries}
     assert f"{'lib64' if real else 'lib'}/{name}/os.py" in names
     assert f"lib/lib{name}.so.1.0" in names

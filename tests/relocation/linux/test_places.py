@@ -18,7 +18,7 @@ from support.machine import needs
 from support.trees import State, tree_state
 
 from hatch_pack_venv import PackOptions, PackResult, pack
-from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.binary.elf import ElfHeaders
 from hatch_pack_venv.model.errors import PackVenvError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_the_fast_reader_sees_what_another_reader_sees(made: Made) -> None:
     for path in [*libraries, made.python.path]:
         content = path.read_bytes()
         segment = dynamic_segment(content)
-        section = DynamicSection.from_stream(io.BytesIO(content))
+        section = ElfHeaders.from_stream(io.BytesIO(content))
         assert section is not None
         assert section.needed == tuple(tag.needed for tag in segment.iter_tags("DT_NEEDED"))
         assert [text.text for text in section.search_paths] == search_paths(content)

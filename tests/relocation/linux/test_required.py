@@ -17,6 +17,7 @@ from support.projects import build_wheel, copy_project
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
+from hatch_pack_venv.api.planning import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.requirements.check import PrunedDistributions
@@ -84,9 +85,8 @@ def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path,
     wheel = build_wheel("service", folder)
     options = {"distributions": "required", "format": "tar", **table}
     (result,) = pack_project(
-        environment,
+        Source.read(environment, PackOptions.from_mapping(options)),
         folder / "packed",
-        PackOptions.from_mapping(options),
         Project(name="service", version="0.3.1", wheel=wheel, root=project),
     )
     with tarfile.open(result.path) as tar:

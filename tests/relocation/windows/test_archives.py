@@ -29,7 +29,7 @@ from support.windows import (
 
 from hatch_pack_venv import create_archive, export_venv, pack
 from hatch_pack_venv.api.pack import pack_project, preview_pack
-from hatch_pack_venv.api.planning import plan_environment
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.binary.pe import PeFile
 from hatch_pack_venv.cli import main as cli
 from hatch_pack_venv.injected import postinstall
@@ -195,7 +195,7 @@ def test_archives_are_named_for_the_programs_in_them(
     prefix = make_environment(tmp_path / "env", machine=machine)
     project = Project(name="app", version="1.0")
     table = options(interpreter="target", project="installed")
-    one(pack_project(prefix, tmp_path / "out", table, project))
+    one(pack_project(Source.read(prefix, table), tmp_path / "out", project))
     assert (tmp_path / f"out/app-1.0-cp312-{tag}.zip").is_file()
 
 
@@ -215,7 +215,7 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
     (prefix / SITE / "other.pyd").write_bytes(small_pe("arm64"))
     (prefix / SITE / "own.pyd").write_bytes(small_pe())
     environment = read_environment(prefix)
-    notes = plan_environment(environment, options(interpreter="target"), None).notes
+    notes = plan_source(Source.of(environment, options(interpreter="target")), None).notes
     (note,) = [note for note in notes if "machine" in note]
     assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")
 

@@ -25,6 +25,7 @@ from support.windows import (
 
 from hatch_pack_venv import pack
 from hatch_pack_venv.api.pack import pack_project
+from hatch_pack_venv.api.planning import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PlanError, WheelProblem
 
@@ -117,7 +118,11 @@ def test_the_projects_wheel_is_laid_over(tmp_path: Path, base: Path, interpreter
     with_script(prefix, "old.exe", stub() + f"#!{PYTHON}\n".encode() + archived())
     (prefix / SITE / "greeter-1.0.dist-info/RECORD").write_text("../../Scripts/old.exe,,\n")
     project = Project(name="greeter", version="2.0", wheel=project_wheel(tmp_path))
-    files = one(pack_project(prefix, tmp_path / "out", options(interpreter=interpreter), project))
+    files = one(
+        pack_project(
+            Source.read(prefix, options(interpreter=interpreter)), tmp_path / "out", project
+        )
+    )
     assert (tmp_path / "out/greeter-2.0-cp312-win_amd64.zip").is_file()
     scripts = {n.partition("/")[2] for n in files if n.startswith("Scripts/") and "activ" not in n}
     folder = "..\\" if interpreter == "bundled" else ""

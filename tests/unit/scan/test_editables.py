@@ -92,7 +92,7 @@ def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
     replaced = distribution("old", f"{SITE}/a/_ext.so")
     prefix = tmp_path / "env"
     both = environment(replaced, editable("a", source), prefix=prefix, given=prefix)
-    settled = resolve_editables(both, "copy", frozenset({"old"}))
+    settled = resolve_editables(both, "copy", {"old": "which a wheel replaces"})
     assert added(settled) == ["a/__init__.py", "a/_ext.so"]
 
 

@@ -11,28 +11,26 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from packaging.utils import canonicalize_name
-
-from ...binary.elf_file import ElfFile
+from ...binary.elf import ElfFile
+from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
 from ...metadata.pyvenv_cfg import bundled_config
-from ...model.entries import FileEntry, SymlinkEntry
+from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
-from ...model.interpreter import Trim, Vendoring
-from ..posix.runtime import debian_path_file, knows_its_place, made_portable, system_packages
+from ...model.interpreter import Bundle, Trim, Vendoring
+from ..posix.runtime import Runtime, system_packages
 from .libraries import Libraries, collect_libraries, tcl_scripts
 from .owners import find_owners
 from .search_paths import relinked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from ...model.distribution import InstalledDistribution
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
     from ...model.interpreter import Interpreter
@@ -55,23 +53,25 @@ class Module:
     file: ElfFile
 
 
-class Runtime:
-    """The parts of one base interpreter.
+class LinuxRuntime(Runtime):
+    """The parts of one base interpreter; what is ELF waits in `modules` for its search path.
 
     Raises:
         InterpreterProblem: it cannot be bundled.
     """
 
     def __init__(self, environment: Environment, trim: Trim) -> None:
-        self.interpreter = environment.interpreter
-        self.trim = trim
+        super().__init__(environment, trim)
         self.modules: list[Module] = []
         _refuse_unsuitable(self.interpreter)
-        self._libdir = _library_folder(environment)
         self.executable = self._module(
             f"bin/{self.interpreter.executable_name}", self.interpreter.executable
         )
         self.library = self._find_library()
+
+    def add_binary(self, arcname: str, path: Path) -> None:
+        """Take an extension module, which gets its search path when all are known."""
+        self._module(arcname, path)
 
     def _module(self, arcname: str, path: Path) -> Module:
         file = ElfFile.from_path(path)
@@ -99,68 +99,6 @@ class Runtime:
         library = () if self.library is None else (self.library.file,)
         return (*library, self.executable.file)
 
-    def entries(self) -> Iterator[ScannedEntry]:
-        """Yield all files but `modules`, which are known when this has ended."""
-        facts = self.interpreter
-        for alias in ("python", "python3"):
-            yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
-        if self._libdir == "lib" and facts.platlibdir != "lib":
-            yield SymlinkEntry(arcname=facts.platlibdir, linkname="lib")
-        yield from self._folder(f"{self._libdir}/{facts.executable_name}", facts.stdlib)
-        if facts.debian:
-            name = "lib/python3/dist-packages/site-packages.pth"
-            yield FileEntry.from_bytes(name, debian_path_file(facts))
-        if self.trim.has_headers and facts.include is not None and facts.include.is_dir():
-            yield from copies_of(facts.include, f"include/{facts.include.name}")
-        yield from self._wheels()
-
-    def _wheels(self) -> Iterator[ScannedEntry]:
-        """Yield the wheels that a distribution's `ensurepip` has elsewhere (see sysconfig)."""
-        folder = self.interpreter.wheel_folder
-        base = self.interpreter.base_prefix
-        has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
-        if folder is None or not folder.is_relative_to(base) or not has_installer:
-            return
-        if not self.trim.leaves_out(self.interpreter.stdlib / "ensurepip", on_top=True):
-            for wheel in sorted(folder.glob("*.whl")):
-                name = f"{folder.relative_to(base).as_posix()}/{wheel.name}"
-                yield from copies_of(wheel.resolve(), name)
-
-    def _folder(self, arcname: str, folder: Path) -> Iterator[ScannedEntry]:
-        on_top = folder == self.interpreter.stdlib
-        for child in sorted(folder.iterdir()):
-            name = f"{arcname}/{child.name}"
-            if self.trim.leaves_out(child, on_top=on_top):
-                continue
-            if child.is_dir() and not child.is_symlink():
-                yield from self._folder(name, child)
-            elif child.exists():
-                yield from self._files(name, child)
-
-    def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
-        """Yield a file of the standard library, or what a link in it leads to."""
-        real = path.resolve()
-        if posixpath.basename(posixpath.dirname(arcname)) == "lib-dynload" and path.suffix == ".so":
-            self._module(arcname, real)
-            return
-        name = path.relative_to(self.interpreter.stdlib).as_posix()
-        for entry in copies_of(real, arcname):
-            if isinstance(entry, FileEntry) and knows_its_place(name, self.interpreter):
-                content = made_portable(name, real.read_bytes(), self.interpreter)
-                yield replace(entry, content=content, size=len(content))
-            else:
-                yield entry
-
-
-def _library_folder(environment: Environment) -> str:
-    """Return the folder that the standard library goes to, as the interpreter searches for it.
-
-    Fedora's looks into `lib64`, which is a link in the environments of most makers.
-    """
-    platlibdir = environment.interpreter.platlibdir
-    real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)
-    return platlibdir if real else "lib"
-
 
 def _refuse_unsuitable(facts: Interpreter) -> None:
     if facts.system != "linux":
@@ -180,33 +118,6 @@ def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
 _LICENCES: Final = "share/licenses"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """What a bundled interpreter adds to an environment and changes of it.
-
-    Parameters:
-        scanned: the environment's entries; search paths that would keep its modules from finding
-            the libraries are of the kind that does not.
-        entries: the interpreter's entries.
-        facts: what the manifest says of it.
-        distributions: the base interpreter's packages that come along.
-        notes: what a user may want to know of.
-    """
-
-    scanned: tuple[ScannedEntry, ...]
-    entries: tuple[ScannedEntry, ...] = ()
-    facts: Mapping[str, Any]
-    distributions: tuple[InstalledDistribution, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a manifest's head says with the bundle in it."""
-        added = [{"name": each.name, "version": each.version} for each in self.distributions]
-        distributions = [*head["distributions"], *added]
-        distributions.sort(key=lambda each: canonicalize_name(each["name"]))
-        return {"distributions": distributions, "bundle": self.facts}
-
-
 def make_bundle(
     environment: Environment,
     scanned: Sequence[ScannedEntry],
@@ -214,12 +125,14 @@ def make_bundle(
     packed: Sequence[ScannedEntry],
     trim: Trim = Trim.DEFAULT,
     vendoring: Vendoring | None = None,
+    headers: HeaderReader | None = None,
 ) -> Bundle:
     """Gather what makes an environment's archive bring its own interpreter.
 
     Parameters:
         scanned: all that the environment holds.
         packed: what is packed of it and of the wheels laid over it.
+        headers: what is known of binaries already.
 
     Raises:
         InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
@@ -230,7 +143,9 @@ def make_bundle(
             f"{environment.given} brings its own interpreter already: pack the environment it was"
             " made from"
         )
-    bundler = _Bundler(environment, packed, trim, vendoring or Vendoring())
+    bundler = _Bundler(
+        environment, packed, trim, vendoring or Vendoring(), headers or HeaderReader()
+    )
     return bundler.bundle(scanned)
 
 
@@ -241,17 +156,19 @@ class _Bundler:
         packed: Sequence[ScannedEntry],
         trim: Trim,
         vendoring: Vendoring,
+        headers: HeaderReader,
     ) -> None:
         self.environment = environment
         self.trim = trim
         self.vendoring = vendoring
-        self.runtime = Runtime(environment, trim)
+        self.headers = headers
+        self.runtime = LinuxRuntime(environment, trim)
         self.entries = [*self.runtime.entries()]
         self.system = system_packages(environment, packed)
         self.notes = [*self.system.notes]
         candidates = [*packed, *self.system.entries]
-        files = ((entry, ElfFile.from_entry(entry, environment.prefix)) for entry in candidates)
-        self.packed = {entry.arcname: file for entry, file in files if file is not None}
+        files = ((entry.arcname, self._elf_file(entry)) for entry in candidates)
+        self.packed = {arcname: file for arcname, file in files if file is not None}
 
     def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
         """Put the parts together."""
@@ -279,6 +196,20 @@ class _Bundler:
             distributions=self.system.distributions,
             notes=tuple(self.notes),
         )
+
+    def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
+        """Return what an entry holds, at its place in the environment, if that is an ELF file."""
+        if not isinstance(entry, FileEntry):
+            return None
+        match entry.content:
+            case PatchedFile(path=name) | str(name):
+                path = Path(name)
+            case _:
+                path = self.environment.prefix / entry.arcname
+        if self.headers.is_damaged(entry):
+            raise InterpreterProblem(f"{path} is a damaged ELF file")
+        headers = self.headers.elf(entry)
+        return None if headers is None else ElfFile(path=path, headers=headers)
 
     def _libraries(self) -> Libraries:
         if not self.vendoring.wanted:
@@ -313,7 +244,7 @@ class _Bundler:
             # Also for what it does not need itself: packages' modules have often no path of theirs.
             needs = self.runtime.library is not None or bool(libraries.found)
         else:
-            needs = libraries.serve(module.file) or module.file.search_path is not None
+            needs = libraries.serve(module.file) or bool(module.file.folders)
         here = posixpath.dirname(module.arcname)
         relative = posixpath.relpath(LIBRARIES, here)
         return ("$ORIGIN" if relative == "." else f"$ORIGIN/{relative}",) if needs else ()
@@ -327,11 +258,11 @@ class _Bundler:
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
         """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
         file = self.packed.get(entry.arcname)
-        if entry.arcname not in served or file is None or file.search_path is None:
+        if entry.arcname not in served or file is None:
             return entry
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
-        patches = file.with_search_path(file.search_path.folders)
+        patches = file.with_search_path(file.folders)
         return replace(entry, content=patched_file(entry.content, patches))
 
     def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
@@ -348,8 +279,7 @@ class _Bundler:
 
 
 def _hides(file: ElfFile, libraries: Libraries) -> bool:
-    path = file.search_path
-    return path is not None and path.is_runpath and libraries.serve(file)
+    return file.is_runpath and libraries.serve(file)
 
 
 def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:

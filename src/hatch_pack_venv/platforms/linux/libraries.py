@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...binary.elf_file import ElfFile, needs_private_glibc
+from ...binary.elf import ElfFile
 from ...filesystem import copies_of
 from ...model.entries import DirectoryEntry
 from ...model.errors import InterpreterProblem
@@ -55,8 +55,10 @@ class Loader:
         """
         candidates = iter([Path(name)]) if "/" in name else self._candidates(name, chain)
         files = (self._read(path) for path in candidates)
-        kind = chain[0].kind  # the loader passes over libraries for another machine
-        return next((file for file in files if file is not None and file.kind == kind), None)
+        kind = chain[0].headers.kind  # the loader passes over libraries for another machine
+        return next(
+            (file for file in files if file is not None and file.headers.kind == kind), None
+        )
 
     def _read(self, path: Path) -> ElfFile | None:
         if path not in self._files:
@@ -83,19 +85,18 @@ class Loader:
 
 def _searched(chain: Sequence[ElfFile]) -> Iterator[str]:
     """Yield the folders of the search paths that count, in the loader's order."""
-    own = chain[0].search_path
-    if own is not None and own.is_runpath:
+    if chain[0].is_runpath:
         yield from _expanded(chain[0])
         return
     for file in chain:
-        if file.search_path is not None and not file.search_path.is_runpath:
+        if not file.is_runpath:
             yield from _expanded(file)
 
 
 def _expanded(file: ElfFile) -> Iterator[str]:
     origin = os.path.realpath(file.path.parent)
-    lib = "lib64" if file.tag_size == 8 else "lib"
-    for folder in file.search_path.folders if file.search_path else ():
+    lib = "lib64" if file.headers.wide else "lib"
+    for folder in file.folders:
         for token, value in (("ORIGIN", origin), ("LIB", lib), ("PLATFORM", os.uname().machine)):
             folder = folder.replace(f"${{{token}}}", value).replace(f"${token}", value)
         if folder:
@@ -216,13 +217,18 @@ class _Collector:
                 self.left.setdefault(name, set()).add(arcname)
                 continue
             file = self.loader.find(name, chain)
-            if file is None or self._is_packed(file.path) or needs_private_glibc(file.path):
+            if file is None or self._is_packed(file.path) or needs_private_glibc(file):
                 continue
             self.found[name] = file
             self.add(arcname, [file, *chain])
 
     def _is_packed(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self.prefix)
+
+
+def needs_private_glibc(file: ElfFile) -> bool:
+    """Whether a library uses what glibc keeps for its own parts, and so belongs to one glibc."""
+    return any(need.version == "GLIBC_PRIVATE" for need in file.headers.versions)
 
 
 def is_of_glibc(name: str) -> bool:

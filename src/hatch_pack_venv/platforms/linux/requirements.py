@@ -10,10 +10,9 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ...binary.elf import DynamicSection
-from ...binary.headers import read_header
+from ...binary.elf import ElfHeaders
 from ...model.entries import with_copies
 from ...model.requirements import (
     FileRequirements,
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ...binary.elf import Kind
+    from ...binary.headers import HeaderReader
     from ...model.entries import Content, FileEntry, ScannedEntry
     from ...model.requirements import Version
 
-
-_NO_ELF: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js")
 
 # PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
 _LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
@@ -125,30 +124,29 @@ class LinuxFileRequirements(FileRequirements):
 
     Parameters:
         wants: of those that ask for something.
-        kind: machine and word size of the interpreter; other files than those are for no process
-            of this archive.
+        kind: of the interpreter; other files than those are for no process of this archive.
     """
 
     wants: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
-    kind: tuple[int, bool] | None = None
+    kind: Kind | None = None
 
     @classmethod
-    def read(cls, entries: Iterable[ScannedEntry], executable: Path) -> LinuxFileRequirements:
+    def read(
+        cls, entries: Iterable[ScannedEntry], executable: Path, headers: HeaderReader
+    ) -> LinuxFileRequirements:
         """Read all ELF files among entries and their copies.
 
         Parameters:
             executable: the interpreter.
         """
-        contents = {
-            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_ELF)
-        }
-        read = {
-            content: read_header(content, SymbolRequirements.from_stream) for content in contents
-        }
-        interpreter = read_header(executable, SymbolRequirements.from_stream)
+        interpreter = headers.of_content(executable)
         return cls(
-            {content: wants for content, wants in read.items() if wants is not None},
-            None if interpreter is None else interpreter.kind,
+            {
+                content: SymbolRequirements.of(each)
+                for content, each in headers.all_of(entries).items()
+                if isinstance(each, ElfHeaders) and each.is_dynamic
+            },
+            interpreter.kind if isinstance(interpreter, ElfHeaders) else None,
         )
 
     def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
@@ -244,14 +242,13 @@ class SymbolRequirements:
     """What one file asks for.
 
     Parameters:
-        kind: machine and word size.
         libc: `glibc` or `musl`, where it can be told.
         glibc, glibcxx: the highest versions of symbols; CXXABI counts as the GLIBCXX it came with.
         needed: the libraries that it loads.
         beside: where it looks for them, relative to its own folder.
     """
 
-    kind: tuple[int, bool]
+    kind: Kind
     libc: str | None = None
     glibc: Version = ()
     glibcxx: Version = ()
@@ -259,25 +256,22 @@ class SymbolRequirements:
     beside: tuple[str, ...] = ()
 
     @classmethod
-    def from_stream(cls, stream: BinaryIO) -> SymbolRequirements | None:
-        """Read a file; `None` if it is no ELF file, or asks for nothing."""
-        section = DynamicSection.from_stream(stream)
-        if section is None:
-            return None
+    def of(cls, headers: ElfHeaders) -> SymbolRequirements:
+        """Return what a file with these headers asks for."""
         highest: dict[str, Version] = {"GLIBC": (), "GLIBCXX": ()}
-        for need in section.version_needs(stream):
+        for need in headers.versions:
             name, version = _parsed(need.version)
             # A library that an installer renamed (libstdc++-1b2c3d.so.6) is in the same wheel.
             if not need.weak and (name == "GLIBC" or need.library == LIBSTDCXX):
                 highest[name] = max(highest.get(name, ()), version)
-        musl = any(_MUSL.fullmatch(name) for name in section.needed)
+        musl = any(_MUSL.fullmatch(name) for name in headers.needed)
         return cls(
-            kind=(section.machine, section.wide),
+            kind=headers.kind,
             libc="glibc" if highest["GLIBC"] else "musl" if musl else None,
             glibc=highest["GLIBC"],
             glibcxx=highest["GLIBCXX"],
-            needed=section.needed,
-            beside=tuple(_beside(section)),
+            needed=headers.needed,
+            beside=tuple(_beside(headers)),
         )
 
     def places_of(self, library: str, arcname: str) -> Iterator[str]:
@@ -290,8 +284,8 @@ class SymbolRequirements:
             yield posixpath.normpath(posixpath.join(posixpath.dirname(arcname), folder, library))
 
 
-def _beside(section: DynamicSection) -> Iterator[str]:
-    for text in section.search_paths:
+def _beside(headers: ElfHeaders) -> Iterator[str]:
+    for text in headers.search_paths:
         for folder in text.text.split(":"):
             origin = _ORIGIN.match(folder)
             if origin is not None:

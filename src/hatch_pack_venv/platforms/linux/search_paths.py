@@ -14,14 +14,14 @@ import re
 import shutil
 import subprocess
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from ...binary.elf import DT_SONAME, DynamicSection
-from ...binary.headers import may_be_elf, read_header
+from ...binary.elf import DT_SONAME, ElfHeaders
+from ...binary.headers import HeaderReader, may_be_elf
 from ...binary.patch import patched, patched_file
 from ...binary.strip import stripped
 from ...model.build_paths import is_tellable
@@ -31,8 +31,7 @@ from ...model.errors import InterpreterProblem, SourceProblem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ...binary.elf import Text
-    from ...binary.elf_file import ElfFile
+    from ...binary.elf import ElfFile, Text
     from ...model.entries import Entry, ScannedEntry
     from ...model.environment import Environment
     from ...model.layers import Layers, LibraryFolder
@@ -48,6 +47,7 @@ class SearchPaths:
 
     environment: Environment
     bundled: bool
+    headers: HeaderReader = field(default_factory=HeaderReader)
 
     def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield entries, those of shared objects and executables changed where they have to be."""
@@ -68,42 +68,40 @@ class SearchPaths:
         content = entry.content
         if isinstance(content, PatchedFile) or not may_be_elf(entry):
             return entry
-        if self._is_connected(entry.arcname):
+        headers = self.headers.elf(entry)
+        if headers is None or not headers.search_paths or self._is_connected(entry.arcname):
             return entry
         if isinstance(content, bytes):
-            patches = self.patches(io.BytesIO(content), entry.arcname)
+            patches = self._patches(headers, io.BytesIO(content), entry.arcname)
             return replace(entry, content=patched(content, patches)) if patches else entry
         try:
             with open(content, "rb") as stream:
-                patches = self.patches(stream, entry.arcname)
+                patches = self._patches(headers, stream, entry.arcname)
             return replace(entry, content=patched_file(content, patches)) if patches else entry
         except OSError:
             return entry  # the writer tells of it, by name
 
-    def patches(self, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
+    def _patches(self, headers: ElfHeaders, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
         """Return what has to be changed in a file; nothing if there is no room for it.
 
         Folders inside become relative to the file, the base interpreter's `lib` too if it is
         packed, the base interpreter's others go. The tag's kind stays as the builder chose it.
         """
-        section = DynamicSection.from_stream(stream)
-        if section is None or not section.search_paths:
-            return ()
         here = posixpath.dirname(arcname)
-        paths = section.search_paths
+        paths = headers.search_paths
         for base_is_relative in (self.bundled, False):
             # What the interpreter loads finds its `lib` by the interpreter's own search path too.
             texts = [self._relocated(path.text, here, base_is_relative) for path in paths]
             if texts == [path.text for path in paths]:
                 return ()
             if not any(texts):
-                return _without_search_paths(section, stream)
+                return _without_search_paths(headers, stream)
             if all(
-                text == path.text or (text and _has_room(section, stream, path, text))
+                text == path.text or (text and _has_room(headers, stream, path, text))
                 for path, text in zip(paths, texts, strict=True)
             ):
                 changed = zip(paths, texts, strict=True)
-                return tuple(_text_patch(section, path, text) for path, text in changed)
+                return tuple(headers.text_patch(path, text) for path, text in changed)
         return ()
 
     def _relocated(self, text: str, here: str, base_is_relative: bool) -> str:  # noqa: FBT001
@@ -134,35 +132,16 @@ def _from_origin(folder: str, here: str) -> str:
     return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
 
 
-def _has_room(section: DynamicSection, stream: BinaryIO, path: Text, text: str) -> bool:
+def _has_room(headers: ElfHeaders, stream: BinaryIO, path: Text, text: str) -> bool:
     fits = len(os.fsencode(text)) <= len(os.fsencode(path.text))
-    return fits and not _is_shared(section, stream, path)
+    return fits and not headers.is_shared(stream, path)
 
 
-def _is_shared(section: DynamicSection, stream: BinaryIO, path: Text) -> bool:
-    """Whether another name in the file is the end of this text (linkers merge such strings)."""
-    names = section.symbol_names(stream)
-    if names is None:
-        return True
-    same = {(text.start, text.text) for text in section.search_paths} - {(path.start, path.text)}
-    others = [text.start for text in section.texts if text not in section.search_paths]
-    end = path.start + len(os.fsencode(path.text))
-    starts = [*names, *others, *(start for start, _ in same)]
-    return any(path.start <= start < end for start in starts)
-
-
-def _text_patch(section: DynamicSection, path: Text, text: str) -> Patch:
-    room = len(os.fsencode(path.text))
-    return Patch(
-        offset=section.strings + path.start, replacement=os.fsencode(text).ljust(room, b"\0")
-    )
-
-
-def _without_search_paths(section: DynamicSection, stream: BinaryIO) -> tuple[Patch, ...]:
+def _without_search_paths(headers: ElfHeaders, stream: BinaryIO) -> tuple[Patch, ...]:
     """Take the tags out, the texts too where nothing else needs them."""
-    tags = Patch(offset=section.offset, replacement=section.without_search_paths())
-    unused = [path for path in section.search_paths if not _is_shared(section, stream, path)]
-    return (tags, *(_text_patch(section, path, "") for path in unused))
+    tags = Patch(offset=headers.offset, replacement=headers.without_search_paths())
+    unused = [path for path in headers.search_paths if not headers.is_shared(stream, path)]
+    return (tags, *(headers.text_patch(path, "") for path in unused))
 
 
 def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
@@ -244,7 +223,7 @@ _LIBRARY: Final = re.compile(r".+\.so(\.[^/]+)?")
 _EXTENSION_MODULE: Final = re.compile(r".+\.(cpython-[^/.]+|abi3|cp\d[^/.]*)\.so")
 
 
-def library_name(entry: ScannedEntry) -> str | None:
+def library_name(entry: ScannedEntry, headers: HeaderReader) -> str | None:
     """Return the name (DT_SONAME) that others need a shared library by; `None` for anything else.
 
     Extension modules are loaded by their path and are none, whatever they call themselves.
@@ -254,14 +233,14 @@ def library_name(entry: ScannedEntry) -> str | None:
     name = posixpath.basename(entry.arcname)
     if not _LIBRARY.fullmatch(name) or _EXTENSION_MODULE.fullmatch(name):
         return None
-    section = _section(entry)
-    texts = () if section is None else section.texts
+    found = headers.elf(entry)
+    texts = () if found is None else found.texts
     return next((text.text for text in texts if text.kind == DT_SONAME), None)
 
 
-def library_names(entries: Iterable[ScannedEntry]) -> dict[str, str]:
+def library_names(entries: Iterable[ScannedEntry], headers: HeaderReader) -> dict[str, str]:
     """Return the names of shared libraries by arcname."""
-    named = ((entry.arcname, library_name(entry)) for entry in entries)
+    named = ((entry.arcname, library_name(entry, headers)) for entry in entries)
     return {arcname: name for arcname, name in named if name is not None and "/" not in name}
 
 
@@ -306,14 +285,14 @@ def relative_from(folder: str, path: str) -> str:
     return posixpath.normpath("/".join([".."] * depth + [path]))
 
 
-def offered(folder: LibraryFolder) -> frozenset[str]:
+def offered(folder: LibraryFolder, headers: HeaderReader) -> frozenset[str]:
     """Return the names of the libraries that a neighbour's folder holds, or will when packed."""
     path = folder.owner.path / folder.inside
     names = {each.name for each in path.iterdir() if each.is_file()} if path.is_dir() else set()
     if folder.inside == FOLDER:
         for file in _shared_objects(folder.owner.path, folder.owner.site_packages):
             entry = FileEntry(arcname=file.name, content=str(file), size=0)
-            library = library_name(entry)
+            library = library_name(entry, headers)
             if library is not None:
                 names.add(library)
     return frozenset(names)
@@ -336,9 +315,12 @@ class AcrossLayers:
 
     folders: Mapping[str, frozenset[str]]
     own: frozenset[str] = frozenset()
+    headers: HeaderReader = field(default_factory=HeaderReader)
 
     @classmethod
-    def of(cls, neighbours: Layers | None, entries: Iterable[ScannedEntry]) -> AcrossLayers:
+    def of(
+        cls, neighbours: Layers | None, entries: Iterable[ScannedEntry], headers: HeaderReader
+    ) -> AcrossLayers:
         """Look what the neighbours offer.
 
         Parameters:
@@ -346,8 +328,9 @@ class AcrossLayers:
         """
         if neighbours is None or not neighbours.dynlib:
             return cls(folders={})
-        own = frozenset(library_names(entries).values())
-        return cls(folders={each.relative: offered(each) for each in neighbours.dynlib}, own=own)
+        own = frozenset(library_names(entries, headers).values())
+        folders = {each.relative: offered(each, headers) for each in neighbours.dynlib}
+        return cls(folders=folders, own=own, headers=headers)
 
     def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
         """Yield entries, those of modules that need a neighbour's library with its folder.
@@ -365,8 +348,8 @@ class AcrossLayers:
 
     def _folders_for(self, entry: FileEntry) -> tuple[str, ...]:
         """Return what is to be added to a file's search path."""
-        section = _section(entry)
-        needed = set() if section is None else {*section.needed} - self.own
+        headers = self.headers.elf(entry)
+        needed = set() if headers is None else {*headers.needed} - self.own
         here = posixpath.dirname(entry.arcname)
         return tuple(
             f"$ORIGIN/{relative_from(here, folder)}"
@@ -381,10 +364,9 @@ class AcrossLayers:
         (ld.so(8)).
         """
         content = _content(entry)
-        section = DynamicSection.from_stream(io.BytesIO(content))
-        paths = () if section is None else section.search_paths
-        # Where a file has both kinds, the loader looks at DT_RUNPATH only.
-        text = max(paths, key=lambda path: path.kind).text if paths else ""
+        headers = ElfHeaders.from_stream(io.BytesIO(content))
+        path = None if headers is None else headers.search_path
+        text = "" if path is None else path.text
         folders = tuple(dict.fromkeys((*filter(None, text.split(":")), *wanted)))
         try:
             (content,) = with_search_path([content], folders)
@@ -394,10 +376,6 @@ class AcrossLayers:
                 f" {str(error).partition(';')[0]}"
             ) from error
         return replace(entry, content=content, size=len(content))
-
-
-def _section(entry: FileEntry) -> DynamicSection | None:
-    return read_header(entry.content, DynamicSection.from_stream)
 
 
 def _content(entry: FileEntry) -> bytes:

@@ -16,7 +16,8 @@ from ...filesystem import copies_of
 from ...metadata.pyvenv_cfg import bundled_config
 from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
-from ..linux.bundle import Bundle, Runtime
+from ...model.interpreter import Bundle
+from ..posix.runtime import Runtime
 from .detect import FRAMEWORK
 from .requirements import read_macho
 
@@ -67,15 +68,14 @@ class _MacosRuntime(Runtime):
     """Collects the interpreter's Mach-O files and follows what they load."""
 
     def __init__(self, environment: Environment, trim: Trim) -> None:
-        self.interpreter = environment.interpreter
-        self.trim = trim
+        super().__init__(environment, trim)
         self.files: dict[str, Path] = {}
         self.libraries: dict[str, Path] = {}
-        self._libdir = "lib"
         _refuse_unsuitable(self.interpreter)
         self._add(f"bin/{self.interpreter.executable_name}", self.interpreter.executable)
 
-    def _module(self, arcname: str, path: Path) -> None:  # type: ignore[override]
+    def add_binary(self, arcname: str, path: Path) -> None:
+        """Take an extension module and what it loads from the interpreter's own prefix."""
         self._add(arcname, path)
 
     def objects(self) -> Iterator[ScannedEntry]:

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ...binary.headers import read_header
-from ...binary.macho import MAGICS, MachO
+from ...binary.headers import HeaderReader
+from ...binary.macho import MachO
 from ...model.entries import with_copies
 from ...model.requirements import FileRequirements, Floor, PlatformRequirements, describe_floor
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ...model.entries import Content, ScannedEntry
     from ...model.requirements import Version
 
-
-_NO_CODE: Final = (".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js", ".class")
 
 # Every Mac with Apple's processors has it (PEP 425's tags by `delocate` and pip do as if too).
 _FIRST_ARM64: Final = (11, 0)
@@ -95,13 +93,10 @@ class MacosFileRequirements(FileRequirements):
     files: Mapping[Content, MachO] = field(default_factory=dict)
 
     @classmethod
-    def of_macos(cls, entries: Iterable[ScannedEntry]) -> MacosFileRequirements:
+    def read(cls, entries: Iterable[ScannedEntry], headers: HeaderReader) -> MacosFileRequirements:
         """Read all Mach-O files among entries and their copies."""
-        contents = {
-            entry.content for entry in with_copies(entries) if not entry.arcname.endswith(_NO_CODE)
-        }
-        read = {content: read_macho(content) for content in contents}
-        return cls(files={content: file for content, file in read.items() if file is not None})
+        found = headers.all_of(entries)
+        return cls(files={each: file for each, file in found.items() if isinstance(file, MachO)})
 
     def at(self, entries: Iterable[ScannedEntry]) -> dict[str, MachO]:
         """Return the Mach-O files among entries; later ones stand in the place of earlier ones."""
@@ -130,7 +125,8 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
 
 def read_macho(content: Content | Path) -> MachO | None:
     """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
-    return read_header(content, MachO.from_stream, tuple(MAGICS))
+    headers = HeaderReader().of_content(content)
+    return headers if isinstance(headers, MachO) else None
 
 
 def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:

@@ -6,24 +6,24 @@ import fnmatch
 import os
 import posixpath
 import re
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...filesystem import copies_of
-from ...metadata import path_files
 from ...metadata.installed import installed_distributions
+from ...metadata.path_files import foreign_paths
 from ...metadata.pyvenv_cfg import fixed_interpreter_config
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
-from ..windows import rewriter as windows_rewriter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from ...model.distribution import InstalledDistribution
     from ...model.entries import Entry, ScannedEntry
     from ...model.environment import Environment
-    from ...model.interpreter import Interpreter
+    from ...model.interpreter import Interpreter, Trim
 
 
 _PREFIX_WORD: Final = "@base_prefix@"
@@ -180,18 +180,23 @@ class SystemPackages:
     notes: tuple[str, ...] = ()
 
 
-def system_packages(environment: Environment, scanned: Sequence[ScannedEntry]) -> SystemPackages:
+def system_packages(
+    environment: Environment,
+    scanned: Sequence[ScannedEntry],
+    foreign: Callable[[bytes, str], list[str]] = foreign_paths,
+) -> SystemPackages:
     """Return the base's packages as entries of the environment's site-packages.
 
     Launchers and data outside site-packages stay out: an environment does not see them either.
 
     Parameters:
         scanned: the environment's entries, which come first.
+        foreign: returns the folders outside that a `.pth` file adds to `sys.path`.
     """
     if not environment.include_system_site_packages:
         return SystemPackages()
     folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
-    gatherer = _Gatherer(environment, {entry.arcname for entry in scanned})
+    gatherer = _Gatherer(environment, {entry.arcname for entry in scanned}, foreign)
     for folder in folders:
         gatherer.add(folder)
     return SystemPackages(
@@ -202,9 +207,14 @@ def system_packages(environment: Environment, scanned: Sequence[ScannedEntry]) -
 
 
 class _Gatherer:
-    def __init__(self, environment: Environment, taken: Collection[str]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        taken: Collection[str],
+        foreign: Callable[[bytes, str], list[str]],
+    ) -> None:
         self.site = environment.site_packages[0]
-        self.windows = environment.is_windows
+        self.foreign = foreign
         self.taken = set(taken)
         self.own = {distribution.key for distribution in environment.distributions}
         self.entries: list[ScannedEntry] = []
@@ -250,5 +260,81 @@ class _Gatherer:
 
     def _is_foreign(self, entry: ScannedEntry) -> bool:
         content = entry.content if isinstance(entry, FileEntry) else None
-        foreign = windows_rewriter.foreign_paths if self.windows else path_files.foreign_paths
-        return isinstance(content, str) and bool(foreign(Path(content).read_bytes(), self.site))
+        return isinstance(content, str) and bool(
+            self.foreign(Path(content).read_bytes(), self.site)
+        )
+
+
+class Runtime(ABC):
+    """The parts of one base interpreter, in the flat layout of a bundle."""
+
+    def __init__(self, environment: Environment, trim: Trim) -> None:
+        self.interpreter = environment.interpreter
+        self.trim = trim
+        self._libdir = _library_folder(environment)
+
+    @abstractmethod
+    def add_binary(self, arcname: str, path: Path) -> None:
+        """Take an extension module of the standard library, which each platform treats itself."""
+
+    def entries(self) -> Iterator[ScannedEntry]:
+        """Yield all files but binaries, which `add_binary` takes."""
+        facts = self.interpreter
+        for alias in ("python", "python3"):
+            yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
+        if self._libdir == "lib" and facts.platlibdir != "lib":
+            yield SymlinkEntry(arcname=facts.platlibdir, linkname="lib")
+        yield from self._folder(f"{self._libdir}/{facts.executable_name}", facts.stdlib)
+        if facts.debian:
+            name = "lib/python3/dist-packages/site-packages.pth"
+            yield FileEntry.from_bytes(name, debian_path_file(facts))
+        if self.trim.has_headers and facts.include is not None and facts.include.is_dir():
+            yield from copies_of(facts.include, f"include/{facts.include.name}")
+        yield from self._wheels()
+
+    def _wheels(self) -> Iterator[ScannedEntry]:
+        """Yield the wheels that a distribution's `ensurepip` has elsewhere (see sysconfig)."""
+        folder = self.interpreter.wheel_folder
+        base = self.interpreter.base_prefix
+        has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
+        if folder is None or not folder.is_relative_to(base) or not has_installer:
+            return
+        if not self.trim.leaves_out(self.interpreter.stdlib / "ensurepip", on_top=True):
+            for wheel in sorted(folder.glob("*.whl")):
+                name = f"{folder.relative_to(base).as_posix()}/{wheel.name}"
+                yield from copies_of(wheel.resolve(), name)
+
+    def _folder(self, arcname: str, folder: Path) -> Iterator[ScannedEntry]:
+        on_top = folder == self.interpreter.stdlib
+        for child in sorted(folder.iterdir()):
+            name = f"{arcname}/{child.name}"
+            if self.trim.leaves_out(child, on_top=on_top):
+                continue
+            if child.is_dir() and not child.is_symlink():
+                yield from self._folder(name, child)
+            elif child.exists():
+                yield from self._files(name, child)
+
+    def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
+        """Yield a file of the standard library, or what a link in it leads to."""
+        real = path.resolve()
+        if posixpath.basename(posixpath.dirname(arcname)) == "lib-dynload" and path.suffix == ".so":
+            self.add_binary(arcname, real)
+            return
+        name = path.relative_to(self.interpreter.stdlib).as_posix()
+        for entry in copies_of(real, arcname):
+            if isinstance(entry, FileEntry) and knows_its_place(name, self.interpreter):
+                content = made_portable(name, real.read_bytes(), self.interpreter)
+                yield replace(entry, content=content, size=len(content))
+            else:
+                yield entry
+
+
+def _library_folder(environment: Environment) -> str:
+    """Return the folder that the standard library goes to, as the interpreter searches for it.
+
+    Fedora's looks into `lib64`, which is a link in the environments of most makers.
+    """
+    platlibdir = environment.interpreter.platlibdir
+    real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)
+    return platlibdir if real else "lib"

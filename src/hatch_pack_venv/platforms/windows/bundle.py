@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ...filesystem import copies_of
 from ...model.entries import FileEntry, UnsupportedEntry
 from ...model.errors import InterpreterProblem
-from ...model.interpreter import Trim
-from ..linux.bundle import Bundle
+from ...model.interpreter import Bundle, Trim
 from ..posix.runtime import system_packages
 from .detect import PYTHON
+from .rewriter import foreign_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ def windows_bundle(
         )
     _refuse_unsuitable(environment)
     runtime = _Runtime(base, trim, free=environment.interpreter.free_threaded)
-    system = system_packages(environment, packed)
+    system = system_packages(environment, packed, foreign_paths)
     return Bundle(
         scanned=tuple(scanned),
         entries=(*runtime.entries(), *system.entries, *_settings(environment)),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ...binary.headers import read_header
-from ...binary.pe import MAGIC, PeFile
+from ...binary.headers import HeaderReader
+from ...binary.pe import PeFile
 from ...model.entries import with_copies
 from ...model.requirements import FileRequirements, PlatformRequirements
 
@@ -64,18 +64,17 @@ class WindowsFileRequirements(FileRequirements):
     interpreter: Interpreter | None = None
 
     @classmethod
-    def of_windows(
-        cls, entries: Iterable[ScannedEntry], interpreter: Interpreter
+    def read(
+        cls, entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
     ) -> WindowsFileRequirements:
-        """Read all programs and libraries among entries."""
-        files = with_copies(entries)
-        code = {each.content for each in files if each.arcname.lower().endswith(_CODE)}
-        read = {content: read_headers(content) for content in code}
+        """Read all programs and libraries among entries and their copies."""
+        code = [each for each in with_copies(entries) if each.arcname.lower().endswith(_CODE)]
+        found = headers.all_of(code)
         return cls(
             versions={
-                content: headers.version
-                for content, headers in read.items()
-                if headers is not None and headers.machine == interpreter.machine
+                content: file.version
+                for content, file in found.items()
+                if isinstance(file, PeFile) and file.machine == interpreter.machine
             },
             interpreter=interpreter,
         )
@@ -97,4 +96,5 @@ class WindowsFileRequirements(FileRequirements):
 
 def read_headers(content: Content) -> PeFile | None:
     """Return a file's headers; `None` if it is no program or library of Windows."""
-    return read_header(content, PeFile.from_stream, (MAGIC,))
+    headers = HeaderReader().of_content(content)
+    return headers if isinstance(headers, PeFile) else None

@@ -24,8 +24,8 @@ _SETUPTOOLS: Final = b"-script.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsRules:
-    """The rules for one archive.
+class WindowsRewriter:
+    """Rewrites the files of one environment.
 
     Parameters:
         prefixes: the paths by which the environment's files may name it.
@@ -64,7 +64,7 @@ class WindowsRules:
             passed_over=passed_over,
         )
 
-    def relocated(self, arcname: str, content: bytes) -> bytes | None:
+    def rewritten(self, arcname: str, content: bytes) -> bytes | None:
         """Return a file that names no place of the build machine; `None` to leave it alone."""
         folder, name = posixpath.split(arcname)
         if folder == self.home.scripts:

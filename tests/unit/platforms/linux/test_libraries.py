@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hatch_pack_venv.binary.elf_file import ElfFile, needs_private_glibc
+from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
     Loader,
     is_of_glibc,
+    needs_private_glibc,
 )
 
 
@@ -46,5 +47,5 @@ def test_what_belongs_to_one_glibc_is_told_by_its_symbols() -> None:
     libz = loader.find("libz.so.1", [file])
     assert resolver is not None
     assert libz is not None
-    assert needs_private_glibc(resolver.path)
-    assert not needs_private_glibc(libz.path)
+    assert needs_private_glibc(resolver)
+    assert not needs_private_glibc(libz)

@@ -10,7 +10,7 @@ import pytest
 from support.binaries import DT_NEEDED, DT_RPATH, DT_RUNPATH, make_elf
 from support.fakes import INTERPRETER, SITE, environment, file, link
 
-from hatch_pack_venv.binary.elf import DynamicSection
+from hatch_pack_venv.binary.elf import ElfHeaders
 from hatch_pack_venv.model.entries import FileEntry, PatchedFile, SymlinkEntry, TargetKind
 from hatch_pack_venv.platforms.linux.search_paths import SearchPaths
 
@@ -23,7 +23,7 @@ BASE_LIB = f"{BASE}/lib/python3.11/config/../.."  # long enough for what replace
 
 
 def paths_of(elf: bytes) -> list[tuple[int, str]]:
-    section = DynamicSection.from_stream(io.BytesIO(elf))
+    section = ElfHeaders.from_stream(io.BytesIO(elf))
     assert section is not None
     return [(text.kind, text.text) for text in section.search_paths]
 
@@ -50,7 +50,7 @@ def test_folders_inside_become_relative_and_the_bases_library_too(
     elf = make_elf((DT_NEEDED, "libc.so.6"), (kind, text), wide=wide, order=order)
     changed = portable(elf)
     assert paths_of(changed) == [(kind, "$ORIGIN/../x.libs:$ORIGIN:$ORIGIN/../../..:/usr/lib/cuda")]
-    section = DynamicSection.from_stream(io.BytesIO(changed))
+    section = ElfHeaders.from_stream(io.BytesIO(changed))
     assert section is not None
     assert section.needed == ("libc.so.6",)
 
@@ -68,7 +68,7 @@ def test_a_search_path_that_loses_all_goes(kind: int) -> None:
     """The tag is taken out, other tags stay, and the text is wiped."""
     elf = make_elf((kind, str(BASE / "lib")), (DT_NEEDED, "libm.so.6"))
     changed = portable(elf, bundled=False)
-    section = DynamicSection.from_stream(io.BytesIO(changed))
+    section = ElfHeaders.from_stream(io.BytesIO(changed))
     assert section is not None
     assert (section.search_paths, section.needed) == ((), ("libm.so.6",))
     assert len(section.tags) == 4

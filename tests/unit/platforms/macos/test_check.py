@@ -12,6 +12,7 @@ import pytest
 from support.binaries import fat, module
 from support.fakes import INTERPRETER, SITE, environment, file, names, plan, recipe
 
+from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.build_paths import BASE, ENVIRONMENT, BuildPath
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.plan.select import Selection
@@ -29,13 +30,13 @@ MAC = environment(interpreter=APPLE)
 
 
 def plan_for_mac(*entries: ScannedEntry, **changes: Any) -> PackPlan:
-    floors = MacosFileRequirements.of_macos(entries)
+    floors = MacosFileRequirements.read(entries, HeaderReader())
     return plan(*entries, environment=MAC, recipe=recipe(floors=floors, **changes))
 
 
 def needs_of(**files: bytes) -> MacosRequirements:
     entries = [file(f"{SITE}/{name}.so", content) for name, content in files.items()]
-    return MacosFileRequirements.of_macos(entries).of(entries)
+    return MacosFileRequirements.read(entries, HeaderReader()).of(entries)
 
 
 def both(intel: tuple[int, ...], apple: tuple[int, ...]) -> bytes:
@@ -101,7 +102,7 @@ def test_a_launcher_of_an_interpreter_that_needs_as_much_asks_nothing() -> None:
         file("bin/python3.11", module(minos=(12, 0))),
         file(f"{SITE}/x.so", module(minos=(12, 0))),
     ]
-    assert MacosFileRequirements.of_macos(entries).of(entries).check() == ""
+    assert MacosFileRequirements.read(entries, HeaderReader()).of(entries).check() == ""
 
 
 def test_what_the_finder_leaves_stays_out() -> None:
