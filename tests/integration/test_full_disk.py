@@ -26,7 +26,7 @@ from hatch_pack_venv.write.archive import write_archives
 FORMATS = list(CompressionFormat)
 
 
-TESTS: Final = Path(__file__).parents[2]
+TESTS: Final = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ ON_SMALL_DISKS: Final = """
 import json, subprocess, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from support.archives import write_output
 from support.trees import Scene
-from unit.test_atomic_output import write
 from hatch_pack_venv import PackVenvError
 scene, output, sizes = Scene(root=Path(sys.argv[2])), sys.argv[3], json.loads(sys.argv[4])
 disk = scene.root / "disk"
@@ -58,7 +58,7 @@ for size in sizes:
         (disk / name).write_text("earlier")
     message = "done"
     try:
-        write(scene.plan(), disk, output)
+        write_output(scene.plan(), disk, output)
     except PackVenvError as error:
         message = str(error)
     names = {str(p.relative_to(disk)): p.is_file() and p.stat().st_size for p in disk.rglob("*")}

@@ -22,8 +22,9 @@ import pytest
 from hatch_pack_venv import CompressionFormat, PackOptions, create_archive, pack
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.plan.links import without_links
-from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.write.archive import write_archives, write_folder
 from support.fakes import file, folder, link, plan, recipe
 from support.trees import make_wheel
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.model.plan import PackPlan
+    from hatch_pack_venv.model.results import Reporter
 
 
 Content: TypeAlias = list[tuple[str, str, int, bytes]]
@@ -231,3 +233,13 @@ OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]
 
 
 every_output = pytest.mark.parametrize("output", OUTPUTS)
+
+
+def write_output(plan: PackPlan, out: Path, output: str, report: Reporter = silent) -> None:
+    """Write a plan as one of `OUTPUTS`."""
+    if output == "folder":
+        write_folder(plan, out / "app", report=report)
+    else:
+        several = [CompressionFormat.UNCOMPRESSED, CompressionFormat.ZIP]
+        chosen = several if output == "several" else [CompressionFormat[output]]
+        write_archives(plan, out / "app", chosen, report=report)

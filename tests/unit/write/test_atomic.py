@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.archives import every_output
+from support.archives import every_output, write_output
 from support.trees import Scene, lasting_state
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
-from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.write import stream as content
-from hatch_pack_venv.write.archive import write_archives, write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hatch_pack_venv.model.plan import PackPlan
     from hatch_pack_venv.model.results import Reporter
 
 
@@ -62,20 +59,11 @@ every_history = pytest.mark.parametrize("history", ["new", "earlier"])
 some_outputs = pytest.mark.parametrize("output", ["GZIP", "ZIP", "several", "folder"])
 
 
-def write(plan: PackPlan, out: Path, output: str, report: Reporter = silent) -> None:
-    if output == "folder":
-        write_folder(plan, out / "app", report=report)
-    else:
-        several = [CompressionFormat.UNCOMPRESSED, CompressionFormat.ZIP]
-        chosen = several if output == "several" else [CompressionFormat[output]]
-        write_archives(plan, out / "app", chosen, report=report)
-
-
 def before(scene: Scene, output: str, history: str) -> tuple[Path, dict[str, tuple[object, ...]]]:
     """Make an earlier output, or leave even the folder to be made; return the state of all."""
     out = scene.root / "made/out"
     if history == "earlier":
-        write(scene.plan(), out, output)
+        write_output(scene.plan(), out, output)
         (out / "neighbour").write_text("stays")
     return out, lasting_state(scene.root)
 
@@ -103,7 +91,7 @@ def test_an_error_while_reading(
         content, "_state", lambda descriptor: (os.fstat(descriptor).st_size or 8, 0)
     )
     with pytest.raises(SourceProblem, match="/mem cannot be read: Input/output error"):
-        write(planned, out, output)
+        write_output(planned, out, output)
     assert lasting_state(scene.root) == state
 
 
@@ -121,7 +109,7 @@ def test_a_file_that_changes(scene: Scene, output: str, history: str, change: st
         path.write_bytes(b"" if change == "shrinks" else b"inside g and more")
     state = lasting_state(scene.root)
     with pytest.raises(SourceProblem, match=r"data/sub/g (changed while|cannot be read)"):
-        write(planned, out, output)
+        write_output(planned, out, output)
     assert lasting_state(scene.root) == state
 
 
@@ -132,7 +120,7 @@ def test_ctrl_c(scene: Scene, output: str, history: str, call: int) -> None:
     """An interrupt at the beginning, in the middle and late comes through."""
     out, state = before(scene, output, history)
     with pytest.raises(KeyboardInterrupt):
-        write(scene.plan(), out, output, report=silent_until(call, KeyboardInterrupt()))
+        write_output(scene.plan(), out, output, report=silent_until(call, KeyboardInterrupt()))
     assert lasting_state(scene.root) == state
 
 
@@ -162,7 +150,7 @@ def test_an_error_when_all_is_written(
     with pytest.raises(
         KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputProblem
     ):
-        write(planned, out, output)
+        write_output(planned, out, output)
     assert lasting_state(scene.root) == state
 
 
@@ -186,7 +174,7 @@ def test_the_disk_has_what_replaces_an_earlier_archive(
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
-    write(scene.plan(), out, "several")
+    write_output(scene.plan(), out, "several")
     names = ["app.tar", "app.tar.json", "app.zip", "app.zip.json"]
     synced = [f"synced .{name}" for name in names] if history == "earlier" else []
     assert calls == synced + [f"in place {name}" for name in names]
@@ -200,7 +188,7 @@ def test_what_a_format_cannot_hold_makes_no_folder(scene: Scene, output: str, hi
     scene.link("data/self", ".")
     state = lasting_state(scene.root)
     with pytest.raises(PackVenvError, match="data/self leads to a folder it lies in"):
-        write(scene.plan(), out, output)
+        write_output(scene.plan(), out, output)
     assert lasting_state(scene.root) == state
 
 
@@ -231,7 +219,7 @@ def test_an_unreadable_file(as_nobody: Path, output: str, history: str) -> None:
     names = sorted(as_nobody.rglob("*"))
     earlier = [p.read_bytes() for p in names if p.is_relative_to(out) and p.is_file()]
     with pytest.raises(SourceProblem, match="data/sub/g cannot be read: Permission denied"):
-        write(scene.plan(), out, output)
+        write_output(scene.plan(), out, output)
     assert sorted(as_nobody.rglob("*")) == names
     assert [p.read_bytes() for p in names if p.is_relative_to(out) and p.is_file()] == earlier
 
@@ -243,5 +231,5 @@ def test_a_folder_that_cannot_be_written(as_nobody: Path, output: str) -> None:
     closed = as_nobody / "closed"
     closed.mkdir(mode=0o555)
     with pytest.raises(OutputProblem, match="cannot be written: Permission denied"):
-        write(scene.plan(), closed / "a/b", output)
+        write_output(scene.plan(), closed / "a/b", output)
     assert list(closed.iterdir()) == []
