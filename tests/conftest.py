@@ -7,11 +7,22 @@ import signal
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import pytest
-from support import hiding, interpreters, wine
+from support import machine
+from support.archives import large_plan
 from support.environments import run, tool
+from support.fakes import SITE
+from support.interpreters import find_pythons
 from support.projects import ROOT
+from support.trees import Scene
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.model.plan import PackPlan
+
+# Fixtures that ask a package index.
+_FROM_AN_INDEX = frozenset({"plugin_wheels", "windows_wheels"})
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -27,16 +38,25 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Name the CPythons that are found and those that are missing, and whether hiding works."""
-    found = ", ".join(python.version for python in interpreters.find_pythons())
-    missing = ", ".join(interpreters.missing()) or "none"
-    hides = "yes" if hiding.namespace() else "NO, tests of moved environments cannot run"
-    wines = "yes" if wine.wine() else "NO, launchers of Windows are only read"
-    return [
-        f"programs of Windows can be run by Wine: {wines}",
-        f"CPython found: {found}; missing of those supported: {missing}",
-        f"originals can be hidden: {hides}",
-    ]
+    """Name the CPythons that are found, and everything that this machine lacks."""
+    found = ", ".join(python.version for python in find_pythons())
+    return [f"CPython found: {found}", f"this machine lacks: {machine.lacking()}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Derive markers from what tests need and from the fixtures they use."""
+    for item in items:
+        needed = {name for mark in item.iter_markers("needs") for name in mark.args}
+        markers = {machine.MARKERS[name] for name in needed & machine.MARKERS.keys()}
+        if not _FROM_AN_INDEX.isdisjoint(getattr(item, "fixturenames", ())):
+            markers.add("network")
+        for marker in sorted(markers):
+            item.add_marker(marker)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs this machine does not meet."""
+    machine.require(*(name for mark in item.iter_markers("needs") for name in mark.args))
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +98,30 @@ def front_end(plugin_wheels: Path, tmp_path: Path) -> dict[str, str]:
         "PIP_FIND_LINKS": links,
         "UV_FIND_LINKS": str(plugin_wheels),
     }
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """Make the skeleton of a virtual environment."""
+    prefix = tmp_path / "env"
+    (prefix / SITE).mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "lib64").symlink_to("lib")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "python3.11").write_bytes(b"\x7fELF")
+    (prefix / "bin" / "python3.11").symlink_to(tmp_path / "base" / "python3.11")
+    (prefix / "bin" / "python").symlink_to("python3.11")
+    (prefix / "pyvenv.cfg").write_text("Home = /opt/python/bin\nversion=3.11.7\n")
+    return prefix
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """Make the environment and its neighbours."""
+    return Scene.make(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def large() -> PackPlan:
+    """Plan more than a few blocks of every compressor, machine code among them."""
+    return large_plan()

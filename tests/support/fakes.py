@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hatch_pack_venv.model.distribution import Editable, InstalledDistribution
+from hatch_pack_venv.model.distribution import Editable, Exposed, InstalledDistribution
 from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     Entry,
@@ -19,11 +20,14 @@ from hatch_pack_venv.model.entries import (
 from hatch_pack_venv.model.environment import Environment
 from hatch_pack_venv.model.interpreter import Interpreter
 from hatch_pack_venv.plan.build import PlanInputs, build_plan
+from hatch_pack_venv.platforms.posix.launchers import relocate_script
+from hatch_pack_venv.scan.editables import resolve_editables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hatch_pack_venv.model.plan import PackPlan
+    from hatch_pack_venv.scan.editables import ResolvedEditables
 
 PREFIX = Path("/build/env")
 SITE = "lib/python3.11/site-packages"
@@ -108,6 +112,17 @@ def names(entries: Iterable[Entry]) -> list[str]:
     return [entry.arcname for entry in entries]
 
 
+def direct_url(path: Path) -> str:
+    """Return what `direct_url.json` says of a project that is installed editable."""
+    return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
+
+
+def problem_of(settled: ResolvedEditables) -> str | None:
+    """Return why the last distribution could not be copied."""
+    last = settled.environment.distributions[-1].editable
+    return None if last is None else last.problem
+
+
 class ListSink:
     """A sink that is a list."""
 
@@ -142,3 +157,74 @@ class ListSink:
     def discard(self) -> None:
         """Forget everything."""
         self.entries.clear()
+
+
+def editable(name: str, folder: Path, **changes: object) -> InstalledDistribution:
+    """Return a distribution whose path file adds a folder."""
+    facts = {
+        "source": str(folder),
+        "hooks": frozenset({f"{SITE}/{name}.pth"}),
+        "lines": frozenset({str(folder)}),
+        "exposed": (Exposed(name="", path=folder),),
+        **changes,
+    }
+    return distribution(name, f"{SITE}/{name}.pth", editable=Editable(**facts))  # type: ignore[arg-type]
+
+
+def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
+    """Settle distributions of an environment that lies below `tmp_path`."""
+    prefix = tmp_path / "env"
+    return resolve_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
+
+
+SCRIPT_PREFIX = "/srv/my env"
+
+
+def relocated_script(
+    body: bytes, *, head: bytes = f"#!{SCRIPT_PREFIX}/bin/python3.11\n".encode()
+) -> bytes:
+    """Return the body behind our header, checked to be Python wherever the original is."""
+    result = relocate_script(head + body, [SCRIPT_PREFIX])
+    assert result is not None
+    compile(result, "script", "exec")
+    assert relocate_script(result, [SCRIPT_PREFIX]) == result
+    return result
+
+
+FUTURE = "from __future__ import annotations\n"
+
+
+SCRIPT_BODIES = {
+    "none": "import os\n",
+    "nothing": "",
+    "simple": '"""One line."""\nimport os\n',
+    "single quotes": "'One line.'\nx = 1",
+    "future": f'"""Doc."""\n{FUTURE}x: Unknown = 1\n',
+    "future only": f"{FUTURE}x: Unknown = 1\n",
+    "futures": f'"""Doc."""\n{FUTURE}\n# why\nfrom __future__ import (division,\n  generators)\n',
+    "raw": f'r"""\\d+ "quoted" \\."""\n{FUTURE}',
+    "unicode": f"u'Doc.'\n{FUTURE}",
+    "capitals": f"R'''\\Doc'''\n{FUTURE}",
+    "concatenated": f"'a' \"b\" \\\n  '''c'''\n{FUTURE}",
+    "parentheses": f"('a'  # one\n 'b')\n{FUTURE}",
+    "after comments": f'\n# Licence\n\n  # more\n"""Doc."""  # noqa\n\n{FUTURE}',
+    "indented": f'"""  First.\n\n    Second\n      third.\n    """\n{FUTURE}',
+    "header's words": "''':' exec\n\"$0\" '''\nx = 1\n",
+    "semicolons": '"""Doc."""; from __future__ import annotations ;x = __doc__; y = 1\n',
+    "semicolon at the end": f'"""Doc.""" ;\n{FUTURE.strip()};\nx = 1\n',
+    "no newline": '"""Doc."""',
+    "no newline after future": f'"""Doc."""\n{FUTURE.strip()}',
+    "bytes": "b'no docstring'\nx = 1\n",
+    "formatted": "f'no docstring'\nx = 1\n",
+    "expression": "'no docstring'.strip()\nx = 1\n",
+    "tuple": "('no', 'docstring')\n",
+    "compound": "if True:\n    '''no docstring'''\n",
+    "non-ASCII": f'"""Grüße, €, 🐍."""\n{FUTURE}ä = 1\n',
+    "form feed": f'"""Doc."""\n\f\n{FUTURE}',
+    "page": f'"""a\fb\x1c\x85\u2028c"""\n{FUTURE}',
+    "own use": f'"""Doc."""\n{FUTURE}x = __doc__\ndef f():\n    """Inner."""\n',
+}
+
+
+def fake_interpreter(_: Path) -> Interpreter:
+    return INTERPRETER

@@ -1,15 +1,19 @@
-"""Sourcing activation scripts in every way, in every shell, and what that changes there."""
+"""Shells that source activation scripts, terminals, and processes that get signals."""
 
 from __future__ import annotations
 
+import os
+import pty
 import re
-import shutil
+import subprocess
+import termios
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import pytest
+from support.machine import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -80,6 +84,7 @@ class Dialect:
 # csh expands aliases before it starts a subshell: what it runs there lies in a file.
 _INNER: Final = "(source $OUT:q/inner)"
 
+
 PATHS: Final = {
     "absolute": Way(),
     "link to the folder": Way(path="{links}/folder/bin/{name}"),
@@ -90,6 +95,8 @@ PATHS: Final = {
     "bin/activate": Way(path="bin/{name}", cwd="{root}"),
     "../bin/activate": Way(path="../bin/{name}", cwd="{bin}"),
 }
+
+
 SH: Final = Dialect(
     script="activate",
     source='. "$1"',
@@ -129,6 +136,8 @@ if [ -n "${PROMPT_HERE-}" ]; then export PS1="$PROMPT_HERE"; fi  # bash drops it
     python='python -c "$CODE" >"$OUT/python"',
     attempt='. "$1" || echo failed',
 )
+
+
 FISH: Final = Dialect(
     script="activate.fish",
     source="source $argv[1]",
@@ -159,6 +168,8 @@ function fish_prompt; printf '%s in %s> .' $status (pwd | string collect); end
     python="python -c $CODE >$OUT/python",
     attempt="source $argv[1]; or echo failed",
 )
+
+
 CSH: Final = Dialect(
     script="activate.csh",
     source="source $argv[1]:q",
@@ -182,6 +193,8 @@ set prompt = "%~> "
     python="python -c $CODE:q > $OUT:q/python",
     attempt="source $argv[1]:q; if ( $status ) echo failed",
 )
+
+
 SHELLS: Final = {
     "dash": (SH, ["dash"]),
     "bash": (SH, ["bash", "--norc"]),
@@ -198,11 +211,9 @@ SHELLS: Final = {
 }
 
 
-def require(shell: str) -> None:
-    """Skip, by name, for a shell that this machine does not have."""
-    command = SHELLS[shell][1][0]
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed")
+def require_shell(shell: str) -> None:
+    """Skip the test for a shell that this machine lacks."""
+    require(SHELLS[shell][1][0])
 
 
 # Variables that shells change by themselves.
@@ -289,3 +300,34 @@ def wrong_with(
     }
     wrong = {what: _difference(*pair) for what, pair in checks.items() if pair[0] != pair[1]}
     return {**wrong, **unrestored(out)}
+
+
+def shown_on_a_terminal(command: Sequence[str | Path], columns: int = 80) -> tuple[str, str]:
+    """Run with standard error on a pseudo terminal; return what it showed, and standard output.
+
+    Parameters:
+        columns: of the terminal; 0 for one that does not know its size.
+    """
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24 if columns else 0, columns))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 65536):
+            seen += data
+    except OSError:
+        pass  # the other end is closed (EIO)
+    os.close(ours)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return seen.decode(), output
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment variables for a process that will be interrupted.
+
+    Without those of coverage: its collector takes a lock, and a `KeyboardInterrupt` that comes just
+    then leaves the lock taken, so that the process waits for ever.
+    """
+    return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}

@@ -1,4 +1,4 @@
-"""Environments and interpreters of Windows, laid out on this machine as their makers lay them out.
+"""Environments, interpreters and archives of Windows, laid out on this machine; Wine to run them.
 
 What runs on Windows alone is stood in for by programs with true headers; wheels, launchers and
 trampolines are the real ones.
@@ -7,11 +7,16 @@ trampolines are the real ones.
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import distlib
 import virtualenv
@@ -21,15 +26,26 @@ from installer.destinations import SchemeDictionaryDestination
 from installer.scripts import Script
 from installer.sources import WheelFile
 
-from support.pe import programs_in, small_pe, with_resources
+from hatch_pack_venv import PackOptions
+from hatch_pack_venv.binary.pe import PeFile
+from support.binaries import programs_in, small_pe, with_resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from hatch_pack_venv.model.results import PackResult
 
 BUILT_AT = r"C:\build\my app\.venv"
+
+
 PYTHON = rf"{BUILT_AT}\Scripts\python.exe"
+
+
 HOME = r"C:\Python312"
+
+
 SITE = "Lib/site-packages"
+
 
 CONFIGS = {
     "venv": "home = {home}\ninclude-system-site-packages = false\nversion = 3.12.4\n"
@@ -40,6 +56,8 @@ CONFIGS = {
     "uv": "home = {home}\nimplementation = CPython\nuv = 0.8.0\nversion_info = 3.12.4\n"
     "include-system-site-packages = false\n",
 }
+
+
 ACTIVATION = {
     "venv": ("Activate.ps1", "activate", "activate.bat", "deactivate.bat"),
     "virtualenv": (
@@ -65,6 +83,8 @@ ACTIVATION = {
         "pydoc.bat",
     ),
 }
+
+
 PYTHONS = {
     "venv": ("python.exe", "pythonw.exe"),
     "virtualenv": ("python.exe", "python3.exe", "pythonw.exe", "pythonw3.exe"),
@@ -257,3 +277,124 @@ def setuptools_launcher(bits: int = 64) -> bytes:
     wheel = max(folder.glob("setuptools-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(f"setuptools/cli-{bits}.exe")
+
+
+MANIFEST = "share/venv/metadata/pack-venv.json"
+
+
+def one(results: list[PackResult]) -> dict[str, bytes]:
+    """Return what the one zip archive of a pack holds, below its top folder."""
+    (result,) = results
+    assert result.path.suffix == ".zip"
+    return members(result.path)
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """Return the files of a zip archive, of which none is a link."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        assert not [i for i in archive.infolist() if i.external_attr >> 28 == 0xA]
+        return {name.partition("/")[2]: archive.read(name) for name in names}
+
+
+def options(**table: Any) -> PackOptions:
+    """Return options from a table whose keys have underscores."""
+    return PackOptions.from_mapping({key.replace("_", "-"): value for key, value in table.items()})
+
+
+def shebang(launcher: bytes) -> str:
+    """Return what a launcher of distlib's kind starts."""
+    program = PeFile.from_bytes(launcher)
+    assert program is not None
+    return launcher[program.end :].partition(b"\n")[0].decode()
+
+
+def facts(files: dict[str, bytes]) -> dict[str, Any]:
+    """Return the manifest."""
+    found: dict[str, Any] = json.loads(files[MANIFEST])
+    return found
+
+
+# Stands for python.exe: Wine starts a file with `#!` as this system does, and does not wait for it.
+# It gets paths of Windows, whose drive Z: is the root, and notes what it was and what came of it.
+STAND_IN = f"""\
+#!{sys.executable} -I
+import json, os, re, subprocess, sys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from hatch_pack_venv.model.results import PackResult
+    from collections.abc import Iterator
+
+
+drive = re.compile(r"^(?:[\\\\/]{{2}}[?][\\\\/])?Z:")
+def here(path):
+    return drive.sub("", path).replace("\\\\", "/") if drive.match(path) else path
+command = [sys.executable, *map(here, sys.argv[1:])]
+done = subprocess.run(command, capture_output=True, text=True)
+said = os.environ["SAID"]
+with open(said + ".new", "w") as stream:
+    json.dump([os.path.realpath(here(__file__)), done.stdout + done.stderr], stream)
+os.rename(said + ".new", said)
+"""
+
+
+def wine() -> str | None:
+    """Return Wine's command."""
+    return shutil.which("wine") if shutil.which("wineserver") else None
+
+
+class Wine:
+    """A drive C: of its own, which takes some seconds to make."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.output = prefix / "output"
+        self.variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(prefix),
+            "WINEPREFIX": str(prefix / "drive"),
+            "WINEDEBUG": "-all",
+            "WINEDLLOVERRIDES": "mscoree,mshtml=",
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def run(self, *command: str | Path, **variables: str) -> list[str]:
+        """Run a program of Windows and return the lines that it writes."""
+        # No pipe: what Wine leaves running for a while would keep it open.
+        with self.output.open("wb") as output:
+            subprocess.run(
+                [wine() or "wine", *map(str, command)],
+                env={**self.variables, **variables},
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                timeout=120,
+                check=False,
+            )
+        return self.output.read_text("utf-8", "replace").splitlines()
+
+    def said(self, *command: str | Path, **variables: str) -> tuple[Path, str]:
+        """Run a launcher; return which interpreter it started, and what that wrote."""
+        said = self.output.with_name("said")
+        said.unlink(missing_ok=True)
+        output = self.run(*command, SAID=str(said), **variables)
+        until = time.monotonic() + 30
+        while not said.exists():
+            assert time.monotonic() < until, output
+            time.sleep(0.02)
+        python, text = json.loads(said.read_text())
+        return Path(python), text
+
+    def stop(self) -> None:
+        """End what Wine keeps running for this drive."""
+        subprocess.run(["wineserver", "-k"], env=self.variables, check=False)
+
+
+def running_wine(prefix: Path) -> Iterator[Wine]:
+    """Give Wine, for as long as a fixture lasts."""
+    prefix.mkdir()
+    made = Wine(prefix)
+    try:
+        yield made
+    finally:
+        made.stop()

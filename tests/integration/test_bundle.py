@@ -1,0 +1,136 @@
+"""What a bundle holds, by trim, and what it refuses: plans of real and made-up interpreters."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.environments import run, tool
+from support.interpreters import system_python
+from support.machine import needs
+
+from hatch_pack_venv import PackOptions
+from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.errors import InterpreterProblem
+from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.model.interpreter import Interpreter
+    from hatch_pack_venv.model.plan import PackPlan
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an empty environment of the running Python."""
+    path = tmp_path_factory.mktemp("environments") / "plain"
+    run(tool("uv"), "venv", "--quiet", "--python", sys.executable, path)
+    return path
+
+
+def plan(prefix: Path, table: dict[str, Any], **facts: Any) -> PackPlan:
+    """Plan an environment, whose interpreter may say something else of itself."""
+
+    def ask(path: Path) -> Interpreter:
+        return replace(ask_interpreter(path), **facts)
+
+    environment = read_environment(prefix, ask=ask)
+    return plan_source(Source.of(environment, PackOptions.from_mapping(table)), None)
+
+
+def parts(packed: PackPlan) -> set[str]:
+    """Return the parts of all names."""
+    return {part for entry in packed.entries for part in entry.arcname.split("/")}
+
+
+def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
+    """None keeps tests, headers and symbols; default what may be needed; minimal less than that."""
+    by_trim = {
+        trim: plan(prefix, {"interpreter-trim": trim}) for trim in ("none", "default", "minimal")
+    }
+    none, default, minimal = (parts(packed) for packed in by_trim.values())
+    header = {"Python.h"} & none  # systems may have them in a package of their own
+    assert {"test", "idlelib", "ensurepip", "pydoc_data", *header} <= none
+    assert not {"test", "tests", "idlelib", "Python.h", "turtledemo"} & default
+    assert {"ensurepip", "pydoc_data", "lib2to3" if "lib2to3" in none else "json"} <= default
+    assert not {"ensurepip", "pydoc_data", "lib2to3", "tkinter", "turtle.py"} & minimal
+    assert {"json", "venv", "asyncio", "sqlite3"} <= minimal
+    for names in (none, default, minimal):
+        assert not {"__pycache__", "EXTERNALLY-MANAGED", "sitecustomize.py"} & names
+    sizes = [packed.size for packed in by_trim.values()]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[1]
+
+
+def test_patterns_and_the_key_leave_libraries_out(prefix: Path) -> None:
+    """exclude-files works on what is bundled as well; false brings no library but Python's own."""
+    with_all = parts(plan(prefix, {}))
+    assert "libcrypto.so.3" in with_all or "libcrypto.so.1.1" in with_all
+    some = parts(plan(prefix, {"exclude-files": ["lib/libcrypto.so*"]}))
+    assert {name for name in with_all - some if ".so" in name} == {
+        name for name in with_all if name.startswith("libcrypto.so")
+    }
+    own = parts(plan(prefix, {"vendor-libraries": False}))
+    lib = {name for name in own if name.startswith("lib") and ".so" in name}
+    assert all(name.startswith("libpython") for name in lib)
+
+
+def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
+    """Each library is told with its package and version, and what is left with who needs it."""
+    packed = plan(prefix, {})
+    libraries = packed.head["bundle"]["libraries"]
+    names = {entry.arcname for entry in packed.entries}
+    assert all(f"lib/{each['name']}" in names for each in libraries)
+    left = packed.head["bundle"]["left_to_the_target"]
+    for name in left:
+        assert any(note.startswith(f"{name} is left to the target") for note in packed.notes)
+    if Path("/var/lib/dpkg/status").exists():
+        assert all(each["version"] for each in libraries)
+        packages = {each["package"] for each in libraries}
+        assert {f"share/licenses/{package}/copyright" for package in packages} <= names
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"system": "freebsd14"}, "only those for Linux can, not those for freebsd14"),
+        ({"stdlib": Path("/nowhere/python3.11")}, "does not hold its standard library's files"),
+        ({"executable": Path(__file__)}, "is no ELF file"),
+    ],
+)
+def test_an_interpreter_that_cannot_be_bundled_is_refused(
+    prefix: Path, facts: dict[str, Any], reason: str
+) -> None:
+    """The message is one line with the interpreter, the reason and the way out."""
+    with pytest.raises(InterpreterProblem) as caught:
+        plan(prefix, {}, **facts)
+    told = str(caught.value)
+    assert reason in told
+    assert told.startswith("the base interpreter ")
+    assert 'interpreter = "target"' in told
+    assert "\n" not in told
+
+
+@needs("system CPython")
+def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
+    """Its links into /etc, its marker and its packages stay out; its schemes are upstream's."""
+    system = system_python()
+    assert system is not None
+    environment = tmp_path / "environment"
+    run(tool("uv"), "venv", "--quiet", "--python", system.path, environment)
+    packed = plan(environment, {})
+    names = {entry.arcname: entry for entry in packed.entries}
+    stdlib = f"lib/python{system.minor}"
+    assert f"{stdlib}/os.py" in names
+    assert f"{stdlib}/sitecustomize.py" not in names
+    assert f"{stdlib}/EXTERNALLY-MANAGED" not in names
+    if Path("/usr/lib/python3/dist-packages").is_dir():
+        inside = {name for name in names if name.startswith("lib/python3/dist-packages/")}
+        assert inside == {"lib/python3/dist-packages/site-packages.pth"}
+        (sysconfig,) = (names[n] for n in names if n.startswith(f"{stdlib}/sysconfig"))
+        assert isinstance(sysconfig, FileEntry)
+        assert isinstance(sysconfig.content, bytes)
+        assert b'"posix_prefix"' in sysconfig.content[-200:]

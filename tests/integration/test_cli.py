@@ -1,0 +1,440 @@
+"""The command, in this process and as a program."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.environments import tool
+from support.shells import shown_on_a_terminal
+from support.trees import make_wheel, tree_state
+
+from hatch_pack_venv import PackOptions, PackVenvError, pack
+from hatch_pack_venv.cli.main import main
+from hatch_pack_venv.model.results import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from hatch_pack_venv.model.results import Progress
+import os
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one small environment, as a project's `.venv`."""
+    path = tmp_path_factory.mktemp("projects") / "My Project" / ".venv"
+    path.parent.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    code = caught.value.code
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        return 1
+    return int(code or 0)
+
+
+def test_pack_names_the_archive_after_the_project(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without -o the archive lies in the current folder, named after the project's folder."""
+    monkeypatch.chdir(tmp_path)
+    assert run("pack", environment, "--interpreter", "target") == 0
+    with tarfile.open(tmp_path / "My Project.tar.xz") as tar:
+        assert tar.getnames()[0] == "My Project"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "My Project.tar.xz",
+        "My Project.tar.xz.json",
+    ]
+
+
+def test_pack_prints_results_as_json(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--json gives a list with an object for each format, and nothing else on standard output."""
+    formats = ["--format", "tar.zst", "--format", "zip"]
+    arguments: Sequence[object] = [environment, "-o", tmp_path / "a", "--interpreter", "target"]
+    assert run("pack", *arguments, *formats, "--json") == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [result["format"] for result in results] == ["tar.zst", "zip"]
+    for result in results:
+        assert Path(result["path"]).stat().st_size == result["size"]
+    assert results[0]["content_digest"] == results[1]["content_digest"]
+    assert results[0]["sha256"] != results[1]["sha256"]
+
+
+def test_pack_prints_a_line_for_people(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result line has path, size, entries and hash."""
+    assert run("pack", environment, "-o", tmp_path / "a", "--interpreter", "target") == 0
+    line = capsys.readouterr().out
+    assert line.startswith(f"{tmp_path / 'a'}.tar.xz  ")
+    assert " MB, " in line
+    assert " entries, sha256 " in line
+
+
+def test_options_reach_the_plan(environment: Path, tmp_path: Path) -> None:
+    """Patterns, the level and the install target are the configuration's."""
+    (environment / "keep.h").write_bytes(b"")
+    (environment / "drop.h").write_bytes(b"")
+    options = ["--exclude-files", "*.h", "--include-files", "keep.h", "--install-target", "."]
+    options += ["--interpreter", "target", "--format", "tar.gz", "--compression-level", "1"]
+    try:
+        assert run("pack", environment, "-o", tmp_path / "a", *options) == 0
+    finally:
+        (environment / "keep.h").unlink()
+        (environment / "drop.h").unlink()
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        names = tar.getnames()
+    assert "keep.h" in names
+    assert "drop.h" not in names
+
+
+def test_export_writes_a_folder(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder holds the manifest and the script; the result has its path."""
+    target = tmp_path / "out"
+    assert run("export", environment, target, "--interpreter", "target", "--json") == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["path"] == str(target)
+    assert (target / "postinstall.py").is_file()
+    assert (target / "share/venv/metadata/pack-venv.json").is_file()
+    assert run("verify", target) == 0
+
+
+def test_collections_are_rare_only_while_packing(environment: Path, tmp_path: Path) -> None:
+    """Python looks for cycles seldom while it packs, and as before afterwards, errors or not."""
+    before, during = gc.get_threshold(), []
+
+    def report(_total: int) -> AbstractContextManager[Progress]:
+        during.append(gc.get_threshold())
+        return silent(0)
+
+    options = PackOptions(interpreter="target")
+    pack(environment, tmp_path / "app", options, report=report)
+    assert during[0][0] > before[0]
+    assert gc.get_threshold() == before
+    with pytest.raises(PackVenvError):
+        pack(tmp_path / "nowhere", tmp_path / "app", options)
+    assert gc.get_threshold() == before
+
+
+def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) -> None:
+    """With hard links, files that stay as they are the environment's own; it is as it was."""
+    module = next(environment.glob("lib/python3.*/site-packages")) / "module.py"
+    module.write_text("x = 1\n")
+    private = module.with_name("private.py")
+    private.write_text("x = 2\n")
+    private.chmod(0o600)
+    before = {path: path.stat().st_mtime_ns for path in environment.rglob("*")}
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    arguments = ("export", environment, shared, "--interpreter", "target")
+    assert run(*arguments, "--link-mode", "hardlink") == 0
+    assert run("export", environment, own, "--interpreter", "target") == 0
+    name, closed = module.relative_to(environment), private.relative_to(environment)
+    assert (shared / name).samefile(module)
+    assert not (own / name).samefile(module)
+    # Its mode is not that of the archive, and changing it would change the environment's.
+    assert not (shared / closed).samefile(private)
+    assert (shared / closed).stat().st_mode & 0o777 == 0o644
+    assert {path: path.stat().st_mtime_ns for path in environment.rglob("*")} == before
+    for folder in (shared, own):
+        assert run("verify", folder) == 0
+        assert run("export", environment, folder, "--interpreter", "target") == 0  # once more
+    assert module.read_text() == "x = 1\n"
+    module.unlink()
+    private.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pack", "/nowhere"], "pack-venv: error: there is no environment at /nowhere"),
+        (["pack", "{env}", "--format", "rar"], "the command line.format must be one or a list of"),
+        (
+            ["pack", "{env}", "--interpreter", "mine"],
+            "'target' or the absolute path",
+        ),
+        (["pack", "{env}", "--compression-level", "99"], "must be from 0 to 9 for 'tar.xz'"),
+        (["pack", "{env}", "--wheel", "x.txt"], "x.txt is not a wheel"),
+        (["export", "{env}", "{env}"], "is not empty and was not exported by pack-venv"),
+    ],
+)
+def test_problems_are_one_message(
+    environment: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1, one message on standard error that says what, nothing on standard output."""
+    given = [argument.format(env=environment) for argument in arguments]
+    if "--interpreter" not in given:
+        given += ["--interpreter", "target"]
+    assert run(*given) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("pack-venv: error: ")
+    assert message in captured.err
+    assert captured.out == ""
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    """`python -m hatch_pack_venv` runs it, without a traceback for a mistake."""
+    result = subprocess.run(
+        [sys.executable, "-m", "hatch_pack_venv", "pack", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"pack-venv: error: {tmp_path} is not a virtual environment")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], True),
+        (["--vendor-libraries", "false"], False),
+        (["--vendor-libraries", "readline"], True),
+    ],
+)
+def test_pack_takes_the_options_of_a_bundle(
+    environment: Path, tmp_path: Path, words: list[str], expected: bool
+) -> None:
+    """--vendor-libraries and --interpreter-trim decide what comes along with the interpreter."""
+    arguments = ["--format", "tar", "--interpreter-trim", "minimal", *words]
+    assert run("pack", environment, "-o", tmp_path / "a", *arguments, "-q") == 0
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        names = set(tar.getnames())
+    stems = {name.rpartition("/")[2].partition(".")[0] for name in names}
+    assert ("libcrypto" in stems) is expected
+    assert ("libreadline" in stems) is ("readline" in words)
+    assert not {"libc", "libm", "ld-linux-x86-64", "tkinter", "ensurepip", "test"} & stems
+
+
+def test_a_wrong_name_of_a_library_is_told(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A library that cannot be asked for by name is an error with those that can."""
+    arguments = ["-o", tmp_path / "a", "--vendor-libraries", "libssl"]
+    assert run("pack", environment, *arguments) == 1
+    assert "'readline' and 'gdbm'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def archive(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("archive") / "app"
+    assert run("pack", environment, "-o", base, "--interpreter", "target", "-q") == 0
+    return base.with_name("app.tar.xz")
+
+
+def test_verify_is_exit_0_or_a_message(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is as packed is one line; what is not has a line for each finding, and exit 1."""
+    capsys.readouterr()
+    assert run("verify", archive) == 0
+    assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "postinstall.py").unlink()
+    (folder / "more").mkdir()
+    assert run("verify", folder) == 1
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "added      more is a directory that was not packed\n"
+        "missing    postinstall.py is not there\n"
+    )
+    expected = f"pack-venv: error: {folder} is not as it was packed: 1 added, 1 missing\n"
+    assert captured.err == expected
+    assert run("verify", folder, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is False
+    assert [finding["path"] for finding in result["findings"]] == ["more", "postinstall.py"]
+
+
+def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The object has the manifest's head and sizes."""
+    capsys.readouterr()
+    assert run("inspect", archive, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["name"] == "My Project"
+    assert result["interpreter"] == "target"
+    assert result["distributions"] == []
+    assert result["packed_size"] == archive.stat().st_size
+    assert run("inspect", archive) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("My Project\n  interpreter     target: needs cpython 3.")
+    assert "\033[" not in text
+
+
+def test_dry_run_tells_and_writes_nothing(
+    environment: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is rewritten, added and left out has its reason; the folder stays empty."""
+    wheel = make_wheel(tmp_path, {"my_app/__init__.py": b""})
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    options = ["--interpreter", "target", "--wheel", wheel, "--exclude-files", "*.fish"]
+    before = tree_state(environment)
+    assert run("pack", environment, "--dry-run", "--json", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert run("pack", environment, "--dry-run", *options) == 0
+    text = capsys.readouterr().out
+    assert list(out.iterdir()) == []
+    assert tree_state(environment) == before
+    assert run("pack", environment, "--json", *options) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert told["entry_count"] == result["entry_count"]
+    assert told["manifest"]["distributions"] == [{"name": "my-app", "version": "2.0"}]
+    added = {step["path"]: step["why"] for step in told["added"]}
+    assert added["postinstall.py"] == "connects the environment where it is unpacked"
+    left_out = {step["path"]: step["why"] for step in told["left_out"]}
+    assert left_out["bin/activate.fish"] == "exclude-files"
+    assert left_out["bin/python"] == "a name of the interpreter"
+    assert left_out["pyvenv.cfg"] == "written about this environment by what made it"
+    assert "left out (" in text
+    assert "a name of the interpreter" in text
+
+
+def test_dry_run_tells_what_is_rewritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Launchers, RECORD, path files and copied links are named with the reason."""
+    environment = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    wheel = make_wheel(
+        tmp_path,
+        {
+            "my_app/__init__.py": b"",
+            "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:main\n",
+        },
+    )
+    subprocess.run(
+        [tool("uv"), "pip", "install", "-q", "--python", environment / "bin/python", wheel],
+        check=True,
+    )
+    site = next((environment / "lib").glob("python3.*/site-packages"))
+    (site / "extra.pth").write_text(f"{site}/my_app\n")
+    (site / "data.txt").symlink_to(wheel)
+    assert run("pack", environment, "--dry-run", "--json", "--interpreter", "target") == 0
+    told = json.loads(capsys.readouterr().out)
+    name = site.relative_to(environment).as_posix()
+    why = {step["path"].removeprefix(f"{name}/"): step["why"] for step in told["rewritten"]}
+    scripts = {name for name, reason in why.items() if "activation script" in reason}
+    assert scripts == {
+        f"bin/{name}" for name in ("activate", "activate.csh", "activate.fish", "Activate.ps1")
+    }
+    assert {path: reason for path, reason in why.items() if path not in scripts} == {
+        "bin/my-app": "a launcher that finds its own interpreter",
+        "data.txt": f"a copy of what the link leads to ({wheel})",
+        "extra.pth": "its paths are relative",
+        "my_app-2.0.dist-info/RECORD": "made true for what is packed",
+    }
+    left_out = {Path(step["path"]).name: step["why"] for step in told["left_out"]}
+    expected = "tells where it was installed from on this machine"
+    assert left_out["direct_url.json"] == expected
+
+
+def test_dry_run_tells_where_everything_comes_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wheels, source folders and byte code are told apart, and the count is the archive's."""
+    environment, source = tmp_path / "env", tmp_path / "source"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (source / "dev").mkdir(parents=True)
+    (source / "dev/__init__.py").write_text("x = 1\n")
+    wheels = [
+        make_wheel(tmp_path, {"app.py": b"", "old.py": b""}, "app-1.0-py3-none-any.whl"),
+        make_wheel(tmp_path, {"dev.pth": f"{source}\n".encode()}, "dev-1.0-py3-none-any.whl"),
+    ]
+    install = [tool("uv"), "pip", "install", "-q", "--python", str(environment / "bin/python")]
+    subprocess.run([*install, *map(str, wheels)], check=True)
+    wheel = make_wheel(tmp_path, {"app.py": b"y = 2\n"}, "app-2.0-py3-none-any.whl")
+    options: list[object] = ["--interpreter", "target", "--editables", "copy", "--wheel", wheel]
+    options += ["--bytecode", "checked-hash", "-o", tmp_path / "packed", "--format", "tar"]
+    assert run("pack", environment, "--dry-run", "--json", *options) == 0
+    told = json.loads(capsys.readouterr().out)
+    why = {
+        step["path"].rpartition("site-packages/")[2]: step["why"]
+        for kind in ("rewritten", "added", "left_out")
+        for step in told[kind]
+    }
+    cached = f"__pycache__/{{}}.{sys.implementation.cache_tag}.pyc"
+    assert why["app.py"] == why["app-2.0.dist-info/RECORD"] == "of app 2.0, from its wheel"
+    assert why["old.py"] == "of app 1.0, which a wheel replaces"
+    assert why["dev/__init__.py"] == "of dev 1.0, copied from its source folder"
+    assert why["dev.pth"] == "of dev 1.0, whose source folder is copied"
+    assert why[cached.format("app")] == "byte code, compiled for the archive"
+    assert why["dev/" + cached.format("__init__")] == "byte code, compiled for the archive"
+    assert not list(tmp_path.glob("packed*"))
+    assert run("pack", environment, "--json", *options) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert told["entry_count"] == result["entry_count"]
+    with tarfile.open(result["path"]) as tar:
+        assert cached.format("app") in {
+            name.rpartition("site-packages/")[2] for name in tar.getnames()
+        }
+
+
+def test_dry_run_tells_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All problems are listed, as the packing itself would list them, with exit 1."""
+    environment = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    for name in ("one", "two"):
+        (environment / name).symlink_to("nowhere")
+    arguments = ["pack", environment, "-o", tmp_path / "a", "--interpreter", "target"]
+    assert run(*arguments) == 1
+    real = capsys.readouterr().err
+    assert run(*arguments, "--dry-run", "--json") == 1
+    captured = capsys.readouterr()
+    assert captured.err == real
+    assert [line.split()[2] for line in json.loads(captured.out)["refused"]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("command", "told"), [("verify", "Verifying"), ("inspect", "Reading")])
+def test_reading_a_large_archive_shows_progress(archive: Path, command: str, told: str) -> None:
+    """There is a bar on a terminal, which is gone in the end; none with -q and --json."""
+    words: list[str | Path] = [sys.executable, "-m", "hatch_pack_venv", command, archive]
+    seen, printed = shown_on_a_terminal(words)
+    assert told in seen
+    assert seen.rstrip(" ").endswith("\r")
+    assert printed
+    for option in ("-q", "--json"):
+        seen, printed = shown_on_a_terminal([*words, option])
+        assert seen == ""
+        assert printed
+
+
+def test_names_cannot_command_the_terminal(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Control characters and bytes that are no text are shown escaped, never sent."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "My Project"
+    (folder / "\033[2J").mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
+    capsys.readouterr()
+    assert run("verify", folder) == 1
+    told = capsys.readouterr().out
+    assert told.splitlines() == [
+        r"added      '\x1b[2J' is a directory that was not packed",
+        r"added      '\udcff' is a directory that was not packed",
+    ]

@@ -1,0 +1,79 @@
+"""Which compiled libraries are bundled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.binaries import compile_library
+from support.machine import needs
+
+from hatch_pack_venv.binary.elf import ElfFile
+from hatch_pack_venv.platforms.linux.libraries import (
+    Libraries,
+    Loader,
+    collect_libraries,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = needs("gcc")
+
+
+def collect(tmp_path: Path, *needed: Path, asked_for: tuple[str, ...] = ()) -> Libraries:
+    """Collect what a packed module that needs some libraries brings along."""
+    flags = ["-Wl,--no-as-needed", *map(str, needed)]
+    module = compile_library(tmp_path / "env/lib/module.so", *flags)
+    file = ElfFile.from_path(module)
+    assert file is not None
+    folders = [str(tmp_path / "system"), str(tmp_path / "env/own"), "/lib64"]
+    return collect_libraries(
+        [("lib/module.so", file)],
+        above=[],
+        prefix=tmp_path / "env",
+        asked_for=asked_for,
+        loader=Loader(cache=tmp_path / "none", folders=folders),
+    )
+
+
+def paths(libraries: Libraries) -> dict[str, Path]:
+    return {name: file.path for name, file in libraries.found.items()}
+
+
+def test_what_is_needed_comes_along_with_what_that_needs(tmp_path: Path) -> None:
+    """Libraries are found through others, once, under the name they are asked for by."""
+    inner = compile_library(tmp_path / "system/libinner.so.2")
+    outer = compile_library(
+        tmp_path / "system/libouter.so.1", "-Wl,--no-as-needed", str(inner), "-lm"
+    )
+    found = paths(collect(tmp_path, outer, inner))
+    assert found == {"libinner.so.2": inner, "libouter.so.1": outer}
+
+
+def test_what_the_environment_holds_is_not_taken_again(tmp_path: Path) -> None:
+    """A library that the loader finds in the environment is packed already."""
+    own = compile_library(tmp_path / "env/own/libown.so.1")
+    assert collect(tmp_path, own).found == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("libreadline.so.8", "readline"), ("libgdbm.so.6", "gdbm")]
+)
+def test_gpl_libraries_come_along_only_if_asked_for(tmp_path: Path, name: str, key: str) -> None:
+    """readline and gdbm are left to the target, with who needs them, unless they are named."""
+    library = compile_library(tmp_path / "system" / name)
+    left = collect(tmp_path, library)
+    assert left.found == {}
+    assert left.left == {name: frozenset({"lib/module.so"})}
+    asked = collect(tmp_path, library, asked_for=(key,))
+    assert paths(asked) == {name: library}
+    assert asked.left == {}
+
+
+@pytest.mark.parametrize("name", ["libcuda.so.1", "libGL.so.1", "libEGL.so.1", "libnvidia-ml.so.1"])
+def test_drivers_are_left_to_the_target(tmp_path: Path, name: str) -> None:
+    """What must match the target's graphics card never comes along."""
+    left = collect(tmp_path, compile_library(tmp_path / "system" / name))
+    assert left.found == {}
+    assert list(left.left) == [name]

@@ -1,0 +1,209 @@
+"""The header of the launchers, run for real by every shell found, bound over /bin/sh."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from support.hiding import namespace
+from support.machine import require
+
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.platforms.posix.launchers import relocate_script
+
+SHELLS: Final = ["dash", "bash", "busybox", "ksh93", "mksh", "zsh", "yash"]
+PLACES: Final = {
+    "plain": "plain",
+    "nasty": "sp ace/-ü/q'uo\"te/$HOME/`x`/a -> b/back\\nslash",
+    "long": "/".join("x" * 62 for _ in range(5)),
+}
+ARGUMENTS: Final = ["a b", "", "$x", "'", '"', "*", "\\n", "-c", "ü"]
+NAME: Final = "my tool"
+SCRIPT: Final = """\
+#!/env/bin/python3.11 -E
+# -*- coding: latin-1 -*-
+'''Gr\xfcn.'''
+from __future__ import annotations
+import json, os, sys
+state = {"executable": sys.executable, "arguments": sys.argv[1:], "pid": os.getpid(),
+         "doc": __doc__, "file": os.path.realpath(sys.argv[0]),
+         "isolated": sys.flags.ignore_environment,
+         "leaked": [name for name in ("_s", "_p", "_l") if name in os.environ]}
+print(json.dumps(state))
+"""
+
+# Runs in a mount namespace of its own, where it changes /bin/sh.
+DRIVER: Final = """\
+import json, os, subprocess, sys
+task = json.load(sys.stdin)
+subprocess.run(["mount", "--bind", task["shell"], os.path.realpath("/bin/sh")], check=True)
+for name, (argv, cwd, path) in task["calls"].items():
+    environ = dict(task["environ"], PATH=path)
+    run = subprocess.Popen(argv, cwd=cwd, env=environ, stdout=-1, stderr=-1)
+    out, err = run.communicate()
+    print(json.dumps([name, run.pid, run.returncode, os.fsdecode(out), os.fsdecode(err)]))
+"""
+
+Call = tuple[list[str], str, str]
+
+
+def run_calls(shell: str, calls: dict[str, Call]) -> dict[str, tuple[int, int, str, str]]:
+    """Run what is called with a shell in the place of /bin/sh."""
+    require("namespaces", shell)
+    command, path = namespace() or (), shutil.which(shell) or shell
+    environ = {"LC_ALL": "C.UTF-8", "PYTHONPATH": "/ignored"}
+    task = {"shell": os.path.realpath(path), "calls": calls, "environ": environ}
+    done = subprocess.run(
+        [*command, sys.executable, "-c", DRIVER],
+        input=json.dumps(task), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {name: tuple(rest) for name, *rest in map(json.loads, done.stdout.splitlines())}
+
+
+def make_tree(root: Path) -> Path:
+    """An environment with a launcher, an interpreter beside it and links to it from elsewhere."""
+    bin_folder = root / "env/bin"
+    bin_folder.mkdir(parents=True)
+    (bin_folder / "python").symlink_to(Path(sys.executable).resolve())
+    content = relocate_script(SCRIPT.encode("latin-1"), ["/env"])
+    assert content is not None
+    script = bin_folder / NAME
+    script.write_bytes(content)
+    script.chmod(0o755)
+    shutil.copy(script, bin_folder / "-dash")
+    for folder in ("links", "far/ther", "-links"):
+        (root / folder).mkdir(parents=True)
+    (root / "links/absolute").symlink_to(script)
+    (root / "links/relative").symlink_to(f"../env/bin/{NAME}")
+    (root / "links/chain").symlink_to("../far/ther/chain")
+    (root / "far/ther/chain").symlink_to(root / "links/relative")
+    (root / "links/folder").symlink_to("../far/ther")
+    (root / "far/ther/up").symlink_to(f"../../env/bin/{NAME}")
+    (root / "-links/-link").symlink_to("-next")
+    (root / "-links/-next").symlink_to("../links/relative")
+    (root / "alias").symlink_to("env")
+    return script
+
+
+def ways(root: Path, script: Path) -> dict[str, Call]:
+    """Every way to call it: command, current folder and PATH."""
+    here, bin_folder, system = str(root), str(script.parent), "/usr/bin:/bin"
+    links = f"{root}/links"
+    found = f"{bin_folder}:{system}"
+    called: dict[str, tuple[list[str], str, str]] = {
+        "absolute": ([str(script)], "/", system),
+        "relative": ([f"env/bin/{NAME}"], here, system),
+        "dot": ([f"./{NAME}"], bin_folder, system),
+        "parent": ([f"../env/bin/{NAME}"], links, system),
+        "by PATH": (["/usr/bin/env", NAME], "/", found),
+        "by relative PATH": (["/usr/bin/env", NAME], here, f"env/bin:{system}"),
+        "by empty element of PATH": (["/usr/bin/env", NAME], bin_folder, f":{system}"),
+        "folder is a link": ([f"{root}/alias/bin/{NAME}"], "/", system),
+        "absolute link": ([f"{links}/absolute"], "/", system),
+        "relative link": ([f"{links}/relative"], "/", system),
+        "link by relative path": (["links/relative"], here, system),
+        "chain": ([f"{links}/chain"], "/", system),
+        "link behind a linked folder": ([f"{links}/folder/up"], "/", system),
+        "link by PATH": (["/usr/bin/env", "relative"], "/", f"{links}:{system}"),
+        "link in this folder": (["./relative"], links, system),
+        "sh, absolute": (["/bin/sh", str(script)], "/", system),
+        "sh, relative": (["/bin/sh", f"env/bin/{NAME}"], here, system),
+        "sh, name": (["/bin/sh", NAME], bin_folder, system),
+        "sh, link": (["/bin/sh", "relative"], links, system),
+        "sh -eu": (["/bin/sh", "-eu", f"{links}/chain"], "/", system),
+        "no PATH": ([str(script)], "/", ""),
+        "no PATH, relative": ([f"env/bin/{NAME}"], here, ""),
+        "no PATH, sh, name": (["/bin/sh", NAME], bin_folder, ""),
+        "no PATH, link": ([f"{links}/chain"], "/", ""),
+        "dash before the name": ([f"{bin_folder}/-dash"], "/", system),
+        "dash before the name, by PATH": (["/usr/bin/env", "--", "-dash"], "/", found),
+        "dash before the folder": (["/bin/sh", "--", "-links/-link"], here, system),
+    }
+    return {way: ([*argv, *ARGUMENTS], cwd, path) for way, (argv, cwd, path) in called.items()}
+
+
+def is_bare_yash(shell: str, way: str) -> bool:
+    """Whether the shell has no `[`: yash, as sh, takes builtins only that PATH has commands for."""
+    return shell == "yash" and way.startswith("no PATH")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_way_of_calling(shell: str, place: str, tmp_path: Path) -> None:
+    """The interpreter beside the script replaces the shell, with its options and arguments."""
+    root = tmp_path / PLACES[place]
+    script = make_tree(root)
+    calls = ways(root, script)
+    if shell == "yash":
+        del calls["no PATH, link"]  # see is_bare_yash(): it cannot tell a link then
+    failures = {}
+    for way, (pid, code, out, err) in run_calls(shell, calls).items():
+        state = json.loads(out) if code == 0 else {"executable": "/none/python"}
+        beside = Path(state.pop("executable")).parent
+        name = "-dash" if way.startswith("dash before the name") else NAME
+        expected = {
+            "arguments": ARGUMENTS,
+            "pid": pid,
+            "doc": "Grün.",
+            "file": str(script.with_name(name)),
+            "isolated": 1,
+            "leaked": [],
+        }
+        quiet = not err or is_bare_yash(shell, way)
+        if state != expected or not quiet or beside.resolve() != script.parent:
+            failures[way] = (code, state, str(beside), err)
+    assert failures == {}
+
+
+@pytest.mark.parametrize("place", ["plain", "nasty"])
+@pytest.mark.parametrize("shell", [s for s in SHELLS if s in {"bash", "ksh93", "zsh"}])
+def test_name_that_the_shell_finds(shell: str, place: str, tmp_path: Path) -> None:
+    """`sh name` runs the launcher where the shell itself looks for scripts in PATH."""
+    script = make_tree(tmp_path / PLACES[place])
+    argv = ["/bin/sh", NAME, *ARGUMENTS]
+    calls: dict[str, Call] = {"": (argv, "/", f"{script.parent}:/usr/bin:/bin")}
+    _, code, out, err = run_calls(shell, calls)[""]
+    assert (code, err) == (0, "")
+    assert json.loads(out)["arguments"] == ARGUMENTS
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:
+    """Without an interpreter, one line says what is missing and what to do; the status is 127."""
+    root = tmp_path / PLACES[place]
+    script = make_tree(root)
+    python = script.with_name("python")
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    calls: dict[str, Call] = {
+        "absolute": ([str(script)], "/", "/usr/bin:/bin"),
+        "link": ([f"{root}/links/absolute"], "/", "/usr/bin:/bin"),
+        "sh -eu": (["/bin/sh", "-eu", str(script)], "/", "/usr/bin:/bin"),
+    }
+    if place != "nasty" and shell != "yash":  # echo, the last resort, may take "\\n" for a newline
+        calls["no PATH"] = ([str(script)], "/", "")
+    names = {"link": "absolute"}
+    for way, (_, code, out, err) in run_calls(shell, calls).items():
+        assert (way, code, out) == (way, 127, "")
+        assert err == (
+            f"{names.get(way, NAME)}: no interpreter beside this launcher ({python}):"
+            ' run "pythonX.Y postinstall.py" in the unpacked folder first\n'
+        )
+
+
+def test_entry_point_by_any_shell_is_the_same_header() -> None:
+    """What these tests run is the header of the entry points' launchers too."""
+    entry_point = EntryPoint(name="x", module="m", attr="f")
+    made = relocate_script(b"#!/env/bin/python\n", ["/env"], entry_point)
+    rewritten = relocate_script(b"#!/env/bin/python\n", ["/env"])
+    assert made is not None
+    assert rewritten is not None
+    assert made.startswith(rewritten)

@@ -1,0 +1,197 @@
+"""Environments of popular distributions answer after a move as they did before.
+
+Everything that is compared is asked of the environment itself first, then of what was unpacked and
+moved twice, with the environment and its base interpreter hidden.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tarfile
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from support import hiding, probing
+from support.environments import make_environment, run, tool
+from support.interpreters import Python, bundlable
+from support.machine import needs
+
+from hatch_pack_venv import PackOptions, pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = needs("namespaces", "shared CPython")
+
+POPULAR: Final = [
+    "aiohttp",
+    "alembic",
+    "attrs",
+    "babel",
+    "beautifulsoup4",
+    "black",
+    "build",
+    "celery",
+    "cffi",
+    "click",
+    "coverage",
+    "cryptography",
+    "cython",
+    "django",
+    "docutils",
+    "fastapi",
+    "flake8",
+    "flask",
+    "gunicorn",
+    "httpx",
+    "ipykernel",
+    "isort",
+    "jinja2",
+    "jsonschema",
+    "lxml",
+    "markdown",
+    "mypy",
+    "nox",
+    "numpy",
+    "packaging",
+    "pillow",
+    "pip",
+    "psutil",
+    "pycparser",
+    "pydantic",
+    "pyflakes",
+    "pygments",
+    "pytest",
+    "pyyaml",
+    "requests",
+    "rich",
+    "setuptools",
+    "sphinx",
+    "sqlalchemy",
+    "tornado",
+    "tox",
+    "tqdm",
+    "typer",
+    "uvicorn",
+    "virtualenv",
+    "watchdog",
+    "wheel",
+]
+SMALL: Final = ["black", "flask", "gunicorn", "ipykernel", "pip", "pytest", "pyyaml", "rich"]
+VARIABLES: Final = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "COLUMNS": "80",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONWARNINGS": "ignore",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message tells a time
+}
+
+# Its answer is what it finds on PATH, and in which order pip lists what is installed.
+TELLS_OF_THE_MACHINE: Final = {"jupyter-troubleshoot"}
+
+# What is left out by rule, in the words of the README.
+LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cache|uv_build)\.json$")
+
+
+def probe(python: Path, places: list[Path], hide: list[Path] | None = None) -> dict[str, Any]:
+    """Ask an environment through its interpreter.
+
+    Parameters:
+        places: what is replaced in the answers, since it differs after a move.
+    """
+    command: list[str | Path] = [python, str(probing.__file__), str(python.parent)]
+    if hide is None:
+        printed = run(*command, env=VARIABLES, cwd="/")
+    else:
+        done = hiding.run_hidden(command, hide=hide, env=VARIABLES)
+        assert done.returncode == 0, done.stderr
+        printed = done.stdout
+    answers: dict[str, Any] = json.loads(printed[printed.index("{") :])
+    for said in [*answers["scripts"].values(), answers["pip check"]]:
+        # Some help texts are wrapped to lines, wherever a path ends then.
+        said[1] = "".join(said[1].split())
+        for place in places:
+            said[1] = said[1].replace("".join(str(place).split()), "~")
+    for name in TELLS_OF_THE_MACHINE & answers["scripts"].keys():
+        answers["scripts"][name][1] = ""
+    return answers
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Check that whatever worked before works the same after."""
+    for kind in ("scripts", "modules"):
+        assert before[kind].keys() == after[kind].keys()
+        worked = {name: x for name, x in before[kind].items() if x == "imported" or x[0] == 0}
+        assert worked == {name: after[kind][name] for name in worked}
+    assert before["pip check"] == after["pip check"]
+    assert before["packages"] == after["packages"]
+    for name, files in before["installed"].items():
+        packed = {file for file in files if not LEFT_OUT.search(file)}
+        assert packed == set(after["installed"][name]), name
+
+
+def moved(environment: Path, folder: Path) -> Path:
+    """Pack an environment, unpack it and move it twice."""
+    options = PackOptions.from_mapping({"format": "tar"})
+    (result,) = pack(environment, folder / "packed", options)
+    with tarfile.open(result.path) as tar:
+        tar.extractall(folder / "unpacked", filter="data")
+    result.path.unlink()
+    (root,) = (folder / "unpacked").iterdir()
+    for place in ("sp ace/first", "zwei é"):
+        target = folder / place
+        target.parent.mkdir(exist_ok=True)
+        root = root.rename(target)
+    return root
+
+
+def lines_with(root: Path, needle: bytes) -> list[str]:
+    """Return the files below a folder that hold some bytes."""
+    found = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return [str(path.relative_to(root)) for path in found if needle in path.read_bytes()]
+
+
+def make(path: Path, python: Python, by: str) -> Path:
+    """Make the large environment in one of four ways."""
+    install = [tool("uv"), "pip", "install", "--quiet", "--python", str(path / "bin/python")]
+    if by == "pip":
+        make_environment(path, python)
+        run(path / "bin/pip", "install", "--quiet", *POPULAR)
+        # Compiled here, so that its search path names the base interpreter.
+        sdist = ["--no-binary", "markupsafe", "--force-reinstall", "--no-deps", "markupsafe"]
+        run(path / "bin/pip", "install", "--quiet", *sdist)
+    elif by == "virtualenv --copies":
+        run(sys.executable, "-m", "virtualenv", "--copies", "-p", python.path, path)
+        run(*install, "--link-mode=copy", *POPULAR)
+    else:
+        make_environment(path, python, by="uv")
+        run(*install, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
+    run(path / "bin/python", "-m", "ipykernel", "install", "--sys-prefix", "--name", "ours")
+    return path
+
+
+@pytest.mark.parametrize("by", ["pip", "uv", "uv symlinks", "virtualenv --copies"])
+def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None:
+    """Scripts, modules, `pip check` and installed files are the same after two moves."""
+    python = bundlable()[-1]
+    environment = make(tmp_path / "environment", python, by)
+    before = probe(environment / "bin/python", [environment, python.prefix])
+    root = moved(environment, tmp_path)
+    after = probe(root / "bin/python", [root], hide=[environment, python.prefix])
+    compare(before, after)
+    assert sum(x == "imported" for x in after["modules"].values()) > 80
+    assert sum(x[0] == 0 for x in after["scripts"].values()) > 40
+    assert lines_with(root, os.fsencode(environment)) == []
+
+
+@pytest.mark.parametrize("python", bundlable(), ids=lambda python: python.version)
+def test_every_python_answers_as_before(tmp_path: Path, python: Python) -> None:
+    """The same holds for an environment of each CPython found."""
+    environment = make_environment(tmp_path / "environment", python, SMALL, by="uv")
+    before = probe(environment / "bin/python", [environment, python.prefix])
+    root = moved(environment, tmp_path)
+    compare(before, probe(root / "bin/python", [root], hide=[environment, python.prefix]))

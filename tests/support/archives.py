@@ -1,0 +1,245 @@
+"""Archives: packed for a test, and read back by code that is not ours."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import random
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from hatch_pack_venv import CompressionFormat, PackOptions, create_archive, pack
+from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
+from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.model.results import silent
+from hatch_pack_venv.plan.links import without_links
+from hatch_pack_venv.write.archive import write_archives, write_folder
+from support.fakes import file, folder, link, plan, recipe
+from support.trees import make_wheel
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hatch_pack_venv.model.plan import PackPlan
+    from hatch_pack_venv.model.results import Reporter
+
+
+Content: TypeAlias = list[tuple[str, str, int, bytes]]
+"""Name, kind, mode, and bytes or link text, in the archive's order."""
+
+
+_DECOMPRESS: dict[CompressionFormat, Callable[[bytes], bytes]] = {
+    CompressionFormat.UNCOMPRESSED: bytes,
+    CompressionFormat.BZIP2: bz2.decompress,
+    CompressionFormat.GZIP: gzip.decompress,
+    CompressionFormat.XZ: lzma.decompress,
+    CompressionFormat.ZSTD: zstd.decompress,
+}
+
+
+def planned_content(plan: PackPlan, format: CompressionFormat) -> Content:
+    """Return what an archive of a plan must hold, the manifest apart."""
+    top = "" if plan.install_target == "." else f"{plan.install_target}/"
+    found: Content = [(top[:-1], "folder", 0o755, b"")] if top else []
+    entries = plan.entries if format.is_tar_format else without_links(plan.entries)
+    for entry in entries:
+        match entry:
+            case FileEntry(content=bytes(data)):
+                found.append((top + entry.arcname, "file", mode_of(entry), data))
+            case DirectoryEntry():
+                found.append((top + entry.arcname, "folder", 0o755, b""))
+            case SymlinkEntry():
+                text = entry.linkname.encode("utf-8", "surrogateescape")
+                found.append((top + entry.arcname, "link", 0o777, text))
+    return found
+
+
+def read_archive(path: Path, format: CompressionFormat) -> Content:
+    """Return what an archive holds, the manifest apart, as the standard library reads it."""
+    if format is CompressionFormat.ZIP:
+        return _read_zip(path)
+    data = _DECOMPRESS[format](path.read_bytes())
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        return [_member(tar, member) for member in tar.getmembers()][:-1]
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[str, str, int, bytes]:
+    if member.isdir():
+        return member.name, "folder", member.mode, b""
+    if member.issym():
+        return member.name, "link", member.mode, member.linkname.encode("utf-8", "surrogateescape")
+    stream = tar.extractfile(member)
+    assert stream is not None
+    return member.name, "file", member.mode, stream.read()
+
+
+def _read_zip(path: Path) -> Content:
+    found: Content = []
+    with zipfile.ZipFile(path) as zipped:
+        for info in zipped.infolist()[:-1]:
+            kind = "folder" if stat.S_ISDIR(info.external_attr >> 16) else "file"
+            mode = stat.S_IMODE(info.external_attr >> 16)
+            found.append((info.filename.rstrip("/"), kind, mode, zipped.read(info)))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What an archive says of one of its members."""
+
+    kind: str
+    mode: int
+    mtime: int
+    link: str = ""
+    content: bytes = b""
+    owner: tuple[object, ...] = (0, 0, "", "")
+
+
+def open_tar(path: Path) -> tarfile.TarFile:
+    """Open a tar, zstandard included."""
+    if path.suffix != ".zst":
+        return tarfile.open(path)
+    return tarfile.open(fileobj=io.BytesIO(zstd.decompress(path.read_bytes())))
+
+
+def members(path: Path) -> dict[str, Member]:
+    """Return the members of an archive by name, without a `/` at the end."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as zipped:
+            return {info.filename.rstrip("/"): _zipped(zipped, info) for info in zipped.infolist()}
+    with open_tar(path) as tar:
+        return {info.name: _tarred(tar, info) for info in tar.getmembers()}
+
+
+def _zipped(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    mode = info.external_attr >> 16
+    moment = datetime(*info.date_time, tzinfo=UTC)
+    kind = "folder" if info.is_dir() else "file" if stat.S_ISREG(mode) else "other"
+    extra = (0, 0, "", "") if not info.extra else (info.extra,)
+    return Member(
+        kind=kind,
+        mode=stat.S_IMODE(mode),
+        mtime=int(moment.timestamp()),
+        content=zipped.read(info),
+        owner=extra,
+    )
+
+
+def _tarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    kinds = {tarfile.REGTYPE: "file", tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link"}
+    stream = tar.extractfile(info) if info.isreg() else None
+    return Member(
+        kind=kinds.get(info.type, "other"),
+        mode=info.mode,
+        mtime=int(info.mtime),
+        link=info.linkname,
+        content=stream.read() if stream else b"",
+        owner=(info.uid, info.gid, info.uname, info.gname),
+    )
+
+
+FORMAT_NAMES = ("tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "zip")
+
+
+def make_packed(folder: Path, **options: Any) -> dict[str, Path]:
+    """Pack an environment with one package in every format; return the archives by format."""
+    environment = folder / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (environment / "share" / "empty").mkdir(parents=True)
+    (environment / "share" / "data").write_bytes(b"data\n" * 400)
+    (environment / "share" / "alias").symlink_to("data")
+    files = {
+        "my_app/__init__.py": b"def main():\n    print('hello')\n",
+        "my_app/big.bin": bytes(range(256)) * 400,
+        "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:main\n",
+    }
+    wheel = make_wheel(folder, files)
+    table = {
+        "interpreter": "target",
+        "format": list(FORMAT_NAMES),
+        "wheels": [str(wheel)],
+        **options,
+    }
+    results = pack(environment, folder / "app", PackOptions.from_mapping(table))
+    return dict(zip(FORMAT_NAMES, (result.path for result in results), strict=True))
+
+
+FORMATS = list(CompressionFormat)
+
+
+every_format = pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+
+
+def packed(source: Path, format: CompressionFormat | str | None = None, **more: object) -> Path:
+    """Pack an environment into `out`, two folders above it, without showing progress."""
+    arguments: dict[str, object] = {"show_progress": False, "format": format, **more}
+    return create_archive(source, source.parents[1] / "out/app", **arguments)  # type: ignore[arg-type]
+
+
+def contents(path: Path) -> dict[str, Member]:
+    """Return the members of an archive by name."""
+    return members(path)
+
+
+def compressible(size: int, seed: int) -> bytes:
+    """Return bytes that compress to about half."""
+    source = random.Random(seed)  # noqa: S311 - no secret
+    words = [source.randbytes(source.randint(2, 9)) for _ in range(4000)]
+    parts = source.choices(words, k=size // 5 + 1)
+    return b"".join(parts)[:size]
+
+
+def large_plan() -> PackPlan:
+    """Plan more than a few blocks of every compressor, machine code among them."""
+    return plan(
+        file("lib/a.so", compressible(3_300_000, 1)),
+        file("lib/b.so.1", compressible(1 << 20, 2)),
+        file("a.py", compressible(4_500_001, 3)),
+        *(file(f"small/{number}.py", compressible(number * 37, number)) for number in range(150)),
+        file("empty"),
+        file("noise", hashlib.shake_128(b"1").digest(70_000)),
+        folder("hollow"),
+        link("l", "a.py", "a.py"),
+        recipe=recipe(install_target="app"),
+    )
+
+
+def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: int) -> Path:
+    level = format.levels.fastest if format.levels else None
+    if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
+        level = 1  # 0 only stores
+    effort = CompressionOptions(level=level, threads=threads)
+    return write_archives(planned, base, [format], effort=effort)[0].path
+
+
+OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]
+
+
+every_output = pytest.mark.parametrize("output", OUTPUTS)
+
+
+def write_output(plan: PackPlan, out: Path, output: str, report: Reporter = silent) -> None:
+    """Write a plan as one of `OUTPUTS`."""
+    if output == "folder":
+        write_folder(plan, out / "app", report=report)
+    else:
+        several = [CompressionFormat.UNCOMPRESSED, CompressionFormat.ZIP]
+        chosen = several if output == "several" else [CompressionFormat[output]]
+        write_archives(plan, out / "app", chosen, report=report)

@@ -1,0 +1,138 @@
+"""What the tests can use of this machine: one registry, for skips, markers and pytest's header.
+
+A test says what it needs by `pytestmark = needs("namespaces", "busybox")`, by a decorator of the
+same form, or in its course by `require("fish")`. What the machine lacks is named once, in the
+header, and the tests that need it are skipped with that name. Where `CI` is "true", a missing
+program that `.ci/run` installs is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from support.hiding import namespace, static_busybox
+from support.interpreters import SUPPORTED, bundlable, newest_of_each, system_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that a machine may lack.
+
+    Parameters:
+        title: in the header and in reasons of skips.
+        found: whether it is there.
+        by_ci: whether `.ci/run` installs it.
+    """
+
+    title: str
+    found: Callable[[], bool]
+    by_ci: bool = False
+
+
+def _program(name: str, title: str = "", *, by_ci: bool = True) -> Resource:
+    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+    return Resource(
+        title=title or name, found=lambda: shutil.which(name, path=path) is not None, by_ci=by_ci
+    )
+
+
+def _has_minor(minor: str) -> Callable[[], bool]:
+    return lambda: minor in {python.minor for python in newest_of_each()}
+
+
+def _can_mount() -> bool:
+    """Return whether a file system can be mounted from a file in a namespace: root's right."""
+    return os.geteuid() == 0 and namespace() is not None and os.path.exists("/dev/loop-control")
+
+
+def _gives_up_rights() -> bool:
+    """Return whether root can start a process that may not override the modes of files."""
+    probe = ["setpriv", "--bounding-set", "-all", "--", "test", "-r", "/etc/shadow"]
+    return (
+        shutil.which("setpriv") is not None
+        and subprocess.run(probe, capture_output=True, check=False).returncode != 127
+    )
+
+
+REGISTRY: Final[dict[str, Resource]] = {
+    "namespaces": Resource(title="mount namespaces", found=lambda: namespace() is not None),
+    "root": Resource(title="root's rights", found=lambda: os.geteuid() == 0),
+    "mounts": Resource(title="mounts of disk images", found=_can_mount),
+    "shared CPython": Resource(
+        title="a CPython built with --enable-shared", found=lambda: bool(bundlable())
+    ),
+    "system CPython": Resource(
+        title="a system CPython of a supported version", found=lambda: system_python() is not None
+    ),
+    **{
+        f"CPython {minor}": Resource(title=f"CPython {minor}", found=_has_minor(minor))
+        for minor in SUPPORTED
+    },
+    "gcc": _program("gcc", "a C compiler (gcc)"),
+    "readelf": _program("readelf", "binutils"),
+    "busybox": Resource(
+        title="a static busybox", found=lambda: static_busybox() is not None, by_ci=True
+    ),
+    **{
+        name: _program(name)
+        for name in ("bash", "dash", "fish", "ksh93", "mksh", "tcsh", "yash", "zsh")
+    },
+    "nu": _program("nu", "Nushell (nu)", by_ci=False),
+    **{
+        name: _program(name)
+        for name in ("tar", "gzip", "bzip2", "xz", "zstd", "unzip", "bsdtar", "setpriv")
+    },
+    "mkfs.btrfs": _program("mkfs.btrfs"),
+    "java": _program("java", "Java"),
+    "javac": _program("javac", "a Java compiler (javac)"),
+    "wine": Resource(
+        title="Wine",
+        found=lambda: all(map(shutil.which, ("wine", "wineserver"))),
+        by_ci="wine" not in os.environ.get("CI_LACKS", "").split(),
+    ),
+}
+# Of needs, the markers that follow; conftest.py adds those that follow of fixtures.
+MARKERS: Final = {"namespaces": "namespaces", "gcc": "compiler", "wine": "wine"}
+IN_CI: Final = os.environ.get("CI") == "true"
+
+
+@cache
+def has(name: str) -> bool:
+    """Return whether this machine has something of the registry."""
+    return REGISTRY[name].found()
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Return the mark of tests that need what is named; names of the registry."""
+    unknown = set(names) - REGISTRY.keys()
+    assert not unknown, f"not in support/machine.py: {', '.join(unknown)}"
+    return pytest.mark.needs(*names)
+
+
+def require(*names: str) -> None:
+    """Skip the test that is running, or fail in CI, if something it needs is missing."""
+    lacking = [name for name in names if not has(name)]
+    installed_in_ci = [name for name in lacking if REGISTRY[name].by_ci]
+    if IN_CI and installed_in_ci:
+        pytest.fail(f".ci/run should have installed {_titles(installed_in_ci)}", pytrace=False)
+    if lacking:
+        pytest.skip(f"this machine lacks {_titles(lacking)}")
+
+
+def lacking() -> str:
+    """Return what this machine lacks, for the header."""
+    return _titles([name for name in REGISTRY if not has(name)]) or "nothing"
+
+
+def _titles(names: list[str]) -> str:
+    return ", ".join(REGISTRY[name].title for name in names)

@@ -1,0 +1,68 @@
+"""The command line: usage, help and colours."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from hatch_pack_venv.cli.main import main
+from hatch_pack_venv.cli.render import Style
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(argument) for argument in arguments])
+    code = caught.value.code
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        return 1
+    return int(code or 0)
+
+
+@pytest.mark.parametrize("arguments", [[], ["pack"], ["pack", "x", "--nope"], ["unpack", "x"]])
+def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
+    """argparse's own errors are exit 2."""
+    assert run(*arguments) == 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"], ["export", "--help"]])
+def test_help_tells_defaults(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Help is exit 0 and speaks of what the command does."""
+    assert run(*arguments) == 0
+    text = capsys.readouterr().out
+    assert "pack" in text
+    assert "default" in text or "examples:" in text
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_nothing_to_read_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path where nothing is gives one sentence."""
+    assert run(command, "/nowhere/a.tar.xz") == 1
+    told = capsys.readouterr().err
+    assert told == "pack-venv: error: there is no archive or folder /nowhere/a.tar.xz\n"
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "colours"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colours_are_for_terminals(
+    stream: io.StringIO, variables: dict[str, str], colours: bool
+) -> None:
+    """A terminal that wants them gets colours; a file, a pipe and NO_COLOR do not."""
+    assert Style.of_stream(stream, variables).colours is colours

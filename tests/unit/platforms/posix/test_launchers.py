@@ -1,0 +1,213 @@
+"""Launchers: which scripts are rewritten, and that what they become is still Python."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from support.fakes import SCRIPT_BODIES, SCRIPT_PREFIX, relocated_script
+
+from hatch_pack_venv.model.distribution import EntryPoint
+from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
+
+MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")
+
+
+HEADER_LINES = entry_point_script(MAIN).partition(b"':'''\n")[0].count(b"\n") + 1
+
+
+ONE_LINE = f"#!{SCRIPT_PREFIX}/bin/python3.11"
+
+
+FORMS = {
+    "direct": f"#!{SCRIPT_PREFIX}/bin/python3.11",
+    "direct, spaced": f"#! {SCRIPT_PREFIX}/bin/python ",
+    "direct, free-threaded": f"#!{SCRIPT_PREFIX}/bin/python3.13t",
+    "direct, doubled slash": f"#!{SCRIPT_PREFIX}/bin//python3",
+    "long, unquoted": f"#!/bin/sh\n'''exec' {SCRIPT_PREFIX}/bin/python3.11 \"$0\" \"$@\"\n' '''",
+    "long, pip": f"#!/bin/sh\n'''exec' \"{SCRIPT_PREFIX}/bin/python3.11\" \"$0\" \"$@\"\n' '''",
+    "long, uv": f"#!/bin/sh\n'''exec' '{SCRIPT_PREFIX}/bin/python3' \"$0\" \"$@\"\n' '''",
+    "relocatable, uv": (
+        "#!/bin/sh\n"
+        "'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python' \"$0\" \"$@\"\n' '''"
+    ),
+    "placeholder of a wheel": "#!python",
+}
+
+
+FOREIGN = {
+    "other environment": "#!/srv/other/bin/python3",
+    "environment whose name starts alike": f"#!{SCRIPT_PREFIX}2/bin/python3",
+    "deeper folder": f"#!{SCRIPT_PREFIX}/lib/x/bin/python3",
+    "other interpreter of the environment": f"#!{SCRIPT_PREFIX}/bin/node",
+    "env": "#!/usr/bin/env python3",
+    "shell": "#!/bin/sh\nexec true",
+    "long, other environment": "#!/bin/sh\n'''exec' /srv/o/bin/python3 \"$0\" \"$@\"\n' '''",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_recognised(form: str) -> None:
+    """Every form a launcher comes in gets the same header, and keeps its body."""
+    result = relocate_script(f"{FORMS[form]}\nimport os\nprint(os)\n".encode(), [SCRIPT_PREFIX])
+    assert result is not None
+    assert result == relocated_script(b"import os\nprint(os)\n")
+    assert result.startswith(b"#!/bin/sh\n''':'\n")
+    assert result.endswith(b"__doc__ = None\nimport os\nprint(os)\n")
+    assert SCRIPT_PREFIX.encode() not in result
+
+
+@pytest.mark.parametrize("form", FOREIGN)
+def test_left_alone(form: str) -> None:
+    """A script whose interpreter is not the environment's Python is left alone."""
+    assert relocate_script(f"{FOREIGN[form]}\nprint()\n".encode(), [SCRIPT_PREFIX]) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x7fELF\x02", b"print()\n", b"\xcb\r\r\n", b"#!", b"#!\n"]
+)
+def test_no_script(content: bytes) -> None:
+    """What does not begin with a command after `#!` is left alone."""
+    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) is None
+
+
+@pytest.mark.parametrize("name", ["q'uo", 'd"q', "$HOME", "`x`", "ü€", "\udcff", "x" * 300, "a[b]"])
+@pytest.mark.parametrize("shape", ["direct", "plain", "pip", "uv", "shlex"])
+def test_odd_prefixes(name: str, shape: str) -> None:
+    """The prefix is recognised whatever it holds, as pip and uv write it."""
+    python = f"/srv/{name}/bin/python"
+    quoted = {
+        "plain": python,
+        "pip": f'"{python}"',
+        "uv": "'" + python.replace("'", "'\"'\"'") + "'",
+        "shlex": "'" + python.replace("'", "'\\''") + "'",
+    }
+    head = f"#!/bin/sh\n'''exec' {quoted.get(shape)} \"$0\" \"$@\"\n' '''\n"
+    if shape == "direct":
+        head = f"#!{python}\n"
+    content = head.encode("utf-8", "surrogateescape") + b"x = 1\n"
+    assert relocate_script(content, ["/srv/other/", f"/srv/{name}/"]) == relocated_script(
+        b"x = 1\n"
+    )
+
+
+def test_empty_body() -> None:
+    """A script that is its first line only becomes one that does nothing, like the original."""
+    assert relocated_script(b"", head=f"#!{SCRIPT_PREFIX}/bin/python".encode()) == relocated_script(
+        b""
+    )
+
+
+@pytest.mark.parametrize(
+    ("tail", "options"),
+    [
+        (" -I", b"-I"),
+        (" -s -E", b"-s -E"),
+        ("\t-Wignore::X", b"-Wignore::X"),
+        (" -X $x'", b"""-X '$x'"'"''"""),
+    ],
+)
+@pytest.mark.parametrize("entry_point", [None, MAIN])
+def test_options(tail: str, options: bytes, entry_point: EntryPoint | None) -> None:
+    """The interpreter's options stay, also when the script is relocated again."""
+    forms = [
+        ONE_LINE + tail,
+        f"#!/bin/sh\n'''exec' '{SCRIPT_PREFIX}/bin/python'{tail} \"$0\" \"$@\"\n' '''",
+    ]
+    for form in forms:
+        result = relocate_script(f"{form}\nx = 1\n".encode(), [SCRIPT_PREFIX], entry_point)
+        assert result is not None
+        compile(result, "script", "exec")
+        assert b'\nexec "$_p" ' + options + b' "$_s" "$@"\n' in result
+        assert relocate_script(result, [], entry_point) == result
+
+
+@pytest.mark.parametrize("option", ["-X\\x", "-Xü", "-X\n"])
+def test_impossible_options(option: str) -> None:
+    """Options that Python would not read as text, as the header is, are refused, or left alone."""
+    with pytest.raises(ValueError, match="plain ASCII"):
+        entry_point_script(MAIN, [option])
+    assert (
+        relocate_script(f"{ONE_LINE} {option}a\n".encode(), [SCRIPT_PREFIX]) is None
+        or "\n" in option
+    )
+
+
+@pytest.mark.parametrize(
+    "form", [*FORMS.values(), "#!/usr/bin/env python", "#!/usr/bin/env -S python3"]
+)
+def test_made_anew(form: str) -> None:
+    """With its entry point known, a launcher is made anew from any form, `env python` included."""
+    content = f"{form}\n# whatever\n".encode()
+    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) == entry_point_script(MAIN)
+
+
+def test_made_anew_only_if_of_the_environment() -> None:
+    """A script of another interpreter is left alone even if an entry point has its name."""
+    for form in ["#!/srv/other/bin/python3", "#!/bin/bash", "#!/usr/bin/env bash"]:
+        assert relocate_script(f"{form}\nx\n".encode(), [SCRIPT_PREFIX], MAIN) is None
+
+
+def test_carriage_returns() -> None:
+    """A script with CRLF gets a header with LF, and keeps its body's line ends."""
+    body = b'"""Doc."""\r\nfrom __future__ import annotations\r\nprint(__doc__)\r\n'
+    result = relocated_script(body, head=f"#!{SCRIPT_PREFIX}/bin/python\r\n".encode())
+    assert result.endswith(b"print(__doc__)\r\n")
+    assert b"\r" not in b"".join(result.splitlines(keepends=True)[:HEADER_LINES])
+
+
+def test_coding_cookie_nobody_knows() -> None:
+    """A body in an encoding unknown here is rewritten all the same, byte for byte."""
+    body = b"# coding: no-such-codec\n'\xe4'\nfrom __future__ import annotations\nx = '\xff'\n"
+    result = relocate_script(f"{ONE_LINE}\n".encode() + body, [SCRIPT_PREFIX])
+    assert result is not None
+    assert result.startswith(b"#!/bin/sh\n# coding: no-such-codec\n''':'\n")
+    assert b"annotations\ndef __doc__(): '\xe4'\n__doc__ = __doc__.__doc__\nx = '\xff'\n" in result
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", SCRIPT_BODIES)
+def test_docstring(name: str, newline: str) -> None:
+    """The module's `__doc__` is exactly the original's, and all else happens as it did."""
+    body = SCRIPT_BODIES[name].replace("\n", newline).encode()
+    for optimize in (0, 2):
+        expected: dict[str, object] = {"__name__": "__main__", "__doc__": None}
+        actual = dict(expected)
+        exec(compile(body, "x", "exec", dont_inherit=True, optimize=optimize), expected)  # noqa: S102
+        code = compile(relocated_script(body), "x", "exec", dont_inherit=True, optimize=optimize)
+        exec(code, actual)  # noqa: S102
+        assert list(actual) == list(expected)
+        assert actual["__doc__"] == expected["__doc__"]
+        assert actual.get("x") == expected.get("x")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '"""Doc."""\nfrom __future__ import print_function\nprint "old"\n',
+        '"""Doc."""\nfrom __future__ import annotations\ntype X[T] = list[T\n',
+        '"""Doc."""\nx = f\'{x!y:{\'\n',
+        'print "old"\n',
+        "'''never closed\n",
+        "x = '''never closed\n",
+        "   unexpected\n  indent\n",
+        "$ ? \\ \n",
+    ],
+)
+def test_other_grammar(body: str) -> None:
+    """A body that this Python cannot parse is rewritten by what its first tokens say."""
+    result = relocate_script(f"{ONE_LINE}\n{body}".encode(), [SCRIPT_PREFIX])
+    assert result is not None
+    assert result.endswith(body.rpartition('"""\n')[2].partition("\n")[2].encode())
+    assert result.decode().startswith("#!/bin/sh\n")
+    assert ('"""Doc."""\n__doc__ = __doc__.__doc__\n' in result.decode()) == ("Doc" in body)
+
+
+def test_entry_point_script_guards_its_call() -> None:
+    """The call stands behind the guard, and the file is ASCII if the names are."""
+    script = entry_point_script(EntryPoint(name="é", module="a.b", attr="C.m", gui=True), ["-I"])
+    assert script.isascii()
+    *_, imported, guard = ast.parse(script).body
+    assert ast.unparse(imported) == "from a.b import C"
+    assert ast.unparse(guard) == "if __name__ == '__main__':\n    sys.exit(C.m())"
+    assert "naïve".encode() in entry_point_script(EntryPoint(name="x", module="naïve", attr="m"))

@@ -1,0 +1,153 @@
+"""Archives read back: all formats, damaged ones, and those that want to reach out."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+import tracemalloc
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from support.trees import tree_state
+
+from hatch_pack_venv.model.errors import ArchiveProblem
+from hatch_pack_venv.read.archives import leaves, portable_name, read_members
+from hatch_pack_venv.read.contents import Contents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def names(path: Path) -> list[str]:
+    return [member.name for member, _ in read_members(path, lambda _count: None)]
+
+
+def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
+    """Neither text nor an empty file nor another's tar is taken for an archive of ours."""
+    other = tmp_path / "other"
+    for content in (b"", b"hello\n" * 100):
+        other.write_bytes(content)
+        with pytest.raises(ArchiveProblem, match=f"{other} is no archive that pack-venv writes"):
+            names(other)
+    with tarfile.open(other, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("hello"))
+    with pytest.raises(ArchiveProblem, match="has no manifest"):
+        Contents.from_path(other)
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, linkname: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = linkname
+    return info
+
+
+HOSTILE = {
+    "upwards": ([member("app/../../x")], "would be written outside"),
+    "absolute": ([member("/etc/x")], "would be written outside"),
+    "a drive": ([member("C:\\x")], "would be written outside"),
+    "upwards on Windows": ([member("app\\..\\..\\x")], "would be written outside"),
+    "twice": ([member("app/x"), member("app/x")], "is there twice"),
+    "twice, spelt differently": ([member("app/x"), member("app/./x")], "is there twice"),
+    "below a link": (
+        [member("app/l", tarfile.SYMTYPE, "d"), member("app/l/x")],
+        "lies below 'app/l', which is no folder",
+    ),
+    "a link over a folder": (
+        [member("app/d/x"), member("app/d", tarfile.SYMTYPE, "e")],
+        "is there twice",
+    ),
+    "a hard link": ([member("app/h", tarfile.LNKTYPE, "/etc/passwd")], "is a hard link"),
+    "a device": ([member("app/d", tarfile.CHRTYPE)], "is no file, folder or symbolic link"),
+    "a FIFO": ([member("app/f", tarfile.FIFOTYPE)], "is no file, folder or symbolic link"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_archives_are_refused_and_nothing_is_written(kind: str, tmp_path: Path) -> None:
+    """The entry is named, and the disk is as it was."""
+    members, message = HOSTILE[kind]
+    archive = tmp_path / "hostile.tar"
+    with tarfile.open(archive, "w") as tar:
+        for info in members:
+            tar.addfile(info)
+    before = tree_state(tmp_path)
+    with pytest.raises(ArchiveProblem, match=r"hostile\.tar is refused: its entry") as caught:
+        Contents.from_path(archive)
+    assert message in str(caught.value)
+    assert tree_state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "message"),
+    [
+        ("../x", 0, "would be written outside"),
+        ("a/x", stat.S_IFIFO << 16, "is no file or folder"),
+    ],
+)
+def test_hostile_zip_files_are_refused(
+    name: str, attributes: int, message: str, tmp_path: Path
+) -> None:
+    """What holds for tars holds for zip files."""
+    archive = tmp_path / "hostile.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = attributes
+        file.writestr(info, b"x")
+    with pytest.raises(ArchiveProblem, match=message):
+        names(archive)
+
+
+def header_of(size: int) -> bytes:
+    info = tarfile.TarInfo("pax")
+    info.type = tarfile.XHDTYPE
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def test_a_header_cannot_fill_the_memory(tmp_path: Path) -> None:
+    """An extended header that claims gigabytes is refused before it is read."""
+    archive = tmp_path / "hostile.tar"
+    archive.write_bytes(header_of(4 << 30) + bytes(1 << 20))
+    with pytest.raises(ArchiveProblem, match="a header claims 4294967296 bytes"):
+        names(archive)
+
+
+def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    """32 MiB of zeros in a small xz file take less than 4 MiB beside the decompressor's own."""
+    archive = tmp_path / "large.tar.xz"
+    with tarfile.open(archive, "w:xz", preset=0) as tar:
+        info = tarfile.TarInfo("app/zeros")
+        info.size = 32 << 20
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    tracemalloc.start()
+    try:
+        members = read_members(archive, lambda _count: None)
+        assert sum(len(chunk) for _, chunks in members for chunk in chunks) == 32 << 20
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "linkname", "out"),
+    [
+        ("a/b/l", "../c", False),
+        ("a/b/l", "../../c", False),
+        ("a/b/l", "../../../c", True),
+        ("l", "..", True),
+        ("l", "/usr/bin/python3", True),
+        ("a/l", "b/../../c", True),
+        ("a/l", ".", False),
+    ],
+)
+def test_links_that_leave(name: str, linkname: str, out: bool) -> None:
+    """A link is judged by its text and its depth; `..` behind a name is not trusted."""
+    assert leaves(name, linkname) is out
+
+
+def test_names_lose_what_does_not_matter(tmp_path: Path) -> None:
+    """`./`, `//` and a last `/` are no difference, so that none hides a second entry."""
+    assert portable_name(tmp_path, "./a//b/./c/") == "a/b/c"

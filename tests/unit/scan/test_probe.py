@@ -1,0 +1,121 @@
+"""Reading an environment: what it is, and one clear error where it is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fakes import INTERPRETER, fake_interpreter
+
+from hatch_pack_venv.model.errors import EnvironmentProblem
+from hatch_pack_venv.scan.probe import read_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hatch_pack_venv.model.environment import Environment
+
+
+SITE = "lib/python3.11/site-packages"
+
+
+def read(prefix: Path) -> Environment:
+    return read_environment(prefix, ask=fake_interpreter)
+
+
+def test_an_environment_is_read(prefix: Path) -> None:
+    """Prefix, configuration and layout are found; `lib64` is not a second site-packages."""
+    environment = read(prefix)
+    assert environment.prefix == prefix
+    assert environment.config == {"home": "/opt/python/bin", "version": "3.11.7"}
+    assert environment.site_packages == (SITE,)
+    assert not environment.include_system_site_packages
+
+
+def test_an_environment_is_read_through_a_link(prefix: Path) -> None:
+    """The real path is the prefix; both spellings are known."""
+    alias = prefix.parent / "alias"
+    alias.symlink_to("env")
+    environment = read(alias)
+    assert environment.prefix == prefix
+    assert environment.spellings == (str(alias), str(prefix))
+
+
+@pytest.mark.parametrize(
+    "form", ['VIRTUAL_ENV="{}"', "VIRTUAL_ENV='{}'", "    VIRTUAL_ENV={}", "export VIRTUAL_ENV={}"]
+)
+def test_the_path_it_was_made_by_is_known(prefix: Path, form: str) -> None:
+    """Launchers name it; a path that leads to another place, or nowhere, is none of its own."""
+    (prefix.parent / "alias").symlink_to("env")
+    alias = prefix.parent / "alias"
+    others = [prefix.parent / "base", prefix.parent / "gone", "$(cygpath -u x)", "'"]
+    lines = [form.format(path) for path in (*others, alias)]
+    (prefix / "bin" / "activate").write_text("\n".join(lines))
+    assert read(prefix).spellings == (str(prefix), str(alias))
+
+
+def test_a_real_lib64_is_a_second_site_packages(prefix: Path) -> None:
+    """Platform-specific packages in a `lib64` of its own are seen."""
+    (prefix / "lib64").unlink()
+    (prefix / "lib64/python3.11/site-packages").mkdir(parents=True)
+    assert read(prefix).site_packages == (SITE, "lib64/python3.11/site-packages")
+
+
+def broken(prefix: Path) -> Iterator[tuple[str, str]]:
+    """Break an environment in every way, one after the other."""
+    yield "missing", r"there is no environment at .*/env: create it with"
+    prefix.write_bytes(b"")
+    yield "a file", r"/env is a file, not an environment's folder"
+
+
+def test_no_folder_and_a_file_are_refused(tmp_path: Path) -> None:
+    """What is not there, or no folder, is said to be so."""
+    for _, message in broken(tmp_path / "env"):
+        with pytest.raises(EnvironmentProblem, match=message):
+            read(tmp_path / "env")
+
+
+def test_a_folder_that_is_no_environment_is_refused(tmp_path: Path) -> None:
+    """Without pyvenv.cfg it is no environment."""
+    with pytest.raises(EnvironmentProblem, match=r"has no pyvenv\.cfg: create it with"):
+        read(tmp_path)
+
+
+def test_a_config_that_is_no_text_is_refused(prefix: Path) -> None:
+    """A damaged pyvenv.cfg is named."""
+    (prefix / "pyvenv.cfg").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EnvironmentProblem, match=r"pyvenv\.cfg cannot be read"):
+        read(prefix)
+
+
+def test_a_half_deleted_environment_is_refused(prefix: Path) -> None:
+    """Without site-packages or without bin/python it is incomplete."""
+    (prefix / "bin" / "python").unlink()
+    with pytest.raises(EnvironmentProblem, match="incomplete, it has no bin/python"):
+        read(prefix)
+    (prefix / SITE).rmdir()
+    with pytest.raises(EnvironmentProblem, match=r"incomplete, it has no lib/python3\.\*"):
+        read(prefix)
+
+
+def test_a_lost_interpreter_is_named(prefix: Path) -> None:
+    """When the base interpreter is gone, the error says where the link leads."""
+    (prefix.parent / "base" / "python3.11").unlink()
+    with pytest.raises(EnvironmentProblem, match=r"bin/python leads to .*/base/python3\.11, which"):
+        read(prefix)
+
+
+def test_two_pythons_are_refused(prefix: Path) -> None:
+    """Packages of two Pythons in one environment are an error that names both."""
+    (prefix / "lib/python3.12/site-packages").mkdir(parents=True)
+    with pytest.raises(EnvironmentProblem, match=r"two Pythons, python3\.11 and python3\.12"):
+        read(prefix)
+
+
+def test_packages_of_another_python_are_refused(prefix: Path) -> None:
+    """The interpreter and the packages must be of one version."""
+    other = replace(INTERPRETER, minor="3.12", version="3.12.1")
+    with pytest.raises(EnvironmentProblem, match=r"holds packages for python3\.11, but its bin/py"):
+        read_environment(prefix, ask=lambda _: other)

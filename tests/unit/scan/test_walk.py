@@ -1,0 +1,148 @@
+"""The walk of an environment: its entries, and what they carry."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from support.fakes import fake_interpreter
+
+from hatch_pack_venv.model.entries import (
+    DirectoryEntry,
+    FileEntry,
+    SymlinkEntry,
+    TargetKind,
+    UnsupportedEntry,
+)
+from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.walk import scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_pack_venv.model.entries import ScannedEntry
+    from hatch_pack_venv.model.environment import Environment
+
+
+SITE = "lib/python3.11/site-packages"
+
+
+def read(prefix: Path) -> Environment:
+    return read_environment(prefix, ask=fake_interpreter)
+
+
+def scanned(prefix: Path) -> dict[str, ScannedEntry]:
+    return {entry.arcname: entry for entry in scan(read(prefix))}
+
+
+def test_the_scan_carries_small_rewritable_files_and_paths_of_others(prefix: Path) -> None:
+    """Scripts, `.pth` and `direct_url.json` carry their bytes; all others stay a path."""
+    (prefix / "bin" / "tool").write_text("#!/x/python\n")
+    (prefix / "bin" / "tool").chmod(0o755)
+    (prefix / "bin" / "elf").write_bytes(b"\x7fELF")
+    (prefix / SITE / "a.pth").write_text("../x\n")
+    (prefix / SITE / "mod.py").write_text("1\n")
+    found = scanned(prefix)
+    contents = {n: e.content for n, e in found.items() if isinstance(e, FileEntry)}
+    assert contents["bin/tool"] == b"#!/x/python\n"
+    assert contents[f"{SITE}/a.pth"] == b"../x\n"
+    assert contents["bin/elf"] == str(prefix / "bin/elf")
+    assert contents[f"{SITE}/mod.py"] == str(prefix / SITE / "mod.py")
+    executable = {n for n, e in found.items() if isinstance(e, FileEntry) and e.executable}
+    assert executable == {"bin/tool"}
+
+
+def test_the_scan_is_in_order_parents_first(prefix: Path) -> None:
+    """A folder comes before what it holds, names in order."""
+    for name in ("b", "a", "c"):
+        (prefix / SITE / name).mkdir()
+        (prefix / SITE / name / "f").write_bytes(b"")
+    found = [entry.arcname for entry in scan(read(prefix)) if entry.arcname.startswith(SITE)]
+    assert found == [SITE, *(f"{SITE}/{n}" for n in ("a", "a/f", "b", "b/f", "c", "c/f"))]
+
+
+def test_a_file_that_goes_during_the_scan_is_named(prefix: Path) -> None:
+    """What has gone since its folder was listed is told of, and no traceback."""
+    (prefix / "share").mkdir()
+    for name in ("a", "b"):
+        (prefix / "share" / name).write_text("x")
+    found = {}
+    for entry in scan(read(prefix)):
+        found[entry.arcname] = entry
+        if entry.arcname == "share/a":
+            (prefix / "share" / "b").unlink()
+    gone = found["share/b"]
+    assert isinstance(gone, UnsupportedEntry)
+    assert gone.reason == "cannot be read (No such file or directory)"
+
+
+def test_links_are_judged_by_where_they_lead(prefix: Path) -> None:
+    """Links carry what they resolve to; internal ones a relative text; `lib64` is optional."""
+    (prefix / "share").mkdir()
+    (prefix / "share" / "in").symlink_to(prefix / "bin" / "python")
+    (prefix / "share" / "site").symlink_to(prefix / SITE)
+    (prefix / "share" / "gone").symlink_to("nothing")
+    found = {n: e for n, e in scanned(prefix).items() if isinstance(e, SymlinkEntry)}
+    kinds = {name: entry.target.kind for name, entry in found.items() if entry.target}
+    assert kinds == {
+        "bin/python": TargetKind.EXTERNAL_FILE,
+        "bin/python3.11": TargetKind.EXTERNAL_FILE,
+        "lib64": TargetKind.INTERNAL,
+        "share/gone": TargetKind.DANGLING,
+        "share/in": TargetKind.EXTERNAL_FILE,
+        "share/site": TargetKind.INTERNAL,
+    }
+    assert found["share/site"].linkname == f"../{SITE}"
+    assert [name for name, entry in found.items() if entry.optional] == ["lib64"]
+
+
+def test_external_folders_carry_their_copies(prefix: Path) -> None:
+    """A link to a folder outside carries its files, links followed; loops are unsupported."""
+    outside = prefix.parent / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "f").write_bytes(b"12")
+    (outside / "deep" / "loop").symlink_to(outside)
+    (outside / "to-f").symlink_to("deep/f")
+    (outside / "dangling").symlink_to("nothing")
+    (prefix / "data").symlink_to(outside)
+    entry = scanned(prefix)["data"]
+    assert isinstance(entry, SymlinkEntry)
+    copies = {copy.arcname: copy for copy in entry.copies}
+    assert list(copies) == [
+        "data",
+        "data/dangling",
+        "data/deep",
+        "data/deep/f",
+        "data/deep/loop",
+        "data/to-f",
+    ]
+    assert isinstance(copies["data"], DirectoryEntry)
+    assert isinstance(copies["data/deep/loop"], UnsupportedEntry)
+    assert isinstance(copies["data/dangling"], UnsupportedEntry)
+    to_f = copies["data/to-f"]
+    assert isinstance(to_f, FileEntry)
+    assert (to_f.content, to_f.size) == (str(outside / "deep" / "f"), 2)
+
+
+def test_what_stands_in_a_links_place_carries_its_bytes_too(prefix: Path) -> None:
+    """Path files and scripts that are links into a cache can be rewritten like others."""
+    outside = prefix.parent / "cache"
+    outside.mkdir()
+    (outside / "x.pth").write_bytes(b"/somewhere\n")
+    (outside / "tool").write_bytes(b"#!/bin/sh\n")
+    (prefix / SITE / "x.pth").symlink_to(outside / "x.pth")
+    (prefix / "bin" / "tool").symlink_to(outside / "tool")
+    found = scanned(prefix)
+    for arcname, content in ((f"{SITE}/x.pth", b"/somewhere\n"), ("bin/tool", b"#!/bin/sh\n")):
+        entry = found[arcname]
+        assert isinstance(entry, SymlinkEntry)
+        assert [copy.content for copy in entry.copies if isinstance(copy, FileEntry)] == [content]
+
+
+def test_special_files_and_links_to_folders_above_are_unsupported(prefix: Path) -> None:
+    """A FIFO, and a link to a folder that holds the environment, are yielded for refusal."""
+    os.mkfifo(prefix / "pipe")
+    (prefix / "up").symlink_to("..")
+    found = scanned(prefix)
+    assert isinstance(found["pipe"], UnsupportedEntry)
+    assert isinstance(found["up"], UnsupportedEntry)
