@@ -154,7 +154,7 @@ class PackOptions:
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
         return template.format(
-            source=environment.given.name,
+            source=environment.requested.name,
             name=project.name,
             version=project.version,
             python_tag=environment.interpreter.abi,

@@ -236,8 +236,8 @@ class _Comparison:
         for name, held in self.contents.members.items():
             text = held.member.linkname
             ours = name in self.connection.names or self.external_links
-            promised = self.listing.head.get("interpreter_path")
-            ours = ours or (promised is not None and text == promised and _starts(name))
+            fixed_path = self.listing.head.get("interpreter_path")
+            ours = ours or (fixed_path is not None and text == fixed_path and _starts(name))
             ours = ours or self._leads_to_neighbour(name, text)
             if held.member.kind == "link" and not ours and leaves(name, text):
                 detail = f"is a link that leads out of the environment, to {text!r}"

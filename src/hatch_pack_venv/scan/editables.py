@@ -293,12 +293,12 @@ def resolve_editables(
     reasons = [(each, replaced.get(each.key, instead)) for each in leaving]
     lines, gone = _traces(environment, reasons)
     excluded = frozenset(each.key for each in leaving) - replaced.keys()
-    settled = ResolvedEditables(environment=environment, excluded=excluded, lines=lines, gone=gone)
+    resolved = ResolvedEditables(environment=environment, excluded=excluded, lines=lines, gone=gone)
     if rule != "copy":
-        return settled
+        return resolved
     copier = _Copier(environment, replaced)
     copier.copy([each for each in editables if each.key not in replaced])
-    return copier.settled(settled)
+    return copier.resolved(resolved)
 
 
 def _traces(
@@ -369,17 +369,17 @@ class _Copier:
                 refused = replace(distribution, editable=replace(editable, problem=problem))
                 self.distributions[distribution.metadata_dir] = refused
 
-    def settled(self, settled: ResolvedEditables) -> ResolvedEditables:
+    def resolved(self, resolved: ResolvedEditables) -> ResolvedEditables:
         """Return what was decided, with what was copied."""
         lines, gone = _traces(
             self.environment, [(each, "whose source folder is copied") for each in self.done]
         )
         distributions = tuple(self.distributions.values())
         return replace(
-            settled,
+            resolved,
             environment=replace(self.environment, distributions=distributions),
-            lines=settled.lines | lines,
-            gone={**settled.gone, **gone},
+            lines=resolved.lines | lines,
+            gone={**resolved.gone, **gone},
             contents=self.contents,
             rows=self.rows,
             copies=self.owners,

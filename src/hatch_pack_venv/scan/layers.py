@@ -46,7 +46,7 @@ def read_layers(
     reader = _Reader(environment, options.containing_dir, ask)
     neighbours = reader.read(options)
     if reader.problems:
-        raise PlanError(f"the neighbours of {environment.given} are not right", reader.problems)
+        raise PlanError(f"the neighbours of {environment.requested} are not right", reader.problems)
     return neighbours
 
 

@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fakes import SITE, names, recipe
+from support.fakes import SITE, inputs, names
 from support.trees import LayerStack, layer_of
 
 from hatch_pack_venv.config.options import PackOptions
@@ -132,7 +132,7 @@ def test_without_a_containing_folder_such_a_link_is_a_copy(stack: LayerStack) ->
     """The promise of the other modes holds: nothing leaves the install target."""
     data = stack.write("base/share/data.txt", "data")
     (stack.root / "app/near").symlink_to(data)
-    plan = build_plan(scan(stack.app), environment=stack.app, recipe=recipe())
+    plan = build_plan(scan(stack.app), environment=stack.app, inputs=inputs())
     assert not any(isinstance(entry, SymlinkEntry) for entry in plan.entries)
     assert "near" in names(plan.entries)
 

@@ -140,8 +140,8 @@ def make_bundle(
     """
     if environment.interpreter.base_prefix == environment.prefix:
         raise InterpreterProblem(
-            f"{environment.given} brings its own interpreter already: pack the environment it was"
-            " made from"
+            f"{environment.requested} brings its own interpreter already: pack the environment it"
+            " was made from"
         )
     bundler = _Bundler(
         environment, packed, trim, vendoring or Vendoring(), headers or HeaderReader()

@@ -30,23 +30,23 @@ def may_be_rewritten(arcname: str) -> bool:
     return arcname.endswith(".pc") or _is_kernelspec(arcname)
 
 
-def relocate_data_file(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
+def relocate_data_file(arcname: str, content: bytes, prefix_aliases: Sequence[str]) -> bytes | None:
     """Return a data file that follows its environment; `None` to leave it alone.
 
     Parameters:
         spellings: the paths by which the environment may be named.
     """
-    if not any(spelling.encode() in content for spelling in _as_written(spellings)):
+    if not any(spelling.encode() in content for spelling in _as_written(prefix_aliases)):
         return None
     if _is_kernelspec(arcname):
-        return _relocated_kernelspec(arcname, content, spellings)
+        return _relocated_kernelspec(arcname, content, prefix_aliases)
     if arcname.endswith(".pc"):
-        return _relocated_pc_file(arcname, content, spellings)
+        return _relocated_pc_file(arcname, content, prefix_aliases)
     return None
 
 
-def _as_written(spellings: Sequence[str]) -> list[str]:
-    return [*spellings, *(json.dumps(spelling)[1:-1] for spelling in spellings)]
+def _as_written(prefix_aliases: Sequence[str]) -> list[str]:
+    return [*prefix_aliases, *(json.dumps(spelling)[1:-1] for spelling in prefix_aliases)]
 
 
 def _is_kernelspec(arcname: str) -> bool:
@@ -54,7 +54,9 @@ def _is_kernelspec(arcname: str) -> bool:
     return bool(arcname.endswith("/kernel.json") and _KERNELSPEC.fullmatch(arcname))
 
 
-def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
+def _relocated_kernelspec(
+    arcname: str, content: bytes, prefix_aliases: Sequence[str]
+) -> bytes | None:
     """Make the command of a kernel that was installed with `--sys-prefix` independent of places.
 
     jupyter_client starts a bare `python` with the interpreter it runs on itself, as it does for
@@ -66,10 +68,10 @@ def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]
         argv: list[str] = [*map(_text, spec["argv"])]
     except (ValueError, KeyError, TypeError):
         return None
-    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in spellings):
+    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in prefix_aliases):
         argv[0] = "python"
     root = "{resource_dir}/" + _way_up(arcname)
-    spec["argv"] = [_replaced(argument, spellings, root) for argument in argv]
+    spec["argv"] = [_replaced(argument, prefix_aliases, root) for argument in argv]
     return (json.dumps(spec, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
@@ -79,11 +81,11 @@ def _text(argument: Any) -> str:
     return argument
 
 
-def _relocated_pc_file(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes:
+def _relocated_pc_file(arcname: str, content: bytes, prefix_aliases: Sequence[str]) -> bytes:
     """Begin at `${pcfiledir}`, which pkg-config and pkgconf set to the file's own folder."""
     text = content.decode("utf-8", "surrogateescape")
     root = "${pcfiledir}/" + _way_up(arcname)
-    return _replaced(text, spellings, root).encode("utf-8", "surrogateescape")
+    return _replaced(text, prefix_aliases, root).encode("utf-8", "surrogateescape")
 
 
 def _way_up(arcname: str) -> str:
@@ -91,8 +93,8 @@ def _way_up(arcname: str) -> str:
     return "/".join([".."] * arcname.count("/"))
 
 
-def _replaced(text: str, spellings: Sequence[str], root: str) -> str:
+def _replaced(text: str, prefix_aliases: Sequence[str], root: str) -> str:
     """Put `root` in the place of a prefix, where a path ends or goes on."""
-    for prefix in sorted(spellings, key=len, reverse=True):
+    for prefix in sorted(prefix_aliases, key=len, reverse=True):
         text = re.sub(rf"{re.escape(prefix)}(?![\w.+-])", lambda _: root, text)
     return text
