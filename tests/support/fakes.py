@@ -96,14 +96,14 @@ def link(arcname: str, linkname: str, target: str, kind: TargetKind | None = Non
 
 
 def inputs(**changes: Any) -> PlanInputs:
-    """Return a recipe for target mode."""
+    """Return inputs for target mode."""
     facts: dict[str, Any] = {"name": "app", "install_target": "app", "interpreter": "target"}
     return PlanInputs(**{**facts, **changes})
 
 
 def plan(*scanned: ScannedEntry, **changes: Any) -> PackPlan:
-    """Plan entries with the default recipe and environment, or others."""
-    arguments: dict[str, Any] = {"environment": environment(), "recipe": inputs()}
+    """Plan entries with the default inputs and environment, or others."""
+    arguments: dict[str, Any] = {"environment": environment(), "inputs": inputs()}
     return build_plan(scanned, **{**arguments, **changes})
 
 

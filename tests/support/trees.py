@@ -253,11 +253,11 @@ class LayerStack:
         assert found is not None
         return found
 
-    def plan(self, neighbours: Layers | None = None) -> PackPlan:
-        found = neighbours or Layers(containing=self.root)
+    def plan(self, layers: Layers | None = None) -> PackPlan:
+        found = layers or Layers(containing=self.root)
         app = replace(self.app, containing=self.root)
         mode = "neighbour" if found.runtime else "target"
-        made = inputs(neighbours=found, interpreter=mode)
+        made = inputs(layers=found, interpreter=mode)
         return build_plan(scan(app), environment=app, inputs=made)
 
 

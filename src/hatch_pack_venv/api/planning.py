@@ -90,7 +90,7 @@ def plan_source(source: Source, project: Project | None, archives: Path | None =
         environment=source.environment,
         options=source.options,
         requested_project=project,
-        neighbours=source.layers,
+        layers=source.layers,
         archives=archives,
     ).plan()
 
@@ -100,7 +100,7 @@ class _Planning:
     environment: Environment
     options: PackOptions
     requested_project: Project | None
-    neighbours: Layers | None
+    layers: Layers | None
     archives: Path | None
     headers: HeaderReader = field(default_factory=HeaderReader)
     log: DecisionLog = field(default_factory=DecisionLog)
@@ -122,18 +122,18 @@ class _Planning:
             excluded = canonicalize_name(self.project.name)
         given = replace(
             _given(environment, options, self.requested_project, overlays),
-            below=() if self.neighbours is None else self.neighbours.distributions,
+            below=() if self.layers is None else self.layers.distributions,
         )
         needs = check_dependencies(given, options)
         resolved = resolve_editables(
             environment, options.editables, _reasons(overlays, needs.pruned, excluded)
         )
-        neighbours, notes = self._with_digests(needs.relied_on)
+        layers, notes = self._with_digests(needs.relied_on)
         inputs = replace(
-            _recipe(environment, options, self.project),
+            _plan_inputs(environment, options, self.project),
             excluded_project=excluded,
             excluded_editables=resolved.excluded,
-            neighbours=neighbours,
+            layers=layers,
             relied_on=needs.relied_on,
             problems=needs.problems,
             notes=(*needs.notes, *notes),
@@ -154,7 +154,7 @@ class _Planning:
         overlays: list[WheelOverlay],
     ) -> PackPlan:
         environment, options, pruned = self.environment, self.options, needs.pruned
-        across = AcrossLayers.of(self.neighbours, there, self.headers)
+        across = AcrossLayers.of(self.layers, there, self.headers)
         kept = there
         if pruned is not None:
             kept = [*pruned.applied(there, inputs.selection.brings_back, self.log)]
@@ -164,7 +164,7 @@ class _Planning:
             replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
             for each in overlays
         ]
-        if self.neighbours is not None and environment.interpreter.system == "linux":
+        if self.layers is not None and environment.interpreter.system == "linux":
             laid_over = [entry for each in overlays for entry in each.entries]
             inputs = replace(inputs, libraries=library_names([*scanned, *laid_over], self.headers))
         bundle = None
@@ -232,18 +232,18 @@ class _Planning:
         )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
-        """Return the neighbours with the digests of their archives, and notes."""
-        if self.neighbours is None:
+        """Return the layers with the digests of their archives, and notes."""
+        if self.layers is None:
             return None, []
         notes: list[str] = []
         archives = LayerArchives(folder=self.archives)
 
-        def with_digest(neighbour: Layer) -> Layer:
-            found, said = archives.of(neighbour, relied_on)
+        def with_digest(layer: Layer) -> Layer:
+            found, said = archives.of(layer, relied_on)
             notes.extend(said)
             return found
 
-        return self.neighbours.changed(with_digest), notes
+        return self.layers.changed(with_digest), notes
 
 
 def _reasons(
@@ -311,7 +311,7 @@ def _overlaid(wheel: Path, environment: Environment) -> InstalledDistribution:
     return _read_wheel(wheel, environment).distribution
 
 
-def _recipe(environment: Environment, options: PackOptions, project: Project) -> PlanInputs:
+def _plan_inputs(environment: Environment, options: PackOptions, project: Project) -> PlanInputs:
     return PlanInputs(
         name=project.name,
         version=project.version,

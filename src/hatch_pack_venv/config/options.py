@@ -78,10 +78,10 @@ class PackOptions:
         interpreter_trim: how much of a bundled interpreter stays out.
         vendor_libraries: whether the system's libraries come along, and which of those under the
             GPL do.
-        containing_dir: the folder of neighbours; links between them stay, as relative links.
-        base_runtime: the neighbour that brings the interpreter.
-        layers: neighbours whose packages come after the environment's own, in this order.
-        dynlib_dirs: neighbours' folders of shared libraries that this environment's need.
+        containing_dir: the folder of layers; links between them stay, as relative links.
+        base_runtime: the layer that brings the interpreter.
+        layers: layers whose packages come after the environment's own, in this order.
+        dynlib_dirs: layers' folders of shared libraries that this environment's need.
     """
 
     source: Path = Path(".venv")
@@ -134,7 +134,7 @@ class PackOptions:
         if reader.problems:
             raise OptionsError("the configuration is wrong", reader.problems)
         if "containing_dir" in values:
-            # Neighbours know it by the name of its folder.
+            # Layers know it by the name of its folder.
             values.setdefault("install_target", "{source}")
         return cls(**values)
 

@@ -108,7 +108,7 @@ class TargetKind(enum.Enum):
     """Where a symbolic link really leads, judged component by component."""
 
     INTERNAL = "internal"
-    NEIGHBOUR = "in a neighbour"
+    LAYER = "in a layer"
     EXTERNAL_FILE = "external file"
     EXTERNAL_DIRECTORY = "external folder"
     DANGLING = "dangling"

@@ -32,7 +32,7 @@ class Environment:
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: what is installed there.
         aliases: further paths by which its scripts name it.
-        containing: the real folder that holds it and its neighbours, if links between them stay.
+        containing: the real folder that holds it and its layers, if links between them stay.
     """
 
     prefix: Path

@@ -67,7 +67,7 @@ class PlanInputs:
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
         problems, notes: what is known of the environment before it is planned.
         floors: what files ask of the target's system.
-        neighbours: the environments that it lies beside on the target, if it shares any.
+        layers: the environments that it lies beside on the target, if it shares any.
         relied_on: normalised names of what they hold and what is packed needs.
         libraries: names of shared libraries that layers above may need, by arcname.
     """
@@ -83,7 +83,7 @@ class PlanInputs:
     selection: Selection = field(default_factory=Selection)
     floors: FileRequirements = field(default_factory=FileRequirements)
     times: Times = field(default_factory=Times)
-    neighbours: Layers | None = None
+    layers: Layers | None = None
     relied_on: frozenset[str] = frozenset()
     libraries: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -243,7 +243,7 @@ class _Planner:
             return WindowsRewriter.of(
                 self.environment, points, bundled=bundled, passed_over=own_lines
             )
-        layers = self.inputs.neighbours.below if self.inputs.neighbours else ()
+        layers = self.inputs.layers.below if self.inputs.layers else ()
         return PosixRewriter(
             environment=self.environment,
             entry_points=points,
@@ -334,7 +334,7 @@ class _Planner:
     def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
         if kind is TargetKind.INTERNAL:
             return [link]
-        if kind is TargetKind.NEIGHBOUR:
+        if kind is TargetKind.LAYER:
             return [replace(link, copies=tuple(self._relocated_copies(link)))]
         if kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY):
             if self.inputs.external_links or next_hop(link) is not None:
@@ -436,7 +436,7 @@ class _Planner:
     def _check(self, entries: dict[str, Entry]) -> None:
         leaving_allowed = self.inputs.external_links
         self.problems += check_tree(entries, fixed_path=self._fixed_path, leaving=leaving_allowed)
-        if self.inputs.neighbours is not None and self.inputs.neighbours.below:
+        if self.inputs.layers is not None and self.inputs.layers.below:
             self.problems += check_reserved_names(entries, self.environment)
         if self.environment.interpreter.system == "darwin":
             # Without a bundle, the target may have the base interpreter at the same place.
@@ -464,9 +464,9 @@ class _Planner:
             interpreter="target" if inputs.interpreter == "linked" else inputs.interpreter,
             needs=self.needs,
         )
-        if inputs.neighbours is not None:
+        if inputs.layers is not None:
             leading = paths_in_layers(entries.values())
-            facts = inputs.neighbours.facts(self.environment, inputs.relied_on, leading)
+            facts = inputs.layers.facts(self.environment, inputs.relied_on, leading)
             head = {**head, "neighbours": facts}
         return PackPlan(
             entries=tuple(in_order(with_times(entries.values(), inputs.times))),

@@ -138,7 +138,7 @@ class _Scanner:
         containing = self.environment.containing
         if external and containing is not None and target.path.is_relative_to(containing):
             near = LinkTarget(
-                kind=TargetKind.NEIGHBOUR, path=target.path, is_directory=target.is_directory
+                kind=TargetKind.LAYER, path=target.path, is_directory=target.is_directory
             )
             target, linkname = near, os.path.relpath(near.path, os.path.realpath(path.parent))
         copies = copies_of(target.path, arcname) if external and self.with_copies else ()

@@ -141,13 +141,13 @@ def test_like_lies_beside_like() -> None:
     ],
 )
 def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
-    """What a rule leaves out comes back by `include-files`, its neighbours do not."""
+    """What a rule leaves out comes back by `include-files`, its layers do not."""
     own = file(arcname, b"own")
-    neighbour = file("bin/activate.xsh")
-    assert own.content not in contents(plan(own, neighbour)).values()
-    back = plan(own, neighbour, inputs=inputs(selection=Selection(include=(f"/{arcname}",))))
+    layer = file("bin/activate.xsh")
+    assert own.content not in contents(plan(own, layer)).values()
+    back = plan(own, layer, inputs=inputs(selection=Selection(include=(f"/{arcname}",))))
     assert contents(back)[arcname] == own.content
-    assert neighbour.arcname not in names(back.entries)
+    assert layer.arcname not in names(back.entries)
 
 
 def test_activation_scripts_are_ours_unless_excluded() -> None:
