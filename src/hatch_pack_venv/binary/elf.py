@@ -205,19 +205,15 @@ class ElfHeaders:
             last += 1
         return int(last) + 1
 
-    def is_shared(self, stream: BinaryIO, text: Text, *, empty_too: bool = False) -> bool:
-        """Whether another name in the file is the end of a search path (linkers merge tails).
-
-        Parameters:
-            empty_too: whether an empty name, which begins at the NUL behind the text, counts.
-        """
+    def is_shared(self, stream: BinaryIO, text: Text) -> bool:
+        """Whether another name in the file is the end of a search path (linkers merge tails)."""
         names = self.symbol_names(stream)
         if names is None:
             return True
         paths = self.search_paths
         same = {(each.start, each.text) for each in paths} - {(text.start, text.text)}
         others = [each.start for each in self.texts if each not in paths]
-        end = text.start + len(os.fsencode(text.text)) + empty_too
+        end = text.start + len(os.fsencode(text.text))
         starts = [*names, *others, *(start for start, _ in same)]
         return any(text.start <= start < end for start in starts)
 
@@ -296,7 +292,7 @@ class ElfFile:
         if text == found.text:
             return (patch,)
         with self.path.open("rb") as stream:
-            if self.headers.is_shared(stream, found, empty_too=True):
+            if self.headers.is_shared(stream, found):
                 raise self._no_room(text)
         return (patch, self.headers.text_patch(found, text))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import calendar
 import enum
+import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from .errors import OptionsError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
@@ -76,6 +78,17 @@ class FileEntry:
             size=self.size,
             executable=self.executable,
             mtime=mtime,
+        )
+
+    @classmethod
+    def from_status(cls, arcname: str, path: str, status: os.stat_result) -> FileEntry:
+        """Make an entry of a regular file, to be streamed from where it lies."""
+        return cls(
+            arcname=arcname,
+            content=path,
+            size=status.st_size,
+            executable=bool(status.st_mode & stat.S_IXUSR),
+            mtime=int(status.st_mtime),
         )
 
     @classmethod

@@ -202,7 +202,8 @@ class _Planner:
     def _why_left_out(self, entry: ScannedEntry) -> str | None:
         """Return why an entry of the environment is not packed; `None` if it is."""
         name = entry.arcname
-        if self.inputs.interpreter != "linked" and self.environment.is_of_interpreter(name):
+        replaced = self.inputs.interpreter != "linked" and name.count("/") == 1  # bin/…, lib/…
+        if replaced and self.environment.is_of_interpreter(name):
             return "a name of the interpreter"
         if is_written_for_layers(entry):
             return "written by postinstall.py for its layers"

@@ -217,11 +217,13 @@ class ResolvedEditables:
         self, scanned: Iterable[ScannedEntry], log: DecisionLog | None = None
     ) -> Iterator[ScannedEntry]:
         """Yield the environment's entries as if nothing had been editable."""
-        log = log or DecisionLog()
-        entries = list(scanned)
         if not (self.gone or self.lines or self.contents or self.rows or self.copies):
-            yield from entries
-            return
+            return iter(scanned)
+        return self._changed_entries(list(scanned), log or DecisionLog())
+
+    def _changed_entries(
+        self, entries: list[ScannedEntry], log: DecisionLog
+    ) -> Iterator[ScannedEntry]:
         kept = []
         for entry in entries:
             why = self._why_gone(entry.arcname)

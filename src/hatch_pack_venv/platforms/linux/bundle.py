@@ -187,7 +187,9 @@ class _Bundler:
         self.notes += _left_to_the_target(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
-            scanned=tuple(self._adapted(entry, served) for entry in scanned),
+            scanned=tuple(self._adapted(entry, served) for entry in scanned)
+            if served
+            else tuple(scanned),
             entries=(
                 *self.entries,
                 *(self._adapted(entry, served) for entry in self.system.entries),

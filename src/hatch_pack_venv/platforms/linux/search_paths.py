@@ -338,8 +338,12 @@ class AcrossLayers:
         Raises:
             InterpreterProblem: patchelf is needed and missing, or fails.
         """
-        for entry in entries:
-            yield self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
+        if not self.folders:
+            return iter(entries)
+        return (
+            self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
+            for entry in entries
+        )
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
         """Return a file, with the folders that it needs."""
