@@ -484,7 +484,11 @@ class _Planner:
                 [
                     manifest.ARCNAME,
                     "pyvenv.cfg",
-                    *filter(self.environment.is_of_interpreter, entries),
+                    *(
+                        name
+                        for name in entries
+                        if name.count("/") == 1 and self.environment.is_of_interpreter(name)
+                    ),
                 ],
             ),
         )
