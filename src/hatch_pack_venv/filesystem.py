@@ -77,16 +77,32 @@ def special_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
+_DEEPEST: Final = 100
+_MOST: Final = 250_000
+_NO_FILES: Final = ("/proc", "/sys")
+"""Where the kernel tells of itself; folders there have no end (`/proc/self/root`)."""
+
+
+def copies_of(path: Path, arcname: str) -> Iterator[ScannedEntry]:
     """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
 
-    Links in it are followed; one that leads nowhere or to a folder it lies in is yielded as
-    unsupported.
+    Links in it are followed. One that leads nowhere or to a folder it lies in is yielded as
+    unsupported, and so is what has no end: the kernel's own folders, folders within folders, and
+    links that multiply each other.
 
     Parameters:
         path: a real path.
-        parents: the real folders that are being walked.
     """
+    for count, entry in enumerate(_copies(path, arcname, ())):
+        if count == _MOST:
+            reason = f"leads to {path}, which holds more than {_MOST} files and folders"
+            yield UnsupportedEntry(arcname=arcname, reason=reason)
+            return
+        yield entry
+
+
+def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[ScannedEntry]:
+    """Yield the entries; `parents` are the real folders that are being walked."""
     try:
         status = path.stat()
         children = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else []
@@ -102,8 +118,13 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         )
     elif path in parents:
         yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
+    elif any(path.is_relative_to(folder) for folder in _NO_FILES):
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, which holds no files")
+    elif len(parents) == _DEEPEST:
+        reason = f"lies more than {_DEEPEST} folders deep, at {path}"
+        yield UnsupportedEntry(arcname=arcname, reason=reason)
     else:
         yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
         for child in children:
             real = Path(os.path.realpath(child))
-            yield from copies_of(real, f"{arcname}/{child.name}", (*parents, path))
+            yield from _copies(real, f"{arcname}/{child.name}", (*parents, path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from packaging.utils import canonicalize_name
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
+from ..metadata.files import read_json
 from ..model import manifest
 from ..model.errors import EnvironmentProblem
 
@@ -244,9 +244,9 @@ def _proven_archive(facts: Path, name: str) -> Path | None:
 
 def _read(facts: Path) -> dict[str, Any]:
     try:
-        if facts.is_symlink() or facts.stat().st_size > _FACTS_LIMIT:
+        if facts.is_symlink():
             return {}
-        told = json.loads(facts.read_bytes())
+        told = read_json(facts, _FACTS_LIMIT)
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -1,15 +1,18 @@
-"""`.pth` files and `direct_url.json`: bytes to bytes."""
+"""`.pth` files, `direct_url.json` and the `pyvenv.cfg` that archives are shipped with: bytes."""
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .files import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..model.environment import Environment
 
 
 def names_a_local_path(direct_url: bytes) -> bool:
@@ -18,7 +21,7 @@ def names_a_local_path(direct_url: bytes) -> bool:
     One that cannot be read is taken to tell it.
     """
     try:
-        url = json.loads(direct_url)["url"]
+        url = parse_json(direct_url)["url"]
     except (ValueError, KeyError, TypeError):
         return True
     return not isinstance(url, str) or url.startswith("file:")
@@ -64,8 +67,11 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
 
 
 def path_lines(text: str) -> list[str]:
-    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them."""
-    lines = (line.rstrip() for line in text.splitlines())
+    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them.
+
+    One that holds a NUL names nothing.
+    """
+    lines = (line.rstrip() for line in text.splitlines() if "\0" not in line)
     return [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
 
 
@@ -81,3 +87,32 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
         for line in lines
         if os.path.isabs(line) or f"{posixpath.normpath(f'{site}/{line}')}/".startswith("../")
     ]
+
+
+def bundled_config(version: str, prompt: str | None = None) -> bytes:
+    """Return the `pyvenv.cfg` of a bundled interpreter.
+
+    Without `home`, so that nothing in it depends on the place (measured on CPython 3.8 to 3.13);
+    with the file, user site-packages stay out. `relocatable` makes uv write relative launchers.
+
+    Parameters:
+        prompt: what activation scripts show instead of the folder's name.
+    """
+    lines = ["include-system-site-packages = false", "relocatable = true", f"version = {version}"]
+    if prompt is not None:
+        lines.append(f"prompt = {prompt!r}")  # quoted, as venv does
+    return ("\n".join(lines) + "\n").encode()
+
+
+def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
+    """Return the `pyvenv.cfg` of an environment whose interpreter is fixed on the target."""
+    system_site = str(environment.include_system_site_packages).lower()
+    lines = [
+        f"home = {posixpath.dirname(path)}",
+        f"include-system-site-packages = {system_site}",
+        f"version = {environment.interpreter.version}",
+        f"executable = {path}",
+    ]
+    if environment.prompt is not None:
+        lines.append(f"prompt = {environment.prompt!r}")  # quoted, as venv does
+    return ("\n".join(lines) + "\n").encode()

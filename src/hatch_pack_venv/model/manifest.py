@@ -26,6 +26,8 @@ FORMAT_VERSION: Final = 1
 _BY_NAME: Final = attrgetter("arcname")
 _quoted: Final = json.encoder.encode_basestring_ascii
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
+SIZE_LIMIT: Final = 1 << 28
+"""Bytes that readers take; a million files make about 200 MB."""
 
 
 def manifest_head(

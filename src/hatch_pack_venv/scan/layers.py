@@ -6,13 +6,13 @@ interpreter, which is asked for its facts.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from packaging.utils import canonicalize_name
 
+from ..metadata.files import read_json
 from ..metadata.installed import installed_distributions
 from ..model import manifest
 from ..model.errors import EnvironmentProblem, PlanError
@@ -240,7 +240,7 @@ class LayerArchives:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path, manifest.SIZE_LIMIT)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

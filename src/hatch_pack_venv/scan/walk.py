@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
+from ..metadata.files import SIZE_LIMIT, open_file
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -88,9 +89,12 @@ class _Scanner:
         if isinstance(child, OSError):
             return _unreadable(arcname, child)
         try:
-            status = child.stat(follow_symlinks=False)
-        except OSError as error:  # it has gone since its folder was listed
+            return self._read_entry(arcname, child)
+        except OSError as error:  # it has gone since its folder was listed, or is another kind now
             return _unreadable(arcname, error)
+
+    def _read_entry(self, arcname: str, child: os.DirEntry[str]) -> ScannedEntry:
+        status = child.stat(follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
@@ -123,7 +127,7 @@ class _Scanner:
         if folder == self.environment.scripts:
             return entry.size <= _SCRIPT_LIMIT
         if name in _REWRITTEN or name.endswith(".pth"):
-            return True
+            return entry.size <= SIZE_LIMIT
         return (
             posix_data_files.may_be_rewritten(arcname) and entry.size <= posix_data_files.SIZE_LIMIT
         )
@@ -158,8 +162,8 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
 
 def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
     """Read a small file; if any heads are given, only one that begins so, in two bytes."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         if heads and stream.read(2) not in heads:
             return None
         stream.seek(0)
-        return stream.read()
+        return stream.read(SIZE_LIMIT)

@@ -19,7 +19,7 @@ from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
-from ...metadata.pyvenv_cfg import bundled_config
+from ...metadata.path_files import bundled_config
 from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring

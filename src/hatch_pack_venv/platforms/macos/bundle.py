@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...filesystem import copies_of
-from ...metadata.pyvenv_cfg import bundled_config
+from ...metadata.path_files import bundled_config
 from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...filesystem import copies_of
 from ...metadata.installed import installed_distributions
-from ...metadata.path_files import foreign_paths
-from ...metadata.pyvenv_cfg import fixed_interpreter_config
+from ...metadata.path_files import fixed_interpreter_config, foreign_paths
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.fakes import environment, plan
 
-from hatch_pack_venv.metadata.pyvenv_cfg import bundled_config
+from hatch_pack_venv.metadata.path_files import bundled_config
 from hatch_pack_venv.model.environment import prompt_of
 from hatch_pack_venv.platforms.posix.activation import activation_scripts
 
