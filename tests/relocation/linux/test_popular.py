@@ -85,7 +85,6 @@ VARIABLES: Final = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/nonexistent",
     "COLUMNS": "80",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONWARNINGS": "ignore",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message tells a time
 }
@@ -97,17 +96,21 @@ TELLS_OF_THE_MACHINE: Final = {"jupyter-troubleshoot"}
 LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cache|uv_build)\.json$")
 
 
-def probe(python: Path, places: list[Path], hide: list[Path] | None = None) -> dict[str, Any]:
+def probe(
+    python: Path, places: list[Path], cache: Path, hide: list[Path] | None = None
+) -> dict[str, Any]:
     """Ask an environment through its interpreter.
 
     Parameters:
         places: what is replaced in the answers, since it differs after a move.
+        cache: takes the bytecode, which no process may write beside the sources.
     """
+    variables = {**VARIABLES, "PYTHONPYCACHEPREFIX": str(cache)}
     command: list[str | Path] = [python, str(probing.__file__), str(python.parent)]
     if hide is None:
-        printed = run(*command, env=VARIABLES, cwd="/")
+        printed = run(*command, env=variables, cwd="/")
     else:
-        done = hiding.run_hidden(command, hide=hide, env=VARIABLES)
+        done = hiding.run_hidden(command, hide=hide, env=variables)
         assert done.returncode == 0, done.stderr
         printed = done.stdout
     answers: dict[str, Any] = json.loads(printed[printed.index("{") :])
@@ -179,9 +182,9 @@ def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None
     """Scripts, modules, `pip check` and installed files are the same after two moves."""
     python = bundlable()[-1]
     environment = make(tmp_path / "environment", python, by)
-    before = probe(environment / "bin/python", [environment, python.prefix])
+    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
     root = moved(environment, tmp_path)
-    after = probe(root / "bin/python", [root], hide=[environment, python.prefix])
+    after = probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
     compare(before, after)
     assert sum(x == "imported" for x in after["modules"].values()) > 80
     assert sum(x[0] == 0 for x in after["scripts"].values()) > 40
@@ -192,6 +195,8 @@ def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None
 def test_every_python_answers_as_before(tmp_path: Path, python: Python) -> None:
     """The same holds for an environment of each CPython found."""
     environment = make_environment(tmp_path / "environment", python, SMALL, by="uv")
-    before = probe(environment / "bin/python", [environment, python.prefix])
+    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
     root = moved(environment, tmp_path)
-    compare(before, probe(root / "bin/python", [root], hide=[environment, python.prefix]))
+    compare(
+        before, probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
+    )
