@@ -16,9 +16,12 @@ from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.platforms.linux.requirements import LinuxFileRequirements
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"
+    ),
+    pytest.mark.network,
+]
 PYTHON = Path(sys.executable).resolve()
 # One of each level: what the wheel's name says is checked by nobody but this.
 WHEELS = {

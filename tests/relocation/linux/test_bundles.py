@@ -27,7 +27,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 KINDS: Final = {"shared": bundlable()[-1:], "system": [p for p in [system_python()] if p]}
 

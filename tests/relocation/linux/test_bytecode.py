@@ -24,7 +24,7 @@ from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.write.bytecode import with_byte_code
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 REQUIREMENTS: Final = ["six==1.15.0", "typing-extensions", "markupsafe"]
 

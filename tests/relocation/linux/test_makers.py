@@ -19,7 +19,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE = {"PATH": "/usr/bin:/bin"}
 CODE = "import sys, markupsafe._speedups, humanize; print(sys.prefix, humanize.__file__)"
 

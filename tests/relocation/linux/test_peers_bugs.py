@@ -36,7 +36,7 @@ from hatch_pack_venv import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 FORMATS = list(CompressionFormat)
 every_format = pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)

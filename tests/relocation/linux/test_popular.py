@@ -24,7 +24,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 POPULAR: Final = [
     "aiohttp",

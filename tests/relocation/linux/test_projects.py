@@ -21,7 +21,7 @@ from support.trees import make_wheel, tree_state
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 REQUIREMENTS: Final = {
     "greeter": ["humanize"],

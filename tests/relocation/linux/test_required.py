@@ -7,6 +7,7 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import hiding
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.entries import ScannedEntry
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 # Extras, extras of extras, markers, namespace packages, plugins found by entry points.
 APPLICATIONS: Final = [

@@ -32,9 +32,10 @@ from hatch_pack_venv.scan.probe import read_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "darwin", reason="on a Mac its own interpreter is asked"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "darwin", reason="on a Mac its own interpreter is asked"),
+    pytest.mark.network,
+]
 SITE = "lib/python3.12/site-packages"
 MAC = "/Users/me/app/.venv"
 FRAMEWORK = "/Library/Frameworks/Python.framework/Versions/3.12/bin"
