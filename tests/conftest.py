@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.plan import PackPlan
 
-# Fixtures that ask a package index.
-_FROM_AN_INDEX = frozenset({"plugin_wheels", "windows_wheels"})
+# The markers of tests that use a fixture.
+_MARKED_FIXTURES = {
+    "plugin_wheels": "network",
+    "windows_wheels": "network",
+    "in_namespace": "namespaces",
+}
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -49,8 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needed = {name for mark in item.iter_markers("needs") for name in mark.args}
         markers = {machine.MARKERS[name] for name in needed & machine.MARKERS.keys()}
-        if not _FROM_AN_INDEX.isdisjoint(getattr(item, "fixturenames", ())):
-            markers.add("network")
+        fixtures = _MARKED_FIXTURES.keys() & set(getattr(item, "fixturenames", ()))
+        markers |= {_MARKED_FIXTURES[name] for name in fixtures}
         for marker in sorted(markers):
             item.add_marker(marker)
 

@@ -60,6 +60,14 @@ def shared(
     return folder
 
 
+def install(
+    environment: Path, *what: str | Path, variables: Mapping[str, str] | None = None
+) -> None:
+    """Install into an environment by uv; what is given are requirements and options of uv."""
+    command = (tool("uv"), "pip", "install", "--quiet", "--python", environment / "bin/python")
+    run(*command, *what, env=variables)
+
+
 def make_environment(
     path: Path,
     python: Python,
@@ -77,8 +85,7 @@ def make_environment(
     if by == "uv":
         run(tool("uv"), "venv", "--quiet", "--python", python.path, path)
         if requirements:
-            install = [tool("uv"), "pip", "install", "--python", str(path / "bin/python")]
-            run(*install, *requirements, env=variables)
+            install(path, *requirements, variables=variables)
         return path
     if by == "virtualenv":
         run(sys.executable, "-m", "virtualenv", "--python", python.path, path)

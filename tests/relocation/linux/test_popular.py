@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding, probing
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run
 from support.interpreters import Python, bundlable
 from support.machine import needs
 
@@ -160,7 +160,6 @@ def lines_with(root: Path, needle: bytes) -> list[str]:
 
 def make(path: Path, python: Python, by: str) -> Path:
     """Make the large environment in one of four ways."""
-    install = [tool("uv"), "pip", "install", "--quiet", "--python", str(path / "bin/python")]
     if by == "pip":
         make_environment(path, python)
         run(path / "bin/pip", "install", "--quiet", *POPULAR)
@@ -169,10 +168,10 @@ def make(path: Path, python: Python, by: str) -> Path:
         run(path / "bin/pip", "install", "--quiet", *sdist)
     elif by == "virtualenv --copies":
         run(sys.executable, "-m", "virtualenv", "--copies", "-p", python.path, path)
-        run(*install, "--link-mode=copy", *POPULAR)
+        install(path, "--link-mode=copy", *POPULAR)
     else:
         make_environment(path, python, by="uv")
-        run(*install, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
+        install(path, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
     run(path / "bin/python", "-m", "ipykernel", "install", "--sys-prefix", "--name", "ours")
     return path
 

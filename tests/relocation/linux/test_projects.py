@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
 from support.projects import copy_project
@@ -104,8 +104,7 @@ def _build(
         "HATCH_DATA_DIR": str(root.parent / "hatch"),
     }
     if name == "dev-env":
-        install = [tool("uv"), "pip", "install", "--python", str(environment / "bin/python")]
-        run(*install, "--no-deps", "--editable", root, env=variables)
+        install(environment, "--no-deps", "--editable", root, variables=variables)
     before = (tree_state(environment), tree_state(python.prefix))
     run(tool("hatch"), "build", "-t", "wheel", cwd=root, env=variables)
     untouched = before == (tree_state(environment), tree_state(python.prefix))
