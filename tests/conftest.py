@@ -131,7 +131,7 @@ def prefix(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    """Make the environment and its neighbours."""
+    """Make the environment and its layers."""
     return Scene.make(tmp_path)
 
 

@@ -71,17 +71,6 @@ def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | N
     return None
 
 
-def file_entry(arcname: str, path: str, status: os.stat_result) -> FileEntry:
-    """Return the entry of a regular file, to be streamed from where it lies."""
-    return FileEntry(
-        arcname=arcname,
-        content=path,
-        size=status.st_size,
-        executable=bool(status.st_mode & stat.S_IXUSR),
-        mtime=int(status.st_mtime),
-    )
-
-
 def special_kind(mode: int) -> str:
     """Say what it is that is neither file nor folder nor link."""
     kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
@@ -106,7 +95,7 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         yield UnsupportedEntry(arcname=arcname, reason=reason)
         return
     if stat.S_ISREG(status.st_mode):
-        yield file_entry(arcname, str(path), status)
+        yield FileEntry.from_status(arcname, str(path), status)
     elif not stat.S_ISDIR(status.st_mode):
         yield UnsupportedEntry(
             arcname=arcname, reason=f"is {special_kind(status.st_mode)} ({path})"

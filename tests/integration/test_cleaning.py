@@ -10,7 +10,7 @@ from hatchling.builders.sdist import SdistBuilder
 from support.projects import build, files
 
 from hatch_pack_venv.hatch.release import remove_archives
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from support.projects import PYPROJECT, TABLE, build
 
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -93,5 +93,5 @@ def test_a_module_finds_the_library_of_a_layer(stack: LayerStack, tmp_path: Path
             "$ORIGIN/own:$ORIGIN/../../../../../base/share/venv/dynlib"
         ]
     own = file(f"{SITE}/libone.so.1", library.read_bytes())
-    neighbours = stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"])
-    assert [*AcrossLayers.of(neighbours, [own], HeaderReader()).applied([entry])] == [entry]
+    layers = stack.find(layers=["base"], dynlib_dirs=["base/share/venv/dynlib"])
+    assert [*AcrossLayers.of(layers, [own], HeaderReader()).applied([entry])] == [entry]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.binaries import compile_library, compile_needing_glibc, rpath, runpath
 from support.environments import run, tool
-from support.fakes import SITE, file, plan, recipe
+from support.fakes import SITE, file, inputs, plan
 from support.machine import needs
 
 from hatch_pack_venv.binary.elf import ElfFile
@@ -151,7 +151,7 @@ def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str 
     entries = bundle_files(tmp_path, module, user=user)
     needs = read(entries).of(entries)
     assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
-    assert needs.seldom == {}
+    assert needs.optional_modules == {}
     # What the interpreter loads at its start is the loader's to tell.
     assert (needs.check() == "") == (user == "lib/libpython3.11.so.1.0")
 
@@ -173,9 +173,9 @@ def test_left_out_files_ask_for_nothing(tmp_path: Path) -> None:
     high = compile_needing_glibc(tmp_path / "x.so", "9.99").read_bytes()
     entries = [file(f"{SITE}/a/x.so", high)]
     floors = read(entries)
-    packed = plan(*entries, recipe=recipe(floors=floors))
+    packed = plan(*entries, inputs=inputs(floors=floors))
     assert packed.platform_tag == "manylinux_9_99_x86_64"
     assert packed.needs == ("glibc 9.99 or later (a/x.so)",)
     selection = Selection(exclude=("*.so",))
-    packed = plan(*entries, recipe=recipe(floors=floors, selection=selection))
+    packed = plan(*entries, inputs=inputs(floors=floors, selection=selection))
     assert (packed.platform_tag, packed.needs) == ("linux_x86_64", ())

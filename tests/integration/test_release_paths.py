@@ -16,7 +16,7 @@ from hatchling.builders.sdist import SdistBuilder
 from support.environments import tool
 from support.projects import PYPROJECT, TABLE, build, files, make_project
 
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 PACKED = ["tar.gz", "tar.gz.json"]
 

@@ -15,7 +15,7 @@ from support.projects import PYPROJECT, TABLE, build, files, make_project
 from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv.cli.main import main
-from hatch_pack_venv.hooks import PackVenvBuilder
+from hatch_pack_venv.hatch.target import PackVenvBuilder
 
 if TYPE_CHECKING:
     from pathlib import Path

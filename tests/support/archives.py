@@ -25,7 +25,7 @@ from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.write.archive import write_archives, write_folder
-from support.fakes import file, folder, link, plan, recipe
+from support.fakes import file, folder, inputs, link, plan
 from support.trees import make_wheel
 
 if sys.version_info >= (3, 14):
@@ -217,7 +217,7 @@ def large_plan() -> PackPlan:
         file("noise", hashlib.shake_128(b"1").digest(70_000)),
         folder("hollow"),
         link("l", "a.py", "a.py"),
-        recipe=recipe(install_target="app"),
+        inputs=inputs(install_target="app"),
     )
 
 
@@ -225,8 +225,8 @@ def written(planned: PackPlan, base: Path, format: CompressionFormat, threads: i
     level = format.levels.fastest if format.levels else None
     if format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
         level = 1  # 0 only stores
-    effort = CompressionOptions(level=level, threads=threads)
-    return write_archives(planned, base, [format], effort=effort)[0].path
+    compression = CompressionOptions(level=level, threads=threads)
+    return write_archives(planned, base, [format], compression=compression)[0].path
 
 
 OUTPUTS = [*(format.name for format in FORMATS), "several", "folder"]

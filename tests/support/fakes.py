@@ -53,7 +53,7 @@ def environment(*distributions: InstalledDistribution, **changes: Any) -> Enviro
     """Return an environment at `PREFIX` that exists nowhere."""
     facts: dict[str, Any] = {
         "prefix": PREFIX,
-        "given": PREFIX,
+        "requested": PREFIX,
         "config": {"home": "/opt/python/bin"},
         "interpreter": INTERPRETER,
         "site_packages": (SITE,),
@@ -95,15 +95,15 @@ def link(arcname: str, linkname: str, target: str, kind: TargetKind | None = Non
     )
 
 
-def recipe(**changes: Any) -> PlanInputs:
-    """Return a recipe for target mode."""
+def inputs(**changes: Any) -> PlanInputs:
+    """Return inputs for target mode."""
     facts: dict[str, Any] = {"name": "app", "install_target": "app", "interpreter": "target"}
     return PlanInputs(**{**facts, **changes})
 
 
 def plan(*scanned: ScannedEntry, **changes: Any) -> PackPlan:
-    """Plan entries with the default recipe and environment, or others."""
-    arguments: dict[str, Any] = {"environment": environment(), "recipe": recipe()}
+    """Plan entries with the default inputs and environment, or others."""
+    arguments: dict[str, Any] = {"environment": environment(), "inputs": inputs()}
     return build_plan(scanned, **{**arguments, **changes})
 
 
@@ -117,9 +117,9 @@ def direct_url(path: Path) -> str:
     return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
 
 
-def problem_of(settled: ResolvedEditables) -> str | None:
+def problem_of(resolved: ResolvedEditables) -> str | None:
     """Return why the last distribution could not be copied."""
-    last = settled.environment.distributions[-1].editable
+    last = resolved.environment.distributions[-1].editable
     return None if last is None else last.problem
 
 
@@ -174,7 +174,7 @@ def editable(name: str, folder: Path, **changes: object) -> InstalledDistributio
 def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
     """Settle distributions of an environment that lies below `tmp_path`."""
     prefix = tmp_path / "env"
-    return resolve_editables(environment(*distributions, prefix=prefix, given=prefix), "copy")
+    return resolve_editables(environment(*distributions, prefix=prefix, requested=prefix), "copy")
 
 
 SCRIPT_PREFIX = "/srv/my env"

@@ -22,7 +22,7 @@ from hatch_pack_venv.scan.layers import read_layers
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.scan.walk import scan
 from hatch_pack_venv.write.archive import write_archives
-from support.fakes import INTERPRETER, SITE, environment, recipe
+from support.fakes import INTERPRETER, SITE, environment, inputs
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.environment import Environment
@@ -121,8 +121,8 @@ class Scene:
         """Plan as the hook does in target mode, or as the seed API does with external links."""
         environment = self.environment()
         interpreter = "linked" if external_links else "target"
-        how = recipe(interpreter=interpreter, external_links=external_links)
-        return build_plan(scan(environment), environment=environment, recipe=how)
+        how = inputs(interpreter=interpreter, external_links=external_links)
+        return build_plan(scan(environment), environment=environment, inputs=how)
 
     def pack(self, format: str, *, external_links: bool) -> Path:
         """Pack into one format."""
@@ -234,7 +234,7 @@ class LayerStack:
     @property
     def app(self) -> Environment:
         prefix = self.root / "app"
-        return environment(prefix=prefix, given=prefix)
+        return environment(prefix=prefix, requested=prefix)
 
     def find(self, **table: Any) -> Layers:
         options = PackOptions.from_mapping(
@@ -253,12 +253,12 @@ class LayerStack:
         assert found is not None
         return found
 
-    def plan(self, neighbours: Layers | None = None) -> PackPlan:
-        found = neighbours or Layers(containing=self.root)
+    def plan(self, layers: Layers | None = None) -> PackPlan:
+        found = layers or Layers(containing=self.root)
         app = replace(self.app, containing=self.root)
         mode = "neighbour" if found.runtime else "target"
-        made = recipe(neighbours=found, interpreter=mode)
-        return build_plan(scan(app), environment=app, recipe=made)
+        made = inputs(layers=found, interpreter=mode)
+        return build_plan(scan(app), environment=app, inputs=made)
 
 
 def stack_interpreter(python: Path) -> Interpreter:

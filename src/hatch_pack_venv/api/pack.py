@@ -130,8 +130,10 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
 def _write(
     plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
 ) -> list[PackResult]:
-    effort = CompressionOptions(level=options.compression_level, threads=options.threads)
-    return write_archives(plan, output_base, options.formats, effort=effort, report=report)
+    compression = CompressionOptions(level=options.compression_level, threads=options.threads)
+    return write_archives(
+        plan, output_base, options.formats, compression=compression, report=report
+    )
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Source:
     def of(cls, environment: Environment, options: PackOptions) -> Self:
         """Do as `read` does, with an environment that was read."""
         fixed = is_fixed_path(options.interpreter)
-        check_possible(environment, bytecode=options.bytecode, promised=fixed)
+        check_possible(environment, bytecode=options.bytecode, fixed_path=fixed)
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
@@ -89,8 +89,8 @@ def plan_source(source: Source, project: Project | None, archives: Path | None =
     return _Planning(
         environment=source.environment,
         options=source.options,
-        given=project,
-        neighbours=source.layers,
+        requested_project=project,
+        layers=source.layers,
         archives=archives,
     ).plan()
 
@@ -99,15 +99,15 @@ def plan_source(source: Source, project: Project | None, archives: Path | None =
 class _Planning:
     environment: Environment
     options: PackOptions
-    given: Project | None
-    neighbours: Layers | None
+    requested_project: Project | None
+    layers: Layers | None
     archives: Path | None
     headers: HeaderReader = field(default_factory=HeaderReader)
     log: DecisionLog = field(default_factory=DecisionLog)
 
     @property
     def project(self) -> Project:
-        return self.given or Project(name=environment_name(self.environment.given))
+        return self.requested_project or Project(name=environment_name(self.environment.requested))
 
     @property
     def bundled(self) -> bool:
@@ -121,55 +121,55 @@ class _Planning:
         if options.project == "exclude":
             excluded = canonicalize_name(self.project.name)
         given = replace(
-            _given(environment, options, self.given, overlays),
-            below=() if self.neighbours is None else self.neighbours.distributions,
+            _given(environment, options, self.requested_project, overlays),
+            below=() if self.layers is None else self.layers.distributions,
         )
         needs = check_dependencies(given, options)
-        settled = resolve_editables(
-            environment, options.editables, _reasons(overlays, needs.behind, excluded)
+        resolved = resolve_editables(
+            environment, options.editables, _reasons(overlays, needs.pruned, excluded)
         )
-        neighbours, notes = self._with_digests(needs.relied_on)
-        recipe = replace(
-            _recipe(environment, options, self.project),
+        layers, notes = self._with_digests(needs.relied_on)
+        inputs = replace(
+            _plan_inputs(environment, options, self.project),
             excluded_project=excluded,
-            excluded_editables=settled.excluded,
-            neighbours=neighbours,
+            excluded_editables=resolved.excluded,
+            layers=layers,
             relied_on=needs.relied_on,
             problems=needs.problems,
             notes=(*needs.notes, *notes),
         )
         found = tuple(scan(environment))
-        resolved = [*settled.applied(found, self.log)]
-        there = [*paths.made_portable(resolved)]
-        self.log.changes(resolved, there, "its search path begins at its own place")
-        plan = self._planned(needs, settled, recipe, there, overlays)
+        regular = [*resolved.applied(found, self.log)]
+        there = [*paths.made_portable(regular)]
+        self.log.changes(regular, there, "its search path begins at its own place")
+        plan = self._planned(needs, resolved, inputs, there, overlays)
         return replace(plan, scanned=found)
 
     def _planned(
         self,
         needs: DependencyReport,
-        settled: ResolvedEditables,
-        recipe: PlanInputs,
+        resolved: ResolvedEditables,
+        inputs: PlanInputs,
         there: list[ScannedEntry],
         overlays: list[WheelOverlay],
     ) -> PackPlan:
-        environment, options, behind = self.environment, self.options, needs.behind
-        across = AcrossLayers.of(self.neighbours, there, self.headers)
+        environment, options, pruned = self.environment, self.options, needs.pruned
+        across = AcrossLayers.of(self.layers, there, self.headers)
         kept = there
-        if behind is not None:
-            kept = [*behind.applied(there, recipe.selection.brings_back, self.log)]
+        if pruned is not None:
+            kept = [*pruned.applied(there, inputs.selection.brings_back, self.log)]
         scanned = [*across.applied(kept)]
         self.log.changes(kept, scanned, "its search path leads to the libraries of layers")
         overlays = [
             replace(each, entries=tuple(map(across.applied_to_file, each.entries)))
             for each in overlays
         ]
-        if self.neighbours is not None and environment.interpreter.system == "linux":
+        if self.layers is not None and environment.interpreter.system == "linux":
             laid_over = [entry for each in overlays for entry in each.entries]
-            recipe = replace(recipe, libraries=library_names([*scanned, *laid_over], self.headers))
+            inputs = replace(inputs, libraries=library_names([*scanned, *laid_over], self.headers))
         bundle = None
         if self.bundled:
-            bundle = self._bundle(recipe, scanned, overlays)
+            bundle = self._bundle(inputs, scanned, overlays)
             why = "it finds the bundled libraries by the interpreter's search path"
             self.log.changes(scanned, bundle.scanned, why)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
@@ -178,19 +178,19 @@ class _Planning:
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         plan = build_plan(
             scanned if bundle is None else bundle.scanned,
-            environment=settled.environment
-            if behind is None
-            else behind.without(settled.environment),
-            recipe=replace(recipe, floors=read_floors(read, environment.interpreter, self.headers)),
+            environment=resolved.environment
+            if pruned is None
+            else pruned.without(resolved.environment),
+            inputs=replace(inputs, floors=read_floors(read, environment.interpreter, self.headers)),
             runtime=runtime,
             overlays=overlays,
             log=self.log,
         )
-        if behind is not None:
+        if pruned is not None:
             told = PruneReport(
-                behind=behind,
-                selection=recipe.selection,
-                environment=settled.environment,
+                pruned=pruned,
+                selection=inputs.selection,
+                environment=resolved.environment,
                 scanned=there,
             )
             plan = told.added_to(plan)
@@ -200,7 +200,7 @@ class _Planning:
 
     def _bundle(
         self,
-        recipe: PlanInputs,
+        inputs: PlanInputs,
         scanned: Sequence[ScannedEntry],
         overlays: Sequence[WheelOverlay],
     ) -> Bundle:
@@ -208,7 +208,7 @@ class _Planning:
         packed = [
             entry
             for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
-            if not recipe.selection.excludes(entry, environment)
+            if not inputs.selection.excludes(entry, environment)
         ]
         # Imported where they are used: what they import takes up to a tenth of a second.
         if environment.is_windows:
@@ -232,27 +232,27 @@ class _Planning:
         )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
-        """Return the neighbours with the digests of their archives, and notes."""
-        if self.neighbours is None:
+        """Return the layers with the digests of their archives, and notes."""
+        if self.layers is None:
             return None, []
         notes: list[str] = []
         archives = LayerArchives(folder=self.archives)
 
-        def with_digest(neighbour: Layer) -> Layer:
-            found, said = archives.of(neighbour, relied_on)
+        def with_digest(layer: Layer) -> Layer:
+            found, said = archives.of(layer, relied_on)
             notes.extend(said)
             return found
 
-        return self.neighbours.changed(with_digest), notes
+        return self.layers.changed(with_digest), notes
 
 
 def _reasons(
-    overlays: Sequence[WheelOverlay], behind: PrunedDistributions | None, excluded: str | None
+    overlays: Sequence[WheelOverlay], pruned: PrunedDistributions | None, excluded: str | None
 ) -> dict[str, str]:
     """Return why distributions are left out or replaced, by their normalised names."""
     reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
-    if behind is not None:
-        reasons |= {each.key: behind.why(each) for each in behind.distributions}
+    if pruned is not None:
+        reasons |= {each.key: pruned.why(each) for each in pruned.distributions}
     if excluded is not None:
         reasons[excluded] = "which the configuration leaves out"
     return reasons
@@ -311,15 +311,15 @@ def _overlaid(wheel: Path, environment: Environment) -> InstalledDistribution:
     return _read_wheel(wheel, environment).distribution
 
 
-def _recipe(environment: Environment, options: PackOptions, project: Project) -> PlanInputs:
+def _plan_inputs(environment: Environment, options: PackOptions, project: Project) -> PlanInputs:
     return PlanInputs(
         name=project.name,
         version=project.version,
         install_target=options.install_target,
         interpreter=_whose(options),
-        places=build_paths_of(
+        build_paths=build_paths_of(
             environment,
-            project=project.root or project_folder(environment.given),
+            project=project.root or project_folder(environment.requested),
             home=os.path.expanduser("~"),
         ),
         selection=selection_of(options),

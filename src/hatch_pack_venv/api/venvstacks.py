@@ -136,12 +136,12 @@ def _plan(
     source_dir: StrPath, install_target: str | None, clamp_mtime: datetime | None
 ) -> PackPlan:
     environment = read_environment(source_dir)
-    name = environment.given.name
-    recipe = PlanInputs(
+    name = environment.requested.name
+    inputs = PlanInputs(
         name=name,
         install_target=install_target or name,
         interpreter="linked",
-        places=build_paths_of(environment, home=os.path.expanduser("~")),
+        build_paths=build_paths_of(environment, home=os.path.expanduser("~")),
         external_links=True,
         selection=Selection(records=False, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
@@ -150,7 +150,7 @@ def _plan(
     paths = SearchPaths(environment=environment, bundled=False, headers=headers)
     scanned = [*paths.made_portable(scan(environment))]
     floors = read_floors(scanned, environment.interpreter, headers)
-    plan = build_plan(scanned, environment=environment, recipe=replace(recipe, floors=floors))
+    plan = build_plan(scanned, environment=environment, inputs=replace(inputs, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
     on_windows = os.name == "nt" and not environment.is_windows
     plan = replace(plan, entries=tuple(without_links(plan.entries))) if on_windows else plan

@@ -20,7 +20,7 @@ from ..model.environment import environment_name
 from ..model.errors import ArchiveProblem, PackVenvError, PlanError
 from ..model.results import silent
 from ..write.atomic import terminable
-from .arguments import add_format_options, add_packing_options, add_reading_commands
+from .arguments import add_packing_options, add_reading_commands, given_keys
 from .render import Style, describe_findings, inspection_lines, preview_lines, verification_lines
 
 if TYPE_CHECKING:
@@ -150,48 +150,7 @@ def _report(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
 
 
 def _options(parsed: argparse.Namespace) -> PackOptions:
-    given = {
-        key: getattr(parsed, key.replace("-", "_"))
-        for key in _OPTION_KEYS
-        if getattr(parsed, key.replace("-", "_"), None) is not None
-    }
-    if parsed.vendor_libraries is not None:
-        given["vendor-libraries"] = _vendoring(parsed.vendor_libraries)
-    given |= {
-        key: value
-        for key, value in (("layers", parsed.layer), ("dynlib-dirs", parsed.dynlib_dir))
-        if value is not None
-    }
-    if parsed.wheel is not None:
-        given["wheels"] = parsed.wheel
-    return PackOptions.from_mapping(given, "the command line", ())
-
-
-def _vendoring(words: list[str]) -> bool | list[str]:
-    """Return what the configuration key of the same name would say."""
-    return words[0] == "true" if words in (["true"], ["false"]) else words
-
-
-_OPTION_KEYS: Final = (
-    "interpreter",
-    "editables",
-    "format",
-    "compression-level",
-    "threads",
-    "install-target",
-    "exclude-files",
-    "include-files",
-    "record-files",
-    "bytecode",
-    "distributions",
-    "keep",
-    "check",
-    "lock",
-    "max-size",
-    "interpreter-trim",
-    "containing-dir",
-    "base-runtime",
-)
+    return PackOptions.from_mapping(given_keys(parsed), "the command line", ())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -226,8 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write nothing; tell what would go in, what would be rewritten and why, what stays"
         " out, and what cannot be packed (with -v every file)",
     )
-    add_format_options(command)
-    add_packing_options(command)
+    add_packing_options(command, archive=True)
     command.set_defaults(run=_pack)
 
     command = commands.add_parser(
@@ -246,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         " system can; hardlink: the environment's own files where nothing in them changes, so that"
         " an edit of one is an edit of both (default: copy)",
     )
-    add_packing_options(command)
+    add_packing_options(command, archive=False)
     command.set_defaults(run=_export)
 
     add_reading_commands(commands, inspect=_inspect, verify=_verify)

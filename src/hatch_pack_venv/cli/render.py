@@ -93,7 +93,7 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "interpreter", f"bundled: {version} is in it"
     elif head.get("interpreter") == "neighbour":
         path = head.get("neighbours", {}).get("base_runtime", {}).get("path")
-        yield "interpreter", f"neighbour: {version}, to be at {path}"
+        yield "interpreter", f"base runtime: {version}, to be at {path}"
     elif "interpreter_path" in head:
         yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:

@@ -5,19 +5,46 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..model.errors import OptionsError
 from ..model.formats import CompressionFormat
 from ..model.interpreter import Trim, Vendoring
 from .rules import problems_between
-from .table import HATCHLING_HOOK_KEYS, KEYS
+from .table import KEYS
 from .values import WrongValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..model.environment import Environment, Project
+
+
+HATCHLING_HOOK_KEYS: Final = frozenset(
+    {
+        "dependencies",
+        "enable-by-default",
+        "require-runtime-dependencies",
+        "require-runtime-features",
+    }
+)
+"""Keys that hatchling itself reads from a build hook's table."""
+HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
+    "artifacts",
+    "directory",
+    "exclude",
+    "force-include",
+    "hooks",
+    "ignore-vcs",
+    "include",
+    "only-include",
+    "only-packages",
+    "packages",
+    "skip-excluded-dirs",
+    "sources",
+    "versions",
+}
+"""Keys that hatchling itself reads from a build target's table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +78,10 @@ class PackOptions:
         interpreter_trim: how much of a bundled interpreter stays out.
         vendor_libraries: whether the system's libraries come along, and which of those under the
             GPL do.
-        containing_dir: the folder of neighbours; links between them stay, as relative links.
-        base_runtime: the neighbour that brings the interpreter.
-        layers: neighbours whose packages come after the environment's own, in this order.
-        dynlib_dirs: neighbours' folders of shared libraries that this environment's need.
+        containing_dir: the folder of layers; links between them stay, as relative links.
+        base_runtime: the layer that brings the interpreter.
+        layers: layers whose packages come after the environment's own, in this order.
+        dynlib_dirs: layers' folders of shared libraries that this environment's need.
     """
 
     source: Path = Path(".venv")
@@ -107,7 +134,7 @@ class PackOptions:
         if reader.problems:
             raise OptionsError("the configuration is wrong", reader.problems)
         if "containing_dir" in values:
-            # Neighbours know it by the name of its folder.
+            # Layers know it by the name of its folder.
             values.setdefault("install_target", "{source}")
         return cls(**values)
 
@@ -127,7 +154,7 @@ class PackOptions:
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
         return template.format(
-            source=environment.given.name,
+            source=environment.requested.name,
             name=project.name,
             version=project.version,
             python_tag=environment.interpreter.abi,
@@ -148,9 +175,8 @@ class _Reader:
         values: dict[str, Any] = {}
         for key, value in self.table.items():
             if key in KEYS:
-                field, parse = KEYS[key]
                 try:
-                    values[field] = parse(value)
+                    values[KEYS[key].field] = KEYS[key].parse(value)
                 except WrongValueError as error:
                     self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
             elif key not in self.allowed:

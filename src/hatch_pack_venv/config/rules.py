@@ -95,12 +95,12 @@ def _of_interpreter(
     if values.get("base_runtime") is not None:
         if given not in (None, "target"):
             yield (
-                f"{where}.interpreter is {given!r}, and {where}.base-runtime names the neighbour"
+                f"{where}.interpreter is {given!r}, and {where}.base-runtime names the layer"
                 " that brings the interpreter: remove one"
             )
     elif values.get("layers") and "base-runtime" not in table and given != "target":
         yield (
-            f"{where}.layers needs {where}.base-runtime, the neighbour that brings the"
+            f"{where}.layers needs {where}.base-runtime, the layer that brings the"
             " interpreter, or interpreter = 'target'"
         )
 
@@ -108,12 +108,12 @@ def _of_interpreter(
 def _of_containing(
     values: Mapping[str, Any], table: Mapping[str, Any], where: str
 ) -> Iterator[str]:
-    """Yield what is wrong with the places of neighbours, as far as their names tell."""
+    """Yield what is wrong with the places of layers, as far as their names tell."""
     if "containing-dir" not in table:
         for key in dict.fromkeys(key for key, _ in _named_paths(values)):
             yield (
                 f"{where}.{key} needs {where}.containing-dir, the folder that holds the"
-                " environment and its neighbours"
+                " environment and its layers"
             )
         return
     if "containing_dir" not in values:
@@ -129,8 +129,8 @@ def _of_containing(
             yield f"{where}.{key} must lie in containing-dir ({str(folder)!r}), not {str(path)!r}"
     if values.get("dynlib_dirs") and not values.get("layers") and not values.get("base_runtime"):
         yield (
-            f"{where}.dynlib-dirs names folders of neighbours, and {where}.layers names none:"
-            " name the neighbour that holds them"
+            f"{where}.dynlib-dirs names folders of layers, and {where}.layers names none:"
+            " name the layer that holds them"
         )
     runtime = values.get("base_runtime")
     for layer in values.get("layers", ()):

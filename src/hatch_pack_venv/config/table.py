@@ -1,149 +1,490 @@
-"""The configuration's keys: those of hatchling, and ours with what reads their values."""
+"""The configuration's one table: of each key what reads it, its option and its documentation.
+
+From it come the parsing of every configuration table, the options of the command with their help,
+and the table in README.md, which `hatch run docs` writes.
+"""
 
 from __future__ import annotations
 
-import posixpath
-import string
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..model.formats import CompressionFormat
-from ..model.interpreter import COPYLEFT, Trim, Vendoring, is_fixed_path
-from .values import (
-    WrongValueError,
-    choice,
-    different_paths,
-    kept,
-    level,
-    names,
-    non_blank,
-    path,
-    paths,
-    patterns,
-    patterns_or_presets,
-    size_limit,
-    threads,
-)
+from . import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+Group: TypeAlias = Literal["contents", "interpreter", "format", "layers"]
+"""What an option is about; those of `format` only an archive has, no exported folder."""
+
+_FORMATS: Final = [format.suffix.removeprefix(".") for format in CompressionFormat]
 
 
-HATCHLING_HOOK_KEYS: Final = frozenset(
-    {
-        "dependencies",
-        "enable-by-default",
-        "require-runtime-dependencies",
-        "require-runtime-features",
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """The option of the command that gives a key its value.
+
+    Parameters:
+        metavar: what stands for the value in the help.
+        help: what it does; `(default: …)` is added.
+        flags: its spellings, where they differ from the key's name.
+        repeated: whether it may be given several times, a value each.
+        convert: what makes of the given words what a configuration table would hold.
+    """
+
+    group: Group
+    metavar: str
+    help: str
+    default: str | None = None
+    flags: tuple[str, ...] = ()
+    repeated: bool = False
+    convert: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of the configuration.
+
+    Parameters:
+        parse: reads a value.
+        values: what values it takes and what they mean, in Markdown.
+        default: the default, in Markdown.
+        option: `None` for a key that only makes sense in a project.
+    """
+
+    name: str
+    parse: Callable[[Any], Any]
+    values: str
+    default: str = "none"
+    option: Option | None = None
+
+    @property
+    def field(self) -> str:
+        """The field of `PackOptions` that holds its value."""
+        return "formats" if self.name == "format" else self.name.replace("-", "_")
+
+
+def _vendored(words: list[str]) -> bool | list[str]:
+    """Return what a configuration table would hold."""
+    return words[0] == "true" if words in (["true"], ["false"]) else words
+
+
+_KEYS: Final = (
+    Key(
+        name="source",
+        parse=values.path,
+        values=(
+            "the environment's folder, relative to the project; `HATCH_PACK_VENV_SOURCE`"
+            " overrides it"
+        ),
+        default="`.venv`",
+    ),
+    Key(
+        name="hatch-env",
+        parse=values.non_blank,
+        values=(
+            "name of a Hatch environment to pack instead of `source`; the plugin asks `hatch"
+            " env find` and creates nothing"
+        ),
+    ),
+    Key(
+        name="interpreter",
+        parse=values.interpreter,
+        values=(
+            '`"bundled"`: the archive holds the interpreter; `"target"`: the target provides'
+            " it, `postinstall.py` connects it; an absolute path: it is promised to be there"
+            " on the target, and the archive is connected to it already (no `zip`; Python's"
+            ' `data` filter refuses that one link, `tar` and `filter="tar"` take it)'
+        ),
+        default='`"bundled"`',
+        option=Option(
+            group="interpreter",
+            metavar="WHOSE",
+            help=(
+                "bundled: the archive holds the interpreter; target: the target provides it"
+                " and postinstall.py connects it; an absolute path: it is promised to be there"
+                " on the target"
+            ),
+            default="bundled",
+        ),
+    ),
+    Key(
+        name="project",
+        parse=values.choice("wheel", "installed", "exclude"),
+        values=(
+            '`"wheel"`: the wheel being built replaces what the environment holds of the'
+            ' project; `"installed"`: as the environment has it; `"exclude"`: left out'
+        ),
+        default='`"wheel"`',
+    ),
+    Key(
+        name="editables",
+        parse=values.choice("error", "copy", "exclude"),
+        values=(
+            'other editable installs (and the project, with `project = "installed"`):'
+            ' `"error"`: each is named with its source folder; `"copy"`: what is importable'
+            ' from there is packed as a regular installation would; `"exclude"`: left out, an'
+            " error if something packed requires one"
+        ),
+        default='`"error"`',
+        option=Option(
+            group="contents",
+            metavar="RULE",
+            help=(
+                "what becomes of editable installs; error: refuse them; copy: pack what is"
+                " importable from their source folders; exclude: leave them out, if nothing"
+                " packed requires them"
+            ),
+            default="error",
+        ),
+    ),
+    Key(
+        name="format",
+        parse=values.formats,
+        values="one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`",
+        default="`tar.xz`; `zip` for environments of Windows",
+        option=Option(
+            group="format",
+            metavar="FORMAT",
+            help=f"one of {', '.join(_FORMATS)}; repeatable",
+            default="tar.xz, zip on Windows",
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="compression-level",
+        parse=values.level,
+        values=(
+            "an integer of the format's own scale ([what each"
+            " costs](docs/archive-format.md#compression-levels))"
+        ),
+        default="gz 5; xz and zip 6; bz2 and zst 9",
+        option=Option(
+            group="format",
+            metavar="N",
+            help="on the format's own scale",
+            default="gz 5, xz and zip 6, bz2 and zst 9",
+        ),
+    ),
+    Key(
+        name="threads",
+        parse=values.threads,
+        values=(
+            "how many threads compress, or processes compile byte code; the bytes do not"
+            " depend on it"
+        ),
+        default="the CPUs this process may use",
+        option=Option(
+            group="contents",
+            metavar="N",
+            help="how many threads compress, copy or compile; the result does not depend on it",
+            default="the CPUs this process may use",
+        ),
+    ),
+    Key(
+        name="output-directory",
+        parse=values.path,
+        values="relative to the project",
+        default="`dist-venv`",
+    ),
+    Key(
+        name="archive-name",
+        parse=values.archive_name,
+        values=(
+            "a template of `{name}`, `{version}`, `{python_tag}`, `{platform_tag}`, which is"
+            " what the packed files need: `manylinux_2_28_x86_64`; `linux_x86_64` where"
+            " nothing packed is compiled"
+        ),
+        default="`{name}-{version}-{python_tag}-{platform_tag}`",
+    ),
+    Key(
+        name="install-target",
+        parse=values.template,
+        values='the archive\'s top folder, the same fields; `"."` for none',
+        default="`{name}-{version}`",
+        option=Option(
+            group="format",
+            metavar="NAME",
+            help="the archive's top folder; '.' for none",
+            default="the environment's name",
+        ),
+    ),
+    Key(
+        name="exclude-files",
+        parse=values.patterns_or_presets,
+        values=(
+            "gitignore-style patterns of what stays out, and names of presets (below); a"
+            " pattern that begins with `@` is written `\\@`"
+        ),
+        option=Option(
+            group="contents",
+            metavar="PATTERN",
+            help="gitignore-style pattern of files to leave out, or one of"
+            f" {', '.join(values.PRESETS)}; repeatable",
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="include-files",
+        parse=values.patterns,
+        values="gitignore-style patterns that bring back what any rule or pattern left out",
+        option=Option(
+            group="contents",
+            metavar="PATTERN",
+            help=(
+                "gitignore-style pattern of files to bring back, whatever left them out; repeatable"
+            ),
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="record-files",
+        parse=values.choice("update", "exclude"),
+        values=(
+            '`"update"`: kept, and made true for what is packed, so that `pip install'
+            " --upgrade`, `pip uninstall` and `importlib.metadata` work where it was unpacked;"
+            ' `"exclude"`: left out'
+        ),
+        default='`"update"`',
+        option=Option(
+            group="contents",
+            metavar="RULE",
+            help="update: RECORD files are kept and made true; exclude: left out",
+            default="update",
+        ),
+    ),
+    Key(
+        name="wheels",
+        parse=values.paths("wheel files"),
+        values="wheel files, each replacing what the environment holds of its distribution",
+        option=Option(
+            group="contents",
+            metavar="FILE",
+            help=(
+                "a wheel that replaces what the environment holds of its distribution; repeatable"
+            ),
+            flags=("--wheel", "--wheels"),
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="distributions",
+        parse=values.choice("all", "required"),
+        values=(
+            '`"all"`: the environment as it is; `"required"`: the project, what `wheels` and'
+            " `keep` name, and all they require, by the installed metadata"
+        ),
+        default='`"all"`',
+        option=Option(
+            group="contents",
+            metavar="WHICH",
+            help=(
+                "all: the environment as it is; required: what --keep and --wheel name and all"
+                " that they require, by the installed metadata"
+            ),
+            default="all",
+        ),
+    ),
+    Key(
+        name="extras",
+        parse=values.names("names of extras"),
+        values="extras of the project that count as needed",
+    ),
+    Key(
+        name="keep",
+        parse=values.kept,
+        values=(
+            "distributions that are packed besides, with what they require"
+            ' (`"uvicorn[standard]"`; `"required"` only); on the command line, which has no'
+            " project, extras are given here: `--keep 'app[extra]'`"
+        ),
+        option=Option(
+            group="contents",
+            metavar="NAME",
+            help=(
+                "with --distributions required, a distribution that is packed with what it and"
+                " its extras require: 'uvicorn[standard]'; repeatable"
+            ),
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="check",
+        parse=values.choice("error", "warn", "off"),
+        values=(
+            'what the project and its closure require against what is there: `"error"`,'
+            ' `"warn"`, `"off"`; other distributions only warn'
+        ),
+        default='`"error"`',
+        option=Option(
+            group="contents",
+            metavar="RULE",
+            help=(
+                "what becomes of requirements of --keep and --wheel that the environment does"
+                " not meet; error, warn or off. Other distributions only warn"
+            ),
+            default="error",
+        ),
+    ),
+    Key(
+        name="lock",
+        parse=values.path,
+        values=(
+            "a `pylock.toml` (PEP 751), relative to the project, that the installed versions"
+            " must match"
+        ),
+        option=Option(
+            group="contents",
+            metavar="FILE",
+            help="a pylock.toml (PEP 751) that the installed versions must match",
+        ),
+    ),
+    Key(
+        name="max-size",
+        parse=values.size_limit,
+        values=(
+            "unpacked size above which packing is an error that names the largest"
+            ' distributions: `"250MB"`, `"1GiB"`, or bytes'
+        ),
+        option=Option(
+            group="contents",
+            metavar="SIZE",
+            help="refuse to pack more than this, unpacked: 250MB, 1GiB, or a number of bytes",
+        ),
+    ),
+    Key(
+        name="bytecode",
+        parse=values.choice("none", "checked-hash", "unchecked-hash"),
+        values=(
+            '`"none"`: the target compiles; `"checked-hash"`: compiled here, an import reads'
+            ' the source to see whether it was edited; `"unchecked-hash"`: compiled here,'
+            " edited sources are not noticed"
+        ),
+        default='`"none"`',
+        option=Option(
+            group="contents",
+            metavar="KIND",
+            help=(
+                "none: the target compiles; checked-hash: compiled here, an import reads the"
+                " source to see whether it was edited; unchecked-hash: compiled here, edited"
+                " sources are not noticed"
+            ),
+            default="none",
+        ),
+    ),
+    Key(
+        name="interpreter-trim",
+        parse=values.trim,
+        values=(
+            'what a bundled interpreter leaves out. `"none"`: nothing but byte code;'
+            ' `"default"`: tests, IDLE, headers, static libraries and debug information (no C'
+            ' builds, no `test.support`, fewer names in native debuggers); `"minimal"`: also'
+            " tkinter, turtle, ensurepip (`python -m venv` needs `--without-pip`), lib2to3,"
+            ' `help("if")`\'s texts, nis, ossaudiodev'
+        ),
+        default='`"default"`',
+        option=Option(
+            group="interpreter",
+            metavar="LEVEL",
+            help=(
+                "what a bundled interpreter leaves out; none: nothing but byte code; default:"
+                " tests, IDLE, headers, static libraries and debug information; minimal: also"
+                " tkinter, turtle, ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev"
+            ),
+            default="default",
+        ),
+    ),
+    Key(
+        name="vendor-libraries",
+        parse=values.vendoring,
+        values=(
+            "`true`: a bundle brings the shared libraries that a system with nothing but glibc"
+            ' lacks; `false`: the target provides them; `["readline", "gdbm"]`: as `true`,'
+            " with these, which are under the GPL"
+        ),
+        default="`true`",
+        option=Option(
+            group="interpreter",
+            metavar="WHICH",
+            help=(
+                "true: a bundle brings the shared libraries that a system with nothing but"
+                " glibc lacks; false: the target provides them; readline or gdbm: as true,"
+                " with this library, which is under the GPL; repeatable"
+            ),
+            default="true",
+            repeated=True,
+            convert=_vendored,
+        ),
+    ),
+    Key(
+        name="containing-dir",
+        parse=values.path,
+        values=(
+            "the folder that holds the environment and its layers ([layers](docs/layers.md));"
+            " links between them stay, as relative links; `install-target` is then the"
+            " environment's folder name"
+        ),
+        option=Option(
+            group="layers",
+            metavar="DIRECTORY",
+            help=(
+                "the folder that holds the environment and its layers, as one will on the"
+                " target; links between them stay, as relative links"
+            ),
+        ),
+    ),
+    Key(
+        name="base-runtime",
+        parse=values.path,
+        values="the layer that brings the interpreter",
+        option=Option(
+            group="layers",
+            metavar="DIRECTORY",
+            help=(
+                "the layer that brings the interpreter; postinstall.py connects the"
+                " environment to it"
+            ),
+        ),
+    ),
+    Key(
+        name="layers",
+        parse=values.different_paths("environments"),
+        values=(
+            "layers whose packages come after the environment's own, in this order; the base"
+            " runtime's come last"
+        ),
+        option=Option(
+            group="layers",
+            metavar="DIRECTORY",
+            help="a layer whose packages come after the environment's own; repeatable, in order",
+            flags=("--layer", "--layers"),
+            repeated=True,
+        ),
+    ),
+    Key(
+        name="dynlib-dirs",
+        parse=values.different_paths("folders of libraries"),
+        values=(
+            "layers' folders of shared libraries that modules here need: `LAYER/share/venv/dynlib`"
+        ),
+        option=Option(
+            group="layers",
+            metavar="DIRECTORY",
+            help=(
+                "a folder of a layer with shared libraries that the environment's modules"
+                " need, LAYER/share/venv/dynlib; repeatable"
+            ),
+            flags=("--dynlib-dir", "--dynlib-dirs"),
+            repeated=True,
+        ),
+    ),
 )
-"""Keys that hatchling itself reads from a build hook's table."""
-HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
-    "artifacts",
-    "directory",
-    "exclude",
-    "force-include",
-    "hooks",
-    "ignore-vcs",
-    "include",
-    "only-include",
-    "only-packages",
-    "packages",
-    "skip-excluded-dirs",
-    "sources",
-    "versions",
-}
-"""Keys that hatchling itself reads from a build target's table."""
-TEMPLATE_FIELDS: Final = ("name", "version", "python_tag", "platform_tag")
+KEYS: Final = {key.name: key for key in _KEYS}
+"""Every key by its name, in the order of the documentation."""
 
 
-def _interpreter(value: Any) -> str:
-    if value in ("bundled", "target"):
-        return str(value)
-    if not isinstance(value, str) or not is_fixed_path(value):
-        message = "'bundled', 'target' or the absolute path of an interpreter on the target"
-        raise WrongValueError(message)
-    return value
-
-
-def _formats(value: Any) -> tuple[CompressionFormat, ...]:
-    names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
-    items = value if isinstance(value, list) else [value]
-    known = all(isinstance(item, str) and item in names for item in items)
-    if not items or not known or len(set(items)) < len(items):
-        choices = ", ".join(repr(name) for name in names)
-        message = f"one or a list of {choices}, each once"
-        raise WrongValueError(message)
-    return tuple(names[item] for item in items)
-
-
-def _template(value: Any) -> str:
-    text = non_blank(value)
-    fields = "a name of one part"
-    try:
-        parts = list(string.Formatter().parse(text))
-        known = all(
-            field is None or (field in TEMPLATE_FIELDS and not spec and not conversion)
-            for _, field, spec, conversion in parts
-        )
-    except ValueError:
-        known = False
-    if not known or text != posixpath.basename(text) or "\\" in text or text == "..":
-        choices = ", ".join(f"{{{field}}}" for field in TEMPLATE_FIELDS)
-        message = f"{fields}, with no fields but {choices}"
-        raise WrongValueError(message)
-    return text
-
-
-def _archive_name(value: Any) -> str:
-    text = _template(value)
-    if text == ".":
-        message = "a file name without its suffix"
-        raise WrongValueError(message)
-    return text
-
-
-def _trim(value: Any) -> Trim:
-    return Trim(choice(*(trim.value for trim in Trim))(value))
-
-
-def _vendoring(value: Any) -> Vendoring:
-    if isinstance(value, bool):
-        return Vendoring(wanted=value)
-    names = " and ".join(repr(name) for name in COPYLEFT)
-    what = f"true, false, or a list of libraries that come along besides: {names}"
-    if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
-        raise WrongValueError(what)
-    return Vendoring(copyleft=tuple(value))
-
-
-KEYS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "source": ("source", path),
-    "hatch-env": ("hatch_env", non_blank),
-    "interpreter": ("interpreter", _interpreter),
-    "project": ("project", choice("wheel", "installed", "exclude")),
-    "editables": ("editables", choice("error", "copy", "exclude")),
-    "format": ("formats", _formats),
-    "compression-level": ("compression_level", level),
-    "threads": ("threads", threads),
-    "output-directory": ("output_directory", path),
-    "archive-name": ("archive_name", _archive_name),
-    "install-target": ("install_target", _template),
-    "exclude-files": ("exclude_files", patterns_or_presets),
-    "include-files": ("include_files", patterns),
-    "record-files": ("record_files", choice("update", "exclude")),
-    "wheels": ("wheels", paths("wheel files")),
-    "distributions": ("distributions", choice("all", "required")),
-    "extras": ("extras", names("names of extras")),
-    "keep": ("keep", kept),
-    "check": ("check", choice("error", "warn", "off")),
-    "lock": ("lock", path),
-    "max-size": ("max_size", size_limit),
-    "bytecode": ("bytecode", choice("none", "checked-hash", "unchecked-hash")),
-    "interpreter-trim": ("interpreter_trim", _trim),
-    "vendor-libraries": ("vendor_libraries", _vendoring),
-    "containing-dir": ("containing_dir", path),
-    "base-runtime": ("base_runtime", path),
-    "layers": ("layers", different_paths("environments")),
-    "dynlib-dirs": ("dynlib_dirs", different_paths("folders of libraries")),
-}
-"""Of each key the field that holds its value, and what reads it."""
+def markdown() -> str:
+    """Return the table of the documentation, a row for each key."""
+    rows = (f"| `{key.name}` | {key.values} | {key.default} |" for key in _KEYS)
+    return "\n".join(["| key | values | default |", "|---|---|---|", *rows]) + "\n"

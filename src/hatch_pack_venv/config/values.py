@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from ..model.formats import CompressionFormat
+from ..model.interpreter import COPYLEFT, Trim, Vendoring, is_fixed_path
 from ..model.results import parsed_size
 
 if TYPE_CHECKING:
@@ -156,6 +160,75 @@ def different_paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
         return tuple(map(Path, given))
 
     return parse
+
+
+TEMPLATE_FIELDS: Final = ("name", "version", "python_tag", "platform_tag")
+
+
+def interpreter(value: Any) -> str:
+    """Return who brings the interpreter: a word, or its absolute path on the target."""
+    if value in ("bundled", "target"):
+        return str(value)
+    if not isinstance(value, str) or not is_fixed_path(value):
+        message = "'bundled', 'target' or the absolute path of an interpreter on the target"
+        raise WrongValueError(message)
+    return value
+
+
+def formats(value: Any) -> tuple[CompressionFormat, ...]:
+    """Return archive formats, each once."""
+    known_names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
+    items = value if isinstance(value, list) else [value]
+    known = all(isinstance(item, str) and item in known_names for item in items)
+    if not items or not known or len(set(items)) < len(items):
+        choices = ", ".join(repr(name) for name in known_names)
+        message = f"one or a list of {choices}, each once"
+        raise WrongValueError(message)
+    return tuple(known_names[item] for item in items)
+
+
+def template(value: Any) -> str:
+    """Return a template of a name of one part."""
+    text = non_blank(value)
+    fields = "a name of one part"
+    try:
+        parts = list(string.Formatter().parse(text))
+        known = all(
+            field is None or (field in TEMPLATE_FIELDS and not spec and not conversion)
+            for _, field, spec, conversion in parts
+        )
+    except ValueError:
+        known = False
+    if not known or text != posixpath.basename(text) or "\\" in text or text == "..":
+        choices = ", ".join(f"{{{field}}}" for field in TEMPLATE_FIELDS)
+        message = f"{fields}, with no fields but {choices}"
+        raise WrongValueError(message)
+    return text
+
+
+def archive_name(value: Any) -> str:
+    """Return a template of an archive's name."""
+    text = template(value)
+    if text == ".":
+        message = "a file name without its suffix"
+        raise WrongValueError(message)
+    return text
+
+
+def trim(value: Any) -> Trim:
+    """Return how much of a bundled interpreter is left out."""
+    return Trim(choice(*(each.value for each in Trim))(value))
+
+
+def vendoring(value: Any) -> Vendoring:
+    """Return which shared libraries a bundle brings."""
+    if isinstance(value, bool):
+        return Vendoring(wanted=value)
+    listed = " and ".join(repr(name) for name in COPYLEFT)
+    what = f"true, false, or a list of libraries that come along besides: {listed}"
+    if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
+        raise WrongValueError(what)
+    return Vendoring(copyleft=tuple(value))
 
 
 _SITE: Final = "**/site-packages"

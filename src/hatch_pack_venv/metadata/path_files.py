@@ -24,7 +24,7 @@ def names_a_local_path(direct_url: bytes) -> bool:
     return not isinstance(url, str) or url.startswith("file:")
 
 
-def relocate_path_file(content: bytes, site: str, spellings: Sequence[str]) -> bytes:
+def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str]) -> bytes:
     """Make a `.pth` file's absolute lines that point into the environment relative.
 
     `site` takes a relative line from the folder the file lies in.
@@ -34,13 +34,13 @@ def relocate_path_file(content: bytes, site: str, spellings: Sequence[str]) -> b
         spellings: the paths by which the environment may be named.
     """
     lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    relocated = (_relocated_line(line, site, spellings) for line in lines)
+    relocated = (_relocated_line(line, site, prefix_aliases) for line in lines)
     return "".join(relocated).encode("utf-8", "surrogateescape")
 
 
-def _relocated_line(line: str, site: str, spellings: Sequence[str]) -> str:
+def _relocated_line(line: str, site: str, prefix_aliases: Sequence[str]) -> str:
     path = line.rstrip()
-    for prefix in spellings:
+    for prefix in prefix_aliases:
         if path == prefix or path.startswith(f"{prefix}/"):
             inside = posixpath.relpath(path, prefix)
             return posixpath.relpath(inside, site) + line[len(path) :]

@@ -76,7 +76,7 @@ class LeakPolicy:
         ignored: arcnames of files to pass by.
     """
 
-    places: tuple[BuildPath, ...] = ()
+    build_paths: tuple[BuildPath, ...] = ()
     scripts: str = "bin"
     fatal: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
@@ -85,7 +85,7 @@ class LeakPolicy:
     def for_mode(
         cls,
         interpreter: str,
-        places: tuple[BuildPath, ...],
+        build_paths: tuple[BuildPath, ...],
         scripts: str,
         interpreter_files: Iterable[str] = (),
     ) -> LeakPolicy:
@@ -104,7 +104,7 @@ class LeakPolicy:
             "neighbour": {ENVIRONMENT, BASE},
         }
         return cls(
-            places=places,
+            build_paths=build_paths,
             scripts=scripts,
             fatal=frozenset(missing.get(interpreter, ())),
             ignored=frozenset(interpreter_files if interpreter in ("linked", "promised") else ()),
@@ -117,7 +117,7 @@ class LeakPolicy:
         Python looks for what the paths begin with in common, mostly a slash, as fast as the memory
         is read: 440 MB took 0.14 s, and 0.35 s with a search for each of two paths.
         """
-        paths = [place.path for place in self.places]
+        paths = [place.path for place in self.build_paths]
         shortest = [
             path
             for path in paths
@@ -125,12 +125,12 @@ class LeakPolicy:
         ]
         return re.compile(b"|".join(map(re.escape, shortest))) if shortest else None
 
-    def place_at(self, data: bytes, start: int) -> BuildPath | None:
+    def path_at(self, data: bytes, start: int) -> BuildPath | None:
         """Return the place that is named from an offset on."""
         before = data[max(start - _BEFORE, 0) : start]
         if _JOINED.search(before) and not _SEPARATED.search(before):
             return None
-        for place in self.places:
+        for place in self.build_paths:
             end = start + len(place.path)
             if data.startswith(place.path, start) and not _GOES_ON.match(data, end):
                 below = _NAME_BELOW.match(data, end)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import calendar
 import enum
+import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from .errors import OptionsError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
@@ -79,6 +81,17 @@ class FileEntry:
         )
 
     @classmethod
+    def from_status(cls, arcname: str, path: str, status: os.stat_result) -> FileEntry:
+        """Make an entry of a regular file, to be streamed from where it lies."""
+        return cls(
+            arcname=arcname,
+            content=path,
+            size=status.st_size,
+            executable=bool(status.st_mode & stat.S_IXUSR),
+            mtime=int(status.st_mtime),
+        )
+
+    @classmethod
     def from_bytes(
         cls, arcname: str, content: bytes, *, executable: bool = False, mtime: int | None = None
     ) -> FileEntry:
@@ -108,7 +121,7 @@ class TargetKind(enum.Enum):
     """Where a symbolic link really leads, judged component by component."""
 
     INTERNAL = "internal"
-    NEIGHBOUR = "in a neighbour"
+    LAYER = "in a layer"
     EXTERNAL_FILE = "external file"
     EXTERNAL_DIRECTORY = "external folder"
     DANGLING = "dangling"

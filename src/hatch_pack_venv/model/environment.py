@@ -24,7 +24,7 @@ class Environment:
 
     Parameters:
         prefix: the environment's real path.
-        given: the path it was asked for by, absolute; its name names archives.
+        requested: the path it was asked for by, absolute; its name names archives.
         aliases: other paths that lead to it, by which its files may name it.
         config: the keys of `pyvenv.cfg`, in lower case.
         interpreter: the facts of its base interpreter.
@@ -32,11 +32,11 @@ class Environment:
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: what is installed there.
         aliases: further paths by which its scripts name it.
-        containing: the real folder that holds it and its neighbours, if links between them stay.
+        containing: the real folder that holds it and its layers, if links between them stay.
     """
 
     prefix: Path
-    given: Path
+    requested: Path
     config: Mapping[str, str] = field(repr=False)
     interpreter: Interpreter
     scripts: str = "bin"
@@ -66,12 +66,12 @@ class Environment:
     def prompt(self) -> str | None:
         """The name that was chosen for its prompt; uv writes a folder's name unasked."""
         prompt = prompt_of(self.config)
-        return None if prompt in (self.given.name, self.given.parent.name) else prompt
+        return None if prompt in (self.requested.name, self.requested.parent.name) else prompt
 
     @property
-    def spellings(self) -> tuple[str, ...]:
+    def prefix_aliases(self) -> tuple[str, ...]:
         """The paths by which its files may name it."""
-        return tuple(dict.fromkeys((str(self.given), str(self.prefix), *self.aliases)))
+        return tuple(dict.fromkeys((str(self.requested), str(self.prefix), *self.aliases)))
 
     def is_of_interpreter(self, arcname: str) -> bool:
         """Whether a file or link is a name of the interpreter, or a copy of its library.

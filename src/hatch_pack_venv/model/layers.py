@@ -63,11 +63,11 @@ def _key(distribution: InstalledDistribution) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryFolder:
-    """A neighbour's folder of shared libraries.
+    """A layer's folder of shared libraries.
 
     Parameters:
-        owner: the neighbour it lies in.
-        inside: its path below that neighbour.
+        owner: the layer it lies in.
+        inside: its path below that layer.
     """
 
     owner: Layer
@@ -81,7 +81,7 @@ class LibraryFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """All neighbours of an environment.
+    """All layers of an environment.
 
     Parameters:
         containing: the folder that holds them all.
@@ -103,10 +103,10 @@ class Layers:
     @property
     def distributions(self) -> tuple[InstalledDistribution, ...]:
         """What they hold, in the order of `sys.path`."""
-        return tuple(each for neighbour in self.below for each in neighbour.distributions)
+        return tuple(each for layer in self.below for each in layer.distributions)
 
     def owner_of(self, key: str) -> Layer | None:
-        """Return the neighbour that a distribution is imported from."""
+        """Return the layer that a distribution is imported from."""
         return next((n for n in self.below if any(d.key == key for d in n.distributions)), None)
 
     def changed(self, change: Callable[[Layer], Layer]) -> Layers:
@@ -124,7 +124,7 @@ class Layers:
 
         Parameters:
             relied_on: normalised names of distributions that what is packed needs.
-            linked: the real paths that packed links lead to, in any neighbour.
+            linked: the real paths that packed links lead to, in any layer.
         """
         facts: dict[str, Any] = {
             "layers": [layer.facts(self._imported_from(layer, relied_on)) for layer in self.layers],
@@ -139,13 +139,13 @@ class Layers:
             }
         return facts
 
-    def _imported_from(self, neighbour: Layer, keys: Collection[str]) -> set[str]:
-        """Return those of some distributions that no neighbour before this one holds."""
-        return {key for key in keys if self.owner_of(key) is neighbour}
+    def _imported_from(self, layer: Layer, keys: Collection[str]) -> set[str]:
+        """Return those of some distributions that no layer before this one holds."""
+        return {key for key in keys if self.owner_of(key) is layer}
 
     def _linked(self, environment: Environment, linked: Iterable[Path]) -> list[str]:
-        """Return the neighbours that links lead into."""
-        known = {neighbour.path for neighbour in self.below}
+        """Return the layers that links lead into."""
+        known = {layer.path for layer in self.below}
         found = set()
         for path in linked:
             own = next((each for each in known if path.is_relative_to(each)), None)

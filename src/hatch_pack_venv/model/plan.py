@@ -85,7 +85,7 @@ class PackPlan:
     head: Mapping[str, Any]
     manifest_time: int
     notes: tuple[str, ...] = ()
-    watch: LeakPolicy = field(default_factory=LeakPolicy)
+    leak_policy: LeakPolicy = field(default_factory=LeakPolicy)
     distributions: tuple[InstalledDistribution, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
     scanned: tuple[ScannedEntry, ...] = field(default=(), repr=False)

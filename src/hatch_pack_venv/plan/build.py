@@ -67,7 +67,7 @@ class PlanInputs:
         excluded_editables: those of editable installs that stay out if nothing packed needs them.
         problems, notes: what is known of the environment before it is planned.
         floors: what files ask of the target's system.
-        neighbours: the environments that it lies beside on the target, if it shares any.
+        layers: the environments that it lies beside on the target, if it shares any.
         relied_on: normalised names of what they hold and what is packed needs.
         libraries: names of shared libraries that layers above may need, by arcname.
     """
@@ -76,14 +76,14 @@ class PlanInputs:
     version: str | None = None
     install_target: str
     interpreter: InterpreterMode = "bundled"
-    places: tuple[BuildPath, ...] = ()
+    build_paths: tuple[BuildPath, ...] = ()
     external_links: bool = False
     excluded_project: str | None = None
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
     floors: FileRequirements = field(default_factory=FileRequirements)
     times: Times = field(default_factory=Times)
-    neighbours: Layers | None = None
+    layers: Layers | None = None
     relied_on: frozenset[str] = frozenset()
     libraries: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ def build_plan(
     scanned: Iterable[ScannedEntry],
     *,
     environment: Environment,
-    recipe: PlanInputs,
+    inputs: PlanInputs,
     runtime: Iterable[ScannedEntry] = (),
     overlays: Iterable[WheelOverlay] = (),
     log: DecisionLog | None = None,
@@ -110,7 +110,7 @@ def build_plan(
     Raises:
         PlanError: lists everything that cannot be packed as asked.
     """
-    planner = _Planner(environment, recipe, tuple(overlays), log or DecisionLog())
+    planner = _Planner(environment, inputs, tuple(overlays), log or DecisionLog())
     return planner.plan(list(scanned), list(runtime))
 
 
@@ -118,20 +118,20 @@ class _Planner:
     def __init__(
         self,
         environment: Environment,
-        recipe: PlanInputs,
+        inputs: PlanInputs,
         overlays: tuple[WheelOverlay, ...],
         log: DecisionLog,
     ) -> None:
         self.environment = environment
-        self.recipe = recipe
+        self.inputs = inputs
         self.overlays = overlays
         self.log = log
-        self.problems = list(recipe.problems)
-        self.notes = list(recipe.notes)
+        self.problems = list(inputs.problems)
+        self.notes = list(inputs.notes)
         self.needs = PlatformRequirements()
-        left = dict.fromkeys(recipe.excluded_editables, "which the configuration leaves out")
-        if recipe.excluded_project is not None:
-            left[recipe.excluded_project] = "which the configuration leaves out"
+        left = dict.fromkeys(inputs.excluded_editables, "which the configuration leaves out")
+        if inputs.excluded_project is not None:
+            left[inputs.excluded_project] = "which the configuration leaves out"
         left.update({each.distribution.key: "which a wheel replaces" for each in overlays})
         dropped = [each for each in environment.distributions if each.key in left]
         self.kept = [each for each in environment.distributions if each.key not in left]
@@ -165,7 +165,7 @@ class _Planner:
         self._add(entries, _postinstall_entry(), "connects the environment where it is unpacked")
         self._collect_libraries(entries)
         complete_folders(entries, scanned, self.environment, self.log)
-        if not self.recipe.external_links:
+        if not self.inputs.external_links:
             entries = self._with_copies(entries)
         entries, notes = without_dangling(entries, self.environment.prefix, self.log)
         self.notes += notes
@@ -183,10 +183,10 @@ class _Planner:
         self.problems += [
             refusal(each.name, each.editable) for each in self.kept if each.editable is not None
         ]
-        if self.recipe.excluded_editables:
+        if self.inputs.excluded_editables:
             packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
             markers = marker_environment(self.environment.interpreter)
-            self.problems += missing_requirements(self.recipe.excluded_editables, packed, markers)
+            self.problems += missing_requirements(self.inputs.excluded_editables, packed, markers)
 
     def _selected(self, entries: Iterable[ScannedEntry]) -> list[ScannedEntry]:
         """Return what is packed of some entries of the environment; say why of all others."""
@@ -202,16 +202,17 @@ class _Planner:
     def _why_left_out(self, entry: ScannedEntry) -> str | None:
         """Return why an entry of the environment is not packed; `None` if it is."""
         name = entry.arcname
-        if self.recipe.interpreter != "linked" and self.environment.is_of_interpreter(name):
+        replaced = self.inputs.interpreter != "linked" and name.count("/") == 1  # bin/…, lib/…
+        if replaced and self.environment.is_of_interpreter(name):
             return "a name of the interpreter"
         if is_written_for_layers(entry):
             return "written by postinstall.py for its layers"
-        why = self.recipe.selection.why_excluded(name, self.environment)
+        why = self.inputs.selection.why_excluded(name, self.environment)
         dropped = self._why_dropped(name)
         if dropped is not None:
             return why or dropped
         if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
-            return None if self.recipe.selection.brings_back(name) else "left by the Finder"
+            return None if self.inputs.selection.brings_back(name) else "left by the Finder"
         if why is not None and name.endswith("/sitecustomize.py"):
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
         if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
@@ -239,11 +240,11 @@ class _Planner:
         if self.environment.is_windows:
             from ..platforms.windows.rewriter import WindowsRewriter
 
-            bundled = self.recipe.interpreter == "bundled"
+            bundled = self.inputs.interpreter == "bundled"
             return WindowsRewriter.of(
                 self.environment, points, bundled=bundled, passed_over=own_lines
             )
-        layers = self.recipe.neighbours.below if self.recipe.neighbours else ()
+        layers = self.inputs.layers.below if self.inputs.layers else ()
         return PosixRewriter(
             environment=self.environment,
             entry_points=points,
@@ -278,7 +279,7 @@ class _Planner:
     def _chosen(self, entries: Iterable[ScannedEntry]) -> Iterable[Entry]:
         """Yield those that no pattern leaves out, and note the ones nothing can hold."""
         for entry in entries:
-            if self.recipe.selection.by_pattern(entry.arcname):
+            if self.inputs.selection.by_pattern(entry.arcname):
                 continue
             if isinstance(entry, UnsupportedEntry):
                 self.problems.append(f"{entry.arcname} {entry.reason}: remove it or exclude it")
@@ -297,7 +298,7 @@ class _Planner:
             chosen.append(self._relocated(entry) if entry.arcname in launchers else entry)
             self.log.change(entry.arcname, why)
         yield from chosen
-        if self.recipe.selection.records:
+        if self.inputs.selection.records:
             files = [entry for entry in chosen if isinstance(entry, FileEntry)]
             name = f"{distribution.metadata_dir}/RECORD"
             self.log.change(name, why)
@@ -308,15 +309,15 @@ class _Planner:
     ) -> PlatformRequirements:
         """Tell what the packed files ask of the target, before launchers are made that check it."""
         laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
-        if self.recipe.external_links:
+        if self.inputs.external_links:
             selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
-        return self.recipe.floors.of(
+        return self.inputs.floors.of(
             [
                 *selected,
                 *(
                     entry
                     for entry in [*laid_over, *runtime]
-                    if not self.recipe.selection.by_pattern(entry.arcname)
+                    if not self.inputs.selection.by_pattern(entry.arcname)
                 ),
             ]
         )
@@ -334,10 +335,10 @@ class _Planner:
     def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
         if kind is TargetKind.INTERNAL:
             return [link]
-        if kind is TargetKind.NEIGHBOUR:
+        if kind is TargetKind.LAYER:
             return [replace(link, copies=tuple(self._relocated_copies(link)))]
         if kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY):
-            if self.recipe.external_links or next_hop(link) is not None:
+            if self.inputs.external_links or next_hop(link) is not None:
                 kept = replace(link, copies=tuple(self._relocated_copies(link)))
                 return self._interpreter_alias(link) or [kept]
             return self._interpreter_alias(link) or self._copied(link)
@@ -369,7 +370,7 @@ class _Planner:
     def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
         """Point another name of the base interpreter at the one in the archive."""
         interpreter = self.environment.interpreter
-        if self.recipe.interpreter == "linked" or link.target is None:
+        if self.inputs.interpreter == "linked" or link.target is None:
             return []
         if link.target.path != interpreter.executable:
             return []
@@ -420,7 +421,7 @@ class _Planner:
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
         """Add links to the shared libraries of a layer, by which those above it find them."""
-        links, notes = collected_links(entries, self.recipe.libraries)
+        links, notes = collected_links(entries, self.inputs.libraries)
         for link in self._chosen(links):
             self._add(entries, link, "a link by which layers above find the library")
         self.notes += notes
@@ -428,62 +429,66 @@ class _Planner:
     # check, normalise
 
     @property
-    def _promised(self) -> str | None:
+    def _fixed_path(self) -> str | None:
         """The one link that leads out of the environment because it was asked for."""
         name = f"{self.environment.scripts}/{self.environment.interpreter.executable_name}"
-        return name if self.recipe.interpreter == "promised" else None
+        return name if self.inputs.interpreter == "promised" else None
 
     def _check(self, entries: dict[str, Entry]) -> None:
-        leaving_allowed = self.recipe.external_links
-        self.problems += check_tree(entries, promised=self._promised, leaving=leaving_allowed)
-        if self.recipe.neighbours is not None and self.recipe.neighbours.below:
+        leaving_allowed = self.inputs.external_links
+        self.problems += check_tree(entries, fixed_path=self._fixed_path, leaving=leaving_allowed)
+        if self.inputs.layers is not None and self.inputs.layers.below:
             self.problems += check_reserved_names(entries, self.environment)
         if self.environment.interpreter.system == "darwin":
             # Without a bundle, the target may have the base interpreter at the same place.
-            places = (
+            build_paths = (
                 os.fsdecode(place.path)
-                for place in self.recipe.places
-                if self.recipe.interpreter == "bundled" or place.kind != BASE
+                for place in self.inputs.build_paths
+                if self.inputs.interpreter == "bundled" or place.kind != BASE
             )
-            found = macos_check.check(entries, self.recipe.floors, places)
+            found = macos_check.check(entries, self.inputs.floors, build_paths)
             self.problems += found.problems
             self.notes += found.notes
         if self.environment.is_windows:
             self.problems += windows_check.name_problems([*entries, manifest.ARCNAME])
         if self.problems:
-            raise PlanError(f"{self.environment.given} cannot be packed", self.problems)
+            raise PlanError(f"{self.environment.requested} cannot be packed", self.problems)
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
-        recipe = self.recipe
+        inputs = self.inputs
         distributions = (*self.kept, *(overlay.distribution for overlay in self.overlays))
         head = manifest.manifest_head(
             self.environment,
             distributions,
-            name=recipe.name,
-            version=recipe.version,
-            interpreter="target" if recipe.interpreter == "linked" else recipe.interpreter,
+            name=inputs.name,
+            version=inputs.version,
+            interpreter="target" if inputs.interpreter == "linked" else inputs.interpreter,
             needs=self.needs,
         )
-        if recipe.neighbours is not None:
+        if inputs.layers is not None:
             leading = paths_in_layers(entries.values())
-            facts = recipe.neighbours.facts(self.environment, recipe.relied_on, leading)
+            facts = inputs.layers.facts(self.environment, inputs.relied_on, leading)
             head = {**head, "neighbours": facts}
         return PackPlan(
-            entries=tuple(in_order(with_times(entries.values(), recipe.times))),
-            install_target=recipe.install_target,
+            entries=tuple(in_order(with_times(entries.values(), inputs.times))),
+            install_target=inputs.install_target,
             head=head,
-            manifest_time=recipe.times.of(None),
+            manifest_time=inputs.times.of(None),
             notes=tuple(self.notes),
             distributions=distributions,
             log=self.log,
-            watch=LeakPolicy.for_mode(
-                recipe.interpreter,
-                recipe.places,
+            leak_policy=LeakPolicy.for_mode(
+                inputs.interpreter,
+                inputs.build_paths,
                 self.environment.scripts,
                 [
                     manifest.ARCNAME,
                     "pyvenv.cfg",
-                    *filter(self.environment.is_of_interpreter, entries),
+                    *(
+                        name
+                        for name in entries
+                        if name.count("/") == 1 and self.environment.is_of_interpreter(name)
+                    ),
                 ],
             ),
         )

@@ -31,7 +31,7 @@ UNEXPLAINED: Final = "by rule"
 class PruneReport:
     """What is told of a plan without those left behind."""
 
-    behind: PrunedDistributions
+    pruned: PrunedDistributions
     selection: Selection
     environment: Environment
     scanned: Sequence[ScannedEntry]
@@ -42,7 +42,7 @@ class PruneReport:
         owned = frozenset(name for each in plan.distributions for name in each.files)
         packed = size_of(entry for entry in plan.entries if entry.arcname in owned)
         total = packed + size_of(left)
-        counts = len(plan.distributions), len(plan.distributions) + len(self.behind.distributions)
+        counts = len(plan.distributions), len(plan.distributions) + len(self.pruned.distributions)
         notes = [
             f"packed {counts[0]} of {counts[1]} distributions, {human_size(packed)} of"
             f" {human_size(total)}"
@@ -50,7 +50,7 @@ class PruneReport:
         notes += [
             f"{each.name} {each.version} is not required and was kept: neither a RECORD nor other"
             " metadata tell its files"
-            for each in self.behind.unknown
+            for each in self.pruned.unknown
         ]
         unowned = self.unowned(plan)
         if unowned:
@@ -65,8 +65,8 @@ class PruneReport:
             "packed_size": packed,
             "size": total,
             "left_out": [
-                {"name": each.name, "version": each.version, "why": self.behind.why(each)}
-                for each in self.behind.distributions
+                {"name": each.name, "version": each.version, "why": self.pruned.why(each)}
+                for each in self.pruned.distributions
             ],
             "files_of_no_distribution": unowned,
         }
@@ -75,7 +75,7 @@ class PruneReport:
     def _left(self) -> Iterator[ScannedEntry]:
         """Yield the entries that would be packed if all distributions were."""
         for entry in self.scanned:
-            if not self.behind.takes(entry.arcname) or self.selection.brings_back(entry.arcname):
+            if not self.pruned.takes(entry.arcname) or self.selection.brings_back(entry.arcname):
                 continue
             if not self.selection.excludes(entry, self.environment):
                 yield entry

@@ -64,18 +64,18 @@ def without_dangling(
 
 
 def leads_to_layer(link: SymlinkEntry) -> bool:
-    """Whether a link leaves for a neighbour, and stays one."""
+    """Whether a link leaves for a layer, and stays one."""
     return bool(paths_in_layers([link]))
 
 
 def paths_in_layers(entries: Iterable[Entry]) -> list[Path]:
-    """Return the real paths that links lead to in neighbours."""
+    """Return the real paths that links lead to in layers."""
     return [
         entry.target.path
         for entry in entries
         if isinstance(entry, SymlinkEntry)
         and entry.target is not None
-        and entry.target.kind is TargetKind.NEIGHBOUR
+        and entry.target.kind is TargetKind.LAYER
     ]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_tree(
-    entries: Mapping[str, Entry], *, promised: str | None, leaving: bool
+    entries: Mapping[str, Entry], *, fixed_path: str | None, leaving: bool
 ) -> Iterator[str]:
     """Yield a sentence for each entry that cannot lie where it does.
 
@@ -34,7 +34,7 @@ def check_tree(
         folder = name.rpartition("/")[0]
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
             yield f"{name} lies below {folder}, which is no folder: exclude one"
-        if name == promised or leaving or not isinstance(entry, SymlinkEntry):
+        if name == fixed_path or leaving or not isinstance(entry, SymlinkEntry):
             continue
         if not leads_to_layer(entry):
             target = posixpath.normpath(posixpath.join(folder, entry.linkname))
@@ -86,7 +86,7 @@ def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     problem = None if plan.install_target == "." else name_problem(plan.install_target)
     if problem is not None:
         raise PlanError(
-            f"{environment.given} cannot be packed",
+            f"{environment.requested} cannot be packed",
             [f"the top folder {plan.install_target!r} {problem}: set another install-target"],
         )
     entries = tuple(without_links(plan.entries))

@@ -25,7 +25,7 @@ _WINDOWS_MACHINES: Final = {"amd64": "AMD64", "arm64": "ARM64", "win32": "x86"}
 _SYSTEMS: Final = {"win32": ("Windows", "on Windows"), "darwin": ("macOS", "on a Mac")}
 
 
-def check_possible(environment: Environment, *, bytecode: str, promised: bool) -> None:
+def check_possible(environment: Environment, *, bytecode: str, fixed_path: bool) -> None:
     """Refuse what cannot be done for an environment of another system.
 
     Parameters:
@@ -38,12 +38,13 @@ def check_possible(environment: Environment, *, bytecode: str, promised: bool) -
     if bytecode != "none" and not environment.runs_here:
         system, there = _SYSTEMS[environment.interpreter.system]
         raise InterpreterProblem(
-            f"{environment.given} is an environment of {system}, whose Python compiles nothing"
+            f"{environment.requested} is an environment of {system}, whose Python compiles nothing"
             f' here: set bytecode = "none", or pack {there}'
         )
-    if promised and environment.is_windows:
+    if fixed_path and environment.is_windows:
         raise InterpreterProblem(
-            f"{environment.given} is an environment of Windows, where no link can name a promised"
+            f"{environment.requested} is an environment of Windows, where no link can name a"
+            " promised"
             ' interpreter: set interpreter = "bundled" or "target"'
         )
 

@@ -236,17 +236,17 @@ class _Comparison:
         for name, held in self.contents.members.items():
             text = held.member.linkname
             ours = name in self.connection.names or self.external_links
-            promised = self.listing.head.get("interpreter_path")
-            ours = ours or (promised is not None and text == promised and _starts(name))
-            ours = ours or self._leads_to_neighbour(name, text)
+            fixed_path = self.listing.head.get("interpreter_path")
+            ours = ours or (fixed_path is not None and text == fixed_path and _starts(name))
+            ours = ours or self._leads_to_layer(name, text)
             if held.member.kind == "link" and not ours and leaves(name, text):
                 detail = f"is a link that leads out of the environment, to {text!r}"
                 yield Finding(what="leaves", path=name, detail=detail)
 
-    def _leads_to_neighbour(self, name: str, text: str) -> bool:
-        """Whether a link leads into one of the folders that the manifest names as neighbours."""
-        neighbours = self.listing.head.get("neighbours")
-        known = neighbours.get("linked") if isinstance(neighbours, dict) else None
+    def _leads_to_layer(self, name: str, text: str) -> bool:
+        """Whether a link leads into one of the folders that the manifest names as layers."""
+        layers = self.listing.head.get("neighbours")
+        known = layers.get("linked") if isinstance(layers, dict) else None
         target = posixpath.normpath(posixpath.join("/#", name, "..", text))
         folders = [posixpath.normpath(f"/#/{each}") for each in known or ()]
         return any(f"{target}/".startswith(f"{folder}/") for folder in folders)

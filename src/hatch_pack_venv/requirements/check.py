@@ -43,7 +43,7 @@ class DependencyReport:
         relied_on: normalised names of what lower layers hold and what is packed needs.
     """
 
-    behind: PrunedDistributions | None = None
+    pruned: PrunedDistributions | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     relied_on: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class DependencyReport:
     @property
     def left(self) -> frozenset[str]:
         """The normalised names of what is left behind."""
-        return frozenset() if self.behind is None else self.behind.keys
+        return frozenset() if self.pruned is None else self.pruned.keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,25 +72,25 @@ class Roots:
     below: tuple[InstalledDistribution, ...] = ()
 
 
-def check_dependencies(given: Roots, options: PackOptions) -> DependencyReport:
+def check_dependencies(roots: Roots, options: PackOptions) -> DependencyReport:
     """Hold what is there against what is required.
 
     Raises:
         LockProblem: the lock file cannot be read.
     """
-    return _DependencyCheck(given, options).needs()
+    return _DependencyCheck(roots, options).needs()
 
 
 class _DependencyCheck:
-    def __init__(self, given: Roots, options: PackOptions) -> None:
-        self.given = given
+    def __init__(self, roots: Roots, options: PackOptions) -> None:
+        self.roots = roots
         self.options = options
-        self.version = given.environment.interpreter.version
-        self.markers = marker_environment(given.environment.interpreter)
-        project = () if given.project is None else (given.project,)
-        installed = (*given.environment.distributions, *_system_distributions(given.environment))
-        self.own = by_key((*given.wheels, *project, *installed))
-        self.installed = by_key((*self.own.values(), *given.below))
+        self.version = roots.environment.interpreter.version
+        self.markers = marker_environment(roots.environment.interpreter)
+        project = () if roots.project is None else (roots.project,)
+        installed = (*roots.environment.distributions, *_system_distributions(roots.environment))
+        self.own = by_key((*roots.wheels, *project, *installed))
+        self.installed = by_key((*self.own.values(), *roots.below))
         self.keep = [Requirement(each) for each in options.keep]
         self.closure = closure_of(self._roots(), self.installed, self.markers)
         self.shared = frozenset[str]()
@@ -102,9 +102,9 @@ class _DependencyCheck:
 
         A wheel that is named is wanted.
         """
-        roots: dict[str, set[str]] = {each.key: set() for each in self.given.wheels}
-        if self.given.project is not None:
-            roots[self.given.project.key] = set(self.options.extras)
+        roots: dict[str, set[str]] = {each.key: set() for each in self.roots.wheels}
+        if self.roots.project is not None:
+            roots[self.roots.project.key] = set(self.options.extras)
         for kept in self.keep:
             roots.setdefault(canonicalize_name(kept.name), set()).update(kept.extras)
         return roots
@@ -116,12 +116,12 @@ class _DependencyCheck:
         is packed, which is imported first.
         """
         own = (
-            self.given.wheels
-            if self.given.project is None
-            else (*self.given.wheels, self.given.project)
+            self.roots.wheels
+            if self.roots.project is None
+            else (*self.roots.wheels, self.roots.project)
         )
-        below, mine = by_key(self.given.below), self.installed
-        shared = below.keys() & by_key(self.given.environment.distributions).keys()
+        below, mine = by_key(self.roots.below), self.installed
+        shared = below.keys() & by_key(self.roots.environment.distributions).keys()
         shared -= {each.key for each in own} | self._roots().keys()
         while shared:
             self.installed = {**mine, **{key: below[key] for key in shared}}
@@ -140,14 +140,14 @@ class _DependencyCheck:
 
     def _relied_on(self, packed: Mapping[str, InstalledDistribution]) -> frozenset[str]:
         """Return what lower layers hold and what is packed needs."""
-        below = by_key(self.given.below)
+        below = by_key(self.roots.below)
         own = {key: each for key, each in packed.items() if each is not below.get(key)}
         roots = {key: self._roots().get(key, ()) for key in own}
         return closure_of(roots, packed, self.markers).members & (below.keys() - own.keys())
 
     def needs(self) -> DependencyReport:
         required = self.options.distributions == "required"
-        behind = None
+        pruned = None
         problems = [
             f"keep names {each.name}, which is not installed in the environment: install it or"
             " remove it from keep"
@@ -160,29 +160,29 @@ class _DependencyCheck:
                 " project in the environment: name it in keep (--keep), or its wheel in wheels"
             )
         elif required:
-            behind = PrunedDistributions.of(
-                self.given.environment, self.closure.members, shared=self.shared
+            pruned = PrunedDistributions.of(
+                self.roots.environment, self.closure.members, shared=self.shared
             )
-        packed = self._packed(behind)
+        packed = self._packed(pruned)
         findings, warnings = self._findings(packed)
         problems += findings if self.options.check == "error" else []
         warnings += findings if self.options.check == "warn" else []
         problems += self._lock_findings(packed)
-        if behind is not None and self.given.environment.include_system_site_packages:
+        if pruned is not None and self.roots.environment.include_system_site_packages:
             warnings.append(
                 'the base interpreter\'s own packages are no part of distributions = "required":'
                 ' what the environment sees of them is dealt with as with "all"'
             )
         return DependencyReport(
-            behind=behind,
+            pruned=pruned,
             problems=tuple(problems),
             notes=tuple(warnings),
             relied_on=self._relied_on(packed),
         )
 
-    def _packed(self, behind: PrunedDistributions | None) -> dict[str, InstalledDistribution]:
-        gone = frozenset() if behind is None else behind.keys
-        shared = {key: each for key, each in by_key(self.given.below).items() if key in gone}
+    def _packed(self, pruned: PrunedDistributions | None) -> dict[str, InstalledDistribution]:
+        gone = frozenset() if pruned is None else pruned.keys
+        shared = {key: each for key, each in by_key(self.roots.below).items() if key in gone}
         kept = {key: each for key, each in self.installed.items() if key not in gone}
         return {**shared, **kept}
 
@@ -195,7 +195,7 @@ class _DependencyCheck:
         found = [*self._extras()]
         found += python_findings(inside, self.version)
         found += requirement_findings(closure.requirements, packed)
-        own = by_key(self.given.environment.distributions).keys() & packed.keys()
+        own = by_key(self.roots.environment.distributions).keys() & packed.keys()
         others = {key: packed[key] for key in sorted(own - members)}
         outside = [
             (each, requirement)
@@ -208,8 +208,8 @@ class _DependencyCheck:
 
     def _extras(self) -> Iterator[str]:
         """Yield a sentence for each extra that is asked for and not provided."""
-        if self.given.project is not None:
-            yield from extra_findings(self.given.project, self.options.extras)
+        if self.roots.project is not None:
+            yield from extra_findings(self.roots.project, self.options.extras)
         for kept in self.keep:
             there = self.installed.get(canonicalize_name(kept.name))
             if there is not None:
@@ -217,7 +217,7 @@ class _DependencyCheck:
 
     def _kept_extras(self) -> set[str]:
         """Return the extras of what is kept where no project tells which are its own."""
-        if self.given.project is not None:
+        if self.roots.project is not None:
             return set()
         return {extra for kept in self.keep for extra in kept.extras}
 
@@ -229,9 +229,9 @@ class _DependencyCheck:
         lock = Lock.from_path(
             self.options.lock, self.markers, self.options.extras, others=self._kept_extras()
         )
-        own = {each.key for each in self.given.wheels}
-        own |= {self.given.excluded} if self.given.excluded else set()
-        own |= {self.given.project.key} if self.given.project else set()
+        own = {each.key for each in self.roots.wheels}
+        own |= {self.roots.excluded} if self.roots.excluded else set()
+        own |= {self.roots.project.key} if self.roots.project else set()
         lock.selected = {key: each for key, each in lock.selected.items() if key not in own}
         return lock.findings(
             packed,

@@ -217,11 +217,13 @@ class ResolvedEditables:
         self, scanned: Iterable[ScannedEntry], log: DecisionLog | None = None
     ) -> Iterator[ScannedEntry]:
         """Yield the environment's entries as if nothing had been editable."""
-        log = log or DecisionLog()
-        entries = list(scanned)
         if not (self.gone or self.lines or self.contents or self.rows or self.copies):
-            yield from entries
-            return
+            return iter(scanned)
+        return self._changed_entries(list(scanned), log or DecisionLog())
+
+    def _changed_entries(
+        self, entries: list[ScannedEntry], log: DecisionLog
+    ) -> Iterator[ScannedEntry]:
         kept = []
         for entry in entries:
             why = self._why_gone(entry.arcname)
@@ -293,12 +295,12 @@ def resolve_editables(
     reasons = [(each, replaced.get(each.key, instead)) for each in leaving]
     lines, gone = _traces(environment, reasons)
     excluded = frozenset(each.key for each in leaving) - replaced.keys()
-    settled = ResolvedEditables(environment=environment, excluded=excluded, lines=lines, gone=gone)
+    resolved = ResolvedEditables(environment=environment, excluded=excluded, lines=lines, gone=gone)
     if rule != "copy":
-        return settled
+        return resolved
     copier = _Copier(environment, replaced)
     copier.copy([each for each in editables if each.key not in replaced])
-    return copier.settled(settled)
+    return copier.resolved(resolved)
 
 
 def _traces(
@@ -369,17 +371,17 @@ class _Copier:
                 refused = replace(distribution, editable=replace(editable, problem=problem))
                 self.distributions[distribution.metadata_dir] = refused
 
-    def settled(self, settled: ResolvedEditables) -> ResolvedEditables:
+    def resolved(self, resolved: ResolvedEditables) -> ResolvedEditables:
         """Return what was decided, with what was copied."""
         lines, gone = _traces(
             self.environment, [(each, "whose source folder is copied") for each in self.done]
         )
         distributions = tuple(self.distributions.values())
         return replace(
-            settled,
+            resolved,
             environment=replace(self.environment, distributions=distributions),
-            lines=settled.lines | lines,
-            gone={**settled.gone, **gone},
+            lines=resolved.lines | lines,
+            gone={**resolved.gone, **gone},
             contents=self.contents,
             rows=self.rows,
             copies=self.owners,

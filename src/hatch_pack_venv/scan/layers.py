@@ -1,6 +1,6 @@
-"""The neighbours of an environment: what lies beside it on the target and is not packed with it.
+"""The layers of an environment: what lies beside it on the target and is not packed with it.
 
-A neighbour is read like an environment, from its files; nothing of it is run but the base runtime's
+A layer is read like an environment, from its files; nothing of it is run but the base runtime's
 interpreter, which is asked for its facts.
 """
 
@@ -33,21 +33,21 @@ def read_layers(
     options: PackOptions,
     ask: Callable[[Path], Interpreter] = ask_interpreter,
 ) -> Layers | None:
-    """Read the neighbours that the options name; `None` if they name no containing folder.
+    """Read the layers that the options name; `None` if they name no containing folder.
 
     Parameters:
         ask: how to get the facts of the base runtime's interpreter.
 
     Raises:
-        PlanError: lists every neighbour that is missing, lies elsewhere or does not fit.
+        PlanError: lists every layer that is missing, lies elsewhere or does not fit.
     """
     if options.containing_dir is None:
         return None
     reader = _Reader(environment, options.containing_dir, ask)
-    neighbours = reader.read(options)
+    layers = reader.read(options)
     if reader.problems:
-        raise PlanError(f"the neighbours of {environment.given} are not right", reader.problems)
-    return neighbours
+        raise PlanError(f"the layers of {environment.requested} are not right", reader.problems)
+    return layers
 
 
 class _Reader:
@@ -64,14 +64,14 @@ class _Reader:
         if not prefix.is_relative_to(self.containing) or prefix == self.containing:
             self.problems.append(
                 f"containing-dir ({given}) does not hold the environment: name the folder that"
-                " holds it and its neighbours"
+                " holds it and its layers"
             )
             return Layers(containing=self.containing)
         runtime = None
         if options.base_runtime is not None:
-            runtime = self._neighbour("base-runtime", options.base_runtime)
+            runtime = self._layer("base-runtime", options.base_runtime)
             runtime = None if runtime is None else self._with_interpreter(runtime)
-        read = [self._neighbour("layers", layer) for layer in options.layers]
+        read = [self._layer("layers", layer) for layer in options.layers]
         layers = tuple(layer for layer in read if layer is not None)
         for layer in layers:
             if not layer.site_packages:
@@ -80,11 +80,11 @@ class _Reader:
                     f"layers names {layer.path}, which holds no packages of {name} as the"
                     " environment does: make it with the same Python"
                 )
-        neighbours = Layers(containing=self.containing, runtime=runtime, layers=layers)
-        found = [self._library_folder(folder, neighbours) for folder in options.dynlib_dirs]
-        return replace(neighbours, dynlib=tuple(each for each in found if each is not None))
+        found_layers = Layers(containing=self.containing, runtime=runtime, layers=layers)
+        folders = [self._library_folder(folder, found_layers) for folder in options.dynlib_dirs]
+        return replace(found_layers, dynlib=tuple(each for each in folders if each is not None))
 
-    def _neighbour(self, key: str, given: Path) -> Layer | None:
+    def _layer(self, key: str, given: Path) -> Layer | None:
         path = given.resolve()
         if not path.is_dir():
             self.problems.append(f"{key} names {given}, where no folder is: make it first")
@@ -96,8 +96,7 @@ class _Reader:
             path
         ):
             self.problems.append(
-                f"{key} names {given}, which is no neighbour of the environment: one holds the"
-                " other"
+                f"{key} names {given}, which is no layer of the environment: one holds the other"
             )
         else:
             return self._read(path)
@@ -151,12 +150,12 @@ class _Reader:
                 )
         return replace(runtime, python_version=found.version)
 
-    def _library_folder(self, given: Path, neighbours: Layers) -> LibraryFolder | None:
+    def _library_folder(self, given: Path, layers: Layers) -> LibraryFolder | None:
         path = given.resolve()
-        for neighbour in neighbours.below:
-            if path.is_relative_to(neighbour.path) and path != neighbour.path:
-                inside = path.relative_to(neighbour.path).as_posix()
-                return LibraryFolder(owner=neighbour, inside=inside)
+        for layer in layers.below:
+            if path.is_relative_to(layer.path) and path != layer.path:
+                inside = path.relative_to(layer.path).as_posix()
+                return LibraryFolder(owner=layer, inside=inside)
         self.problems.append(
             f"dynlib-dirs names {given}, which lies in none of the layers nor in the base runtime:"
             " name its layer in layers"
@@ -190,7 +189,7 @@ class _Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerArchives:
-    """Finds the content digests of neighbours.
+    """Finds the content digests of layers.
 
     Parameters:
         folder: where archives are written, with their `.json` files; `None` if there is none.
@@ -198,19 +197,19 @@ class LayerArchives:
 
     folder: Path | None
 
-    def of(self, neighbour: Layer, relied_on: Set[str]) -> tuple[Layer, list[str]]:
-        """Return a neighbour with its digest, and what a user may want to know.
+    def of(self, layer: Layer, relied_on: Set[str]) -> tuple[Layer, list[str]]:
+        """Return a layer with its digest, and what a user may want to know.
 
         A folder that was unpacked or exported holds its own manifest. Else an archive counts whose
-        top folder has the neighbour's name, if it holds what is relied on, and nothing in another
-        version than the neighbour does now.
+        top folder has the layer's name, if it holds what is relied on, and nothing in another
+        version than the layer does now.
         """
-        own = _read_json(neighbour.path / manifest.ARCNAME)
+        own = _read_json(layer.path / manifest.ARCNAME)
         record = _Record.from_head(own.get("content_digest"), own)
         if record is not None:
-            return replace(neighbour, content_digest=record.digest), []
-        packed = [*self._packed(neighbour.name)]
-        installed = {each.key: each.version for each in neighbour.distributions}
+            return replace(layer, content_digest=record.digest), []
+        packed = [*self._packed(layer.name)]
+        installed = {each.key: each.version for each in layer.distributions}
         fitting = {
             each.digest
             for each in packed
@@ -218,13 +217,13 @@ class LayerArchives:
             and relied_on & installed.keys() <= each.versions.keys()
         }
         if len(fitting) == 1:
-            return replace(neighbour, content_digest=fitting.pop()), []
+            return replace(layer, content_digest=fitting.pop()), []
         if not packed:
-            return neighbour, []
+            return layer, []
         which = "several archives" if fitting else "an archive"
         why = "of different contents" if fitting else "that does not hold what the folder holds now"
-        return neighbour, [
-            f"{self.folder} holds {which} of the neighbour {neighbour.name} {why}, so that no"
+        return layer, [
+            f"{self.folder} holds {which} of the layer {layer.name} {why}, so that no"
             " content digest was recorded: remove old ones, or pack it again first"
         ]
 

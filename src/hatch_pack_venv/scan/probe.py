@@ -79,7 +79,7 @@ def read_environment(
     _check_one_python(given, sites, interpreter)
     return Environment(
         prefix=given.resolve(),
-        given=given,
+        requested=given,
         config=config,
         interpreter=interpreter,
         site_packages=sites,
@@ -101,7 +101,7 @@ def _read_windows_environment(
     facts = windows_detect.interpreter_of(given, config) if ask is None else ask(python)
     return Environment(
         prefix=given.resolve(),
-        given=given,
+        requested=given,
         config=config,
         interpreter=facts,
         scripts=scripts,
@@ -318,8 +318,8 @@ def check_fixed_interpreter(
     ):
         if has != wants:
             raise InterpreterProblem(
-                f"{path} is of {what} {has}, but {environment.given} is of {wants}: promise another"
-                " interpreter, or make the environment with this one"
+                f"{path} is of {what} {has}, but {environment.requested} is of {wants}: promise"
+                " another interpreter, or make the environment with this one"
             )
     return None
 
@@ -335,7 +335,7 @@ def build_paths_of(
     """
     base = environment.interpreter.base_prefix
     named: list[tuple[str, Iterable[str]]] = [
-        (ENVIRONMENT, environment.spellings),
+        (ENVIRONMENT, environment.prefix_aliases),
         (BASE, (str(base), *_spelled_home_of(environment))),
         (CONTAINING, () if environment.containing is None else (str(environment.containing),)),
         (PROJECT, () if project is None else _spellings(project)),
@@ -344,7 +344,7 @@ def build_paths_of(
     found: dict[bytes, BuildPath] = {}
     for kind, folders in named:
         for folder in filter(is_tellable, folders):
-            for place in _places(kind, folder):
+            for place in _spelled_paths(kind, folder):
                 found.setdefault(place.path, place)
     return tuple(sorted(found.values(), key=lambda place: (-len(place.path), place.path)))
 
@@ -360,10 +360,10 @@ def _spellings(folder: str | Path) -> tuple[str, str]:
     return str(folder), os.path.realpath(folder)
 
 
-def _places(kind: str, folder: str) -> Iterator[BuildPath]:
+def _spelled_paths(kind: str, folder: str) -> Iterator[BuildPath]:
     """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
     if _ON_WINDOWS.match(folder):
-        yield from _places_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
+        yield from _spelled_paths_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
         return
     folder = folder.rstrip("/")
     names = None
@@ -379,7 +379,7 @@ def _places(kind: str, folder: str) -> Iterator[BuildPath]:
         yield BuildPath(kind=kind, path=path, names=names)
 
 
-def _places_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
+def _spelled_paths_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
     """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
     slashes = folder.replace("\\", "/")
     spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ..filesystem import copies_of, file_entry, portable_linkname, resolve_link, special_kind
+from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -92,7 +92,7 @@ class _Scanner:
         except OSError as error:  # it has gone since its folder was listed
             return _unreadable(arcname, error)
         if stat.S_ISREG(status.st_mode):
-            return self._with_bytes(file_entry(arcname, child.path, status))
+            return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
             return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
         if stat.S_ISLNK(status.st_mode):
@@ -138,7 +138,7 @@ class _Scanner:
         containing = self.environment.containing
         if external and containing is not None and target.path.is_relative_to(containing):
             near = LinkTarget(
-                kind=TargetKind.NEIGHBOUR, path=target.path, is_directory=target.is_directory
+                kind=TargetKind.LAYER, path=target.path, is_directory=target.is_directory
             )
             target, linkname = near, os.path.relpath(near.path, os.path.realpath(path.parent))
         copies = copies_of(target.path, arcname) if external and self.with_copies else ()

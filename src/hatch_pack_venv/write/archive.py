@@ -40,7 +40,7 @@ def write_archives(
     output_base: StrPath,
     formats: Iterable[CompressionFormat],
     *,
-    effort: CompressionOptions | None = None,
+    compression: CompressionOptions | None = None,
     report: Reporter = silent,
 ) -> list[PackResult]:
     """Write a plan in several formats; all archives appear, or none.
@@ -61,7 +61,10 @@ def write_archives(
             file = _pending(stack, format.archive_path(output_base))
             results.append(
                 _write_archive(
-                    plan, file, _compression(plan, format, effort or CompressionOptions()), report
+                    plan,
+                    file,
+                    _compression(plan, format, compression or CompressionOptions()),
+                    report,
                 )
             )
             facts = file.path.with_name(f"{file.path.name}.json")
@@ -82,10 +85,10 @@ def _pending(stack: ExitStack, path: Path) -> PendingFile:
 
 
 def _compression(
-    plan: PackPlan, format: CompressionFormat, effort: CompressionOptions
+    plan: PackPlan, format: CompressionFormat, compression: CompressionOptions
 ) -> Compression:
     machine = plan.head["platform"]["machine"]
-    return effort.for_format(format, x86=machine in ("x86_64", "AMD64", "i386", "i686"))
+    return compression.for_format(format, x86=machine in ("x86_64", "AMD64", "i386", "i686"))
 
 
 def _write_archive(

@@ -36,10 +36,12 @@ _DIRECT: Final = re.compile(rb"#![^\n]*")
 class LeakScanner:
     """Looks over one file after the other; `findings` in their order."""
 
-    def __init__(self, watch: LeakPolicy) -> None:
-        self.watch = watch
-        self.pattern = watch.pattern
-        self.margin = max((len(each.path) for each in watch.places), default=0) + _LONGEST_NAME
+    def __init__(self, leak_policy: LeakPolicy) -> None:
+        self.leak_policy = leak_policy
+        self.pattern = leak_policy.pattern
+        self.margin = (
+            max((len(each.path) for each in leak_policy.build_paths), default=0) + _LONGEST_NAME
+        )
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
@@ -73,7 +75,7 @@ class LeakScanner:
         Raises:
             LeakError: names the files, and what to do about each.
         """
-        if self.watch.fatal:
+        if self.leak_policy.fatal:
             problems = [finding.problem for finding in self.findings if finding.problem]
             if problems:
                 raise LeakError("what is packed would not run on the target", problems)
@@ -84,14 +86,14 @@ class FileScanner:
 
     def __init__(self, look: LeakScanner, arcname: str) -> None:
         self._look = look
-        self._watch = look.watch
+        self._watch = look.leak_policy
         self._arcname = arcname
         self._kinds: set[str] = set()
         self._problem: str | None = None
         self._data = b""  # what may hold the beginning of a path that goes on in the next piece
         self._from = 0  # where in `_data` no path was looked for yet
         self._head: bytes | None = None
-        passed_by = arcname.endswith(".pyc") or arcname in look.watch.ignored
+        passed_by = arcname.endswith(".pyc") or arcname in look.leak_policy.ignored
         self._pattern = look.pattern or _NOTHING
         self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
         self._is_elf = False
@@ -124,10 +126,10 @@ class FileScanner:
 
     def _search(self, buffer: bytes, end: int) -> None:
         """Look for paths that begin before `end`."""
-        self._kinds |= {place.kind for place in self._places_in(buffer, self._from, end)}
+        self._kinds |= {place.kind for place in self._paths_in(buffer, self._from, end)}
 
     def _look_at_head(self, head: bytes) -> None:
-        for place in self._places_in(head, 0, len(head)):
+        for place in self._paths_in(head, 0, len(head)):
             if place.kind in self._watch.fatal or not self._watch.fatal:
                 shown = head.splitlines()[-1].decode("utf-8", "replace")
                 self._problem = (
@@ -135,10 +137,10 @@ class FileScanner:
                     " install it again or exclude it"
                 )
 
-    def _places_in(self, data: bytes, start: int, end: int) -> Iterator[BuildPath]:
+    def _paths_in(self, data: bytes, start: int, end: int) -> Iterator[BuildPath]:
         """Yield the places whose paths begin in a part of the data."""
         while (match := self._pattern.search(data, start)) and match.start() < end:
-            place = self._watch.place_at(data, match.start())
+            place = self._watch.path_at(data, match.start())
             if place is not None:
                 yield place
             start = match.start() + 1
@@ -160,7 +162,7 @@ class FileScanner:
             return
         folders = [folder for text in headers.search_paths for folder in text.text.split(":")]
         for path in [*folders, *headers.needed]:
-            place = self._watch.place_at(os.fsencode(path), 0)
+            place = self._watch.path_at(os.fsencode(path), 0)
             if place is None:
                 continue
             self._kinds.add(place.kind)

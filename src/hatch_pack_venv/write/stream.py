@@ -154,7 +154,7 @@ def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
 
 def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     entries = plan.entries if sink.holds_links else without_links(plan.entries)
-    files = _Files(sink, progress, LeakScanner(plan.watch))
+    files = _Files(sink, progress, LeakScanner(plan.leak_policy))
     if plan.install_target != ".":
         files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
     for entry in entries:

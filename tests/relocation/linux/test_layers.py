@@ -78,7 +78,7 @@ def test_the_applications_run_and_again_after_all_was_moved(
 
 
 def test_links_to_neighbours_stay_relative(layered: Layered) -> None:
-    """An absolute link into a neighbour is packed as a relative one, and nothing else leads out."""
+    """An absolute link into a layer is packed as a relative one, and nothing else leads out."""
     outside = {}
     for name, archive in layered.archives.items():
         with tarfile.open(archive) as tar:
@@ -93,7 +93,7 @@ def test_links_to_neighbours_stay_relative(layered: Layered) -> None:
 
 
 def test_the_data_filter_takes_each_archive_alone(layered: Layered, tmp_path: Path) -> None:
-    """A link to a neighbour stays below the folder that the archives are unpacked into."""
+    """A link to a layer stays below the folder that the archives are unpacked into."""
     with tarfile.open(layered.archives["forecast"]) as tar:
         tar.extractall(tmp_path / "alone", filter="data")
         link = tar.getmember("forecast/share/forecast/series.json")
@@ -137,7 +137,7 @@ def test_what_was_unpacked_is_verified(layered: Layered, side: Path) -> None:
 
 @pytest.fixture
 def apart(side: Path, tmp_path: Path) -> Path:
-    """Return an application with neighbours that a test may spoil: links and small files."""
+    """Return an application with layers that a test may spoil: links and small files."""
     folder = tmp_path / "apart"
     (folder / "framework/share/venv/metadata").mkdir(parents=True)
     shutil.copytree(side / "forecast", folder / "forecast", symlinks=True)
@@ -246,7 +246,7 @@ def test_a_neighbour_that_only_links_lead_into_is_missed(layered: Layered, apart
 
 
 def test_neighbours_may_be_links(layered: Layered, apart: Path) -> None:
-    """A neighbour may be a link to a release of its own, and a Python from anywhere connects it."""
+    """A layer may be a link to a release of its own, and a Python from anywhere connects it."""
     run(layered.python.path, apart / "forecast/postinstall.py", "--no-compile")
     settings = (apart / "forecast/pyvenv.cfg").read_text()
     assert f"home = {(apart / 'cpython').resolve()}/bin" in settings

@@ -100,8 +100,8 @@ def test_it_runs_with_no_step_and_again_after_a_move(made: Made) -> None:
 
 def test_another_interpreter_can_take_its_place(one: Made, tmp_path: Path) -> None:
     """An interpreter that is not here is promised; postinstall.py connects to another."""
-    promised = tmp_path / "opt/bin/python"
-    archive = one.pack(promised, "promised")
+    fixed_path = tmp_path / "opt/bin/python"
+    archive = one.pack(fixed_path, "promised")
     root = one.unpack(archive)
     done = subprocess.run([root / "bin/my-app"], capture_output=True, text=True, check=False)
     assert done.returncode == 127
@@ -111,7 +111,7 @@ def test_another_interpreter_can_take_its_place(one: Made, tmp_path: Path) -> No
         [PYTHON.path, script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert f"The interpreter '{promised}' of the environment is not there" in done.stderr
+    assert f"The interpreter '{fixed_path}' of the environment is not there" in done.stderr
     run(PYTHON.path, script, "--no-compile")
     one.answer(root, PYTHON.prefix)
     assert "connected to an interpreter" in run(tool("pack-venv"), "verify", root)
@@ -121,12 +121,12 @@ def test_a_promise_that_is_kept_later_is_enough(
     one: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What could not be looked at is told, and runs where the interpreter is."""
-    promised = tmp_path / "opt/bin/python"
-    root = one.unpack(one.pack(promised, "later"))
-    assert f"{promised} is not on this machine: nothing could be checked of it" in caplog.text
-    assert manifest_of(root)["interpreter_path"] == str(promised)
-    promised.parent.mkdir(parents=True)
-    promised.symlink_to(PYTHON.path)
+    fixed_path = tmp_path / "opt/bin/python"
+    root = one.unpack(one.pack(fixed_path, "later"))
+    assert f"{fixed_path} is not on this machine: nothing could be checked of it" in caplog.text
+    assert manifest_of(root)["interpreter_path"] == str(fixed_path)
+    fixed_path.parent.mkdir(parents=True)
+    fixed_path.symlink_to(PYTHON.path)
     one.answer(root, PYTHON.prefix)
 
 

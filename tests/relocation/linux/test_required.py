@@ -165,7 +165,7 @@ def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> Non
         ours = closure_of({canonicalize_name(root.name): root.extras}, there, markers)
         assert ours.members == by_key(alone.distributions).keys(), application
         assert ours.members < there.keys()
-        behind = PrunedDistributions.of(environment, ours.members)
-        assert names(behind.applied(scanned, Selection().brings_back)) == names(scan(alone)), (
+        pruned = PrunedDistributions.of(environment, ours.members)
+        assert names(pruned.applied(scanned, Selection().brings_back)) == names(scan(alone)), (
             application
         )

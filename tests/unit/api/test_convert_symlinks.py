@@ -67,7 +67,7 @@ def test_nothing_but_links_is_touched(scene: Scene) -> None:
 
 
 def test_a_containing_folder_is_the_boundary(scene: Scene) -> None:
-    """Links to neighbours in it become relative, those that leave it do not."""
+    """Links to layers in it become relative, those that leave it do not."""
     stack = scene.root / "stack"
     stack.mkdir()
     for name in ("env", "base"):

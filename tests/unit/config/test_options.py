@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions
-from hatch_pack_venv.config.table import HATCHLING_HOOK_KEYS, KEYS
+from hatch_pack_venv.config.options import HATCHLING_HOOK_KEYS
+from hatch_pack_venv.config.table import KEYS
 from hatch_pack_venv.model.errors import OptionsError
 from hatch_pack_venv.model.interpreter import Trim, Vendoring
 
@@ -328,12 +329,12 @@ def test_a_layered_environment_is_configured() -> None:
     assert PackOptions.from_mapping({**LAYERED, "interpreter": "target"}).base_runtime is not None
 
 
-def test_neighbours_need_the_folder_that_holds_them() -> None:
-    """Each key that names a neighbour asks for `containing-dir`, all in one message."""
+def test_layers_need_the_folder_that_holds_them() -> None:
+    """Each key that names a layer asks for `containing-dir`, all in one message."""
     table = {key: value for key, value in LAYERED.items() if key != "containing-dir"}
     assert problems_of(table) == [
         f"{WHERE}.{key} needs {WHERE}.containing-dir, the folder that holds the environment and"
-        " its neighbours"
+        " its layers"
         for key in ("base-runtime", "layers", "dynlib-dirs")
     ]
 
@@ -352,7 +353,7 @@ def test_all_that_is_wrong_with_layers_is_told_together() -> None:
     assert problems_of(table) == [
         f"{WHERE}.interpreter-trim is about a bundled interpreter, and the interpreter is the base"
         " runtime's: remove it",
-        f"{WHERE}.interpreter is 'bundled', and {WHERE}.base-runtime names the neighbour that"
+        f"{WHERE}.interpreter is 'bundled', and {WHERE}.base-runtime names the layer that"
         " brings the interpreter: remove one",
         f"{WHERE}.containing-dir must hold the environment ('.venv'), not 'layers'",
         f"{WHERE}.base-runtime must lie in containing-dir ('layers'), not 'other/python'",
@@ -371,4 +372,4 @@ def test_layers_need_an_interpreter_that_is_not_bundled() -> None:
     assert problem.startswith(f"{WHERE}.layers needs {WHERE}.base-runtime")
     assert PackOptions.from_mapping({**table, "interpreter": "target"}).layers
     (problem,) = problems_of({"containing-dir": "x", "dynlib-dirs": ["x/so"]})
-    assert problem.startswith(f"{WHERE}.dynlib-dirs names folders of neighbours")
+    assert problem.startswith(f"{WHERE}.dynlib-dirs names folders of layers")

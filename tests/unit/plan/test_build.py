@@ -13,10 +13,10 @@ from support.fakes import (
     environment,
     file,
     folder,
+    inputs,
     link,
     names,
     plan,
-    recipe,
 )
 
 from hatch_pack_venv.model.distribution import EntryPoint
@@ -104,7 +104,7 @@ def test_like_lies_beside_like() -> None:
         folder("b"),
         folder("a"),
         program,
-        recipe=recipe(interpreter="bundled"),
+        inputs=inputs(interpreter="bundled"),
         environment=environment(scripts="sbin"),
     )
     found = [name for name in names(planned.entries) if name[0] in "ab" or name.endswith("1.3")]
@@ -141,13 +141,13 @@ def test_like_lies_beside_like() -> None:
     ],
 )
 def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
-    """What a rule leaves out comes back by `include-files`, its neighbours do not."""
+    """What a rule leaves out comes back by `include-files`, its layers do not."""
     own = file(arcname, b"own")
-    neighbour = file("bin/activate.xsh")
-    assert own.content not in contents(plan(own, neighbour)).values()
-    back = plan(own, neighbour, recipe=recipe(selection=Selection(include=(f"/{arcname}",))))
+    layer = file("bin/activate.xsh")
+    assert own.content not in contents(plan(own, layer)).values()
+    back = plan(own, layer, inputs=inputs(selection=Selection(include=(f"/{arcname}",))))
     assert contents(back)[arcname] == own.content
-    assert neighbour.arcname not in names(back.entries)
+    assert layer.arcname not in names(back.entries)
 
 
 def test_activation_scripts_are_ours_unless_excluded() -> None:
@@ -155,10 +155,10 @@ def test_activation_scripts_are_ours_unless_excluded() -> None:
     scanned = [file("bin/activate", b"own"), file("bin/activate.fish", b"own")]
     ours = {entry.arcname: entry.content for entry in activation_scripts("bin")}
     for mode in ("target", "linked", "bundled"):
-        made = plan(*scanned, recipe=recipe(interpreter=mode, external_links=mode == "linked"))
+        made = plan(*scanned, inputs=inputs(interpreter=mode, external_links=mode == "linked"))
         assert ours.items() <= contents(made).items()
     selection = Selection(exclude=("/bin/activate*", "!/bin/activate"))
-    packed = names(plan(*scanned, recipe=recipe(selection=selection)).entries)
+    packed = names(plan(*scanned, inputs=inputs(selection=selection)).entries)
     assert [name for name in packed if name.startswith("bin/")] == [
         "bin/activate",
         "bin/Activate.ps1",
@@ -171,7 +171,7 @@ def test_patterns_are_gitignores() -> None:
     scanned = [
         file(name) for name in ("a.h", "x/keep.h", "docs/a", "x/docs/a", "x/tests/b/c", "x/d")
     ]
-    packed = names(plan(*scanned, recipe=recipe(selection=selection)).entries)
+    packed = names(plan(*scanned, inputs=inputs(selection=selection)).entries)
     assert [name for name in packed if name in names(scanned)] == ["x/d", "x/docs/a", "x/keep.h"]
 
 
@@ -202,7 +202,7 @@ def test_the_interpreter_stays_behind_in_target_mode() -> None:
 def test_the_interpreters_link_is_kept_when_links_may_leave() -> None:
     """The seed API's archives keep `bin/python` the link it is."""
     python = link("bin/python", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11")
-    packed = plan(python, recipe=recipe(interpreter="linked", external_links=True))
+    packed = plan(python, inputs=inputs(interpreter="linked", external_links=True))
     assert python.linkname in [e.linkname for e in packed.entries if isinstance(e, SymlinkEntry)]
 
 
@@ -275,7 +275,7 @@ def test_what_is_excluded_is_no_problem() -> None:
     plan(
         UnsupportedEntry(arcname="pipe", reason="is no file, folder or link"),
         link("gone", "nowhere", "nowhere", TargetKind.DANGLING),
-        recipe=recipe(selection=selection),
+        inputs=inputs(selection=selection),
     )
 
 
@@ -348,7 +348,7 @@ def test_the_excluded_project_goes_with_all_it_installed() -> None:
         file("bin/app"),
         file(f"{SITE}/app-1.0.dist-info/METADATA"),
         environment=environment(mine, other),
-        recipe=recipe(excluded_project="app"),
+        inputs=inputs(excluded_project="app"),
     )
     assert [n for n in names(packed.entries) if "app" in n or "shared" in n] == [
         f"{SITE}/shared.py"
@@ -358,9 +358,9 @@ def test_the_excluded_project_goes_with_all_it_installed() -> None:
 
 def test_times_are_one_rule() -> None:
     """Reproducible times are the same for all; kept times are clamped; generated ones too."""
-    fixed = plan(file("a", mtime=5), recipe=recipe(times=Times(fixed=7, generated=7)))
+    fixed = plan(file("a", mtime=5), inputs=inputs(times=Times(fixed=7, generated=7)))
     assert {entry.mtime for entry in fixed.entries} == {7}
-    kept = plan(file("a", mtime=5), file("b", mtime=99), recipe=recipe(times=Times(latest=50)))
+    kept = plan(file("a", mtime=5), file("b", mtime=99), inputs=inputs(times=Times(latest=50)))
     times = {entry.arcname: entry.mtime for entry in kept.entries}
     assert (times["a"], times["b"], times["postinstall.py"]) == (5, 50, 50)
     assert {e.arcname: e.mtime for e in plan().entries}["postinstall.py"] == DEFAULT_TIME
@@ -393,8 +393,8 @@ def test_a_link_skips_another_that_was_left_out() -> None:
         link("data/b", "f", "data/f"),
         link("x/a", "../data/b", "data/f"),
     ]
-    how = recipe(selection=Selection(exclude=("/data/b",)))
-    found = {entry.arcname: entry for entry in plan(*scanned, recipe=how).entries}
+    how = inputs(selection=Selection(exclude=("/data/b",)))
+    found = {entry.arcname: entry for entry in plan(*scanned, inputs=how).entries}
     assert "data/b" not in found
     kept = found["x/a"]
     assert isinstance(kept, SymlinkEntry)
@@ -407,8 +407,8 @@ def test_a_chain_that_ends_outside_stays_a_chain() -> None:
     found = {entry.arcname: entry for entry in plan(*scanned).entries}
     assert isinstance(found["data/b"], FileEntry)
     assert isinstance(found["x/a"], SymlinkEntry)
-    how = recipe(selection=Selection(exclude=("/data/b",)))
-    found = {entry.arcname: entry for entry in plan(*scanned, recipe=how).entries}
+    how = inputs(selection=Selection(exclude=("/data/b",)))
+    found = {entry.arcname: entry for entry in plan(*scanned, inputs=how).entries}
     assert "data/b" not in found
     assert found["x/a"] == replace(file("x/a", b"out"), mtime=DEFAULT_TIME)
 
@@ -433,15 +433,15 @@ def test_rules_hold_for_what_stands_in_a_links_place() -> None:
         file("pkg/keep"),
         file("pkg/drop"),
     )
-    how = recipe(selection=Selection(exclude=("drop",)))
-    packed = names(plan(outside("pkg", "/out/pkg", *copies), recipe=how).entries)
+    how = inputs(selection=Selection(exclude=("drop",)))
+    packed = names(plan(outside("pkg", "/out/pkg", *copies), inputs=how).entries)
     assert [name for name in packed if name.startswith("pkg")] == ["pkg", "pkg/keep"]
     tool = replace(
         link("bin/tool", "/out/tool", "/out/tool"),
         copies=(file("bin/tool", OLD_LAUNCHER, executable=True),),
     )
-    for how in (recipe(), recipe(interpreter="linked", external_links=True)):
-        (found,) = (e for e in plan(tool, recipe=how).entries if e.arcname == "bin/tool")
+    for how in (inputs(), inputs(interpreter="linked", external_links=True)):
+        (found,) = (e for e in plan(tool, inputs=how).entries if e.arcname == "bin/tool")
         (script,) = found.copies if isinstance(found, SymlinkEntry) else (found,)
         assert isinstance(script, FileEntry)
         assert isinstance(script.content, bytes)

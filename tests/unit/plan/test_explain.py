@@ -50,7 +50,7 @@ SCANNED: list[ScannedEntry] = [
 ENVIRONMENT = environment(APP, TOOL, OLD, FILED)
 
 
-def behind() -> PrunedDistributions:
+def pruned() -> PrunedDistributions:
     return PrunedDistributions.of(ENVIRONMENT, {"app"})
 
 
@@ -60,7 +60,7 @@ def test_what_a_distribution_installed_stays_behind() -> None:
     A file that one that stays has too stays, and so do folders of a namespace, files of no
     distribution and folders that were empty.
     """
-    assert [entry.arcname for entry in behind().applied(SCANNED, Selection().brings_back)] == [
+    assert [entry.arcname for entry in pruned().applied(SCANNED, Selection().brings_back)] == [
         SITE,
         "share",
         "share/empty",
@@ -73,29 +73,29 @@ def test_what_a_distribution_installed_stays_behind() -> None:
 
 def test_a_distribution_whose_files_are_unknown_stays() -> None:
     """Without RECORD or older lists, nothing can be taken away, and that is told."""
-    assert [each.name for each in behind().unknown] == ["old"]
-    assert [each.name for each in behind().without(ENVIRONMENT).distributions] == ["app", "old"]
+    assert [each.name for each in pruned().unknown] == ["old"]
+    assert [each.name for each in pruned().without(ENVIRONMENT).distributions] == ["app", "old"]
 
 
 def test_a_pattern_brings_back_what_stayed_behind() -> None:
     """`include-files` brings back what any rule left out."""
     kept = [
         entry.arcname
-        for entry in behind().applied(SCANNED, Selection(include=("bin/tool",)).brings_back)
+        for entry in pruned().applied(SCANNED, Selection(include=("bin/tool",)).brings_back)
     ]
     assert "bin/tool" in kept
     assert "share/man/tool.1" not in kept
 
 
 def told(**changes: Any) -> Any:
-    choice = behind()
+    choice = pruned()
     made = plan(
         *choice.applied(SCANNED, Selection().brings_back),
         environment=choice.without(ENVIRONMENT),
         **changes,
     )
     return PruneReport(
-        behind=choice, selection=Selection(), environment=ENVIRONMENT, scanned=SCANNED
+        pruned=choice, selection=Selection(), environment=ENVIRONMENT, scanned=SCANNED
     ).added_to(made)
 
 

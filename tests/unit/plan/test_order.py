@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.archives import members
-from support.fakes import file, folder, link, names, plan, recipe
+from support.fakes import file, folder, inputs, link, names, plan
 
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import (
@@ -46,7 +46,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def mtimes(tmp_path: Path, format: CompressionFormat, times: list[int]) -> list[int]:
     planned = plan(
         *(file(f"data/{number}", mtime=moment) for number, moment in enumerate(times)),
-        recipe=recipe(times=Times()),
+        inputs=inputs(times=Times()),
     )
     (result,) = write_archives(planned, tmp_path / "app", [format])
     found = members(result.path)
@@ -76,7 +76,7 @@ def test_zip_times_stay_within_its_limits(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("zone")
 def test_zip_members_hold_utc_and_no_other_time(tmp_path: Path) -> None:
     """The numbers in the file are those of UTC, and no extra field says anything else."""
-    planned = plan(recipe=recipe(times=Times(fixed=DEFAULT_TIME)))
+    planned = plan(inputs=inputs(times=Times(fixed=DEFAULT_TIME)))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.ZIP])
     with zipfile.ZipFile(result.path) as zipped:
         infos = zipped.infolist()

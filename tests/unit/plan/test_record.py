@@ -8,7 +8,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import SITE, distribution, environment, file, folder, plan, recipe
+from support.fakes import SITE, distribution, environment, file, folder, inputs, plan
 from support.trees import make_wheel
 
 from hatch_pack_venv.model.entries import FileEntry
@@ -65,7 +65,7 @@ def test_an_installed_record_tells_what_is_packed(tmp_path: Path) -> None:
         folder(INFO),
         file(f"{INFO}/RECORD", RECORD.encode()),
         environment=environment(distribution("tool")),
-        recipe=recipe(selection=Selection(exclude=("*.h",))),
+        inputs=inputs(selection=Selection(exclude=("*.h",))),
     )
     launcher = content_of(planned, "bin/tool")
     assert b"/build/env" not in launcher
@@ -129,7 +129,7 @@ def test_records_can_stay_out(tmp_path: Path) -> None:
     planned = plan(
         file(f"{INFO}/RECORD", RECORD.encode()),
         environment=there,
-        recipe=recipe(selection=Selection(records=False)),
+        inputs=inputs(selection=Selection(records=False)),
         overlays=[WheelOverlay.from_path(wheel, there)],
     )
     assert [e.arcname for e in planned.entries if e.arcname.endswith("RECORD")] == []

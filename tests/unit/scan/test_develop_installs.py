@@ -51,7 +51,7 @@ def development(tmp_path: Path) -> tuple[Path, Path]:
 def there(prefix: Path) -> Environment:
     """Return an environment that lies on the disk, with what is installed in it."""
     installed = installed_distributions(prefix, (SITE,))
-    return environment(*installed, prefix=prefix, given=prefix)
+    return environment(*installed, prefix=prefix, requested=prefix)
 
 
 def test_an_egg_link_is_a_distribution(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_line_alone_is_a_distribution_if_metadata_are_there(tmp_path: Path) ->
 def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path) -> None:
     """Metadata are made of the `.egg-info`, scripts are the real ones, others' lines stay."""
     project, prefix = development(tmp_path)
-    settled = resolve_editables(there(prefix), "copy")
+    resolved = resolve_editables(there(prefix), "copy")
     scanned: list[ScannedEntry] = [
         file(path.relative_to(prefix).as_posix(), path.read_bytes())
         for path in sorted(prefix.rglob("*"))
@@ -87,7 +87,7 @@ def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path
     ]
     entries = {
         entry.arcname: bytes(entry.content)  # type: ignore[arg-type]
-        for entry in settled.applied(scanned)
+        for entry in resolved.applied(scanned)
         if isinstance(entry, FileEntry)
     }
     info = f"{SITE}/My_App-1.0.dist-info"

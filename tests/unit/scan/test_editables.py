@@ -16,10 +16,10 @@ from support.fakes import (
     environment,
     file,
     folder,
+    inputs,
     names,
     plan,
     problem_of,
-    recipe,
 )
 from support.trees import write
 
@@ -43,9 +43,9 @@ def digest(content: bytes) -> str:
     return f"sha256={encoded.decode().rstrip('=')}"
 
 
-def added(settled: ResolvedEditables) -> list[str]:
+def added(resolved: ResolvedEditables) -> list[str]:
     """Return the files that were copied, below site-packages."""
-    files = [entry for entry in settled.added if not entry.arcname.endswith("-info")]
+    files = [entry for entry in resolved.added if not entry.arcname.endswith("-info")]
     return [e.arcname.removeprefix(f"{SITE}/") for e in files if isinstance(e, FileEntry)]
 
 
@@ -58,8 +58,8 @@ def test_all_that_is_importable_is_copied(tmp_path: Path) -> None:
         *("a.egg-info/PKG-INFO", "README.md", ".hidden/x.py", "not-a-name.py", "my-dir/x.py"),
         *("venv/pyvenv.cfg", "venv/lib/x.py"),
     )
-    settled = copied(tmp_path, editable("a", source))
-    assert added(settled) == [
+    resolved = copied(tmp_path, editable("a", source))
+    assert added(resolved) == [
         "a/__init__.py",
         "a/data/x.json",
         "assets/logo.svg",
@@ -68,9 +68,9 @@ def test_all_that_is_importable_is_copied(tmp_path: Path) -> None:
         "ns/d/__init__.py",
         "tests/t.py",
     ]
-    (distribution,) = settled.environment.distributions
+    (distribution,) = resolved.environment.distributions
     assert distribution.editable is None
-    assert distribution.files == {f"{SITE}/{name}" for name in added(settled)}
+    assert distribution.files == {f"{SITE}/{name}" for name in added(resolved)}
 
 
 def test_a_projects_own_folder_is_not_all_meant(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_a_projects_own_folder_is_not_all_meant(tmp_path: Path) -> None:
         *("pyproject.toml", "setup.py", "a/__init__.py", "tests/__init__.py", "docs/conf.py"),
         *("tools/x.py", "noxfile.py", "build/lib/a/__init__.py", "assets/logo.svg", "extra.py"),
     )
-    settled = copied(tmp_path, editable("a", source, names=frozenset({"a", "tools"})))
-    assert added(settled) == ["a/__init__.py", "extra.py", "tools/x.py"]
+    resolved = copied(tmp_path, editable("a", source, names=frozenset({"a", "tools"})))
+    assert added(resolved) == ["a/__init__.py", "extra.py", "tools/x.py"]
 
 
 def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
@@ -91,21 +91,21 @@ def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
     assert added(copied(tmp_path, editable("a", source))) == ["a/__init__.py"]
     replaced = distribution("old", f"{SITE}/a/_ext.so")
     prefix = tmp_path / "env"
-    both = environment(replaced, editable("a", source), prefix=prefix, given=prefix)
-    settled = resolve_editables(both, "copy", {"old": "which a wheel replaces"})
-    assert added(settled) == ["a/__init__.py", "a/_ext.so"]
+    both = environment(replaced, editable("a", source), prefix=prefix, requested=prefix)
+    resolved = resolve_editables(both, "copy", {"old": "which a wheel replaces"})
+    assert added(resolved) == ["a/__init__.py", "a/_ext.so"]
 
 
 def test_two_may_share_the_same_file_and_no_other(tmp_path: Path) -> None:
     """Equal files of two are one; different ones are a problem that names both."""
     one = write(tmp_path / "one", "ns/__init__.py", "ns/one.py")
     two = write(tmp_path / "two", "ns/__init__.py", "ns/two.py")
-    settled = copied(tmp_path, editable("one", one), editable("two", two))
-    assert added(settled) == ["ns/__init__.py", "ns/one.py", "ns/two.py"]
+    resolved = copied(tmp_path, editable("one", one), editable("two", two))
+    assert added(resolved) == ["ns/__init__.py", "ns/one.py", "ns/two.py"]
     write(two, **{"ns/__init__.py": "x = 1\n"})
-    settled = copied(tmp_path, editable("one", one), editable("two", two))
-    assert added(settled) == ["ns/__init__.py", "ns/one.py"]
-    assert problem_of(settled) == f"{SITE}/ns/__init__.py would be another file than that of one"
+    resolved = copied(tmp_path, editable("one", one), editable("two", two))
+    assert added(resolved) == ["ns/__init__.py", "ns/one.py"]
+    assert problem_of(resolved) == f"{SITE}/ns/__init__.py would be another file than that of one"
 
 
 def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
@@ -115,12 +115,12 @@ def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
     (source / "b").symlink_to(outside / "b")
     (source / "a/gone.py").symlink_to("nowhere")
     (source / "a/loop").symlink_to("..")
-    settled = copied(tmp_path, editable("a", source))
-    assert {"a/__init__.py", "b/__init__.py"} <= set(added(settled))
-    told = {e.arcname: e.reason for e in settled.added if isinstance(e, UnsupportedEntry)}
+    resolved = copied(tmp_path, editable("a", source))
+    assert {"a/__init__.py", "b/__init__.py"} <= set(added(resolved))
+    told = {e.arcname: e.reason for e in resolved.added if isinstance(e, UnsupportedEntry)}
     assert told.keys() == {f"{SITE}/a/gone.py", f"{SITE}/a/loop/a"}
     with pytest.raises(PlanError, match=r"a/gone\.py cannot be read"):
-        plan(*settled.applied([]), environment=settled.environment)
+        plan(*resolved.applied([]), environment=resolved.environment)
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
 def test_a_source_without_modules_is_told(tmp_path: Path, exposed: str, problem: str) -> None:
     """A folder that is gone, holds nothing importable or is a file cannot be copied."""
     write(tmp_path / "empty", "README.md")
-    settled = copied(tmp_path, editable("a", tmp_path / exposed))
-    assert str(problem_of(settled)).endswith(problem)
+    resolved = copied(tmp_path, editable("a", tmp_path / exposed))
+    assert str(problem_of(resolved)).endswith(problem)
     with pytest.raises(PlanError, match=f"cannot be copied because .*{problem}"):
-        plan(environment=settled.environment)
+        plan(environment=resolved.environment)
 
 
 def test_records_and_metadata_of_copies_are_an_installations(tmp_path: Path) -> None:
     """RECORD lists the copies and not the hooks; the source folder inside is not packed too."""
     source = write(tmp_path / "env/src/a", "pyproject.toml", **{"a/__init__.py": "x = 1"})
     (source / "a/large.bin").write_bytes(b"\0" * 300_000)
-    settled = copied(tmp_path, editable("a", source))
+    resolved = copied(tmp_path, editable("a", source))
     info = f"{SITE}/a-1.0.dist-info"
     record = b"a.pth,sha256=old,1\na-1.0.dist-info/METADATA,,\na-1.0.dist-info/RECORD,,"
     scanned: list[ScannedEntry] = [
@@ -158,7 +158,7 @@ def test_records_and_metadata_of_copies_are_an_installations(tmp_path: Path) -> 
         file("src/a/a/__init__.py", b"x = 1\n"),
         folder("empty"),
     ]
-    planned = plan(*settled.applied(scanned), environment=settled.environment)
+    planned = plan(*resolved.applied(scanned), environment=resolved.environment)
     packed = [
         entry
         for entry in planned.entries
@@ -188,19 +188,19 @@ def test_excluded_ones_go_if_nothing_requires_them(tmp_path: Path) -> None:
         editable("a", source, hooks=frozenset({f"{SITE}/a.pth", f"{SITE}/a_finder.py"})),
         distribution("no", requires=("a; python_version < '3.11'", "a; extra == 'dev'", "six")),
         prefix=tmp_path,
-        given=tmp_path,
+        requested=tmp_path,
     )
-    settled = resolve_editables(there, "exclude")
-    assert settled.excluded == {"a"}
+    resolved = resolve_editables(there, "exclude")
+    assert resolved.excluded == {"a"}
     scanned = [
         file(f"{SITE}/a.pth", b"import a_finder\n"),
         *(file(f"{SITE}/a_finder.py"), file(f"{SITE}/__pycache__/a_finder.cpython-311.pyc")),
         *(file(f"{SITE}/no.py"), file(f"{SITE}/__pycache__/no.cpython-311.pyc")),
     ]
-    chosen = recipe(
-        excluded_editables=settled.excluded, selection=Selection(include=("__pycache__",))
+    chosen = inputs(
+        excluded_editables=resolved.excluded, selection=Selection(include=("__pycache__",))
     )
-    planned = plan(*settled.applied(scanned), environment=settled.environment, recipe=chosen)
+    planned = plan(*resolved.applied(scanned), environment=resolved.environment, inputs=chosen)
     packed = [
         entry
         for entry in planned.entries
@@ -221,7 +221,7 @@ def test_who_requires_an_excluded_one_is_told() -> None:
         distribution("lib", requires=("b>=1; extra == 'fast'", "a; extra == 'slow'", "not valid")),
     )
     with pytest.raises(PlanError) as caught:
-        plan(environment=there, recipe=recipe(excluded_editables=frozenset({"a", "b"})))
+        plan(environment=there, inputs=inputs(excluded_editables=frozenset({"a", "b"})))
     assert [problem.split(",")[0] for problem in caught.value.problems] == [
         "app requires a",
         "lib requires b",

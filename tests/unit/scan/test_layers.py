@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fakes import SITE, names, recipe
+from support.fakes import SITE, inputs, names
 from support.trees import LayerStack, layer_of
 
 from hatch_pack_venv.config.options import PackOptions
@@ -72,7 +72,7 @@ def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> N
         f"base-runtime names {stack.root}/base, which has no bin/python3.11",
         f"layers names {stack.root}/gone, where no folder is: make it first",
         "elsewhere, which does not lie in containing-dir",
-        "app/lib, which is no neighbour of the environment: one holds the other",
+        "app/lib, which is no layer of the environment: one holds the other",
         f"layers names {stack.root}/old, which holds no packages of python3.11",
         "dynlib-dirs names",
     ]
@@ -132,19 +132,19 @@ def test_without_a_containing_folder_such_a_link_is_a_copy(stack: LayerStack) ->
     """The promise of the other modes holds: nothing leaves the install target."""
     data = stack.write("base/share/data.txt", "data")
     (stack.root / "app/near").symlink_to(data)
-    plan = build_plan(scan(stack.app), environment=stack.app, recipe=recipe())
+    plan = build_plan(scan(stack.app), environment=stack.app, inputs=inputs())
     assert not any(isinstance(entry, SymlinkEntry) for entry in plan.entries)
     assert "near" in names(plan.entries)
 
 
 def test_a_path_file_may_lead_to_a_layer(stack: LayerStack) -> None:
-    """Lines that name a layer become relative; those that name another neighbour are refused."""
+    """Lines that name a layer become relative; those that name another layer are refused."""
     site = stack.root / "base" / SITE
     stack.write(f"app/{SITE}/see.pth", f"{site}\nimport os\n")
-    neighbours = stack.find(base_runtime="python", layers=["base"])
+    layers = stack.find(base_runtime="python", layers=["base"])
     (content,) = [
         entry.content
-        for entry in stack.plan(neighbours).entries
+        for entry in stack.plan(layers).entries
         if isinstance(entry, FileEntry) and entry.arcname.endswith(".pth")
     ]
     assert content == f"../../../../base/{SITE}\nimport os\n".encode()
@@ -155,14 +155,14 @@ def test_a_path_file_may_lead_to_a_layer(stack: LayerStack) -> None:
 def test_a_sitecustomize_of_its_own_is_refused(stack: LayerStack) -> None:
     """postinstall.py would write over it; one that it wrote itself is left out."""
     path = stack.write(f"app/{SITE}/sitecustomize.py", "print()\n")
-    neighbours = stack.find(base_runtime="python")
+    layers = stack.find(base_runtime="python")
     with pytest.raises(PlanError, match=r"would be replaced when postinstall.py writes its own"):
-        stack.plan(neighbours)
+        stack.plan(layers)
     path.write_text(postinstall.SITECUSTOMIZE_MARK + "\n")
-    assert f"{SITE}/sitecustomize.py" not in names(stack.plan(neighbours).entries)
+    assert f"{SITE}/sitecustomize.py" not in names(stack.plan(layers).entries)
 
 
-# archives of neighbours
+# archives of layers
 
 
 def record(folder: Path, name: str, digest: str, **versions: str) -> None:
@@ -194,14 +194,14 @@ def test_the_digest_is_that_of_the_archive_that_holds_the_same(
     (dist / "broken.json").write_text("{")
     digest, (note,) = digest_of(stack, dist)
     assert digest is None
-    assert "an archive of the neighbour base that does not hold what the folder holds now" in note
+    assert "an archive of the layer base that does not hold what the folder holds now" in note
     record(dist, "base", "empty")
     record(dist, "base", "new", numbers_lib="1.5")
     record(dist, "other", "other", numbers_lib="1.5")
     assert digest_of(stack, dist) == ("new", [])
     digest, (note,) = digest_of(stack, dist, relied_on=())
     assert digest is None
-    assert "several archives of the neighbour base of different contents" in note
+    assert "several archives of the layer base of different contents" in note
     stack.write(
         "base/share/venv/metadata/pack-venv.json",
         json.dumps({"content_digest": "unpacked", "distributions": []}),
@@ -279,7 +279,7 @@ PYTHON = {
 
 
 @pytest.mark.parametrize(
-    ("neighbours", "said"),
+    ("layers", "said"),
     [
         ([], "neighbours is [], not of type dict"),
         ({"layers": 1, **PYTHON}, "neighbours.layers is 1, not of type list"),
@@ -287,8 +287,8 @@ PYTHON = {
         ({"layers": [], "dynlib_dirs": [], "linked": []}, "neighbours.base_runtime.python is None"),
     ],
 )
-def test_a_broken_manifest_is_told(neighbours: Any, said: str) -> None:
-    """What a manifest says of neighbours is read with care."""
+def test_a_broken_manifest_is_told(layers: Any, said: str) -> None:
+    """What a manifest says of layers is read with care."""
     with pytest.raises(postinstall.ConnectError) as caught:
-        postinstall.neighbours_from({"interpreter": "neighbour", "neighbours": neighbours})
+        postinstall.neighbours_from({"interpreter": "neighbour", "neighbours": layers})
     assert said in str(caught.value)

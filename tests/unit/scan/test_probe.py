@@ -40,7 +40,7 @@ def test_an_environment_is_read_through_a_link(prefix: Path) -> None:
     alias.symlink_to("env")
     environment = read(alias)
     assert environment.prefix == prefix
-    assert environment.spellings == (str(alias), str(prefix))
+    assert environment.prefix_aliases == (str(alias), str(prefix))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_path_it_was_made_by_is_known(prefix: Path, form: str) -> None:
     others = [prefix.parent / "base", prefix.parent / "gone", "$(cygpath -u x)", "'"]
     lines = [form.format(path) for path in (*others, alias)]
     (prefix / "bin" / "activate").write_text("\n".join(lines))
-    assert read(prefix).spellings == (str(prefix), str(alias))
+    assert read(prefix).prefix_aliases == (str(prefix), str(alias))
 
 
 def test_a_real_lib64_is_a_second_site_packages(prefix: Path) -> None:

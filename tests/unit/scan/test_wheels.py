@@ -98,7 +98,7 @@ def test_the_wheel_wins_over_files_nobody_owns(tmp_path: Path) -> None:
 
 
 def test_another_editable_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """Replacing the project does not excuse a neighbour that is editable."""
+    """Replacing the project does not excuse another that is editable."""
     wheel = make_wheel(tmp_path, {})
     there = environment(distribution("neighbour", editable_source="/home/me/neighbour"))
     with pytest.raises(PlanError, match=r"neighbour is installed editable from /home/me/neighbour"):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.archives import planned_content, read_archive
-from support.fakes import file, folder, link, plan, recipe
+from support.fakes import file, folder, inputs, link, plan
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.formats import CompressionOptions
@@ -60,7 +60,7 @@ def trees(draw: st.DrawFn) -> PackPlan:
                     text = posixpath.relpath(target, posixpath.dirname(name))
                     entries[name] = link(name, text, target)
     return plan(
-        *entries.values(), recipe=recipe(install_target=draw(st.sampled_from([".", "a b"])))
+        *entries.values(), inputs=inputs(install_target=draw(st.sampled_from([".", "a b"])))
     )
 
 
@@ -79,9 +79,11 @@ def test_any_tree_is_read_back_as_planned(format: CompressionFormat, planned: Pa
         base = Path(work, "a")
         level = format.levels.fastest if format.levels else None
         (result,) = write_archives(
-            planned, base, [format], effort=CompressionOptions(level=level, threads=2)
+            planned, base, [format], compression=CompressionOptions(level=level, threads=2)
         )
         assert read_archive(result.path, format) == planned_content(planned, format)
         first = result.path.read_bytes()
-        write_archives(planned, base, [format], effort=CompressionOptions(level=level, threads=1))
+        write_archives(
+            planned, base, [format], compression=CompressionOptions(level=level, threads=1)
+        )
         assert result.path.read_bytes() == first

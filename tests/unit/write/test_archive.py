@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import file, folder, link, plan, recipe
+from support.fakes import file, folder, inputs, link, plan
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.entries import FileEntry, Times
@@ -38,7 +38,7 @@ def example(time: int = 1_600_000_001, install_target: str = "app") -> PackPlan:
         file(f"{LONG}/name with\nnewline", b"1"),
         folder("hollow"),
         link("data/l", "f", "data/f"),
-        recipe=recipe(times=Times(fixed=time, generated=time), install_target=install_target),
+        inputs=inputs(times=Times(fixed=time, generated=time), install_target=install_target),
     )
 
 
@@ -158,7 +158,10 @@ def test_the_level_is_used(tmp_path: Path) -> None:
             continue
         sizes = [
             write_archives(
-                planned, tmp_path / "a", [format], effort=CompressionOptions(level=level)
+                planned,
+                tmp_path / "a",
+                [format],
+                compression=CompressionOptions(level=level),
             )[0].size
             for level in (format.levels.fastest, format.levels.smallest)
         ]

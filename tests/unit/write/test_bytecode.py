@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import SITE, distribution, environment, file, folder, names, plan, recipe
+from support.fakes import SITE, distribution, environment, file, folder, inputs, names, plan
 
 from hatch_pack_venv.model.entries import FileEntry, ScannedEntry, SymlinkEntry
 from hatch_pack_venv.model.results import silent
@@ -50,7 +50,7 @@ def test_sources_on_import_paths_are_compiled() -> None:
     there = environment()
     target = plan(*entries)
     assert names(importable(target, there)) == [f"{SITE}/a/b.py", f"{SITE}/a.py"]
-    bundled = plan(*entries, recipe=recipe(interpreter="bundled"))
+    bundled = plan(*entries, inputs=inputs(interpreter="bundled"))
     assert names(importable(bundled, there))[0] == "lib/python3.11/os.py"
     assert len(list(importable(bundled, there))) == 3
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.binaries import DT_NEEDED, DT_RUNPATH, make_elf
-from support.fakes import INTERPRETER, ListSink, environment, file, plan, recipe
+from support.fakes import INTERPRETER, ListSink, environment, file, inputs, plan
 
 from hatch_pack_venv.model.build_paths import (
     BASE,
@@ -180,7 +180,7 @@ def test_places_come_in_every_spelling(tmp_path: Path) -> None:
     home.mkdir()
     (tmp_path / "link").symlink_to(home)
     found = build_paths_of(
-        environment(config={"home": "/opt/py/bin"}, given=Path("/link/env")),
+        environment(config={"home": "/opt/py/bin"}, requested=Path("/link/env")),
         project=Path("/nothing-here"),
         home=str(tmp_path / "link"),
     )
@@ -200,7 +200,7 @@ def test_places_come_in_every_spelling(tmp_path: Path) -> None:
 def test_a_folder_right_below_the_root_counts_by_what_it_holds() -> None:
     """`/dev`, which is everywhere, stands here for `/app` and `/root`."""
     (place,) = build_paths_of(
-        environment(interpreter=INTERPRETER, given=Path("/build/env")), home="/dev"
+        environment(interpreter=INTERPRETER, requested=Path("/build/env")), home="/dev"
     )[-1:]
     assert place.path == b"/dev"
     assert place.names is not None
@@ -212,7 +212,7 @@ ENTRIES = (file("bin/tool", b"#!/build/env/bin/node\n"), file("etc/a", b"/build/
 
 def watched(interpreter: str = "target") -> PackPlan:
     return plan(
-        *ENTRIES, recipe=recipe(interpreter=interpreter, places=build_paths_of(environment()))
+        *ENTRIES, inputs=inputs(interpreter=interpreter, build_paths=build_paths_of(environment()))
     )
 
 
@@ -247,7 +247,9 @@ def test_nothing_is_an_error_where_no_file_can_be_left_out(
 def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
     """A copy in place of the seed API's link names the base, and postinstall.py replaces it."""
     entry = file("bin/python3.11", make_elf((DT_RUNPATH, "/opt/python/lib")))
-    planned = plan(entry, recipe=recipe(interpreter="linked", places=build_paths_of(environment())))
+    planned = plan(
+        entry, inputs=inputs(interpreter="linked", build_paths=build_paths_of(environment()))
+    )
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.ZIP])
     assert result.findings == ()
 
@@ -255,7 +257,7 @@ def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
 def test_many_findings_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Ten are named, the rest stands in the results."""
     entries = [file(f"etc/{number}", b"/build/env") for number in range(13)]
-    planned = plan(*entries, recipe=recipe(places=build_paths_of(environment())))
+    planned = plan(*entries, inputs=inputs(build_paths=build_paths_of(environment())))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
     assert len(result.findings) == 13
     assert len(caplog.records) == 11

@@ -109,8 +109,8 @@ def test_a_large_library_is_never_held_as_a_whole(tmp_path: Path, is_patched: bo
         if is_patched:
             content = patched_file(str(path), (Patch(offset=_LARGE - 1, replacement=b"x"),))
             entry = replace(entry, content=content)
-        places = (BuildPath(kind=BASE, path=b"/opt/python"),)
-        planned = replace(plan(entry), watch=LeakPolicy(places=places))
+        build_paths = (BuildPath(kind=BASE, path=b"/opt/python"),)
+        planned = replace(plan(entry), leak_policy=LeakPolicy(build_paths=build_paths))
         result = write(planned, ForgettingSink(), lambda _: None)
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -140,8 +140,8 @@ def make_bundle(
     """
     if environment.interpreter.base_prefix == environment.prefix:
         raise InterpreterProblem(
-            f"{environment.given} brings its own interpreter already: pack the environment it was"
-            " made from"
+            f"{environment.requested} brings its own interpreter already: pack the environment it"
+            " was made from"
         )
     bundler = _Bundler(
         environment, packed, trim, vendoring or Vendoring(), headers or HeaderReader()
@@ -187,7 +187,9 @@ class _Bundler:
         self.notes += _left_to_the_target(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
-            scanned=tuple(self._adapted(entry, served) for entry in scanned),
+            scanned=tuple(self._adapted(entry, served) for entry in scanned)
+            if served
+            else tuple(scanned),
             entries=(
                 *self.entries,
                 *(self._adapted(entry, served) for entry in self.system.entries),

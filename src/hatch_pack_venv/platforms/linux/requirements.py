@@ -70,7 +70,7 @@ class LinuxRequirements(PlatformRequirements):
     glibc: Floor | None = None
     glibcxx: Floor | None = None
     interpreter: Version = _ANY_INTERPRETER
-    seldom: Mapping[str, Floor] = field(default_factory=dict)
+    optional_modules: Mapping[str, Floor] = field(default_factory=dict)
 
     def platform_tag(self, tag: str) -> str:
         """Return a platform's tag with what is needed in it (PEP 600, PEP 656)."""
@@ -95,12 +95,14 @@ class LinuxRequirements(PlatformRequirements):
             tag: the build machine's platform.
         """
         floors = {"glibc": self.glibc, "glibcxx": self.glibcxx}
-        seldom = [{"module": name, **floor.facts()} for name, floor in self.seldom.items()]
+        optional_modules = [
+            {"module": name, **floor.facts()} for name, floor in self.optional_modules.items()
+        ]
         return {
             "tag": self.platform_tag(tag),
             **({} if self.libc is None else {"libc": self.libc}),
             **{name: floor.facts() for name, floor in floors.items() if floor is not None},
-            **({"seldom": seldom} if seldom else {}),
+            **({"seldom": optional_modules} if optional_modules else {}),
         }
 
     def check(self) -> str:
@@ -127,7 +129,7 @@ class LinuxFileRequirements(FileRequirements):
         kind: of the interpreter; other files than those are for no process of this archive.
     """
 
-    wants: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
+    symbols: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
     kind: Kind | None = None
 
     @classmethod
@@ -152,32 +154,34 @@ class LinuxFileRequirements(FileRequirements):
     def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
         """Return what entries ask for together; later ones stand in the place of earlier ones."""
         found = {
-            entry.arcname: wants
+            entry.arcname: symbols
             for entry in with_copies(entries)
-            if (wants := self._at(entry)) is not None
+            if (symbols := self._at(entry)) is not None
         }
-        seldom = optional_module_files(found)
-        common = {name: wants for name, wants in found.items() if name not in seldom}
+        optional_modules = optional_module_files(found)
+        common = {name: symbols for name, symbols in found.items() if name not in optional_modules}
         start = loaded_by(filter(_starts_python, found), found)
-        kinds = {wants.libc for wants in found.values()}
-        glibc = _highest({name: wants.glibc for name, wants in common.items()})
+        kinds = {symbols.libc for symbols in found.values()}
+        glibc = _highest({name: symbols.glibc for name, symbols in common.items()})
         return LinuxRequirements(
             libc=next((libc for libc in ("glibc", "musl") if libc in kinds), None),
             glibc=glibc,
             glibcxx=_highest(
                 {
-                    name: wants.glibcxx
-                    for name, wants in common.items()
-                    if not _brings_libstdcxx(name, wants, found)
+                    name: symbols.glibcxx
+                    for name, symbols in common.items()
+                    if not _brings_libstdcxx(name, symbols, found)
                 }
             ),
             interpreter=max([found[name].glibc for name in start], default=_ANY_INTERPRETER),
-            seldom=_beyond(() if glibc is None else glibc.version, seldom, found),
+            optional_modules=_beyond(
+                () if glibc is None else glibc.version, optional_modules, found
+            ),
         )
 
     def _at(self, entry: FileEntry) -> SymbolRequirements | None:
-        wants = self.wants.get(entry.content) if self.wants else None
-        return wants if wants is not None and self.kind in (None, wants.kind) else None
+        symbols = self.symbols.get(entry.content) if self.symbols else None
+        return symbols if symbols is not None and self.kind in (None, symbols.kind) else None
 
 
 def _highest(versions: Mapping[str, Version]) -> Floor | None:
@@ -189,21 +193,27 @@ def _highest(versions: Mapping[str, Version]) -> Floor | None:
 
 
 def _beyond(
-    version: Version, seldom: Mapping[str, str], found: Mapping[str, SymbolRequirements]
+    version: Version, optional_modules: Mapping[str, str], found: Mapping[str, SymbolRequirements]
 ) -> dict[str, Floor]:
     """Return what seldom modules ask for, where it is more than a version."""
     floors = {
-        module: _highest({name: found[name].glibc for name in seldom if seldom[name] == module})
-        for module in sorted(set(seldom.values()))
+        module: _highest(
+            {
+                name: found[name].glibc
+                for name in optional_modules
+                if optional_modules[name] == module
+            }
+        )
+        for module in sorted(set(optional_modules.values()))
     }
     return {module: floor for module, floor in floors.items() if floor and floor.version > version}
 
 
 def _brings_libstdcxx(
-    arcname: str, wants: SymbolRequirements, found: Mapping[str, SymbolRequirements]
+    arcname: str, symbols: SymbolRequirements, found: Mapping[str, SymbolRequirements]
 ) -> bool:
     """Whether the libstdc++ that a file loads is packed, in `lib` or where it looks itself."""
-    places = {f"lib/{LIBSTDCXX}", *wants.places_of(LIBSTDCXX, arcname)}
+    places = {f"lib/{LIBSTDCXX}", *symbols.places_of(LIBSTDCXX, arcname)}
     return not places.isdisjoint(found)
 
 

@@ -286,7 +286,7 @@ def relative_from(folder: str, path: str) -> str:
 
 
 def offered(folder: LibraryFolder, headers: HeaderReader) -> frozenset[str]:
-    """Return the names of the libraries that a neighbour's folder holds, or will when packed."""
+    """Return the names of the libraries that a layer's folder holds, or will when packed."""
     path = folder.owner.path / folder.inside
     names = {each.name for each in path.iterdir() if each.is_file()} if path.is_dir() else set()
     if folder.inside == FOLDER:
@@ -306,7 +306,7 @@ def _shared_objects(prefix: Path, sites: Sequence[str]) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcrossLayers:
-    """Gives modules that need a neighbour's library a search path that leads to it.
+    """Gives modules that need a layer's library a search path that leads to it.
 
     Parameters:
         folders: by the path from the install target, the names that each folder offers.
@@ -319,27 +319,31 @@ class AcrossLayers:
 
     @classmethod
     def of(
-        cls, neighbours: Layers | None, entries: Iterable[ScannedEntry], headers: HeaderReader
+        cls, layers: Layers | None, entries: Iterable[ScannedEntry], headers: HeaderReader
     ) -> AcrossLayers:
-        """Look what the neighbours offer.
+        """Look what the layers offer.
 
         Parameters:
             entries: what the environment holds.
         """
-        if neighbours is None or not neighbours.dynlib:
+        if layers is None or not layers.dynlib:
             return cls(folders={})
         own = frozenset(library_names(entries, headers).values())
-        folders = {each.relative: offered(each, headers) for each in neighbours.dynlib}
+        folders = {each.relative: offered(each, headers) for each in layers.dynlib}
         return cls(folders=folders, own=own, headers=headers)
 
     def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
-        """Yield entries, those of modules that need a neighbour's library with its folder.
+        """Yield entries, those of modules that need a layer's library with its folder.
 
         Raises:
             InterpreterProblem: patchelf is needed and missing, or fails.
         """
-        for entry in entries:
-            yield self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
+        if not self.folders:
+            return iter(entries)
+        return (
+            self.applied_to_file(entry) if isinstance(entry, FileEntry) else entry
+            for entry in entries
+        )
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
         """Return a file, with the folders that it needs."""
@@ -360,7 +364,7 @@ class AcrossLayers:
     def _relinked(self, entry: FileEntry, wanted: tuple[str, ...]) -> FileEntry:
         """Return a file with the folders at the end of its search path, as DT_RPATH.
 
-        Not as DT_RUNPATH, which would leave out what that library itself needs of its neighbours
+        Not as DT_RUNPATH, which would leave out what that library itself needs of its layers
         (ld.so(8)).
         """
         content = _content(entry)

@@ -71,7 +71,7 @@ class MacosFindings:
 
     @classmethod
     def of(
-        cls, files: Mapping[str, MachO], names: Container[str], places: Iterable[str]
+        cls, files: Mapping[str, MachO], names: Container[str], build_paths: Iterable[str]
     ) -> MacosFindings:
         """Look over all Mach-O files.
 
@@ -80,7 +80,7 @@ class MacosFindings:
             names: arcnames of all that is packed.
             places: folders of the build machine.
         """
-        inside = tuple(f"{place.rstrip('/')}/" for place in places)
+        inside = tuple(f"{place.rstrip('/')}/" for place in build_paths)
         return cls(
             problems=(
                 *_foreign_loads(files, inside),
@@ -100,9 +100,9 @@ def _absolute_loads(files: Mapping[str, MachO]) -> Iterator[tuple[str, str]]:
                 yield name, load.name
 
 
-def _foreign_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Iterator[str]:
+def _foreign_loads(files: Mapping[str, MachO], build_paths: tuple[str, ...]) -> Iterator[str]:
     for name, library in _absolute_loads(files):
-        if library.startswith(places):
+        if library.startswith(build_paths):
             yield (
                 f"{name} loads {library}, a place of this machine: repair its wheel with"
                 " delocate-wheel, which puts the library into it, or exclude the file"
@@ -119,9 +119,9 @@ def _missing_loads(files: Mapping[str, MachO], names: Container[str]) -> Iterato
                 yield f"{name} loads {there}, which is not packed: include it, or exclude both"
 
 
-def _outer_loads(files: Mapping[str, MachO], places: tuple[str, ...]) -> Iterator[str]:
+def _outer_loads(files: Mapping[str, MachO], build_paths: tuple[str, ...]) -> Iterator[str]:
     for name, library in _absolute_loads(files):
-        if not library.startswith(places):
+        if not library.startswith(build_paths):
             yield f"{name} loads {library}, which the target has to have"
 
 
@@ -158,7 +158,7 @@ def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
 
 
 def check(
-    entries: Mapping[str, Entry], files: FileRequirements, places: Iterable[str]
+    entries: Mapping[str, Entry], files: FileRequirements, build_paths: Iterable[str]
 ) -> MacosFindings:
     """Return what is wrong with an archive's names and Mach-O files, and what to know of them.
 
@@ -168,5 +168,5 @@ def check(
     collisions = name_problems([*entries, manifest.ARCNAME])
     if not isinstance(files, MacosFileRequirements):
         return MacosFindings(problems=tuple(collisions))
-    found = MacosFindings.of(files.at(entries.values()), entries, places)
+    found = MacosFindings.of(files.at(entries.values()), entries, build_paths)
     return MacosFindings(problems=(*collisions, *found.problems), notes=found.notes)

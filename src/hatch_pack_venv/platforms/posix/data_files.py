@@ -1,60 +1,73 @@
 """Data files that name the environment they lie in: bytes to bytes.
 
-Rewritten are the kinds that can tell a place relative to themselves: Jupyter's kernelspecs and
-pkg-config's `.pc` files. Desktop entries, systemd units, libtool archives and the configuration
-files of applications know absolute paths only; they stay as they are, and the last look reports
-them.
+Rewritten are the kinds that can name a path relative to themselves: Jupyter's kernelspecs and
+pkg-config's `.pc` files; `_KINDS` lists them, and a further kind is one more line there. Desktop
+entries, systemd units, libtool archives and the configuration files of applications know absolute
+paths only; they stay as they are, and the leak scanner reports them.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-
-SIZE_LIMIT: Final = 1 << 20  # bytes; what is larger is no kernelspec and no `.pc` file
-ENDINGS: Final = (".pc", "/kernel.json")
-"""How the names of all such files end."""
-_KERNELSPEC: Final = re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json")
+SIZE_LIMIT: Final = 1 << 20
+"""Bytes; what is larger is no data file of these kinds."""
 
 # An interpreter below a prefix, of either layout.
 _PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A kind of data file.
+
+    Parameters:
+        ending: how the arcnames of all such files end.
+        pattern: what the whole arcname matches.
+        relocate: returns the file's content with paths relative to itself, or `None` to leave it
+            alone; takes arcname, content and the aliases of the prefix.
+    """
+
+    ending: str
+    pattern: re.Pattern[str]
+    relocate: Callable[[str, bytes, Sequence[str]], bytes | None]
+
+
 def may_be_rewritten(arcname: str) -> bool:
     """Whether a data file is of a kind that can be made to follow its environment."""
-    return arcname.endswith(".pc") or _is_kernelspec(arcname)
+    return arcname.endswith(ENDINGS) and _kind_of(arcname) is not None
 
 
-def relocate_data_file(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
+def relocate_data_file(arcname: str, content: bytes, prefix_aliases: Sequence[str]) -> bytes | None:
     """Return a data file that follows its environment; `None` to leave it alone.
 
     Parameters:
-        spellings: the paths by which the environment may be named.
+        prefix_aliases: the paths by which the environment may be named.
     """
-    if not any(spelling.encode() in content for spelling in _as_written(spellings)):
+    kind = _kind_of(arcname)
+    if kind is None or not any(path.encode() in content for path in _as_written(prefix_aliases)):
         return None
-    if _is_kernelspec(arcname):
-        return _relocated_kernelspec(arcname, content, spellings)
-    if arcname.endswith(".pc"):
-        return _relocated_pc_file(arcname, content, spellings)
-    return None
+    return kind.relocate(arcname, content, prefix_aliases)
 
 
-def _as_written(spellings: Sequence[str]) -> list[str]:
-    return [*spellings, *(json.dumps(spelling)[1:-1] for spelling in spellings)]
+def _kind_of(arcname: str) -> _Kind | None:
+    return next((kind for kind in _KINDS if kind.pattern.fullmatch(arcname)), None)
 
 
-def _is_kernelspec(arcname: str) -> bool:
-    """Whether Jupyter finds a kernel there (`share/jupyter/kernels/NAME/kernel.json`)."""
-    return bool(arcname.endswith("/kernel.json") and _KERNELSPEC.fullmatch(arcname))
+def _as_written(prefix_aliases: Sequence[str]) -> list[str]:
+    return [*prefix_aliases, *(json.dumps(path)[1:-1] for path in prefix_aliases)]
 
 
-def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes | None:
+def _relocated_kernelspec(
+    arcname: str, content: bytes, prefix_aliases: Sequence[str]
+) -> bytes | None:
     """Make the command of a kernel that was installed with `--sys-prefix` independent of places.
 
     jupyter_client starts a bare `python` with the interpreter it runs on itself, as it does for
@@ -66,10 +79,10 @@ def _relocated_kernelspec(arcname: str, content: bytes, spellings: Sequence[str]
         argv: list[str] = [*map(_text, spec["argv"])]
     except (ValueError, KeyError, TypeError):
         return None
-    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in spellings):
+    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in prefix_aliases):
         argv[0] = "python"
     root = "{resource_dir}/" + _way_up(arcname)
-    spec["argv"] = [_replaced(argument, spellings, root) for argument in argv]
+    spec["argv"] = [_replaced(argument, prefix_aliases, root) for argument in argv]
     return (json.dumps(spec, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
@@ -79,11 +92,13 @@ def _text(argument: Any) -> str:
     return argument
 
 
-def _relocated_pc_file(arcname: str, content: bytes, spellings: Sequence[str]) -> bytes:
-    """Begin at `${pcfiledir}`, which pkg-config and pkgconf set to the file's own folder."""
+def _relocated_by_variable(
+    variable: str, arcname: str, content: bytes, prefix_aliases: Sequence[str]
+) -> bytes:
+    """Begin paths at a variable that the reader of the file sets to the file's own folder."""
     text = content.decode("utf-8", "surrogateescape")
-    root = "${pcfiledir}/" + _way_up(arcname)
-    return _replaced(text, spellings, root).encode("utf-8", "surrogateescape")
+    root = f"{variable}/{_way_up(arcname)}"
+    return _replaced(text, prefix_aliases, root).encode("utf-8", "surrogateescape")
 
 
 def _way_up(arcname: str) -> str:
@@ -91,8 +106,29 @@ def _way_up(arcname: str) -> str:
     return "/".join([".."] * arcname.count("/"))
 
 
-def _replaced(text: str, spellings: Sequence[str], root: str) -> str:
+def _replaced(text: str, prefix_aliases: Sequence[str], root: str) -> str:
     """Put `root` in the place of a prefix, where a path ends or goes on."""
-    for prefix in sorted(spellings, key=len, reverse=True):
+    for prefix in sorted(prefix_aliases, key=len, reverse=True):
         text = re.sub(rf"{re.escape(prefix)}(?![\w.+-])", lambda _: root, text)
     return text
+
+
+def _by_variable(ending: str, variable: str) -> _Kind:
+    return _Kind(
+        ending=ending,
+        pattern=re.compile(rf"(?s).*{re.escape(ending)}"),
+        relocate=partial(_relocated_by_variable, variable),
+    )
+
+
+_KINDS: Final = (
+    # Where Jupyter finds kernels.
+    _Kind(
+        ending="/kernel.json",
+        pattern=re.compile(r"share/jupyter/kernels/[^/]+/kernel\.json"),
+        relocate=_relocated_kernelspec,
+    ),
+    _by_variable(".pc", "${pcfiledir}"),  # pkg-config and pkgconf
+)
+ENDINGS: Final = tuple(kind.ending for kind in _KINDS)
+"""How the names of all such files end."""

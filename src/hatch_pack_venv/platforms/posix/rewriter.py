@@ -39,7 +39,7 @@ class PosixRewriter:
     def rewritten(self, arcname: str, content: bytes) -> bytes | None:
         """Return a file that names no build path; `None` to leave it alone."""
         folder, _, name = arcname.rpartition("/")
-        aliases = self.environment.spellings
+        aliases = self.environment.prefix_aliases
         if folder == self.environment.scripts:
             return relocate_script(content, aliases, self.entry_points.get(name), self.check)
         if may_be_rewritten(arcname):
@@ -69,7 +69,7 @@ class PosixRewriter:
         return folder in self.environment.site_packages and name.endswith(".pth")
 
     def _path_file(self, folder: str, content: bytes) -> bytes:
-        content = relocate_path_file(content, folder, self.environment.spellings)
+        content = relocate_path_file(content, folder, self.environment.prefix_aliases)
         if self.environment.containing is None:
             return content
         here = self.environment.prefix / folder

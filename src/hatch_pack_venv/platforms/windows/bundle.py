@@ -79,8 +79,8 @@ def windows_bundle(
     base = environment.interpreter.base_prefix
     if base == environment.prefix:
         raise InterpreterProblem(
-            f"{environment.given} brings its own interpreter already: pack the environment it was"
-            " made from"
+            f"{environment.requested} brings its own interpreter already: pack the environment it"
+            " was made from"
         )
     _refuse_unsuitable(environment)
     runtime = _Runtime(base, trim, free=environment.interpreter.free_threaded)
@@ -172,8 +172,8 @@ def _refuse_unsuitable(environment: Environment) -> None:
     facts = environment.interpreter
     if not facts.executable.is_file():
         raise InterpreterProblem(
-            f"the base interpreter {environment.config.get('home', '')} of {environment.given} is"
-            f" not on this machine: {_WAY_OUT}"
+            f"the base interpreter {environment.config.get('home', '')} of"
+            f" {environment.requested} is not on this machine: {_WAY_OUT}"
         )
     if not (facts.stdlib / "os.py").is_file():
         raise InterpreterProblem(

@@ -57,7 +57,7 @@ class WindowsRewriter:
         """
         folder = "..\\" if bundled else ""
         return cls(
-            prefixes=environment.spellings,
+            prefixes=environment.prefix_aliases,
             site_packages=environment.site_packages,
             home=Home(folder=folder, scripts=SCRIPTS, machine=environment.interpreter.machine),
             entry_points=entry_points,

@@ -89,8 +89,8 @@ def test_a_text_that_another_name_shares_is_not_overwritten() -> None:
     end_of_text = 1 + text.index("lib/python3.11")
     shared = make_elf((DT_RUNPATH, text), symbol_at=end_of_text)
     assert portable(shared) == shared
-    behind = make_elf((DT_RUNPATH, text), (DT_NEEDED, "x"), symbol_at=1 + len(text) + 1)
-    assert paths_of(portable(behind)) == [(DT_RUNPATH, "$ORIGIN/../../..:$ORIGIN")]
+    pruned = make_elf((DT_RUNPATH, text), (DT_NEEDED, "x"), symbol_at=1 + len(text) + 1)
+    assert paths_of(portable(pruned)) == [(DT_RUNPATH, "$ORIGIN/../../..:$ORIGIN")]
 
 
 def test_a_shared_text_does_not_keep_the_tag() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.binaries import fat, module
-from support.fakes import INTERPRETER, SITE, environment, file, names, plan, recipe
+from support.fakes import INTERPRETER, SITE, environment, file, inputs, names, plan
 
 from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.build_paths import BASE, ENVIRONMENT, BuildPath
@@ -31,7 +31,7 @@ MAC = environment(interpreter=APPLE)
 
 def plan_for_mac(*entries: ScannedEntry, **changes: Any) -> PackPlan:
     floors = MacosFileRequirements.read(entries, HeaderReader())
-    return plan(*entries, environment=MAC, recipe=recipe(floors=floors, **changes))
+    return plan(*entries, environment=MAC, inputs=inputs(floors=floors, **changes))
 
 
 def needs_of(**files: bytes) -> MacosRequirements:
@@ -141,9 +141,9 @@ def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() 
 )
 def test_what_no_other_mac_can_load_is_refused(content: bytes, problem: str) -> None:
     """A library at a place of the build machine, or one beside its user that is not packed."""
-    places = (BuildPath(kind=ENVIRONMENT, path=b"/build/env"),)
+    build_paths = (BuildPath(kind=ENVIRONMENT, path=b"/build/env"),)
     with pytest.raises(PlanError, match=problem):
-        plan_for_mac(file(f"{SITE}/pkg/x.so", content), places=places)
+        plan_for_mac(file(f"{SITE}/pkg/x.so", content), build_paths=build_paths)
 
 
 def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() -> None:
@@ -151,10 +151,10 @@ def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() ->
     load = "/Library/Frameworks/Python.framework/Versions/3.11/Python"
     place = BuildPath(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
     entries = [file(f"{SITE}/x.so", module(load))]
-    (note,) = plan_for_mac(*entries, places=(place,)).notes
+    (note,) = plan_for_mac(*entries, build_paths=(place,)).notes
     assert note == f"{SITE}/x.so loads {load}, which the target has to have"
     with pytest.raises(PlanError, match="a place of this machine"):
-        plan_for_mac(*entries, places=(place,), interpreter="bundled")
+        plan_for_mac(*entries, build_paths=(place,), interpreter="bundled")
 
 
 def test_files_that_no_mac_can_load_together_are_refused() -> None:

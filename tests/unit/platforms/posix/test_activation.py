@@ -90,7 +90,7 @@ def test_a_chosen_prompt_goes_along() -> None:
     assert plan(environment=chosen).head["layout"]["prompt"] == "mine"
     assert bundled_config("3.11.7", chosen.prompt).decode().endswith("\nprompt = 'mine'\n")
     for given in ("/home/me/work", "/home/me/work/.venv"):
-        named = environment(config={"prompt": "work"}, given=Path(given))
+        named = environment(config={"prompt": "work"}, requested=Path(given))
         assert named.prompt is None
     assert b"prompt" not in bundled_config("3.11.7", None)
     assert plan().head["layout"]["prompt"] is None

@@ -50,8 +50,8 @@ def test_the_number_of_threads_does_not_show(
 def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level: int) -> None:
     """Blocks with a dictionary are one good stream at any level."""
     for format in (CompressionFormat.GZIP, CompressionFormat.ZIP):
-        effort = CompressionOptions(level=level, threads=2)
-        (result,) = write_archives(large, tmp_path / "a", [format], effort=effort)
+        compression = CompressionOptions(level=level, threads=2)
+        (result,) = write_archives(large, tmp_path / "a", [format], compression=compression)
         assert read_archive(result.path, format) == planned_content(large, format)
 
 
@@ -83,8 +83,10 @@ def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
     with sparse.open("wb") as stream:
         stream.truncate(size)
     planned = plan(FileEntry(arcname="z", content=str(sparse), size=size), file("a", b"1"))
-    effort = CompressionOptions(level=1)
-    (result,) = write_archives(planned, tmp_path / "out", [CompressionFormat.ZIP], effort=effort)
+    compression = CompressionOptions(level=1)
+    (result,) = write_archives(
+        planned, tmp_path / "out", [CompressionFormat.ZIP], compression=compression
+    )
     with zipfile.ZipFile(result.path) as zipped:
         assert zipped.getinfo("app/z").file_size == size
         assert zipped.getinfo("app/z").extract_version == 45

@@ -1,0 +1,120 @@
+"""What the build hook and the build target share: names, messages, the guard of other targets."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model.errors import OptionsError, PackVenvError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from hatchling.bridge.app import Application
+    from hatchling.builders.config import BuilderConfig
+    from hatchling.builders.plugin.interface import BuilderInterface
+    from hatchling.metadata.core import ProjectMetadata
+
+    from ..config.options import PackOptions
+    from ..model.environment import Project
+    from ..model.results import PackResult
+    from .release import Release
+
+PLUGIN_NAME: Final = "pack-venv"
+BUILD_DATA_KEY: Final = "pack_venv_archives"
+"""Where hooks that follow find the paths of the archives, a list of strings."""
+
+HOOK_TABLE: Final = f"tool.hatch.build.hooks.{PLUGIN_NAME}"
+WHEEL_HOOK_TABLE: Final = f"tool.hatch.build.targets.wheel.hooks.{PLUGIN_NAME}"
+TARGET_TABLE: Final = f"tool.hatch.build.targets.{PLUGIN_NAME}"
+
+
+@contextmanager
+def aborting(app: Application) -> Iterator[None]:
+    """End the build with one message when a user's mistake is met."""
+    from ..write.atomic import terminable
+
+    try:
+        with terminable():
+            yield
+    except PackVenvError as error:
+        app.abort(f"{PLUGIN_NAME}: {error}")
+
+
+def check_output(root: Path, options: PackOptions, table: str) -> None:
+    """Refuse the project's own folder as that of the archives.
+
+    Raises:
+        OptionsError: names the key by its TOML path.
+    """
+    if Path(os.path.abspath(root / options.output_directory)) == root:
+        problem = (
+            f"{table}.output-directory must be a folder of its own, not the project's: the next"
+            " sdist would take the archives"
+        )
+        raise OptionsError("the configuration is wrong", [problem])
+
+
+def refuse_taken(
+    metadata: ProjectMetadata[Any],
+    builder: BuilderInterface[Any, Any],
+    release: Release,
+    targets: Iterable[str],
+) -> None:
+    """Stop where a target that this plugin does not run for would take archives or environment.
+
+    Raises:
+        OptionsError: says which line keeps them out.
+    """
+    from hatchling.builders.constants import EXCLUDED_DIRECTORIES
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    from .sdist_guard import describe_taken, taken_folders
+
+    builders = {"sdist": SdistBuilder, "wheel": WheelBuilder}
+    for target in targets:
+        other = builders[target](builder.root, builder.plugin_manager, None, metadata, builder.app)
+        if PLUGIN_NAME in other.config.hook_config:
+            continue
+        archives = release.likely_names(metadata.core.name, metadata.version)
+        folders = {release.output: archives, release.prefix: ()}
+        taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
+        if taken:
+            what, lines = describe_taken(metadata.hatch.build_config, target, taken)
+            raise OptionsError(f"the {target} would take {what}", lines)
+
+
+def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
+    """Return the project that is being built."""
+    from ..model.entries import Times
+    from ..model.environment import Project
+
+    times = Times.reproducible if config.reproducible else Times.kept
+    return Project(
+        name=metadata.core.name,
+        version=metadata.version,
+        root=Path(metadata.root),
+        times=times(os.environ),
+    )
+
+
+def display_results(
+    app: Application, results: Sequence[PackResult], root: Path, packages: Path
+) -> None:
+    """Show a line for each archive, and what tools that upload packages will make of them.
+
+    Parameters:
+        packages: the folder that takes wheel and sdist.
+    """
+    from ..api.progress import result_line
+    from .release import upload_warnings
+
+    for result in results:
+        path = result.path
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        app.display_info(result_line({**result.to_dict(), "path": shown}))
+    for warning in upload_warnings(results, packages):
+        app.display_warning(f"{PLUGIN_NAME}: {warning}")
