@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.environments import tool
+from support.environments import install
 from support.shells import shown_on_a_terminal
 from support.trees import make_wheel, tree_state
 
@@ -326,10 +326,7 @@ def test_dry_run_tells_what_is_rewritten(
             "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:main\n",
         },
     )
-    subprocess.run(
-        [tool("uv"), "pip", "install", "-q", "--python", environment / "bin/python", wheel],
-        check=True,
-    )
+    install(environment, "--offline", wheel)
     site = next((environment / "lib").glob("python3.*/site-packages"))
     (site / "extra.pth").write_text(f"{site}/my_app\n")
     (site / "data.txt").symlink_to(wheel)
@@ -364,8 +361,7 @@ def test_dry_run_tells_where_everything_comes_from(
         make_wheel(tmp_path, {"app.py": b"", "old.py": b""}, "app-1.0-py3-none-any.whl"),
         make_wheel(tmp_path, {"dev.pth": f"{source}\n".encode()}, "dev-1.0-py3-none-any.whl"),
     ]
-    install = [tool("uv"), "pip", "install", "-q", "--python", str(environment / "bin/python")]
-    subprocess.run([*install, *map(str, wheels)], check=True)
+    install(environment, "--offline", *wheels)
     wheel = make_wheel(tmp_path, {"app.py": b"y = 2\n"}, "app-2.0-py3-none-any.whl")
     options: list[object] = ["--interpreter", "target", "--editables", "copy", "--wheel", wheel]
     options += ["--bytecode", "checked-hash", "-o", tmp_path / "packed", "--format", "tar"]

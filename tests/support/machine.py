@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -53,15 +52,6 @@ def _has_minor(minor: str) -> Callable[[], bool]:
 def _can_mount() -> bool:
     """Return whether a file system can be mounted from a file in a namespace: root's right."""
     return os.geteuid() == 0 and namespace() is not None and os.path.exists("/dev/loop-control")
-
-
-def _gives_up_rights() -> bool:
-    """Return whether root can start a process that may not override the modes of files."""
-    probe = ["setpriv", "--bounding-set", "-all", "--", "test", "-r", "/etc/shadow"]
-    return (
-        shutil.which("setpriv") is not None
-        and subprocess.run(probe, capture_output=True, check=False).returncode != 127
-    )
 
 
 REGISTRY: Final[dict[str, Resource]] = {

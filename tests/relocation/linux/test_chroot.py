@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = needs("namespaces", "busybox")
+pytestmark = [needs("namespaces", "busybox"), pytest.mark.network, pytest.mark.slow]
 PYTHONS: Final = [python for python in bundlable() if python.number >= (3, 10)]
 SYSTEM: Final = [] if system_python() is None else [system_python()]
 ENTRY_POINTS: Final = {

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.plan import PackPlan
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 BARE: Final = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
 TOOLS: Final = [
     "flit_core",

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.interpreter import Interpreter
 
-pytestmark = needs("namespaces", "busybox", "shared CPython", "gcc")
+pytestmark = [
+    needs("namespaces", "busybox", "shared CPython", "gcc"),
+    pytest.mark.network,
+    pytest.mark.slow,
+]
 OPTIONS: Final = PackOptions.from_mapping({"format": "tar"})
 
 

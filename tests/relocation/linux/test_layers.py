@@ -20,7 +20,7 @@ from hatch_pack_venv import convert_symlinks, create_archive
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 UPPER = ("framework", "forecast", "survey")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import hiding
-from support.environments import TOOLS, make_environment, run, tool
+from support.environments import TOOLS, install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
 from support.machine import needs, require
 from support.trees import tree_state
@@ -19,7 +19,7 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE = {"PATH": "/usr/bin:/bin"}
 CODE = "import sys, markupsafe._speedups, humanize; print(sys.prefix, humanize.__file__)"
 
@@ -63,8 +63,7 @@ def test_every_makers_environment_runs_elsewhere(
         run(environment / "bin/pip", "install", *REQUIREMENTS)
     elif by == "uv symlinks":
         make_environment(environment, python, by="uv")
-        install = [tool("uv"), "pip", "install", "--link-mode=symlink", "--python"]
-        run(*install, str(environment / "bin/python"), *REQUIREMENTS)
+        install(environment, "--link-mode=symlink", *REQUIREMENTS)
     elif by == "hatch":
         environment = hatch_environment(tmp_path / "project", python, front_end)
     else:

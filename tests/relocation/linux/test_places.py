@@ -24,7 +24,7 @@ from hatch_pack_venv.model.errors import PackVenvError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 START_KERNEL = """
 from jupyter_client.manager import start_new_kernel

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.ray,
     needs("namespaces", "shared CPython"),
+    pytest.mark.network,
+    pytest.mark.slow,
 ]
 
 
