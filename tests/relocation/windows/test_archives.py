@@ -216,9 +216,8 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
     (prefix / SITE / "other.pyd").write_bytes(small_pe("arm64"))
     (prefix / SITE / "own.pyd").write_bytes(small_pe())
     environment = read_environment(prefix)
-    notes = for_windows(
-        plan_source(Source.of(environment, options(interpreter="target")), None), environment
-    ).notes
+    plan = plan_source(Source.of(environment, options(interpreter="target")), None)
+    notes = for_windows(plan, environment).notes
     (note,) = [note for note in notes if "machine" in note]
     assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")
 
