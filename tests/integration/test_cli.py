@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.environments import install
 from support.shells import shown_on_a_terminal
-from support.trees import make_wheel, tree_state
+from support.trees import extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.cli.main import main
@@ -247,7 +247,7 @@ def test_verify_is_exit_0_or_a_message(
     assert run("verify", archive) == 0
     assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+        extract(tar, tmp_path)
     folder = tmp_path / "My Project"
     (folder / "postinstall.py").unlink()
     (folder / "more").mkdir()
@@ -423,7 +423,7 @@ def test_names_cannot_command_the_terminal(
 ) -> None:
     """Control characters and bytes that are no text are shown escaped, never sent."""
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+        extract(tar, tmp_path)
     folder = tmp_path / "My Project"
     (folder / "\033[2J").mkdir()
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
