@@ -17,7 +17,7 @@ from ...metadata.path_files import foreign_paths
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from ...model.distribution import InstalledDistribution
     from ...model.entries import Entry, ScannedEntry
@@ -179,24 +179,33 @@ def bundled_config(version: str, prompt: str | None = None) -> bytes:
     Parameters:
         prompt: what activation scripts show instead of the folder's name.
     """
-    lines = ["include-system-site-packages = false", "relocatable = true", f"version = {version}"]
-    if prompt is not None:
-        lines.append(f"prompt = {prompt!r}")  # quoted, as venv does
-    return ("\n".join(lines) + "\n").encode()
+    return _pyvenv_cfg(
+        {
+            "include-system-site-packages": "false",
+            "relocatable": "true",
+            "version": version,
+        },
+        prompt,
+    )
 
 
 def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
     """Return the `pyvenv.cfg` of an environment whose interpreter is fixed on the target."""
-    system_site = str(environment.include_system_site_packages).lower()
-    lines = [
-        f"home = {posixpath.dirname(path)}",
-        f"include-system-site-packages = {system_site}",
-        f"version = {environment.interpreter.version}",
-        f"executable = {path}",
-    ]
-    if environment.prompt is not None:
-        lines.append(f"prompt = {environment.prompt!r}")  # quoted, as venv does
-    return ("\n".join(lines) + "\n").encode()
+    return _pyvenv_cfg(
+        {
+            "home": posixpath.dirname(path),
+            "include-system-site-packages": str(environment.include_system_site_packages).lower(),
+            "version": environment.interpreter.version,
+            "executable": path,
+        },
+        environment.prompt,
+    )
+
+
+def _pyvenv_cfg(pairs: Mapping[str, str], prompt: str | None) -> bytes:
+    """Return the text of a `pyvenv.cfg`; the prompt is quoted, as venv does."""
+    quoted = {} if prompt is None else {"prompt": repr(prompt)}
+    return "".join(f"{key} = {value}\n" for key, value in {**pairs, **quoted}.items()).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
