@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import pytest
 from support import machine
 from support.archives import large_plan
-from support.environments import run, tool
+from support.environments import run, shared, tool
 from support.fakes import SITE
 from support.interpreters import find_pythons
 from support.projects import ROOT
 from support.trees import Scene
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatch_pack_venv.model.plan import PackPlan
 
-# Fixtures that ask a package index.
-_FROM_AN_INDEX = frozenset({"plugin_wheels", "windows_wheels"})
+# The markers of tests that use a fixture.
+_MARKED_FIXTURES = {
+    "plugin_wheels": "network",
+    "windows_wheels": "network",
+    "in_namespace": "namespaces",
+}
 
 # What a developer's shell or a front end may have set, and what would change a result.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
@@ -48,8 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         needed = {name for mark in item.iter_markers("needs") for name in mark.args}
         markers = {machine.MARKERS[name] for name in needed & machine.MARKERS.keys()}
-        if not _FROM_AN_INDEX.isdisjoint(getattr(item, "fixturenames", ())):
-            markers.add("network")
+        fixtures = _MARKED_FIXTURES.keys() & set(getattr(item, "fixturenames", ()))
+        markers |= {_MARKED_FIXTURES[name] for name in fixtures}
         for marker in sorted(markers):
             item.add_marker(marker)
 
@@ -69,19 +74,27 @@ def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build this project's wheel into a folder that isolated builds can find it in."""
-    # A name that was never used before: uv caches wheels by their path and version.
-    folder = Path(mkdtemp(dir=tmp_path_factory.mktemp("plugin")))
-    run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", folder, ROOT)
+
+    def build(folder: Path) -> None:
+        # A name that was never used before: uv caches wheels by their path and version.
+        unique = mkdtemp(dir=folder)
+        run(tool("uv"), "build", "--wheel", "--quiet", "--out-dir", unique, ROOT)
+
+    (folder,) = shared(tmp_path_factory, "plugin", build).iterdir()
     return folder
 
 
 @pytest.fixture(scope="session")
 def windows_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Download real wheels for CPython 3.12 on 64-bit Windows, by their projects' names."""
-    folder = tmp_path_factory.mktemp("windows")
-    target = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:")
-    command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder)
-    run(*command, *target, "charset-normalizer", "markupsafe", "pygments", "pywin32", "uv")
+
+    def download(folder: Path) -> None:
+        target = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:")
+        command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest")
+        projects = ("charset-normalizer", "markupsafe", "pygments", "pywin32", "uv")
+        run(*command, folder, *target, *projects)
+
+    folder = shared(tmp_path_factory, "windows", download)
     return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
 
 
@@ -95,6 +108,7 @@ def front_end(plugin_wheels: Path, tmp_path: Path) -> dict[str, str]:
     return {
         **variables,
         "HATCH_DATA_DIR": str(home / "hatch"),
+        "PIP_NO_COMPILE": "1",  # what is imported is compiled all the same
         "PIP_FIND_LINKS": links,
         "UV_FIND_LINKS": str(plugin_wheels),
     }

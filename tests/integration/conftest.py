@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.environments import make_environment, run
+from support.environments import make_environment, run, shared
 from support.interpreters import Python, newest_of_each
 from support.projects import make_project
 
@@ -34,13 +34,17 @@ def project(tmp_path: Path, environment: Path) -> Path:
 @pytest.fixture(scope="session")
 def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Download every wheel that the front ends will ask for; the plugin is among them."""
-    folder = tmp_path_factory.mktemp("wheelhouse")
-    (plugin,) = plugin_wheels.glob("*.whl")
-    oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
-    for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
-        download = ("-m", "pip", "download", "--quiet", "--prefer-binary", "--dest", folder)
-        run(python, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
-    return folder
+
+    def fill(folder: Path) -> None:
+        (plugin,) = plugin_wheels.glob("*.whl")
+        oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
+        for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
+            # By the tests' own pip: a system's Python may have none.
+            pip = (sys.executable, "-m", "pip", "--python", python)
+            download = ("download", "--quiet", "--prefer-binary", "--dest", folder)
+            run(*pip, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
+
+    return shared(tmp_path_factory, "wheelhouse", fill)
 
 
 @pytest.fixture

@@ -10,15 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from support.environments import run, tool
+from support.environments import run, shared, tool
 
 from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.platforms.linux.requirements import LinuxFileRequirements
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        sys.platform != "linux" or sys.maxsize < 2**32, reason="auditwheel is for Linux"
+    ),
+    pytest.mark.network,
+]
 PYTHON = Path(sys.executable).resolve()
 # One of each level: what the wheel's name says is checked by nobody but this.
 WHEELS = {
@@ -45,13 +48,17 @@ POLICIES = sorted(
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Download wheels for the tests' own use."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for (python, platforms), requirements in WHEELS.items():
-        options = ["--no-deps", "--only-binary", ":all:", "--python-version", python]
-        for platform in platforms.split():
-            options += ["--platform", f"{platform}_x86_64"]
-        run(sys.executable, "-m", "pip", "download", "-q", "-d", folder, *options, *requirements)
-    return sorted(folder.iterdir())
+
+    def download(folder: Path) -> None:
+        for (python, platforms), requirements in WHEELS.items():
+            options = ["--no-deps", "--only-binary", ":all:", "--python-version", python]
+            for platform in platforms.split():
+                options += ["--platform", f"{platform}_x86_64"]
+            run(
+                sys.executable, "-m", "pip", "download", "-q", "-d", folder, *options, *requirements
+            )
+
+    return sorted(shared(tmp_path_factory, "auditwheel", download).iterdir())
 
 
 def entries_of(wheel: Path) -> list[FileEntry]:

@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.interpreters import newest_of_each
 from support.projects import copy_project
 
@@ -48,13 +48,8 @@ def project(tmp_path: Path, offline: dict[str, str]) -> Path:
     with (root / "pyproject.toml").open("a", encoding="utf-8") as configuration:
         configuration.write('interpreter = "target"\nformat = "tar.gz"\n')
     make_environment(root / ".venv", newest_of_each()[-1], by="uv")
-    install_into(root / ".venv", offline, "humanize", "pip")
+    install(root / ".venv", "humanize", "pip", variables=offline)
     return root
-
-
-def install_into(environment: Path, variables: dict[str, str], *what: str | Path) -> None:
-    install = (tool("uv"), "pip", "install", "--quiet", "--python", environment)
-    run(*install, *what, env=variables)
 
 
 def left(root: Path, *folders: str) -> dict[str, list[str]]:
@@ -187,11 +182,11 @@ def test_a_consumer_installs_from_the_sdist(
     run(tool("hatch"), "build", "-t", "sdist", cwd=project, env=offline)
     environment = make_environment(tmp_path / "consumer", newest_of_each()[-1], by="uv")
     if by == "uv":
-        install_into(environment, offline, project / "dist" / SDIST)
+        install(environment, project / "dist" / SDIST, variables=offline)
     else:
-        install_into(environment, offline, "pip")
-        install = ("-m", "pip", "install", "-v", project / "dist" / SDIST)
-        told = run(environment / "bin/python", *install, env=offline)
+        install(environment, "pip", variables=offline)
+        words = ("-m", "pip", "install", "-v", project / "dist" / SDIST)
+        told = run(environment / "bin/python", *words, env=offline)
         assert told.count("pack-venv: nothing packed, ") == 1
     assert run(environment / "bin/greet", "you")
     assert left(project) == {"dist": [SDIST]}

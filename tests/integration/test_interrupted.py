@@ -23,6 +23,7 @@ from hatch_pack_venv.write.archive import write_archives
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.network
 
 FORMATS = [CompressionFormat.XZ, CompressionFormat.ZSTD, CompressionFormat.ZIP]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.utils import canonicalize_name
-from support.environments import run, tool
+from support.environments import install
 from support.projects import PYPROJECT, TABLE, build, files, make_project
 from support.trees import make_wheel, tree_state
 
@@ -53,8 +53,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         points = {f"{name}.dist-info/entry_points.txt": b"[console_scripts]\ntool = tool:main\n"}
         contents = {**contents, **(points if name.startswith("tool") else {})}
         wheels.append(make_wheel(folder, contents, f"{name}-py3-none-any.whl", metadata))
-    install = [tool("uv"), "pip", "install", "-q", "--no-deps", "--offline"]
-    run(*install, "--python", path / "bin/python", *wheels)
+    install(path, "--no-deps", "--offline", *wheels)
     (path / "share/mine").write_text("mine")
     return path
 
@@ -153,8 +152,7 @@ def test_an_editable_install_that_nothing_needs_is_no_problem(tmp_path: Path) ->
     path = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
     wheel = make_wheel(tmp_path, {"dev.pth": b"/nowhere/src\n"}, "dev-1.0-py3-none-any.whl")
-    install = [tool("uv"), "pip", "install", "-q", "--no-deps", "--offline"]
-    run(*install, "--python", path / "bin/python", wheel)
+    install(path, "--no-deps", "--offline", wheel)
     table = 'distributions = "required"\n'
     root = project(tmp_path / "without", path, table=table)
     build(root)

@@ -14,6 +14,8 @@ from support.projects import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
 _WRITE = """
 import json, random, sys
 from pathlib import Path

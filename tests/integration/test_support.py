@@ -144,6 +144,7 @@ def test_interpreters_are_real_ones() -> None:
     assert {python.minor for python in newest_of_each()} | {*missing()} == {*SUPPORTED}
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("by", TOOLS)
 def test_each_tool_makes_an_environment_that_runs(by: str, tmp_path: Path) -> None:
     """It is one, of the interpreter asked for, with what was installed; the base is only read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pytest
 
     from support.interpreters import Python
 
@@ -35,6 +38,36 @@ def tool(name: str) -> str:
     return path
 
 
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]
+) -> Path:
+    """Return a folder that is filled once for all workers of a test run.
+
+    Parameters:
+        make: fills the folder it is given; others wait for it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, done = root / f"shared-{name}", root / f"shared-{name}.done"
+    with (root / f"shared-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def install(
+    environment: Path, *what: str | Path, variables: Mapping[str, str] | None = None
+) -> None:
+    """Install into an environment by uv; what is given are requirements and options of uv."""
+    command = (tool("uv"), "pip", "install", "--quiet", "--python", environment / "bin/python")
+    run(*command, *what, env=variables)
+
+
 def make_environment(
     path: Path,
     python: Python,
@@ -52,8 +85,7 @@ def make_environment(
     if by == "uv":
         run(tool("uv"), "venv", "--quiet", "--python", python.path, path)
         if requirements:
-            install = [tool("uv"), "pip", "install", "--python", str(path / "bin/python")]
-            run(*install, *requirements, env=variables)
+            install(path, *requirements, variables=variables)
         return path
     if by == "virtualenv":
         run(sys.executable, "-m", "virtualenv", "--python", python.path, path)

@@ -320,13 +320,6 @@ def facts(files: dict[str, bytes]) -> dict[str, Any]:
 STAND_IN = f"""\
 #!{sys.executable} -I
 import json, os, re, subprocess, sys
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from hatch_pack_venv.model.results import PackResult
-    from collections.abc import Iterator
-
-
 drive = re.compile(r"^(?:[\\\\/]{{2}}[?][\\\\/])?Z:")
 def here(path):
     return drive.sub("", path).replace("\\\\", "/") if drive.match(path) else path

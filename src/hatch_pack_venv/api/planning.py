@@ -17,10 +17,9 @@ from ..model.plan import DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
-from ..plan.validate import checked_for_windows
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
+from ..platforms.platform import BundleRequest, check_possible, platform_of
 from ..platforms.posix.runtime import fixed_interpreter_entries
-from ..platforms.systems import check_possible, read_floors
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from ..model.interpreter import Bundle
     from ..model.layers import Layer, Layers
     from ..model.plan import InterpreterMode, PackPlan
+    from ..platforms.platform import Platform
     from ..requirements.check import DependencyReport, PrunedDistributions
     from ..scan.editables import ResolvedEditables
     from ..scan.wheels import WheelOverlay
@@ -110,6 +110,10 @@ class _Planning:
         return self.requested_project or Project(name=environment_name(self.environment.requested))
 
     @property
+    def platform(self) -> Platform:
+        return platform_of(self.environment.interpreter)
+
+    @property
     def bundled(self) -> bool:
         return _whose(self.options) == "bundled"
 
@@ -176,12 +180,13 @@ class _Planning:
         if is_fixed_path(options.interpreter):
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
+        floors = self.platform.requirements(read, environment.interpreter, self.headers)
         plan = build_plan(
             scanned if bundle is None else bundle.scanned,
             environment=resolved.environment
             if pruned is None
             else pruned.without(resolved.environment),
-            inputs=replace(inputs, floors=read_floors(read, environment.interpreter, self.headers)),
+            inputs=replace(inputs, floors=floors),
             runtime=runtime,
             overlays=overlays,
             log=self.log,
@@ -196,7 +201,7 @@ class _Planning:
             plan = told.added_to(plan)
         if bundle is not None:
             plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
-        return checked_for_windows(_named(plan, environment, options, self.project), environment)
+        return _named(plan, environment, options, self.project)
 
     def _bundle(
         self,
@@ -210,25 +215,15 @@ class _Planning:
             for entry in [*scanned, *(entry for overlay in overlays for entry in overlay.entries)]
             if not inputs.selection.excludes(entry, environment)
         ]
-        # Imported where they are used: what they import takes up to a tenth of a second.
-        if environment.is_windows:
-            from ..platforms.windows.bundle import windows_bundle
-
-            trim = options.interpreter_trim
-            return windows_bundle(environment, scanned, packed=packed, trim=trim)
-        if environment.interpreter.system == "darwin":
-            from ..platforms.macos.bundle import macos_bundle
-
-            return macos_bundle(environment, scanned, options.interpreter_trim)
-        from ..platforms.linux.bundle import make_bundle
-
-        return make_bundle(
+        return self.platform.bundle(
             environment,
-            scanned,
-            packed=packed,
-            trim=options.interpreter_trim,
-            vendoring=options.vendor_libraries,
-            headers=self.headers,
+            BundleRequest(
+                scanned=scanned,
+                packed=packed,
+                trim=options.interpreter_trim,
+                vendoring=options.vendor_libraries,
+                headers=self.headers,
+            ),
         )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:

@@ -21,7 +21,7 @@ from ..plan.links import without_links
 from ..plan.select import Selection
 from ..plan.validate import for_windows
 from ..platforms.linux.search_paths import SearchPaths
-from ..platforms.systems import read_floors
+from ..platforms.platform import platform_of
 from ..scan.probe import build_paths_of, read_environment
 from ..scan.walk import scan
 from ..write.archive import write_archives, write_folder
@@ -149,7 +149,8 @@ def _plan(
     headers = HeaderReader()
     paths = SearchPaths(environment=environment, bundled=False, headers=headers)
     scanned = [*paths.made_portable(scan(environment))]
-    floors = read_floors(scanned, environment.interpreter, headers)
+    interpreter = environment.interpreter
+    floors = platform_of(interpreter).requirements(scanned, interpreter, headers)
     plan = build_plan(scanned, environment=environment, inputs=replace(inputs, floors=floors))
     # A zip file or a folder on FAT gets its copies when it is written.
     on_windows = os.name == "nt" and not environment.is_windows

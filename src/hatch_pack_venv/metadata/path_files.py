@@ -1,4 +1,4 @@
-"""`.pth` files, `direct_url.json` and the `pyvenv.cfg` that archives are shipped with: bytes."""
+"""`.pth` files and `direct_url.json`: bytes to bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 from .files import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..model.environment import Environment
+    from collections.abc import Callable, Sequence
 
 
 def names_a_local_path(direct_url: bytes) -> bool:
@@ -27,6 +25,17 @@ def names_a_local_path(direct_url: bytes) -> bool:
     return not isinstance(url, str) or url.startswith("file:")
 
 
+def with_changed_lines(content: bytes, change: Callable[[str], str]) -> bytes:
+    """Return a `.pth` file with each line's path changed; what follows the path stays.
+
+    Parameters:
+        change: takes a line without trailing white space.
+    """
+    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    changed = (change(path := line.rstrip()) + line[len(path) :] for line in lines)
+    return "".join(changed).encode("utf-8", "surrogateescape")
+
+
 def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str]) -> bytes:
     """Make a `.pth` file's absolute lines that point into the environment relative.
 
@@ -34,20 +43,16 @@ def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str])
 
     Parameters:
         site: arcname of that folder.
-        spellings: the paths by which the environment may be named.
+        prefix_aliases: the paths by which the environment may be named.
     """
-    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    relocated = (_relocated_line(line, site, prefix_aliases) for line in lines)
-    return "".join(relocated).encode("utf-8", "surrogateescape")
 
+    def relocated(path: str) -> str:
+        for prefix in prefix_aliases:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return posixpath.relpath(posixpath.relpath(path, prefix), site)
+        return path
 
-def _relocated_line(line: str, site: str, prefix_aliases: Sequence[str]) -> str:
-    path = line.rstrip()
-    for prefix in prefix_aliases:
-        if path == prefix or path.startswith(f"{prefix}/"):
-            inside = posixpath.relpath(path, prefix)
-            return posixpath.relpath(inside, site) + line[len(path) :]
-    return line
+    return with_changed_lines(content, relocated)
 
 
 def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
@@ -57,13 +62,12 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
         folder: the real folder that the file lies in.
         boundary: a real path.
     """
-    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    changed = []
-    for line in lines:
-        path = line.rstrip()
+
+    def relative(path: str) -> str:
         inside = os.path.isabs(path) and Path(os.path.normpath(path)).is_relative_to(boundary)
-        changed.append(os.path.relpath(path, folder) + line[len(path) :] if inside else line)
-    return "".join(changed).encode("utf-8", "surrogateescape")
+        return os.path.relpath(path, folder) if inside else path
+
+    return with_changed_lines(content, relative)
 
 
 def path_lines(text: str) -> list[str]:
@@ -87,32 +91,3 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
         for line in lines
         if os.path.isabs(line) or f"{posixpath.normpath(f'{site}/{line}')}/".startswith("../")
     ]
-
-
-def bundled_config(version: str, prompt: str | None = None) -> bytes:
-    """Return the `pyvenv.cfg` of a bundled interpreter.
-
-    Without `home`, so that nothing in it depends on the place (measured on CPython 3.8 to 3.13);
-    with the file, user site-packages stay out. `relocatable` makes uv write relative launchers.
-
-    Parameters:
-        prompt: what activation scripts show instead of the folder's name.
-    """
-    lines = ["include-system-site-packages = false", "relocatable = true", f"version = {version}"]
-    if prompt is not None:
-        lines.append(f"prompt = {prompt!r}")  # quoted, as venv does
-    return ("\n".join(lines) + "\n").encode()
-
-
-def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
-    """Return the `pyvenv.cfg` of an environment whose interpreter is fixed on the target."""
-    system_site = str(environment.include_system_site_packages).lower()
-    lines = [
-        f"home = {posixpath.dirname(path)}",
-        f"include-system-site-packages = {system_site}",
-        f"version = {environment.interpreter.version}",
-        f"executable = {path}",
-    ]
-    if environment.prompt is not None:
-        lines.append(f"prompt = {environment.prompt!r}")  # quoted, as venv does
-    return ("\n".join(lines) + "\n").encode()

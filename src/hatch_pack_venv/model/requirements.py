@@ -105,3 +105,16 @@ def describe_path_budget(facts: Mapping[str, Any]) -> str:
         f" paths enabled ({facts.get('longest_member')} has"
         f" {facts.get('longest_member_length')} of {facts.get('limit')})"
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFindings:
+    """What was found of planned entries on the platform that they are for.
+
+    Parameters:
+        problems: what keeps them from working there.
+        notes: what may.
+    """
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ one error that lists every problem.
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -18,7 +17,7 @@ from ..metadata.editables import refusal
 from ..metadata.path_files import names_a_local_path
 from ..metadata.record import new_record, updated_record
 from ..model import manifest
-from ..model.build_paths import BASE, LeakPolicy
+from ..model.build_paths import LeakPolicy
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -31,11 +30,8 @@ from ..model.errors import PlanError
 from ..model.plan import POSTINSTALL, DecisionLog, PackPlan
 from ..model.requirements import FileRequirements, PlatformRequirements
 from ..platforms.linux.search_paths import collected_links
-from ..platforms.macos import check as macos_check
-from ..platforms.macos.check import is_left_by_finder
+from ..platforms.platform import RewriteRules, platform_of
 from ..platforms.posix.activation import activation_scripts
-from ..platforms.posix.rewriter import PosixRewriter
-from ..platforms.windows import check as windows_check
 from ..requirements.closure import marker_environment, missing_requirements
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, with_times
@@ -50,7 +46,7 @@ if TYPE_CHECKING:
     from ..model.environment import Environment
     from ..model.layers import Layers
     from ..model.plan import InterpreterMode
-    from ..platforms.windows.rewriter import WindowsRewriter
+    from ..platforms.platform import Rewriter
     from ..scan.wheels import WheelOverlay
 
 
@@ -123,6 +119,7 @@ class _Planner:
         log: DecisionLog,
     ) -> None:
         self.environment = environment
+        self.platform = platform_of(environment.interpreter)
         self.inputs = inputs
         self.overlays = overlays
         self.log = log
@@ -211,8 +208,9 @@ class _Planner:
         dropped = self._why_dropped(name)
         if dropped is not None:
             return why or dropped
-        if self.environment.interpreter.system == "darwin" and is_left_by_finder(name):
-            return None if self.inputs.selection.brings_back(name) else "left by the Finder"
+        debris = self.platform.why_left_out(name)
+        if debris is not None:
+            return None if self.inputs.selection.brings_back(name) else debris
         if why is not None and name.endswith("/sitecustomize.py"):
             self.notes.append(f"{name} was left out: it customised the environment it was made in")
         if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
@@ -230,27 +228,21 @@ class _Planner:
 
     # relocate
 
-    def _rewriter(self) -> PosixRewriter | WindowsRewriter:
+    def _rewriter(self) -> Rewriter:
         """Return what rewrites small files, with the checks that launchers make."""
         packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
-        points = {point.name: point for each in packed for point in each.entry_points}
-        own_lines = frozenset(
-            line for each in self.kept if each.editable for line in each.editable.lines
-        )
-        if self.environment.is_windows:
-            from ..platforms.windows.rewriter import WindowsRewriter
-
-            bundled = self.inputs.interpreter == "bundled"
-            return WindowsRewriter.of(
-                self.environment, points, bundled=bundled, passed_over=own_lines
-            )
         layers = self.inputs.layers.below if self.inputs.layers else ()
-        return PosixRewriter(
-            environment=self.environment,
-            entry_points=points,
-            own_lines=own_lines,
-            layers=tuple(each.path for each in layers),
-            check=self.needs.check(),
+        return self.platform.rewriter(
+            self.environment,
+            RewriteRules(
+                entry_points={point.name: point for each in packed for point in each.entry_points},
+                own_lines=frozenset(
+                    line for each in self.kept if each.editable for line in each.editable.lines
+                ),
+                layers=tuple(each.path for each in layers),
+                check=self.needs.check(),
+                bundled=self.inputs.interpreter == "bundled",
+            ),
         )
 
     def _relocated(self, entry: Entry) -> Entry:
@@ -439,18 +431,14 @@ class _Planner:
         self.problems += check_tree(entries, fixed_path=self._fixed_path, leaving=leaving_allowed)
         if self.inputs.layers is not None and self.inputs.layers.below:
             self.problems += check_reserved_names(entries, self.environment)
-        if self.environment.interpreter.system == "darwin":
-            # Without a bundle, the target may have the base interpreter at the same place.
-            build_paths = (
-                os.fsdecode(place.path)
-                for place in self.inputs.build_paths
-                if self.inputs.interpreter == "bundled" or place.kind != BASE
-            )
-            found = macos_check.check(entries, self.inputs.floors, build_paths)
-            self.problems += found.problems
-            self.notes += found.notes
-        if self.environment.is_windows:
-            self.problems += windows_check.name_problems([*entries, manifest.ARCNAME])
+        found = self.platform.check(
+            entries,
+            self.inputs.floors,
+            self.inputs.build_paths,
+            bundled=self.inputs.interpreter == "bundled",
+        )
+        self.problems += found.problems
+        self.notes += found.notes
         if self.problems:
             raise PlanError(f"{self.environment.requested} cannot be packed", self.problems)
 

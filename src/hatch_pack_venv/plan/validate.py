@@ -77,6 +77,8 @@ def check_size(plan: PackPlan, limit: int | None) -> None:
 def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     """Return a plan with copies in place of links, and with its path budget; others as they are.
 
+    What the interpreter cannot load is noted.
+
     Raises:
         LinkError: links that lead in a loop or nowhere, all of them.
         PlanError: Windows cannot hold the name of the top folder.
@@ -92,10 +94,5 @@ def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     entries = tuple(without_links(plan.entries))
     budget = PathBudget.of(entries, manifest.ARCNAME)
     platform = {**plan.head["platform"], "path_budget": budget.facts()}
-    return replace(plan, entries=entries).with_facts({"platform": platform}, ())
-
-
-def checked_for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
-    """Do as `for_windows`, and note what a user may want to know."""
-    notes = foreign_modules(plan, environment) if environment.is_windows else []
-    return for_windows(plan.with_facts({}, notes), environment)
+    notes = foreign_modules(plan, environment)
+    return replace(plan, entries=entries).with_facts({"platform": platform}, notes)

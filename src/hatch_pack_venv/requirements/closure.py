@@ -12,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ..platforms.systems import marker_facts
+from ..platforms.platform import platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ def marker_environment(interpreter: Interpreter) -> dict[str, str]:
         "python_full_version": interpreter.version,
         "python_version": interpreter.minor,
         "sys_platform": interpreter.system,
-        **marker_facts(interpreter),
+        **platform_of(interpreter).markers(interpreter),
     }
     return {**{key: str(value) for key, value in default_environment().items()}, **facts}
 

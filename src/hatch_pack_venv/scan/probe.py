@@ -126,8 +126,11 @@ def _read_config(prefix: Path) -> dict[str, str]:
     try:
         lines = read_file(path).decode("utf-8").splitlines()
     except FileNotFoundError:
+        within = prefix / ".venv"
+        found = (within / "pyvenv.cfg").is_file()
+        instead = f"did you mean {within}?" if found else _CREATE
         raise EnvironmentProblem(
-            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {_CREATE}"
+            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {instead}"
         ) from None
     except OSError as error:
         raise EnvironmentProblem(

@@ -23,8 +23,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.entries import FileEntry
 from ..model.errors import WheelProblem
+from ..platforms.platform import platform_of
 from ..platforms.posix.launchers import relocate_script
-from ..platforms.systems import wheel_platforms
 from ..platforms.windows import detect as windows_detect
 from ..platforms.windows.launchers import (
     Home,
@@ -114,7 +114,7 @@ def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
 def _supported_tags(interpreter: Interpreter) -> Iterable[Tag]:
     major, minor = (int(part) for part in interpreter.minor.split("."))
     abis = [interpreter.abi]
-    platforms = wheel_platforms(interpreter)
+    platforms = platform_of(interpreter).wheel_platforms(interpreter)
     yield from cpython_tags((major, minor), abis, platforms)
     yield from compatible_tags((major, minor), f"cp{major}{minor}", platforms)
 

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import hiding
 from support.binaries import compile_library, runpath
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.hiding import make_system, run_in_system
 from support.interpreters import Python, bundlable, system_python
 from support.machine import needs
 from support.projects import build_wheel
-from support.trees import make_wheel, tree_state
+from support.trees import extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 KINDS: Final = {"shared": bundlable()[-1:], "system": [p for p in [system_python()] if p]}
 
@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Unpacke
             options = PackOptions.from_mapping({"format": "tar"})
             (result,) = pack(environment, folder / kind / "archive", options)
             with tarfile.open(result.path) as tar:
-                tar.extractall(folder / kind / "un packed", filter="data")
+                extract(tar, folder / kind / "un packed")
             root = folder / kind / "un packed/app"
             made[kind] = Unpacked(root=root, python=python, environment=environment)
         return made[kind]
@@ -106,10 +106,10 @@ def test_its_child_environments_run(
         tmp_path, {"child_package.py": b"x = 1\n"}, "child_package-1-py3-none-any.whl"
     )
     if by == "uv":
-        install: list[str | Path] = [tool("uv"), "pip", "install", "--python", child / "bin/python"]
+        command: list[str | Path] = [tool("uv"), "pip", "install", "--python", child / "bin/python"]
     else:
-        install = [child / "bin/python", "-m", "pip", "install", "--no-index"]
-    bundle.must(*install, "--no-deps", wheel, HOME=str(tmp_path))
+        command = [child / "bin/python", "-m", "pip", "install", "--no-index"]
+    bundle.must(*command, "--no-deps", wheel, HOME=str(tmp_path))
     assert bundle.must(child / "bin/python", "-c", "import child_package as c; print(c.x)") == "1\n"
     where = bundle.must(child / "bin/python", "-c", "import child_package as c; print(c.__file__)")
     assert where.startswith(f"{child}/lib/python{bundle.python.minor}/site-packages/")
@@ -132,7 +132,7 @@ def test_installers_install_into_it(
         "of_uv": [tool("uv"), "pip", "install", "--python", python],
         "of_pip": [sys.executable, "-m", "pip", "--python", python, "install", "--no-index"],
     }
-    for name, install in installs.items():
+    for name, command in installs.items():
         wheel = make_wheel(
             tmp_path,
             {
@@ -143,7 +143,7 @@ def test_installers_install_into_it(
             },
             f"{name}-1-py3-none-any.whl",
         )
-        bundle.must(*install, "--no-deps", wheel, HOME=str(tmp_path))
+        bundle.must(*command, "--no-deps", wheel, HOME=str(tmp_path))
         assert (site / f"{name}.py").is_file()
         assert bundle.must(bundle.root / f"bin/run-{name}") == f"{bundle.root}\n"
     moved = bundle.root.rename(tmp_path / "moved on")
@@ -235,12 +235,11 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     environment = tmp_path / "environment"
     run(tool("uv"), "venv", "--system-site-packages", "--python", executable, environment)
     wheel = make_wheel(tmp_path, {"both/__init__.py": b"x = 'own'\n"}, "both-2-py3-none-any.whl")
-    install = [tool("uv"), "pip", "install", "--python", str(environment / "bin/python")]
-    run(*install, "--no-deps", wheel)
+    install(environment, "--no-deps", wheel)
     options = PackOptions.from_mapping({"format": "tar"})
     (result,) = pack(environment, tmp_path / "archive", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "there", filter="data")
+        extract(tar, tmp_path / "there")
     root = tmp_path / "there/environment"
     code = (
         "import only_base, both, importlib.metadata as m; print(only_base.x, both.x,"
@@ -266,13 +265,12 @@ def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_p
     )
     files = {"mine/__init__.py": b"", "mine/libmine.so": module.read_bytes()}
     wheel = make_wheel(tmp_path, files, "mine-1-py3-none-any.whl")
-    install = [tool("uv"), "pip", "install", "--python", str(environment / "bin/python")]
-    run(*install, "--no-deps", wheel)
+    install(environment, "--no-deps", wheel)
     before = tree_state(environment)
     (result,) = pack(environment, tmp_path / "app", PackOptions.from_mapping({"format": "tar"}))
     assert tree_state(environment) == before
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "there", filter="data")
+        extract(tar, tmp_path / "there")
     code = (
         "import ctypes, mine, importlib.metadata as m, base64, hashlib, pathlib\n"
         "ctypes.CDLL(mine.__path__[0] + '/libmine.so').mine\n"

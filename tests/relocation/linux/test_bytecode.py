@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 from support import hiding
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
 from support.machine import needs, require
 from support.trees import make_wheel, tree_state
@@ -24,7 +24,7 @@ from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.write.bytecode import with_byte_code
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 REQUIREMENTS: Final = ["six==1.15.0", "typing-extensions", "markupsafe"]
 
@@ -211,8 +211,7 @@ def test_an_upgrade_in_place_runs_the_new_code(connected: Path, newest: Twins) -
     """The installer removes the byte code that RECORD lists, which no import would question."""
     code = "import six; print(six.__version__)"
     assert newest.run(connected, code) == ["1.15.0"]
-    install = [tool("uv"), "pip", "install", "--quiet", "--python", str(connected / "bin/python")]
-    run(*install, "--upgrade", "six==1.16.0")
+    install(connected, "--upgrade", "six==1.16.0")
     assert newest.run(connected, code) == ["1.16.0"]
 
 

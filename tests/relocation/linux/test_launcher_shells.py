@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 from support.hiding import namespace
-from support.machine import require
+from support.machine import needs, require
 
 from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.platforms.posix.launchers import relocate_script
@@ -55,7 +55,7 @@ Call = tuple[list[str], str, str]
 
 def run_calls(shell: str, calls: dict[str, Call]) -> dict[str, tuple[int, int, str, str]]:
     """Run what is called with a shell in the place of /bin/sh."""
-    require("namespaces", shell)
+    require(shell)
     command, path = namespace() or (), shutil.which(shell) or shell
     environ = {"LC_ALL": "C.UTF-8", "PYTHONPATH": "/ignored"}
     task = {"shell": os.path.realpath(path), "calls": calls, "environ": environ}
@@ -134,6 +134,7 @@ def is_bare_yash(shell: str, way: str) -> bool:
     return shell == "yash" and way.startswith("no PATH")
 
 
+@needs("namespaces")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_way_of_calling(shell: str, place: str, tmp_path: Path) -> None:
@@ -162,6 +163,7 @@ def test_every_way_of_calling(shell: str, place: str, tmp_path: Path) -> None:
     assert failures == {}
 
 
+@needs("namespaces")
 @pytest.mark.parametrize("place", ["plain", "nasty"])
 @pytest.mark.parametrize("shell", [s for s in SHELLS if s in {"bash", "ksh93", "zsh"}])
 def test_name_that_the_shell_finds(shell: str, place: str, tmp_path: Path) -> None:
@@ -174,6 +176,7 @@ def test_name_that_the_shell_finds(shell: str, place: str, tmp_path: Path) -> No
     assert json.loads(out)["arguments"] == ARGUMENTS
 
 
+@needs("namespaces")
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("shell", SHELLS)
 def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import hiding
-from support.environments import TOOLS, make_environment, run, tool
+from support.environments import TOOLS, install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
 from support.machine import needs, require
-from support.trees import tree_state
+from support.trees import extract, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE = {"PATH": "/usr/bin:/bin"}
 CODE = "import sys, markupsafe._speedups, humanize; print(sys.prefix, humanize.__file__)"
 
@@ -31,7 +31,7 @@ def packed(environment: Path, folder: Path, mode: str) -> Path:
     )
     (result,) = pack(environment, folder / "app", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "Ünpacked here", filter="data")
+        extract(tar, folder / "Ünpacked here")
     (root,) = (folder / "Ünpacked here").iterdir()
     return root
 
@@ -63,8 +63,7 @@ def test_every_makers_environment_runs_elsewhere(
         run(environment / "bin/pip", "install", *REQUIREMENTS)
     elif by == "uv symlinks":
         make_environment(environment, python, by="uv")
-        install = [tool("uv"), "pip", "install", "--link-mode=symlink", "--python"]
-        run(*install, str(environment / "bin/python"), *REQUIREMENTS)
+        install(environment, "--link-mode=symlink", *REQUIREMENTS)
     elif by == "hatch":
         environment = hatch_environment(tmp_path / "project", python, front_end)
     else:

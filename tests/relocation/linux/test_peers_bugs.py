@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import hiding
 from support.archives import members, open_tar
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
-from support.machine import needs
+from support.machine import needs, require
 from support.trees import links_below, read, tree_state
 
 from hatch_pack_venv import (
@@ -36,7 +36,7 @@ from hatch_pack_venv import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = needs("namespaces")
+pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 FORMATS = list(CompressionFormat)
 every_format = pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
@@ -54,8 +54,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, python: Python) -> Path:
     """Make a plain environment with one package, and with venv's own activation scripts."""
     folder = tmp_path_factory.mktemp("plain")
     env = make_environment(folder / "env", python, by="venv --without-pip")
-    install = [tool("uv"), "pip", "install", "--quiet", "--python", str(env / "bin/python")]
-    run(*install, "humanize")
+    install(env, "humanize")
     return env
 
 
@@ -195,6 +194,7 @@ def test_standalone_use_on_a_plain_environment(
     env: Path, tmp_path: Path, python: Python, format: CompressionFormat
 ) -> None:
     """The injected script connects it, with the original hidden; theirs wants its own metadata."""
+    require("unzip" if format is CompressionFormat.ZIP else "xz")
     archive = seed_archive(env, format)
     place = tmp_path / "some where é"
     place.mkdir()
@@ -338,9 +338,8 @@ def test_uvs_links_into_its_cache_need_no_cache(tmp_path: Path, python: Python) 
     """With `--link-mode=symlink` every file is a link; what is packed runs without the cache."""
     env, cache = tmp_path / "made/env", tmp_path / "cache"
     make_environment(env, python, by="uv")
-    install = [tool("uv"), "pip", "install", "--quiet", "--link-mode=symlink", "--python"]
     variables = {**os.environ, "UV_CACHE_DIR": str(cache)}
-    run(*install, str(env / "bin/python"), "humanize", "markupsafe", env=variables)
+    install(env, "--link-mode=symlink", "humanize", "markupsafe", variables=variables)
     assert len([t for t in links_below(env).values() if t.startswith(str(cache))]) > 20
     before = [tree_state(env), tree_state(cache)]
     archive = plugin_archive(env, CompressionFormat.GZIP)

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding, probing
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run
 from support.interpreters import Python, bundlable
 from support.machine import needs
+from support.trees import extract
 
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 POPULAR: Final = [
     "aiohttp",
@@ -85,7 +86,6 @@ VARIABLES: Final = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/nonexistent",
     "COLUMNS": "80",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONWARNINGS": "ignore",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message tells a time
 }
@@ -97,17 +97,21 @@ TELLS_OF_THE_MACHINE: Final = {"jupyter-troubleshoot"}
 LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cache|uv_build)\.json$")
 
 
-def probe(python: Path, places: list[Path], hide: list[Path] | None = None) -> dict[str, Any]:
+def probe(
+    python: Path, places: list[Path], cache: Path, hide: list[Path] | None = None
+) -> dict[str, Any]:
     """Ask an environment through its interpreter.
 
     Parameters:
         places: what is replaced in the answers, since it differs after a move.
+        cache: takes the bytecode, which no process may write beside the sources.
     """
+    variables = {**VARIABLES, "PYTHONPYCACHEPREFIX": str(cache)}
     command: list[str | Path] = [python, str(probing.__file__), str(python.parent)]
     if hide is None:
-        printed = run(*command, env=VARIABLES, cwd="/")
+        printed = run(*command, env=variables, cwd="/")
     else:
-        done = hiding.run_hidden(command, hide=hide, env=VARIABLES)
+        done = hiding.run_hidden(command, hide=hide, env=variables)
         assert done.returncode == 0, done.stderr
         printed = done.stdout
     answers: dict[str, Any] = json.loads(printed[printed.index("{") :])
@@ -139,7 +143,7 @@ def moved(environment: Path, folder: Path) -> Path:
     options = PackOptions.from_mapping({"format": "tar"})
     (result,) = pack(environment, folder / "packed", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        extract(tar, folder / "unpacked")
     result.path.unlink()
     (root,) = (folder / "unpacked").iterdir()
     for place in ("sp ace/first", "zwei é"):
@@ -157,7 +161,6 @@ def lines_with(root: Path, needle: bytes) -> list[str]:
 
 def make(path: Path, python: Python, by: str) -> Path:
     """Make the large environment in one of four ways."""
-    install = [tool("uv"), "pip", "install", "--quiet", "--python", str(path / "bin/python")]
     if by == "pip":
         make_environment(path, python)
         run(path / "bin/pip", "install", "--quiet", *POPULAR)
@@ -166,10 +169,10 @@ def make(path: Path, python: Python, by: str) -> Path:
         run(path / "bin/pip", "install", "--quiet", *sdist)
     elif by == "virtualenv --copies":
         run(sys.executable, "-m", "virtualenv", "--copies", "-p", python.path, path)
-        run(*install, "--link-mode=copy", *POPULAR)
+        install(path, "--link-mode=copy", *POPULAR)
     else:
         make_environment(path, python, by="uv")
-        run(*install, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
+        install(path, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
     run(path / "bin/python", "-m", "ipykernel", "install", "--sys-prefix", "--name", "ours")
     return path
 
@@ -179,9 +182,9 @@ def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None
     """Scripts, modules, `pip check` and installed files are the same after two moves."""
     python = bundlable()[-1]
     environment = make(tmp_path / "environment", python, by)
-    before = probe(environment / "bin/python", [environment, python.prefix])
+    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
     root = moved(environment, tmp_path)
-    after = probe(root / "bin/python", [root], hide=[environment, python.prefix])
+    after = probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
     compare(before, after)
     assert sum(x == "imported" for x in after["modules"].values()) > 80
     assert sum(x[0] == 0 for x in after["scripts"].values()) > 40
@@ -192,6 +195,8 @@ def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None
 def test_every_python_answers_as_before(tmp_path: Path, python: Python) -> None:
     """The same holds for an environment of each CPython found."""
     environment = make_environment(tmp_path / "environment", python, SMALL, by="uv")
-    before = probe(environment / "bin/python", [environment, python.prefix])
+    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
     root = moved(environment, tmp_path)
-    compare(before, probe(root / "bin/python", [root], hide=[environment, python.prefix]))
+    compare(
+        before, probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
+    )

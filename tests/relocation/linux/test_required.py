@@ -7,13 +7,15 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import hiding
-from support.environments import make_environment, run, tool
+from support.environments import install, make_environment, run, tool
 from support.interpreters import bundlable
 from support.machine import needs
 from support.projects import build_wheel, copy_project
+from support.trees import extract
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.entries import ScannedEntry
 
-pytestmark = needs("namespaces", "shared CPython")
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
 
 # Extras, extras of extras, markers, namespace packages, plugins found by entry points.
 APPLICATIONS: Final = [
@@ -80,8 +82,7 @@ def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path,
         project / ".venv", bundlable()[-1], ["markupsafe", "pydantic", *TOOLS], by="uv"
     )
     variables = {**os.environ, "UV_FIND_LINKS": str(plugin_wheels), "HATCH_PACK_VENV_SKIP": "1"}
-    install = [tool("uv"), "pip", "install", "--python", str(environment / "bin/python")]
-    run(*install, "--editable", project, env=variables)
+    install(environment, "--editable", project, variables=variables)
     wheel = build_wheel("service", folder)
     options = {"distributions": "required", "format": "tar", **table}
     (result,) = pack_project(
@@ -90,7 +91,7 @@ def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path,
         Project(name="service", version="0.3.1", wheel=wheel, root=project),
     )
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        extract(tar, folder / "unpacked")
     (root,) = (folder / "unpacked").iterdir()
     return project, wheel, root
 
@@ -159,8 +160,7 @@ def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> Non
     versions.write_text("".join(f"{key}=={each.version}\n" for key, each in there.items()))
     for application in APPLICATIONS:
         fresh = make_environment(tmp_path / "fresh" / application, python, by="uv")
-        install = [tool("uv"), "pip", "install", "--quiet", "--python", str(fresh / "bin/python")]
-        run(*install, "--constraints", versions, application)
+        install(fresh, "--constraints", versions, application)
         alone = read_environment(fresh)
         root = Requirement(application)
         ours = closure_of({canonicalize_name(root.name): root.extras}, there, markers)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.spark,
     needs("java", "namespaces", "system CPython", "shared CPython"),
+    pytest.mark.network,
+    pytest.mark.slow,
 ]
 DEPENDENCIES = ["numpy", "pandas", "pyarrow"]
 FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

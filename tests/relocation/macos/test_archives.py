@@ -21,8 +21,8 @@ from macholib.mach_o import LC_BUILD_VERSION, LC_ID_DYLIB, LC_RPATH, LC_VERSION_
 from macholib.MachO import MachO as Oracle
 from packaging.markers import Marker
 from support.binaries import EXECUTABLE, LIBRARY, module, packed
-from support.environments import run, tool
-from support.trees import make_wheel
+from support.environments import run, shared, tool
+from support.trees import extract, make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.binary.macho import MAGICS, MachO
@@ -32,9 +32,10 @@ from hatch_pack_venv.scan.probe import read_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "darwin", reason="on a Mac its own interpreter is asked"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "darwin", reason="on a Mac its own interpreter is asked"),
+    pytest.mark.network,
+]
 SITE = "lib/python3.12/site-packages"
 MAC = "/Users/me/app/.venv"
 FRAMEWORK = "/Library/Frameworks/Python.framework/Versions/3.12/bin"
@@ -49,12 +50,14 @@ HELLO = {
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Download wheels for macOS, and make one of a script."""
-    folder = tmp_path_factory.mktemp("wheels")
-    options = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.12"]
-    options += ["--platform", "macosx_11_0_arm64", "-d", str(folder)]
-    run(sys.executable, "-m", "pip", "download", "-q", *options, *REQUIREMENTS)
-    make_wheel(folder, dict(HELLO), "hello-1.0-py3-none-any.whl")
-    return sorted(folder.iterdir())
+
+    def download(folder: Path) -> None:
+        options = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.12"]
+        options += ["--platform", "macosx_11_0_arm64", "-d", str(folder)]
+        run(sys.executable, "-m", "pip", "download", "-q", *options, *REQUIREMENTS)
+        make_wheel(folder, dict(HELLO), "hello-1.0-py3-none-any.whl")
+
+    return sorted(shared(tmp_path_factory, "macos", download).iterdir())
 
 
 def make_tree(prefix: Path, wheels: list[Path], base: str = FRAMEWORK) -> Path:
@@ -156,7 +159,7 @@ def test_a_launcher_of_the_archive_is_a_shell_script_that_finds_python(
     options = PackOptions.from_mapping({"interpreter": "target", "format": "tar", "check": "off"})
     (result,) = pack(tree, tmp_path / "app", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "x", filter="data")
+        extract(tar, tmp_path / "x")
     (root,) = (tmp_path / "x").iterdir()
     done = subprocess.run(
         [sys.executable, root / "postinstall.py"], capture_output=True, text=True, check=False

@@ -35,6 +35,7 @@ from hatch_pack_venv.cli import main as cli
 from hatch_pack_venv.injected import postinstall
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PlanError
+from hatch_pack_venv.plan.validate import for_windows
 from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.scan.probe import read_environment
 
@@ -215,7 +216,8 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
     (prefix / SITE / "other.pyd").write_bytes(small_pe("arm64"))
     (prefix / SITE / "own.pyd").write_bytes(small_pe())
     environment = read_environment(prefix)
-    notes = plan_source(Source.of(environment, options(interpreter="target")), None).notes
+    plan = plan_source(Source.of(environment, options(interpreter="target")), None)
+    notes = for_windows(plan, environment).notes
     (note,) = [note for note in notes if "machine" in note]
     assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")
 

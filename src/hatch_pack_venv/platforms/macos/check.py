@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...model import manifest
 from ...model.entries import collisions
+from ...model.requirements import PlatformFindings
 from .requirements import MacosFileRequirements, common_architectures
 
 if TYPE_CHECKING:
@@ -57,38 +57,25 @@ _OF_THE_SYSTEM: Final = ("/usr/lib/", "/System/")
 _SIGN: Final = "codesign --force --sign - FILE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacosFindings:
-    """What was found.
+def look_over(
+    files: Mapping[str, MachO], names: Container[str], build_paths: Iterable[str]
+) -> PlatformFindings:
+    """Look over all Mach-O files.
 
     Parameters:
-        problems: what keeps files from being loaded on any other Mac.
-        notes: what may.
+        files: by arcname.
+        names: arcnames of all that is packed.
+        places: folders of the build machine.
     """
-
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, files: Mapping[str, MachO], names: Container[str], build_paths: Iterable[str]
-    ) -> MacosFindings:
-        """Look over all Mach-O files.
-
-        Parameters:
-            files: by arcname.
-            names: arcnames of all that is packed.
-            places: folders of the build machine.
-        """
-        inside = tuple(f"{place.rstrip('/')}/" for place in build_paths)
-        return cls(
-            problems=(
-                *_foreign_loads(files, inside),
-                *_missing_loads(files, names),
-                *_no_common_architecture(files),
-            ),
-            notes=(*_outer_loads(files, inside), *_outer_rpaths(files), *_unsigned(files)),
-        )
+    inside = tuple(f"{place.rstrip('/')}/" for place in build_paths)
+    return PlatformFindings(
+        problems=(
+            *_foreign_loads(files, inside),
+            *_missing_loads(files, names),
+            *_no_common_architecture(files),
+        ),
+        notes=(*_outer_loads(files, inside), *_outer_rpaths(files), *_unsigned(files)),
+    )
 
 
 def _absolute_loads(files: Mapping[str, MachO]) -> Iterator[tuple[str, str]]:
@@ -159,7 +146,7 @@ def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
 
 def check(
     entries: Mapping[str, Entry], files: FileRequirements, build_paths: Iterable[str]
-) -> MacosFindings:
+) -> PlatformFindings:
     """Return what is wrong with an archive's names and Mach-O files, and what to know of them.
 
     Parameters:
@@ -167,6 +154,6 @@ def check(
     """
     collisions = name_problems([*entries, manifest.ARCNAME])
     if not isinstance(files, MacosFileRequirements):
-        return MacosFindings(problems=tuple(collisions))
-    found = MacosFindings.of(files.at(entries.values()), entries, build_paths)
-    return MacosFindings(problems=(*collisions, *found.problems), notes=found.notes)
+        return PlatformFindings(problems=tuple(collisions))
+    found = look_over(files.at(entries.values()), entries, build_paths)
+    return PlatformFindings(problems=(*collisions, *found.problems), notes=found.notes)

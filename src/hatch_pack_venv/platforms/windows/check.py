@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from ...model import manifest
 from ...model.entries import DirectoryEntry, FileEntry, collisions
+from ...model.requirements import PlatformFindings
 from .requirements import read_headers
 
 if TYPE_CHECKING:
@@ -143,3 +145,8 @@ def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:
         for name, other in modules
         if other != machine
     ]
+
+
+def check(entries: Iterable[str]) -> PlatformFindings:
+    """Return what is wrong with the names of planned entries, the manifest's among them."""
+    return PlatformFindings(problems=tuple(name_problems([*entries, manifest.ARCNAME])))

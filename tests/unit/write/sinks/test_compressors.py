@@ -75,6 +75,7 @@ def test_a_stored_member_is_never_larger(tmp_path: Path, large: PackPlan) -> Non
         assert all(not i.extra and i.extract_version == 20 for i in zipped.infolist())
 
 
+@pytest.mark.slow
 def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
     """A member that needs ZIP64 has it, whole, and the small ones beside it do not."""
     size = (4 << 30) + 1

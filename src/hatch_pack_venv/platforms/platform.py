@@ -1,0 +1,314 @@
+"""What differs between the systems that an environment can be for, behind one protocol.
+
+An environment's interpreter says which platform it is; what runs the build plays no part.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ..model.build_paths import BASE
+from ..model.errors import InterpreterProblem
+from ..model.requirements import PlatformFindings
+from .linux.requirements import LinuxFileRequirements
+from .macos import check as macos_check
+from .macos import detect as macos_detect
+from .macos.requirements import MacosFileRequirements
+from .posix.rewriter import PosixRewriter
+from .windows import check as windows_check
+from .windows.requirements import WindowsFileRequirements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ..binary.headers import HeaderReader
+    from ..model.build_paths import BuildPath
+    from ..model.distribution import EntryPoint
+    from ..model.entries import Entry, ScannedEntry
+    from ..model.environment import Environment
+    from ..model.interpreter import Bundle, Interpreter, Trim, Vendoring
+    from ..model.requirements import FileRequirements
+
+
+class Rewriter(Protocol):
+    """Rewrites small files that know where they lie."""
+
+    def rewritten(self, arcname: str, content: bytes) -> bytes | None:
+        """Return a file that names no build path; `None` to leave it alone."""
+        ...
+
+    def problems(self, arcname: str, content: bytes) -> Iterator[str]:
+        """Yield a sentence for each thing in a rewritten file that cannot hold on the target."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteRules:
+    """What a rewriter goes by.
+
+    Parameters:
+        entry_points: by name, those that packed distributions declare.
+        own_lines: lines of path files that editable installs own, which are dealt with elsewhere.
+        layers: the layers that path files may lead to.
+        check: what launchers do first, as Python statements.
+        bundled: whether the archive holds the interpreter.
+    """
+
+    entry_points: Mapping[str, EntryPoint]
+    own_lines: frozenset[str]
+    layers: tuple[Path, ...]
+    check: str
+    bundled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleRequest:
+    """What an interpreter is bundled for.
+
+    Parameters:
+        scanned: all that the environment holds.
+        packed: what is packed of it and of the wheels laid over it.
+        headers: what is known of binaries already.
+    """
+
+    scanned: Sequence[ScannedEntry]
+    packed: Sequence[ScannedEntry]
+    trim: Trim
+    vendoring: Vendoring
+    headers: HeaderReader
+
+
+class Platform(Protocol):
+    """A system that an environment can be for; each has its folder beside this module."""
+
+    def markers(self, interpreter: Interpreter) -> dict[str, str]:
+        """Return the environment markers (PEP 508) that this machine's Python tells wrongly."""
+        ...
+
+    def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
+        """Return the platforms of wheels that an environment may hold.
+
+        `None` for this machine's own, whose order and age only it knows.
+        """
+        ...
+
+    def requirements(
+        self, entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
+    ) -> FileRequirements:
+        """Read what files require of the target's system."""
+        ...
+
+    def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
+        """Gather what makes an environment's archive bring its own interpreter.
+
+        Raises:
+            InterpreterProblem: the base interpreter cannot be bundled.
+        """
+        ...
+
+    def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
+        """Return what rewrites an environment's small files."""
+        ...
+
+    def why_left_out(self, arcname: str) -> str | None:
+        """Return why the system's own debris is not packed; `None` for all other files."""
+        ...
+
+    def check(
+        self,
+        entries: Mapping[str, Entry],
+        files: FileRequirements,
+        build_paths: Iterable[BuildPath],
+        *,
+        bundled: bool,
+    ) -> PlatformFindings:
+        """Return what keeps planned entries from working there, and what a user should know."""
+        ...
+
+
+class _Posix:
+    """What Linux and macOS have in common."""
+
+    def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
+        """Return what rewrites an environment's small files."""
+        return PosixRewriter(
+            environment=environment,
+            entry_points=rules.entry_points,
+            own_lines=rules.own_lines,
+            layers=rules.layers,
+            check=rules.check,
+        )
+
+
+class _Linux(_Posix):
+    """Linux, and what nothing else is known of."""
+
+    def markers(self, interpreter: Interpreter) -> dict[str, str]:  # noqa: ARG002
+        """Return nothing: this machine tells the truth."""
+        return {}
+
+    def wheel_platforms(self, interpreter: Interpreter) -> None:
+        """Return nothing: this machine's own."""
+
+    def requirements(
+        self, entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
+    ) -> FileRequirements:
+        """Read what ELF files require of glibc, musl and libstdc++."""
+        return LinuxFileRequirements.read(entries, interpreter.executable, headers)
+
+    def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
+        """Gather the interpreter, its libraries and their licences."""
+        from .linux.bundle import make_bundle  # a tenth of a second that target mode can do without
+
+        return make_bundle(
+            environment,
+            request.scanned,
+            packed=request.packed,
+            trim=request.trim,
+            vendoring=request.vendoring,
+            headers=request.headers,
+        )
+
+    def why_left_out(self, arcname: str) -> None:
+        """Leave nothing out."""
+
+    def check(
+        self,
+        entries: Mapping[str, Entry],  # noqa: ARG002
+        files: FileRequirements,  # noqa: ARG002
+        build_paths: Iterable[BuildPath],  # noqa: ARG002
+        *,
+        bundled: bool,  # noqa: ARG002
+    ) -> PlatformFindings:
+        """Find nothing: the leak scanner looks at search paths as they are written."""
+        return PlatformFindings()
+
+
+class _Macos(_Posix):
+    """macOS."""
+
+    def markers(self, interpreter: Interpreter) -> dict[str, str]:
+        """Return the markers of a Mac."""
+        return macos_detect.markers(interpreter)
+
+    def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
+        """Return those of the newest macOS, where this is no Mac."""
+        return macos_detect.wheel_platforms(interpreter)
+
+    def requirements(
+        self,
+        entries: Iterable[ScannedEntry],
+        interpreter: Interpreter,  # noqa: ARG002
+        headers: HeaderReader,
+    ) -> FileRequirements:
+        """Read what Mach-O files require of macOS."""
+        return MacosFileRequirements.read(entries, headers)
+
+    def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
+        """Gather a relocatable interpreter as it is."""
+        from .macos.bundle import macos_bundle
+
+        return macos_bundle(environment, request.scanned, request.trim)
+
+    def why_left_out(self, arcname: str) -> str | None:
+        """Leave out the Finder's own files."""
+        return "left by the Finder" if macos_check.is_left_by_finder(arcname) else None
+
+    def check(
+        self,
+        entries: Mapping[str, Entry],
+        files: FileRequirements,
+        build_paths: Iterable[BuildPath],
+        *,
+        bundled: bool,
+    ) -> PlatformFindings:
+        """Look for colliding names, and for libraries that are not where files load them from."""
+        # Without a bundle, the target may have the base interpreter at the same path.
+        paths = (os.fsdecode(each.path) for each in build_paths if bundled or each.kind != BASE)
+        return macos_check.check(entries, files, paths)
+
+
+class _Windows:
+    """Windows."""
+
+    def markers(self, interpreter: Interpreter) -> dict[str, str]:
+        """Return the markers of Windows."""
+        machine = _WINDOWS_MACHINES[interpreter.machine]
+        return {"os_name": "nt", "platform_system": "Windows", "platform_machine": machine}
+
+    def wheel_platforms(self, interpreter: Interpreter) -> list[str]:
+        """Return the one platform of its wheels."""
+        return [interpreter.platform_tag]
+
+    def requirements(
+        self, entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
+    ) -> FileRequirements:
+        """Read what programs and libraries require of Windows."""
+        return WindowsFileRequirements.read(entries, interpreter, headers)
+
+    def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
+        """Gather an installation as it is."""
+        from .windows.bundle import windows_bundle
+
+        return windows_bundle(
+            environment, request.scanned, packed=request.packed, trim=request.trim
+        )
+
+    def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
+        """Return what rewrites launchers, path files and data files."""
+        from .windows.rewriter import WindowsRewriter
+
+        return WindowsRewriter.of(
+            environment, rules.entry_points, bundled=rules.bundled, passed_over=rules.own_lines
+        )
+
+    def why_left_out(self, arcname: str) -> None:
+        """Leave nothing out."""
+
+    def check(
+        self,
+        entries: Mapping[str, Entry],
+        files: FileRequirements,  # noqa: ARG002
+        build_paths: Iterable[BuildPath],  # noqa: ARG002
+        *,
+        bundled: bool,  # noqa: ARG002
+    ) -> PlatformFindings:
+        """Look for names that Windows cannot hold."""
+        return windows_check.check(entries)
+
+
+_WINDOWS_MACHINES: Final = {"amd64": "AMD64", "arm64": "ARM64", "win32": "x86"}
+_LINUX: Final = _Linux()
+_PLATFORMS: Final[Mapping[str, Platform]] = {"win32": _Windows(), "darwin": _Macos()}
+_ELSEWHERE: Final = {"win32": ("Windows", "on Windows"), "darwin": ("macOS", "on a Mac")}
+
+
+def platform_of(interpreter: Interpreter) -> Platform:
+    """Return the platform that an interpreter is for."""
+    return _PLATFORMS.get(interpreter.system, _LINUX)
+
+
+def check_possible(environment: Environment, *, bytecode: str, fixed_path: bool) -> None:
+    """Refuse what cannot be done for an environment of another system.
+
+    Parameters:
+        bytecode: the option's value.
+        fixed_path: whether the interpreter has a fixed path on the target.
+
+    Raises:
+        InterpreterProblem: says what to set instead.
+    """
+    if bytecode != "none" and not environment.runs_here:
+        system, there = _ELSEWHERE[environment.interpreter.system]
+        raise InterpreterProblem(
+            f"{environment.requested} is an environment of {system}, whose Python compiles nothing"
+            f' here: set bytecode = "none", or pack {there}'
+        )
+    if fixed_path and environment.is_windows:
+        raise InterpreterProblem(
+            f"{environment.requested} is an environment of Windows, where no link can name a"
+            ' promised interpreter: set interpreter = "bundled" or "target"'
+        )
