@@ -40,7 +40,20 @@ def patterns(value: Any) -> tuple[str, ...]:
             " pattern that begins with @ is written \\@)"
         )
         raise WrongValueError(message)
-    return tuple(given)
+    return _possible(given)
+
+
+def _possible(patterns: list[str]) -> tuple[str, ...]:
+    """Return patterns that gitignore's rules give a meaning; `!` alone has none."""
+    from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
+
+    for each in patterns:
+        try:
+            GitIgnoreSpec.from_lines([each])
+        except ValueError:
+            message = f"a list of gitignore-style patterns, which {each!r} is none of"
+            raise WrongValueError(message) from None
+    return tuple(patterns)
 
 
 def patterns_or_presets(value: Any) -> tuple[str, ...]:
@@ -53,7 +66,7 @@ def patterns_or_presets(value: Any) -> tuple[str, ...]:
             f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
         )
         raise WrongValueError(message)
-    return tuple(given)
+    return _possible(given)
 
 
 def names(what: str) -> Callable[[Any], tuple[str, ...]]:
