@@ -167,10 +167,12 @@ def _distribution(site: str, name: str, *files: str, more: str = "") -> dict[str
 # Answers like a CPython 3.11.7 that is installed above the environments, whatever really runs.
 _ANSWER: Final = """\
 import json, os, subprocess, sys
-done = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True, text=True)
-facts = json.loads(done.stdout)
+subprocess.run([sys.executable, *sys.argv[1:]], check=True)
+with open(sys.argv[-1]) as file:
+    facts = json.load(file)
 fixed = json.loads(os.environ["RECORDED_FACTS"])
-print(json.dumps({key: fixed.get(key, value) for key, value in facts.items()}))
+with open(sys.argv[-1], "w") as file:
+    json.dump({key: fixed.get(key, value) for key, value in facts.items()}, file)
 """
 _PYTHON: Final = '#!/bin/sh\nexec "$RECORDED_PYTHON" "$RECORDED_ANSWER" "$@"\n'
 
