@@ -64,6 +64,7 @@ class Source:
             EnvironmentProblem: there is no usable environment.
             InterpreterProblem: the options ask for what cannot be done for its system.
             PlanError: its layers are missing or do not fit.
+            WheelProblem: a pattern of `wheels` does not match exactly one file.
         """
         return cls.of(read_environment(prefix), options)
 
@@ -75,9 +76,12 @@ class Source:
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
-        return cls(
-            environment=environment, options=options.for_environment(environment), layers=layers
-        )
+        options = options.for_environment(environment)
+        if options.wheels:
+            from ..scan.wheels import found_wheels  # 20 ms that most runs can do without
+
+            options = replace(options, wheels=found_wheels(options.wheels))
+        return cls(environment=environment, options=options, layers=layers)
 
 
 def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:

@@ -257,7 +257,10 @@ _KEYS: Final = (
     Key(
         name="wheels",
         parse=values.paths("wheel files"),
-        values="wheel files, each replacing what the environment holds of its distribution",
+        values=(
+            "wheel files, or patterns that match one each (`../dist/my_lib-*.whl`); each replaces"
+            " what the environment holds of its distribution"
+        ),
         option=Option(
             group="contents",
             metavar="FILE",

@@ -19,6 +19,7 @@ from .shared import (
     PLUGIN_NAME,
     WHEEL_HOOK_TABLE,
     aborting,
+    build_table,
     check_output,
     display_results,
     project_of,
@@ -112,4 +113,5 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
     def _table(self) -> str:
         targets = self.metadata.hatch.build_targets
         own = targets.get("wheel", {}).get("hooks", {})
-        return WHEEL_HOOK_TABLE if PLUGIN_NAME in own else HOOK_TABLE
+        _, build_path = build_table(Path(self.root))
+        return f"{build_path}.{WHEEL_HOOK_TABLE if PLUGIN_NAME in own else HOOK_TABLE}"

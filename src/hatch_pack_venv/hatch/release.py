@@ -202,6 +202,7 @@ def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
 
 
 _FACTS_LIMIT: Final = 1 << 24  # bytes
+_IGNORE: Final = "*\n"
 
 
 def remove_archives(folder: Path, name: str) -> list[Path]:
@@ -223,9 +224,28 @@ def remove_archives(folder: Path, name: str) -> list[Path]:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds nothing."""
+    """Remove a folder that holds nothing, or our `.gitignore` alone."""
+    ignore = folder / ".gitignore"
     with suppress(OSError):
+        if os.listdir(folder) == [ignore.name] and ignore.read_text() == _IGNORE:
+            ignore.unlink()
         folder.rmdir()
+
+
+def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
+    """Keep archives out of a project's Git repository, as uv keeps what it builds.
+
+    A folder inside the project that holds nothing else gets a `.gitignore` of its own.
+    """
+    paths = [result.path for result in results]
+    names = {name for path in paths for name in (path.name, f"{path.name}.json")}
+    folder = paths[0].parent
+    inside = folder.is_relative_to(root) and any(
+        (each / ".git").exists() for each in (root, *root.parents)
+    )
+    with suppress(OSError):  # a convenience: the archives are there
+        if inside and names >= {*os.listdir(folder)}:
+            (folder / ".gitignore").write_text(_IGNORE)
 
 
 def _proven_archive(facts: Path, name: str) -> Path | None:

@@ -193,13 +193,15 @@ class _Chosen:
 
 
 def describe_taken(
-    build: Mapping[str, Any], target: str, found: Iterable[Taken]
+    build: Mapping[str, Any], where: tuple[str, str], target: str, found: Iterable[Taken]
 ) -> tuple[str, list[str]]:
     """Return what a target would take, and for each kind of it the line that helps.
 
     Parameters:
-        build: the table `tool.hatch.build`.
+        build: the build table.
+        where: the file it is in, and its TOML path there.
     """
+    file, build_path = where
     found = list(found)
     lines = []
     # Without `/**` a pattern that matches a file by its name would win over the folder's.
@@ -207,8 +209,8 @@ def describe_taken(
     for key, by, form in kinds:
         patterns = [form.format(each.pattern) for each in found if each.by == by]
         if patterns:
-            table, line = added_lines(build, target, key, patterns)
-            lines.append(f"set in {table} of pyproject.toml: {line}")
+            table, line = added_lines(build, build_path, target, key, patterns)
+            lines.append(f"set in {table} of {file}: {line}")
     lines += [
         f"force-include names {each.source!r}, and no pattern excludes {each.pattern} from that:"
         " name what is meant in it instead"
@@ -219,17 +221,18 @@ def describe_taken(
 
 
 def added_lines(
-    build: Mapping[str, Any], target: str, key: str, patterns: Iterable[str]
+    build: Mapping[str, Any], build_path: str, target: str, key: str, patterns: Iterable[str]
 ) -> tuple[str, str]:
     """Return the table and the line that keep paths out of a target, what is there included.
 
     Parameters:
-        build: the table `tool.hatch.build`.
+        build: the build table.
+        build_path: its TOML path.
     """
     own = build.get("targets", {}).get(target, {}).get(key)
     everywhere = build.get(key)
-    table = f"tool.hatch.build.targets.{target}"
+    table = f"{build_path}.targets.{target}"
     if own is None and everywhere is not None:
-        table, own = "tool.hatch.build", everywhere
+        table, own = build_path, everywhere
     listed = ", ".join(json.dumps(pattern) for pattern in [*(own or []), *patterns])
     return f"[{table}]", f"{key} = [{listed}]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,9 +27,24 @@ PLUGIN_NAME: Final = "pack-venv"
 BUILD_DATA_KEY: Final = "pack_venv_archives"
 """Where hooks that follow find the paths of the archives, a list of strings."""
 
-HOOK_TABLE: Final = f"tool.hatch.build.hooks.{PLUGIN_NAME}"
-WHEEL_HOOK_TABLE: Final = f"tool.hatch.build.targets.wheel.hooks.{PLUGIN_NAME}"
-TARGET_TABLE: Final = f"tool.hatch.build.targets.{PLUGIN_NAME}"
+HOOK_TABLE: Final = f"hooks.{PLUGIN_NAME}"
+WHEEL_HOOK_TABLE: Final = f"targets.wheel.hooks.{PLUGIN_NAME}"
+TARGET_TABLE: Final = f"targets.{PLUGIN_NAME}"
+"""Tables below the build table, whose own path `build_table` returns."""
+
+
+def build_table(root: Path) -> tuple[str, str]:
+    """Return the file that configures a project's builds, and the TOML path of the table in it.
+
+    A `hatch.toml` with a `build` table replaces the one of pyproject.toml (hatchling's
+    `ProjectMetadata.hatch`).
+    """
+    try:
+        with (root / "hatch.toml").open("rb") as stream:
+            own = "build" in tomllib.load(stream)
+    except (OSError, tomllib.TOMLDecodeError):
+        own = False  # hatchling has read it already, or says why it cannot
+    return ("hatch.toml", "build") if own else ("pyproject.toml", "tool.hatch.build")
 
 
 @contextmanager
@@ -83,7 +99,8 @@ def refuse_taken(
         folders = {release.output: archives, release.prefix: ()}
         taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
         if taken:
-            what, lines = describe_taken(metadata.hatch.build_config, target, taken)
+            where = build_table(Path(builder.root))
+            what, lines = describe_taken(metadata.hatch.build_config, where, target, taken)
             raise OptionsError(f"the {target} would take {what}", lines)
 
 
@@ -110,8 +127,9 @@ def display_results(
         packages: the folder that takes wheel and sdist.
     """
     from ..api.progress import result_line
-    from .release import upload_warnings
+    from .release import ignore_archives, upload_warnings
 
+    ignore_archives(results, root)
     for result in results:
         path = result.path
         shown = path.relative_to(root) if path.is_relative_to(root) else path

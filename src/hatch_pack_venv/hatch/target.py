@@ -18,6 +18,7 @@ from .shared import (
     PLUGIN_NAME,
     TARGET_TABLE,
     aborting,
+    build_table,
     check_output,
     display_results,
     project_of,
@@ -112,6 +113,7 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         hook = self.build_config.get("hooks", {}).get(PLUGIN_NAME)
         if not table and hook:
             table, where, allowed = hook, HOOK_TABLE, HATCHLING_HOOK_KEYS
+        where = f"{build_table(Path(self.root))[1]}.{where}"
         options = PackOptions.from_mapping(table, where, allowed)
         check_output(Path(self.root), options, where)
         return options
