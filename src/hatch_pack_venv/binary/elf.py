@@ -137,7 +137,7 @@ class ElfHeaders:
 
     @property
     def search_path(self) -> Text | None:
-        """The effective search path: if a file has both, the loader ignores DT_RPATH."""
+        """The effective search path: if a file has both, the loader uses DT_RUNPATH only."""
         return max(self.search_paths, key=lambda text: text.kind, default=None)
 
     @property

@@ -39,7 +39,10 @@ class Style:
 
     @classmethod
     def of_stream(cls, stream: TextIO, environ: Mapping[str, str]) -> Self:
-        """Detect the style; colours need a terminal without NO_COLOR (https://no-color.org)."""
+        """Return the style for a stream.
+
+        Colours are used on a terminal only, and not with NO_COLOR (https://no-color.org).
+        """
         dumb = environ.get("TERM") == "dumb"
         encoding = (stream.encoding or "ascii").lower().replace("-", "")
         return cls(

@@ -124,7 +124,7 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
 
 
 def read_macho(content: Content | Path) -> MachO | None:
-    """Return a Mach-O file, or `None` if it is none or unreadable: the writer reports that."""
+    """Return a Mach-O file, or `None` if not one or unreadable: the writer reports the latter."""
     headers = HeaderReader().of_content(content)
     return headers if isinstance(headers, MachO) else None
 

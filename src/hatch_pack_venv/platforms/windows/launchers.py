@@ -231,8 +231,8 @@ def relocate_launcher(
 
     Parameters:
         name: of the file in the scripts folder.
-        entry_point: the entry point that it is known to start, for a launcher that is none of the
-            kinds above, and whose interpreter need not be named by a path.
+        entry_point: the entry point that it is known to start, for a launcher of none of the kinds
+            above, whose interpreter need not be named by a path.
     """
     match kind_of(content):
         case "script":
