@@ -1,4 +1,4 @@
-"""What the build hook and the build target share: names, messages, the guard of other targets."""
+"""Shared by build hook and build target: names, messages, the guard for other targets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PLUGIN_NAME: Final = "pack-venv"
 BUILD_DATA_KEY: Final = "pack_venv_archives"
-"""Where hooks that follow find the paths of the archives, a list of strings."""
+"""Where later hooks find the paths of the archives, a list of strings."""
 
 HOOK_TABLE: Final = f"hooks.{PLUGIN_NAME}"
 WHEEL_HOOK_TABLE: Final = f"targets.wheel.hooks.{PLUGIN_NAME}"
@@ -49,7 +49,7 @@ def build_table(root: Path) -> tuple[str, str]:
 
 @contextmanager
 def aborting(app: Application) -> Iterator[None]:
-    """End the build with one message when a user's mistake is met."""
+    """Abort the build with a single message if a user's mistake is found."""
     from ..write.atomic import terminable
 
     try:
@@ -60,10 +60,10 @@ def aborting(app: Application) -> Iterator[None]:
 
 
 def check_output(root: Path, options: PackOptions, table: str) -> None:
-    """Refuse the project's own folder as that of the archives.
+    """Reject the project's own folder as output folder.
 
     Raises:
-        OptionsError: names the key by its TOML path.
+        OptionsError: if it is; names the key by its TOML path.
     """
     if Path(os.path.abspath(root / options.output_directory)) == root:
         problem = (
@@ -79,10 +79,10 @@ def refuse_taken(
     release: Release,
     targets: Iterable[str],
 ) -> None:
-    """Stop where a target that this plugin does not run for would take archives or environment.
+    """Stop if a target that this plugin does not run for would include archives or environment.
 
     Raises:
-        OptionsError: says which line keeps them out.
+        OptionsError: if so; says which line keeps them out.
     """
     from hatchling.builders.constants import EXCLUDED_DIRECTORIES
     from hatchling.builders.sdist import SdistBuilder
@@ -105,7 +105,7 @@ def refuse_taken(
 
 
 def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
-    """Return the project that is being built."""
+    """Return the project being built."""
     from ..model.entries import Times
     from ..model.environment import Project
 
@@ -121,10 +121,10 @@ def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project
 def display_results(
     app: Application, results: Sequence[PackResult], root: Path, packages: Path
 ) -> None:
-    """Show a line for each archive, and what tools that upload packages will make of them.
+    """Show a line for each archive, and warn how upload tools will react to them.
 
     Parameters:
-        packages: the folder that takes wheel and sdist.
+        packages: the folder that receives wheel and sdist.
     """
     from ..api.progress import result_line
     from .release import ignore_archives, upload_warnings
