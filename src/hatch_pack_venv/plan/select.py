@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Final
 from ..config.values import pattern_groups
 from ..injected import postinstall
 from ..model.entries import FileEntry
+from ..platforms.posix.activation import first_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pathspec import GitIgnoreSpec
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
 
+
+BY_PATTERN: Final = "exclude-files"
+"""Why an entry stays out that a pattern names."""
 
 # Written by venv, virtualenv and uv into an environment about itself.
 _OWN: Final = "written about this environment by what made it"
@@ -57,7 +61,7 @@ class Selection:
         """Return why an entry of the environment stays out, in words; `None` if it does not."""
         if self.brings_back(arcname):
             return None
-        return "exclude-files" if self.by_pattern(arcname) else self._by_rule(arcname, environment)
+        return BY_PATTERN if self.by_pattern(arcname) else self._by_rule(arcname, environment)
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
@@ -109,6 +113,32 @@ def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
 
     return GitIgnoreSpec.from_lines(patterns)
+
+
+def note_on(entry: ScannedEntry, environment: Environment) -> Iterator[str]:
+    """Yield what a user should know of an entry that a rule leaves out or replaces."""
+    folder, _, name = entry.arcname.rpartition("/")
+    if is_written_for_layers(entry):
+        return
+    if folder in environment.site_packages and name == "sitecustomize.py":
+        yield f"{entry.arcname} was left out: it customised the environment it was made in"
+    if folder != environment.scripts or environment.is_windows:
+        return
+    if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
+        return
+    line = first_edit(name, entry.content)
+    if line is not None:
+        yield (
+            f"{entry.arcname} was edited (line {line}), and the edit is lost: a script that finds"
+            " its own folder takes its place; set variables where the application is started, or"
+            " in a .pth file"
+        )
+    elif environment.is_of_interpreter(entry.arcname) and entry.content.startswith(b"#!"):
+        yield (
+            f"{entry.arcname} is a script around the interpreter, and the interpreter itself takes"
+            " its place: do what the script does where the application is started, or in a .pth"
+            " file"
+        )
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:

@@ -57,7 +57,7 @@ class RewriteRules:
         bundled: whether the archive holds the interpreter.
     """
 
-    entry_points: Mapping[str, EntryPoint]
+    entry_points: Mapping[str, tuple[EntryPoint, ...]]
     own_lines: frozenset[str]
     layers: tuple[Path, ...]
     check: str
@@ -261,8 +261,9 @@ class _Windows:
         """Return what rewrites launchers, path files and data files."""
         from .windows.rewriter import WindowsRewriter
 
+        last = {name: points[-1] for name, points in rules.entry_points.items()}
         return WindowsRewriter.of(
-            environment, rules.entry_points, bundled=rules.bundled, passed_over=rules.own_lines
+            environment, last, bundled=rules.bundled, passed_over=rules.own_lines
         )
 
     def why_left_out(self, arcname: str) -> None:

@@ -108,6 +108,8 @@ class _Scanner:
         is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
         try:
             heads = _SCRIPT_HEADS[self.environment.is_windows] if is_script else ()
+            if entry.arcname.startswith(f"{self.scripts}activate"):
+                heads = ()  # whether somebody edited it is asked for
             content = _read_rewritable(entry.content, heads)
         except OSError as error:
             return _unreadable(entry.arcname, error)
