@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Self
 from packaging.utils import canonicalize_name
 
 from ..binary.headers import HeaderReader
-from ..model.entries import Times
+from ..model.entries import Times, with_copies
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
-from ..model.plan import DecisionLog
+from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
+from ..plan.validate import headers_notes
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
+from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
@@ -27,7 +29,7 @@ from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environme
 from ..scan.walk import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from _typeshed import StrPath
 
@@ -127,6 +129,7 @@ class _Planning:
         given = replace(
             _given(environment, options, self.requested_project, overlays),
             below=() if self.layers is None else self.layers.distributions,
+            left_out=selection_of(options).by_pattern,
         )
         needs = check_dependencies(given, options)
         resolved = resolve_editables(
@@ -181,6 +184,10 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
+        selection = inputs.selection
+        if selection.exclude or selection.include:
+            unused = selection.unused(_named_by_patterns([*there, *read], environment))
+            inputs = replace(inputs, notes=(*inputs.notes, *unused))
         plan = build_plan(
             scanned if bundle is None else bundle.scanned,
             environment=resolved.environment
@@ -200,7 +207,8 @@ class _Planning:
             )
             plan = told.added_to(plan)
         if bundle is not None:
-            plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
+            notes = [*bundle.notes, *headers_notes(plan)]
+            plan = plan.with_facts(bundle.told(plan.head), notes)
         return _named(plan, environment, options, self.project)
 
     def _bundle(
@@ -223,6 +231,7 @@ class _Planning:
                 trim=options.interpreter_trim,
                 vendoring=options.vendor_libraries,
                 headers=self.headers,
+                brings_back=inputs.selection.brings_back if inputs.selection.include else None,
             ),
         )
 
@@ -239,6 +248,12 @@ class _Planning:
             return found
 
         return self.layers.changed(with_digest), notes
+
+
+def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
+    """Return the arcnames that patterns can name."""
+    generated = [POSTINSTALL, *(each.arcname for each in activation_scripts(environment.scripts))]
+    return frozenset([*(entry.arcname for entry in with_copies(entries)), *generated])
 
 
 def _reasons(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from ..config.values import pattern_groups
+from ..config.values import PRESETS, pattern_groups
 from ..injected import postinstall
 from ..model.entries import FileEntry
 from ..platforms.posix.activation import first_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pathspec import GitIgnoreSpec
 
@@ -76,6 +76,21 @@ class Selection:
     def brings_back(self, arcname: str) -> bool:
         """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
+
+    def unused(self, arcnames: Collection[str]) -> Iterator[str]:
+        """Yield a sentence for each pattern that names none of some files and folders.
+
+        Presets are for any environment, and so are patterns of byte code, which comes and goes.
+        """
+        for key, patterns in (("exclude-files", self.exclude), ("include-files", self.include)):
+            for pattern in patterns:
+                if pattern in PRESETS or pattern.strip()[:1] in ("", "#", "!"):
+                    continue
+                if "__pycache__" in pattern or pattern.endswith((".pyc", ".py[co]")):
+                    continue
+                (compiled,) = _spec([pattern]).patterns
+                if not any(compiled.match_file(name) is not None for name in arcnames):
+                    yield f"{key} names {pattern!r}, which matches nothing: correct or remove it"
 
     @cached_property
     def _excluded(self) -> dict[str, bool]:

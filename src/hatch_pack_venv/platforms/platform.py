@@ -21,7 +21,7 @@ from .windows import check as windows_check
 from .windows.requirements import WindowsFileRequirements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..binary.headers import HeaderReader
@@ -72,6 +72,7 @@ class BundleRequest:
         scanned: all that the environment holds.
         packed: what is packed of it and of the wheels laid over it.
         headers: what is known of binaries already.
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
     """
 
     scanned: Sequence[ScannedEntry]
@@ -79,6 +80,7 @@ class BundleRequest:
     trim: Trim
     vendoring: Vendoring
     headers: HeaderReader
+    brings_back: Callable[[str], bool] | None = None
 
 
 class Platform(Protocol):
@@ -170,6 +172,7 @@ class _Linux(_Posix):
             trim=request.trim,
             vendoring=request.vendoring,
             headers=request.headers,
+            brings_back=request.brings_back,
         )
 
     def why_left_out(self, arcname: str) -> None:
@@ -211,7 +214,7 @@ class _Macos(_Posix):
         """Gather a relocatable interpreter as it is."""
         from .macos.bundle import macos_bundle
 
-        return macos_bundle(environment, request.scanned, request.trim)
+        return macos_bundle(environment, request.scanned, request.trim, request.brings_back)
 
     def why_left_out(self, arcname: str) -> str | None:
         """Leave out the Finder's own files."""
@@ -254,7 +257,11 @@ class _Windows:
         from .windows.bundle import windows_bundle
 
         return windows_bundle(
-            environment, request.scanned, packed=request.packed, trim=request.trim
+            environment,
+            request.scanned,
+            packed=request.packed,
+            trim=request.trim,
+            brings_back=request.brings_back,
         )
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
