@@ -26,10 +26,10 @@ from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
 from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
-from ..scan.walk import scan
+from ..scan.walk import own_archives, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from _typeshed import StrPath
 
@@ -146,11 +146,29 @@ class _Planning:
             notes=(*needs.notes, *notes),
         )
         found = tuple(scan(environment))
-        regular = [*resolved.applied(found, self.log)]
+        kept, told = self._without_archives(found, inputs.selection.brings_back)
+        inputs = replace(inputs, notes=(*inputs.notes, *told))
+        regular = [*resolved.applied(kept, self.log)]
         there = [*paths.made_portable(regular)]
         self.log.changes(regular, there, "its search path begins at its own place")
         plan = self._planned(needs, resolved, inputs, there, overlays)
         return replace(plan, scanned=found)
+
+    def _without_archives(
+        self, found: Sequence[ScannedEntry], brings_back: Callable[[str], bool]
+    ) -> tuple[list[ScannedEntry], list[str]]:
+        """Return what was found but for archives of ours, and a note on each of these."""
+        own = own_archives(found, self.environment, self.archives)
+        own = frozenset(name for name in own if not brings_back(name))
+        for name in own:
+            self.log.leave_out(name, "written by pack-venv")
+        notes = [
+            f"{name} was left out: an archive does not hold those packed before; choose a folder"
+            " for them outside of the environment"
+            for name in sorted(own)
+            if f"{name}.json" in own
+        ]
+        return [entry for entry in found if entry.arcname not in own], notes
 
     def _planned(
         self,
@@ -253,7 +271,9 @@ class _Planning:
 def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
     """Return the arcnames that patterns can name."""
     generated = [POSTINSTALL, *(each.arcname for each in activation_scripts(environment.scripts))]
-    return frozenset([*(entry.arcname for entry in with_copies(entries)), *generated])
+    given = [*entries]
+    found = (entry.arcname for entry in [*given, *with_copies(given)])
+    return frozenset([*found, *generated])
 
 
 def _reasons(

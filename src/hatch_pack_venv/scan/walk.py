@@ -9,7 +9,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
+from ..filesystem import (
+    copies_of,
+    portable_linkname,
+    proven_archive,
+    resolve_link,
+    special_kind,
+)
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -17,11 +23,13 @@ from ..model.entries import (
     SymlinkEntry,
     TargetKind,
     UnsupportedEntry,
+    parents_of,
 )
+from ..model.formats import CompressionFormat
 from ..platforms.posix import data_files as posix_data_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = attrgetter("name")
 _SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_FACTS: Final = tuple(f"{format.suffix}.json" for format in CompressionFormat)
 _SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
 _REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
 _ENDINGS: Final = (*_REWRITTEN, ".pth", *posix_data_files.ENDINGS)
@@ -152,6 +161,35 @@ class _Scanner:
             optional=arcname == "lib64",
             mtime=mtime,
         )
+
+
+def own_archives(
+    scanned: Sequence[ScannedEntry], environment: Environment, output: Path | None
+) -> frozenset[str]:
+    """Return the arcnames of what earlier packing has written into an environment.
+
+    They are archives of ours, the facts beside them, and folders that hold nothing else.
+
+    Parameters:
+        output: the folder that archives are written to.
+    """
+    prefix = environment.prefix
+    files = {entry.arcname for entry in scanned if isinstance(entry, FileEntry)}
+    told = [name for name in files if name.endswith(_FACTS) and name.removesuffix(".json") in files]
+    proven = [name for name in told if proven_archive(prefix / name) is not None]
+    taken = {*proven, *(name.removesuffix(".json") for name in proven)}
+    folders = parents_of(taken)
+    inside = None if output is None else os.path.realpath(output)
+    if inside is not None and inside.startswith(f"{prefix}{os.sep}"):
+        folders |= parents_of([Path(inside, "x").relative_to(prefix).as_posix()])
+    if not folders and not taken:
+        return frozenset()
+    others = (
+        entry.arcname
+        for entry in scanned
+        if entry.arcname not in taken and entry.arcname not in folders
+    )
+    return frozenset(taken | (folders - parents_of(others)))
 
 
 def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
