@@ -39,8 +39,10 @@ def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) ->
         (plugin,) = plugin_wheels.glob("*.whl")
         oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
         for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
-            download = ("-m", "pip", "download", "--quiet", "--prefer-binary", "--dest", folder)
-            run(python, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
+            # By the tests' own pip: a system's Python may have none.
+            pip = (sys.executable, "-m", "pip", "--python", python)
+            download = ("download", "--quiet", "--prefer-binary", "--dest", folder)
+            run(*pip, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
 
     return shared(tmp_path_factory, "wheelhouse", fill)
 

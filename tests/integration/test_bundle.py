@@ -46,6 +46,7 @@ def parts(packed: PackPlan) -> set[str]:
     return {part for entry in packed.entries for part in entry.arcname.split("/")}
 
 
+@needs("whole standard library")
 def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
     """None keeps tests, headers and symbols; default what may be needed; minimal less than that."""
     by_trim = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.environments import install
 from support.shells import shown_on_a_terminal
-from support.trees import make_wheel, tree_state
+from support.trees import extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.cli.main import main
@@ -247,7 +247,7 @@ def test_verify_is_exit_0_or_a_message(
     assert run("verify", archive) == 0
     assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+        extract(tar, tmp_path)
     folder = tmp_path / "My Project"
     (folder / "postinstall.py").unlink()
     (folder / "more").mkdir()
@@ -423,7 +423,7 @@ def test_names_cannot_command_the_terminal(
 ) -> None:
     """Control characters and bytes that are no text are shown escaped, never sent."""
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+        extract(tar, tmp_path)
     folder = tmp_path / "My Project"
     (folder / "\033[2J").mkdir()
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
@@ -434,3 +434,68 @@ def test_names_cannot_command_the_terminal(
         r"added      '\x1b[2J' is a directory that was not packed",
         r"added      '\udcff' is a directory that was not packed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "archive"),
+    [
+        ("out/app.tar.gz", [], "out/app.tar.gz"),
+        ("app.zip", ["--format", "zip"], "app.zip"),
+        ("app-1.2", ["--format", "tar"], "app-1.2.tar"),
+        ("out/", ["--format", "tar"], "out/My Project.tar"),
+        (".", ["--format", "tar"], "My Project.tar"),
+    ],
+)
+def test_the_output_names_the_format(
+    environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+    options: list[str],
+    archive: str,
+) -> None:
+    """-o takes a base name, a file with a format's suffix, or a directory."""
+    monkeypatch.chdir(tmp_path)
+    assert run("pack", environment, "-o", output, "--interpreter", "target", *options) == 0
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {archive, f"{archive}.json"}
+
+
+def test_an_output_that_names_another_format_is_refused(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A suffix and --format that disagree are one error, and nothing is written."""
+    output = tmp_path / "app.zip"
+    assert run("pack", environment, "-o", output, "--format", "tar.gz", "--format", "zip") == 1
+    told = capsys.readouterr().err
+    assert f"-o {output} names .zip and --format tar.gz and zip: leave out one" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_project_is_not_taken_for_its_environment(
+    environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A prefix that holds a `.venv` is answered with the path that was meant."""
+    assert run("pack", environment.parent) == 1
+    assert f"did you mean {environment}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_several_archives_are_read_one_by_one(
+    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """As JSON they are a list; one that is damaged makes the exit status 1, and all are judged."""
+    archives = [tmp_path / "a.tar", tmp_path / "b.tar"]
+    for archive in archives:
+        assert run("pack", environment, "-o", archive, "--interpreter", "target") == 0
+    capsys.readouterr()
+    assert run(command, *archives, "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+    assert run(command, *archives) == 0
+    assert "\n\n" in capsys.readouterr().out
+    content = bytearray(archives[0].read_bytes())
+    content[-len(content) // 2] ^= 1
+    archives[0].write_bytes(content)
+    if command == "verify":
+        assert run(command, *archives, "--json") == 1
+        assert len(json.loads(capsys.readouterr().out)) == 2

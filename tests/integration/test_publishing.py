@@ -11,6 +11,7 @@ from support.hiding import run_hidden
 from support.interpreters import newest_of_each
 from support.machine import needs
 from support.projects import TABLE, files, make_project, upload_index
+from support.trees import extract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,7 @@ def test_a_uv_workspace_of_editable_members_packs(
     (archive,) = (app / "dist-venv").glob("*.tar.gz")
     elsewhere = tmp_path / "elsewhere"
     with tarfile.open(archive) as tar:
-        tar.extractall(elsewhere, filter="data")
+        extract(tar, elsewhere)
     unpacked = elsewhere / "my-app-1.0"
     run(python.path, unpacked / "postinstall.py", "--no-compile")
     done = run_hidden([unpacked / "bin" / "my-app"], hide=[root])

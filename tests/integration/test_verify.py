@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.archives import FORMAT_NAMES, make_packed
-from support.trees import tree_state
+from support.trees import extract, tree_state
 
 from hatch_pack_venv import create_archive
 from hatch_pack_venv.cli.render import Style, inspection_lines
@@ -42,7 +42,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def folder(archives: dict[str, Path], tmp_path: Path) -> Path:
     """Unpack the archive."""
     with tarfile.open(archives["tar"]) as tar:
-        tar.extractall(tmp_path, filter="data")
+        extract(tar, tmp_path)
     return tmp_path / "env"
 
 

@@ -8,16 +8,26 @@ program that `.ci/run` installs is a failure.
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import shutil
+import sysconfig
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from support.hiding import namespace, static_busybox
-from support.interpreters import SUPPORTED, bundlable, newest_of_each, system_python
+from support.interpreters import (
+    SUPPORTED,
+    bundlable,
+    find_pythons,
+    newest_of_each,
+    system_python,
+)
+from support.trees import HAS_FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +64,25 @@ def _can_mount() -> bool:
     return os.geteuid() == 0 and namespace() is not None and os.path.exists("/dev/loop-control")
 
 
+def _has_two_minors() -> bool:
+    """Return whether there are two CPythons that run the post-install script, of two versions."""
+    return len({python.minor for python in find_pythons() if python.number >= (3, 8)}) > 1
+
+
+def _has_getpath_tests() -> bool:
+    return any(
+        python.number >= (3, 11)
+        and (python.prefix / f"lib/python{python.minor}/test/test_getpath.py").is_file()
+        for python in find_pythons()
+    )
+
+
+def _has_whole_library() -> bool:
+    """Return whether the standard library here is whole; distributions take it apart."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    return all((folder / name).is_dir() for name in ("ensurepip", "idlelib", "test"))
+
+
 REGISTRY: Final[dict[str, Resource]] = {
     "namespaces": Resource(title="mount namespaces", found=lambda: namespace() is not None),
     "root": Resource(title="root's rights", found=lambda: os.geteuid() == 0),
@@ -68,6 +97,19 @@ REGISTRY: Final[dict[str, Resource]] = {
         f"CPython {minor}": Resource(title=f"CPython {minor}", found=_has_minor(minor))
         for minor in SUPPORTED
     },
+    "two CPythons": Resource(title="CPythons of two versions", found=_has_two_minors),
+    "getpath tests": Resource(title="CPython's own tests", found=_has_getpath_tests),
+    "whole standard library": Resource(
+        title="the whole standard library", found=_has_whole_library
+    ),
+    "tarfile filters": Resource(title="filters of tarfile (PEP 706)", found=lambda: HAS_FILTERS),
+    "libstdc++": Resource(
+        title="libstdc++", found=lambda: ctypes.util.find_library("stdc++") is not None
+    ),
+    "time zones": Resource(
+        title="time zones (tzdata)",
+        found=lambda: Path("/usr/share/zoneinfo/Asia/Tokyo").exists(),
+    ),
     "gcc": _program("gcc", "a C compiler (gcc)"),
     "readelf": _program("readelf", "binutils"),
     "busybox": Resource(

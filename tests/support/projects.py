@@ -21,7 +21,7 @@ from hatchling.plugin.manager import PluginManager
 from support import hiding
 from support.binaries import compile_library
 from support.environments import make_environment, run, tool
-from support.trees import make_wheel
+from support.trees import extract, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -269,7 +269,7 @@ class Layered:
         """Unpack all archives side by side, by Python's own filter for data."""
         for archive in self.archives.values():
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                extract(tar, folder)
         return folder
 
     def postinstall(self, side: Path, name: str, *words: str) -> tuple[int, str]:

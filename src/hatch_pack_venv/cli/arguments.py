@@ -58,7 +58,11 @@ def _reading_command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=description)
     command.add_argument(
-        "path", type=Path, metavar="ARCHIVE|DIRECTORY", help="an archive, or where it was unpacked"
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="ARCHIVE|DIRECTORY",
+        help="an archive, or the directory it was unpacked into; several are taken one by one",
     )
     _add_output_options(command)
     return command

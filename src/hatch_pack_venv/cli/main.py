@@ -8,23 +8,24 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .. import __version__
-from ..api.pack import export, pack, preview_pack
 from ..api.progress import result_line, terminal_progress
 from ..config.options import PackOptions
 from ..model.environment import environment_name
-from ..model.errors import ArchiveProblem, PackVenvError, PlanError
+from ..model.errors import ArchiveProblem, OptionsError, PackVenvError, PlanError
+from ..model.formats import CompressionFormat
 from ..model.results import silent
 from ..write.atomic import terminable
 from .arguments import add_packing_options, add_reading_commands, given_keys
 from .render import Style, describe_findings, inspection_lines, preview_lines, verification_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..model.results import Reporter
 
@@ -75,7 +76,9 @@ def _pack(parsed: argparse.Namespace) -> None:
     if parsed.dry_run:
         _preview(parsed, options)
         return
-    base = parsed.output or environment_name(Path(os.path.abspath(parsed.prefix)))
+    from ..api.pack import pack
+
+    base, options = _output(parsed, options)
     results: list[dict[str, Any]] = [
         {
             "path": str(result.path),
@@ -87,7 +90,30 @@ def _pack(parsed: argparse.Namespace) -> None:
     _print(results, map(result_line, results), parsed)
 
 
+def _output(parsed: argparse.Namespace, options: PackOptions) -> tuple[str, PackOptions]:
+    """Return the archives' path without a suffix, and the options with the format that it names.
+
+    Raises:
+        OptionsError: if the path names a format and `--format` another.
+    """
+    name = environment_name(Path(os.path.abspath(parsed.prefix)))
+    if parsed.output is None:
+        return name, options
+    if parsed.output.endswith(("/", os.sep)) or os.path.isdir(parsed.output):
+        return os.path.join(parsed.output, name), options
+    named = next((each for each in CompressionFormat if parsed.output.endswith(each.suffix)), None)
+    if named is None:
+        return parsed.output, options
+    if options.formats not in ((), (named,)):
+        asked = " and ".join(each.suffix.removeprefix(".") for each in options.formats)
+        problem = f"-o {parsed.output} names {named.suffix} and --format {asked}: leave out one"
+        raise OptionsError("the formats disagree", [problem])
+    return parsed.output.removesuffix(named.suffix), replace(options, formats=(named,))
+
+
 def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
+    from ..api.pack import preview_pack
+
     found = preview_pack(parsed.prefix, options, report=_report(parsed, "Compiling"))
     _print(found.to_dict(), preview_lines(found, _style(), every=parsed.verbose), parsed)
     if found.refused:
@@ -95,6 +121,8 @@ def _preview(parsed: argparse.Namespace, options: PackOptions) -> None:
 
 
 def _export(parsed: argparse.Namespace) -> None:
+    from ..api.pack import export
+
     options = _options(parsed)
     hard_links = parsed.link_mode == "hardlink"
     result = export(
@@ -117,20 +145,40 @@ def _inspect(parsed: argparse.Namespace) -> None:
     from ..read.inspect import inspect
     from ..read.verify import check_is_there
 
-    check_is_there(parsed.path)
-    found = inspect(parsed.path, report=_report(parsed, "Reading"))
-    _print(found.to_dict(), inspection_lines(found, _style()), parsed)
+    for path in parsed.paths:
+        check_is_there(path)
+    report = _report(parsed, "Reading")
+    found = [inspect(path, report=report) for path in parsed.paths]
+    lines = _blocks(inspection_lines(each, _style()) for each in found)
+    _print(_one_or_all([each.to_dict() for each in found]), lines, parsed)
 
 
 def _verify(parsed: argparse.Namespace) -> None:
     from ..read.verify import check_is_there, verify
 
-    check_is_there(parsed.path)
+    for path in parsed.paths:
+        check_is_there(path)
     report = _report(parsed, "Verifying")
-    result = verify(parsed.path, external_links=parsed.external_links, report=report)
-    _print(result.to_dict(), verification_lines(result, _style()), parsed)
-    if not result.is_whole:
-        raise ArchiveProblem(describe_findings(result))
+    results = [
+        verify(path, external_links=parsed.external_links, report=report) for path in parsed.paths
+    ]
+    lines = _blocks(verification_lines(each, _style()) for each in results)
+    _print(_one_or_all([each.to_dict() for each in results]), lines, parsed)
+    damaged = [describe_findings(each) for each in results if not each.is_whole]
+    if damaged:
+        raise ArchiveProblem("; ".join(damaged))
+
+
+def _blocks(blocks: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield the lines of several results, with an empty line between them."""
+    for number, lines in enumerate(blocks):
+        yield from ("",) if number else ()
+        yield from lines
+
+
+def _one_or_all(results: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return what is printed as JSON: a list only where several archives were asked for."""
+    return results[0] if len(results) == 1 else results
 
 
 def _print(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
@@ -175,9 +223,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-o",
         "--output",
-        metavar="BASE_NAME",
-        help="the archive's path without its suffix (default: the environment's name, its project"
-        " folder's for .venv, in the current folder)",
+        metavar="OUTPUT",
+        help="the archive's path, with the suffix of a format or without one, or an existing"
+        " directory or one that ends in / (default: the environment's name, its project folder's"
+        " for .venv, in the current directory)",
     )
     command.add_argument(
         "--dry-run",

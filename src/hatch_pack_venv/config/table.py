@@ -76,7 +76,7 @@ _KEYS: Final = (
         parse=values.path,
         values=(
             "the environment's folder, relative to the project; `HATCH_PACK_VENV_SOURCE`"
-            " overrides it"
+            " overrides it and `hatch-env`"
         ),
         default="`.venv`",
     ),

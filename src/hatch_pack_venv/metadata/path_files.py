@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def names_a_local_path(direct_url: bytes) -> bool:
@@ -24,6 +24,17 @@ def names_a_local_path(direct_url: bytes) -> bool:
     return not isinstance(url, str) or url.startswith("file:")
 
 
+def with_changed_lines(content: bytes, change: Callable[[str], str]) -> bytes:
+    """Return a `.pth` file with each line's path changed; what follows the path stays.
+
+    Parameters:
+        change: takes a line without trailing white space.
+    """
+    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    changed = (change(path := line.rstrip()) + line[len(path) :] for line in lines)
+    return "".join(changed).encode("utf-8", "surrogateescape")
+
+
 def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str]) -> bytes:
     """Make a `.pth` file's absolute lines that point into the environment relative.
 
@@ -31,20 +42,16 @@ def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str])
 
     Parameters:
         site: arcname of that folder.
-        spellings: the paths by which the environment may be named.
+        prefix_aliases: the paths by which the environment may be named.
     """
-    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    relocated = (_relocated_line(line, site, prefix_aliases) for line in lines)
-    return "".join(relocated).encode("utf-8", "surrogateescape")
 
+    def relocated(path: str) -> str:
+        for prefix in prefix_aliases:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return posixpath.relpath(posixpath.relpath(path, prefix), site)
+        return path
 
-def _relocated_line(line: str, site: str, prefix_aliases: Sequence[str]) -> str:
-    path = line.rstrip()
-    for prefix in prefix_aliases:
-        if path == prefix or path.startswith(f"{prefix}/"):
-            inside = posixpath.relpath(path, prefix)
-            return posixpath.relpath(inside, site) + line[len(path) :]
-    return line
+    return with_changed_lines(content, relocated)
 
 
 def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
@@ -54,13 +61,12 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
         folder: the real folder that the file lies in.
         boundary: a real path.
     """
-    lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-    changed = []
-    for line in lines:
-        path = line.rstrip()
+
+    def relative(path: str) -> str:
         inside = os.path.isabs(path) and Path(os.path.normpath(path)).is_relative_to(boundary)
-        changed.append(os.path.relpath(path, folder) + line[len(path) :] if inside else line)
-    return "".join(changed).encode("utf-8", "surrogateescape")
+        return os.path.relpath(path, folder) if inside else path
+
+    return with_changed_lines(content, relative)
 
 
 def path_lines(text: str) -> list[str]:

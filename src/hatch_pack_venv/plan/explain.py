@@ -105,13 +105,6 @@ class PruneReport:
         return is_script or self.environment.is_of_interpreter(arcname)
 
 
-_COMPILED: Final = "byte code, compiled for the archive"
-_REWRITTEN: Final = {
-    "RECORD": "made true for what is packed",
-    "pyvenv.cfg": "names no place, so that it is right everywhere",
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What an archive would hold.

@@ -120,8 +120,11 @@ def _read_config(prefix: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
+        within = prefix / ".venv"
+        found = (within / "pyvenv.cfg").is_file()
+        instead = f"did you mean {within}?" if found else _CREATE
         raise EnvironmentProblem(
-            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {_CREATE}"
+            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {instead}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentProblem(f"{path} cannot be read: {error}") from error

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..model.formats import Compression, CompressionFormat
     from ..model.plan import PackPlan
     from ..model.results import Reporter
-    from .sinks.protocol import Sink
+    from .sinks import Sink
 
 
 logger = logging.getLogger("hatch_pack_venv")

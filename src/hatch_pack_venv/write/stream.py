@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..model.entries import Entry
     from ..model.plan import PackPlan
     from ..model.results import Progress
-    from .sinks.protocol import Sink
+    from .sinks import Sink
 
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows alone has files of text

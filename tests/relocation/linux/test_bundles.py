@@ -20,7 +20,7 @@ from support.hiding import make_system, run_in_system
 from support.interpreters import Python, bundlable, system_python
 from support.machine import needs
 from support.projects import build_wheel
-from support.trees import make_wheel, tree_state
+from support.trees import extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 
@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Unpacke
             options = PackOptions.from_mapping({"format": "tar"})
             (result,) = pack(environment, folder / kind / "archive", options)
             with tarfile.open(result.path) as tar:
-                tar.extractall(folder / kind / "un packed", filter="data")
+                extract(tar, folder / kind / "un packed")
             root = folder / kind / "un packed/app"
             made[kind] = Unpacked(root=root, python=python, environment=environment)
         return made[kind]
@@ -239,7 +239,7 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     options = PackOptions.from_mapping({"format": "tar"})
     (result,) = pack(environment, tmp_path / "archive", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "there", filter="data")
+        extract(tar, tmp_path / "there")
     root = tmp_path / "there/environment"
     code = (
         "import only_base, both, importlib.metadata as m; print(only_base.x, both.x,"
@@ -270,7 +270,7 @@ def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_p
     (result,) = pack(environment, tmp_path / "app", PackOptions.from_mapping({"format": "tar"}))
     assert tree_state(environment) == before
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "there", filter="data")
+        extract(tar, tmp_path / "there")
     code = (
         "import ctypes, mine, importlib.metadata as m, base64, hashlib, pathlib\n"
         "ctypes.CDLL(mine.__path__[0] + '/libmine.so').mine\n"

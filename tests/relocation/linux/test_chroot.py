@@ -13,6 +13,7 @@ from support.hiding import make_system, run_in_system
 from support.interpreters import IMPORT_ALL, Python, bundlable, failed, imported, system_python
 from support.machine import needs
 from support.projects import build_wheel
+from support.trees import extract
 
 from hatch_pack_venv import PackOptions, pack
 
@@ -62,7 +63,7 @@ def unpack(environment: Path, folder: Path, **keys: object) -> Path:
     options = PackOptions.from_mapping({"format": "tar", **keys})
     (result,) = pack(environment, folder / "app", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "there", filter="data")
+        extract(tar, folder / "there")
     result.path.unlink()
     (root,) = (folder / "there").iterdir()
     return root

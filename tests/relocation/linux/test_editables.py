@@ -17,7 +17,7 @@ from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
 from support.projects import DEVELOPED, SAMPLES
-from support.trees import State, make_wheel, tree_state
+from support.trees import State, extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.planning import Source, plan_source
@@ -132,7 +132,7 @@ def moved(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Pat
     run(tool("pack-venv"), "pack", installed.prefix, "-o", folder / "app", *options)
     assert [facts_of(each) for each in (installed.prefix, installed.projects)] == before
     with tarfile.open(folder / "app.tar") as tar:
-        tar.extractall(folder / "first", filter="data")
+        extract(tar, folder / "first")
     (root,) = (folder / "first").iterdir()
     return root.rename(folder / "sec ond")
 

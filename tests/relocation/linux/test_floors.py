@@ -15,7 +15,7 @@ from support.binaries import compile_needing_glibc
 from support.environments import make_environment, run, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
-from support.trees import make_wheel
+from support.trees import extract, make_wheel
 
 from hatch_pack_venv import PackOptions, pack
 
@@ -62,7 +62,7 @@ def unpack(folder: Path, native: bytes, table: dict[str, Any]) -> Unpacked:
     table |= {"format": "tar", "wheels": [str(make_wheel(folder, files))]}
     (result,) = pack(environment, folder / "app", PackOptions.from_mapping(table))
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "elsewhere", filter="data")
+        extract(tar, folder / "elsewhere")
     (root,) = (folder / "elsewhere").iterdir()
     hidden = [environment, *([python.prefix] if table["interpreter"] == "bundled" else [])]
     return Unpacked(root=root, python=python, hidden=hidden, needs=result.needs)

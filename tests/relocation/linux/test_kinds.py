@@ -22,7 +22,7 @@ from support.interpreters import (
     set_search_path,
 )
 from support.machine import needs
-from support.trees import tree_state
+from support.trees import extract, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 from hatch_pack_venv.api import planning as packing
@@ -51,7 +51,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpack an archive as a user does."""
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        extract(tar, folder)
     (root,) = folder.iterdir()
     return root
 

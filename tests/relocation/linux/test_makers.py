@@ -12,7 +12,7 @@ from support import hiding
 from support.environments import TOOLS, install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
 from support.machine import needs, require
-from support.trees import tree_state
+from support.trees import extract, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 
@@ -31,7 +31,7 @@ def packed(environment: Path, folder: Path, mode: str) -> Path:
     )
     (result,) = pack(environment, folder / "app", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "Ünpacked here", filter="data")
+        extract(tar, folder / "Ünpacked here")
     (root,) = (folder / "Ünpacked here").iterdir()
     return root
 

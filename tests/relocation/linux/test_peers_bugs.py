@@ -20,7 +20,7 @@ from support import hiding
 from support.archives import members, open_tar
 from support.environments import install, make_environment, run, tool
 from support.interpreters import Python, bundlable, newest_of_each
-from support.machine import needs
+from support.machine import needs, require
 from support.trees import links_below, read, tree_state
 
 from hatch_pack_venv import (
@@ -194,6 +194,7 @@ def test_standalone_use_on_a_plain_environment(
     env: Path, tmp_path: Path, python: Python, format: CompressionFormat
 ) -> None:
     """The injected script connects it, with the original hidden; theirs wants its own metadata."""
+    require("unzip" if format is CompressionFormat.ZIP else "xz")
     archive = seed_archive(env, format)
     place = tmp_path / "some where é"
     place.mkdir()

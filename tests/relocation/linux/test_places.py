@@ -15,7 +15,7 @@ from support import hiding
 from support.environments import make_environment, run
 from support.interpreters import Python, bundlable
 from support.machine import needs
-from support.trees import State, tree_state
+from support.trees import State, extract, tree_state
 
 from hatch_pack_venv import PackOptions, PackResult, pack
 from hatch_pack_venv.binary.elf import ElfHeaders
@@ -83,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         options = PackOptions.from_mapping({"interpreter": mode, "format": "tar"})
         (results[mode],) = pack(environment, folder / mode, options)
         with tarfile.open(results[mode].path) as tar:
-            tar.extractall(folder / "elsewhere" / mode, filter="data")
+            extract(tar, folder / "elsewhere" / mode)
         (roots[mode],) = (folder / "elsewhere" / mode).iterdir()
     run(python.path, roots["target"] / "postinstall.py", "--no-compile")
     return Made(python=python, environment=environment, before=before, results=results, roots=roots)

@@ -15,6 +15,7 @@ from support.environments import install, make_environment, run, tool
 from support.interpreters import bundlable
 from support.machine import needs
 from support.projects import build_wheel, copy_project
+from support.trees import extract
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
@@ -90,7 +91,7 @@ def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path,
         Project(name="service", version="0.3.1", wheel=wheel, root=project),
     )
     with tarfile.open(result.path) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        extract(tar, folder / "unpacked")
     (root,) = (folder / "unpacked").iterdir()
     return project, wheel, root
 

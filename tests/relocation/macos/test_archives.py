@@ -22,7 +22,7 @@ from macholib.MachO import MachO as Oracle
 from packaging.markers import Marker
 from support.binaries import EXECUTABLE, LIBRARY, module, packed
 from support.environments import run, shared, tool
-from support.trees import make_wheel
+from support.trees import extract, make_wheel
 
 from hatch_pack_venv import PackOptions, PackVenvError, pack
 from hatch_pack_venv.binary.macho import MAGICS, MachO
@@ -159,7 +159,7 @@ def test_a_launcher_of_the_archive_is_a_shell_script_that_finds_python(
     options = PackOptions.from_mapping({"interpreter": "target", "format": "tar", "check": "off"})
     (result,) = pack(tree, tmp_path / "app", options)
     with tarfile.open(result.path) as tar:
-        tar.extractall(tmp_path / "x", filter="data")
+        extract(tar, tmp_path / "x")
     (root,) = (tmp_path / "x").iterdir()
     done = subprocess.run(
         [sys.executable, root / "postinstall.py"], capture_output=True, text=True, check=False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.machine import needs
 from support.unpacked import PYTHON, PYTHONS, Done, Tree, manifest, unpacked_tree
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def test_check_tells_an_unconnected_tree_and_changes_nothing(tree: Tree) -> None
     assert tree.snapshot() == before
 
 
+@needs("two CPythons")
 def test_check_tells_whether_the_running_python_would_fit(tree: Tree) -> None:
     """Before connecting, --check by a wrong Python names what does not fit, too."""
     other = next(python for python in PYTHONS if python.minor != PYTHON.minor)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.machine import needs
 from support.unpacked import (
     ENVIRON,
     PYTHON,
@@ -238,6 +239,7 @@ def test_a_bundled_archive_needs_no_step(tmp_path: Path) -> None:
     assert tree.run("--check", by=tree.root / "bin/python").status == 0
 
 
+@needs("two CPythons")
 def test_a_bundled_archive_is_compiled_by_its_own_interpreter(tmp_path: Path) -> None:
     """Its library and its packages are compiled for the interpreter inside."""
     tree = Tree(tmp_path / "app", PYTHON, interpreter="bundled")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.machine import needs
 from support.unpacked import EVERY, PYTHON, PYTHONS, Tree, each_python, manifest, unpacked_tree
 
 from hatch_pack_venv.injected import postinstall
@@ -24,6 +25,7 @@ TOO_OLD = [python for python in EVERY if python.number < (3, 8)]
 tree = pytest.fixture(unpacked_tree)
 
 
+@needs("two CPythons")
 @each_python
 def test_another_version_is_refused_before_anything_changes(tmp_path: Path, python: Python) -> None:
     """A Python of another X.Y is told which one is needed, and nothing is changed."""
@@ -149,6 +151,7 @@ def test_the_release_of_macos_is_that_of_its_kernel(monkeypatch: pytest.MonkeyPa
     assert postinstall.older([], [12, 3])
 
 
+@needs("libstdc++")
 @each_python
 def test_the_systems_libstdcxx_is_asked_for_its_version(tmp_path: Path, python: Python) -> None:
     """Enough is passed over, too little is one sentence; no ctypes or no /proc is no reason."""

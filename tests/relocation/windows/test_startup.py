@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support.interpreters import find_pythons
+from support.machine import needs
 from support.windows import make_base, make_environment
 
 from hatch_pack_venv import PackOptions, pack
@@ -132,6 +133,7 @@ def test_a_connected_environment_finds_its_base(tmp_path: Path, python: Python) 
     assert not [path for path in paths if path.startswith("D:")]
 
 
+@needs("getpath tests")
 def test_there_is_a_start_up_to_ask() -> None:
     """At least one CPython of this machine brings it, so that the tests above run."""
     assert pythons()

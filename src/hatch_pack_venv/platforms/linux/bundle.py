@@ -19,11 +19,10 @@ from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
-from ...metadata.pyvenv_cfg import bundled_config
 from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring
-from ..posix.runtime import Runtime, system_packages
+from ..posix.runtime import Runtime, bundled_config, system_packages
 from .libraries import Libraries, collect_libraries, tcl_scripts
 from .owners import find_owners
 from .search_paths import relinked

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...filesystem import copies_of
-from ...metadata.pyvenv_cfg import bundled_config
 from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle
-from ..posix.runtime import Runtime
+from ..posix.runtime import Runtime, bundled_config
 from .detect import FRAMEWORK
 from .requirements import read_macho
 

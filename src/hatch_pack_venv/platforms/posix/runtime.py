@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Final
 from ...filesystem import copies_of
 from ...metadata.installed import installed_distributions
 from ...metadata.path_files import foreign_paths
-from ...metadata.pyvenv_cfg import fixed_interpreter_config
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
 from ...model.interpreter import is_of_no_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from ...model.distribution import InstalledDistribution
     from ...model.entries import Entry, ScannedEntry
@@ -170,6 +169,44 @@ def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entr
         SymlinkEntry(arcname=f"{scripts}/python", linkname=name),
         FileEntry.from_bytes("pyvenv.cfg", fixed_interpreter_config(path, environment)),
     )
+
+
+def bundled_config(version: str, prompt: str | None = None) -> bytes:
+    """Return the `pyvenv.cfg` of a bundled interpreter.
+
+    Without `home`, so that nothing in it depends on the place (measured on CPython 3.8 to 3.13);
+    with the file, user site-packages stay out. `relocatable` makes uv write relative launchers.
+
+    Parameters:
+        prompt: what activation scripts show instead of the folder's name.
+    """
+    return _pyvenv_cfg(
+        {
+            "include-system-site-packages": "false",
+            "relocatable": "true",
+            "version": version,
+        },
+        prompt,
+    )
+
+
+def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
+    """Return the `pyvenv.cfg` of an environment whose interpreter is fixed on the target."""
+    return _pyvenv_cfg(
+        {
+            "home": posixpath.dirname(path),
+            "include-system-site-packages": str(environment.include_system_site_packages).lower(),
+            "version": environment.interpreter.version,
+            "executable": path,
+        },
+        environment.prompt,
+    )
+
+
+def _pyvenv_cfg(pairs: Mapping[str, str], prompt: str | None) -> bytes:
+    """Return the text of a `pyvenv.cfg`; the prompt is quoted, as venv does."""
+    quoted = {} if prompt is None else {"prompt": repr(prompt)}
+    return "".join(f"{key} = {value}\n" for key, value in {**pairs, **quoted}.items()).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

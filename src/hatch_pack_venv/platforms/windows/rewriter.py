@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from ...metadata.path_files import path_lines
+from ...metadata.path_files import path_lines, with_changed_lines
 from ..posix.data_files import may_be_rewritten, relocate_data_file
 from .detect import SCRIPTS
 from .launchers import Home, entry_point_launcher, entry_point_name, kind_of, relocate_launcher
@@ -99,17 +99,16 @@ class WindowsRewriter:
 
     def _path_file(self, content: bytes, site: str) -> bytes:
         """Make absolute lines that point into the environment relative, as `site` takes them."""
-        lines = content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
-        relocated = "".join(self._path_line(line, site) for line in lines)
-        return relocated.encode("utf-8", "surrogateescape")
+        folder = site.replace("/", "\\")
 
-    def _path_line(self, line: str, site: str) -> str:
-        path = line.rstrip()
-        for prefix in self.prefixes:
-            inside = inside_of(path, prefix)
-            if inside is not None:
-                return ntpath.relpath(inside or ".", site.replace("/", "\\")) + line[len(path) :]
-        return line
+        def relocated(path: str) -> str:
+            for prefix in self.prefixes:
+                inside = inside_of(path, prefix)
+                if inside is not None:
+                    return ntpath.relpath(inside or ".", folder)
+            return path
+
+        return with_changed_lines(content, relocated)
 
 
 def foreign_paths(path_file: bytes, site: str) -> list[str]:

@@ -19,7 +19,7 @@ from .xz import XzCompressor
 if TYPE_CHECKING:
     from ...model.entries import FileEntry
     from ...model.formats import Compression
-    from .protocol import Output
+    from . import Output
 
 
 if sys.version_info >= (3, 14):

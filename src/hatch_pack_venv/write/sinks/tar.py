@@ -13,7 +13,7 @@ from .compressors import compressor
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
-    from .protocol import Output
+    from . import Output
 
 
 _FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")

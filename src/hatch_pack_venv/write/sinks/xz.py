@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...model.entries import FileEntry
-    from .protocol import Output
+    from . import Output
 
 
 Filters: TypeAlias = list[dict[str, Any]]

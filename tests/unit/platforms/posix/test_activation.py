@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.fakes import environment, file, plan
 
-from hatch_pack_venv.metadata.pyvenv_cfg import bundled_config
 from hatch_pack_venv.model.environment import prompt_of
 from hatch_pack_venv.platforms.posix.activation import activation_scripts, first_edit
+from hatch_pack_venv.platforms.posix.runtime import bundled_config
 
 
 def texts(scripts: str) -> dict[str, str]:
