@@ -26,10 +26,10 @@ from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
 from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
-from ..scan.walk import own_archives, scan
+from ..scan.walk import credentials_in, own_archives, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from _typeshed import StrPath
 
@@ -170,6 +170,16 @@ class _Planning:
         ]
         return [entry for entry in found if entry.arcname not in own], notes
 
+    def _credentials(self, entries: Iterable[ScannedEntry], selection: Selection) -> Iterator[str]:
+        """Yield a sentence for each setting that is packed and holds a password."""
+        for name, key in credentials_in(entries, self.environment):
+            if not selection.why_excluded(name, self.environment):
+                yield (
+                    f"{name} holds a URL with a password or token ({key}), which everybody who"
+                    " gets the archive could read: remove it there, or add the file to"
+                    " exclude-files"
+                )
+
     def _planned(
         self,
         needs: DependencyReport,
@@ -202,6 +212,8 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
+        secrets = self._credentials(scanned, inputs.selection)
+        inputs = replace(inputs, problems=(*inputs.problems, *secrets))
         selection = inputs.selection
         if selection.exclude or selection.include:
             unused = selection.unused(_named_by_patterns([*there, *read], environment))

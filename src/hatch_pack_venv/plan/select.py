@@ -33,6 +33,12 @@ _ACTIVATION: Final = re.compile(
     r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|(?:pydoc|_assign)\.bat"
 )
 
+# What people, pip and uv keep passwords in; directly in an environment (pip reads its `pip.conf`).
+_SECRETS: Final = {
+    *(".condarc", ".git-credentials", ".netrc", ".npmrc", ".pypirc", ".yarnrc"),
+    *("_netrc", "pip.conf", "pip.ini", "uv.toml"),
+}
+
 # uv's notes on where a distribution came from; they hold paths and times of the build machine.
 _INSTALLER_NOTES: Final = {"uv_cache.json", "uv_build.json"}
 
@@ -116,6 +122,8 @@ class Selection:
             return "it customises the environment that it was made in" if customises else None
         if folder == environment.scripts:
             return "an activation script of this place" if _ACTIVATION.fullmatch(name) else None
+        if not folder and name in _SECRETS:
+            return "a configuration file that may hold passwords"
         return _OWN if not folder and name in _OWN_FILES else None
 
     def _by_rule_of_metadata(self, name: str) -> str | None:

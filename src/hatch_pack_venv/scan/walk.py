@@ -16,6 +16,7 @@ from ..filesystem import (
     resolve_link,
     special_kind,
 )
+from ..metadata.path_files import keys_with_credentials
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -29,7 +30,7 @@ from ..model.formats import CompressionFormat
 from ..platforms.posix import data_files as posix_data_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -190,6 +191,46 @@ def own_archives(
         if entry.arcname not in taken and entry.arcname not in folders
     )
     return frozenset(taken | (folders - parents_of(others)))
+
+
+_SETTINGS: Final = (
+    *(".cfg", ".cnf", ".conf", ".env", ".ini", ".json", ".properties", ".toml", ".xml", ".yaml"),
+    *(".yml", "pip.conf", "netrc", "pypirc", "credentials", "npmrc", "yarnrc", "condarc"),
+)
+_SETTINGS_LIMIT: Final = 1 << 20  # bytes
+
+
+def credentials_in(
+    entries: Iterable[ScannedEntry], environment: Environment
+) -> Iterator[tuple[str, str]]:
+    """Yield arcname and key of each setting that holds a URL with a password or a token.
+
+    Looked at are settings files that no distribution brought, which others could get as well, and
+    what installers wrote on where a distribution came from.
+    """
+    owned: frozenset[str] | None = None
+    for entry in entries:
+        name = entry.arcname
+        if not name.endswith(_SETTINGS) or not isinstance(entry, FileEntry):
+            continue
+        if entry.size > _SETTINGS_LIMIT:
+            continue
+        if not name.endswith("/direct_url.json"):
+            if owned is None:
+                owned = frozenset(n for each in environment.distributions for n in each.files)
+            if name in owned:
+                continue
+        for key in keys_with_credentials(_read(entry)):
+            yield name, key
+
+
+def _read(entry: FileEntry) -> bytes:
+    if isinstance(entry.content, bytes):
+        return entry.content
+    try:
+        return Path(entry.content).read_bytes() if isinstance(entry.content, str) else b""
+    except OSError:
+        return b""  # writing will tell
 
 
 def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:

@@ -10,7 +10,7 @@ from support.fakes import fake_interpreter
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -19,6 +19,7 @@ from hatch_pack_venv.model.entries import (
     UnsupportedEntry,
 )
 from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.scan.walk import own_archives, scan
 
@@ -185,3 +186,22 @@ def test_an_archive_that_was_changed_is_no_longer_ours(prefix: Path) -> None:
         archive.write(b"more")
     found = [*scan(read(prefix))]
     assert own_archives(found, read(prefix), prefix / "out") == frozenset()
+
+
+@pytest.mark.parametrize("name", ["etc/app/settings.toml", "conf.d/db.yaml", "pip.conf"])
+def test_a_password_in_settings_is_refused_by_file_and_key(prefix: Path, name: str) -> None:
+    """Never with the secret; `pip.conf` stays out unless it is asked for; patterns leave it out."""
+    (prefix / name).parent.mkdir(parents=True, exist_ok=True)
+    (prefix / name).write_text("[a]\nindex-url = https://ci:s3cr3t@pypi.corp.test/simple\n")
+    table = {"interpreter": "target", "format": "tar"}
+    if name == "pip.conf":
+        planned = plan_source(Source.of(read(prefix), PackOptions.from_mapping(table)), None)
+        assert name not in [entry.arcname for entry in planned.entries]
+        table["include-files"] = [name]  # type: ignore[assignment]
+    with pytest.raises(PlanError) as caught:
+        plan_source(Source.of(read(prefix), PackOptions.from_mapping(table)), None)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{name} holds a URL with a password or token (index-url), which ")
+    assert "s3cr3t" not in problem
+    without = PackOptions.from_mapping({"interpreter": "target", "exclude-files": [name]})
+    assert not plan_source(Source.of(read(prefix), without), None).notes
