@@ -108,10 +108,13 @@ _QUERY: Final = re.compile(
 _KEY: Final = re.compile(r"""["']?([\w.-]+)["']?\s*[=:]""")
 
 
-def keys_with_credentials(content: bytes) -> list[str]:
+def keys_with_credentials(content: bytes, *, examples: bool = True) -> list[str]:
     """Return the keys of settings that hold a URL with a password or a token, each once.
 
     Comments, and what stands for a password in documentation, are none. Never tells the secret.
+
+    Parameters:
+        examples: whether there may be URLs of machines that exist nowhere, which count for nothing.
     """
     if b"://" not in content:
         return []
@@ -121,15 +124,15 @@ def keys_with_credentials(content: bytes) -> list[str]:
         if "://" not in line or line.lstrip().startswith(("#", ";", "//")):
             continue
         for match in _URL.finditer(line):
-            if _has_credentials(match):
+            if not (examples and _OF_NO_MACHINE.fullmatch(match["host"])) and _has_credentials(
+                match
+            ):
                 named = _KEY.findall(line[: match.start()])
                 found.append(named[-1] if named else f"line {number}")
     return list(dict.fromkeys(found))
 
 
 def _has_credentials(url: re.Match[str]) -> bool:
-    if _OF_NO_MACHINE.fullmatch(url["host"]):
-        return False
     query = _QUERY.search(url["rest"])
     if query is not None and not _OF_NOBODY.fullmatch(query["value"]):
         return True

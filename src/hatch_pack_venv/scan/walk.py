@@ -175,8 +175,7 @@ def own_archives(
         output: the folder that archives are written to.
     """
     prefix = environment.prefix
-    files = {entry.arcname for entry in scanned if isinstance(entry, FileEntry)}
-    told = [name for name in files if name.endswith(_FACTS) and name.removesuffix(".json") in files]
+    told = [entry.arcname for entry in scanned if entry.arcname.endswith(_FACTS)]
     proven = [name for name in told if proven_archive(prefix / name) is not None]
     taken = {*proven, *(name.removesuffix(".json") for name in proven)}
     folders = parents_of(taken)
@@ -197,6 +196,7 @@ _SETTINGS: Final = (
     *(".cfg", ".cnf", ".conf", ".env", ".ini", ".json", ".properties", ".toml", ".xml", ".yaml"),
     *(".yml", "pip.conf", "netrc", "pypirc", "credentials", "npmrc", "yarnrc", "condarc"),
 )
+_ORIGIN: Final = "/direct_url.json"
 _SETTINGS_LIMIT: Final = 1 << 20  # bytes
 
 
@@ -215,12 +215,12 @@ def credentials_in(
             continue
         if entry.size > _SETTINGS_LIMIT:
             continue
-        if not name.endswith("/direct_url.json"):
+        if _ORIGIN not in name:
             if owned is None:
                 owned = frozenset(n for each in environment.distributions for n in each.files)
             if name in owned:
                 continue
-        for key in keys_with_credentials(_read(entry)):
+        for key in keys_with_credentials(_read(entry), examples=_ORIGIN not in name):
             yield name, key
 
 
