@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from packaging.utils import canonicalize_name
+
+from .model import manifest
 from .model.entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
 
 if TYPE_CHECKING:
@@ -107,3 +112,45 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         for child in children:
             real = Path(os.path.realpath(child))
             yield from copies_of(real, f"{arcname}/{child.name}", (*parents, path))
+
+
+_FACTS_LIMIT: Final = 1 << 24  # bytes
+
+
+def proven_archive(facts: Path, name: str | None = None) -> Path | None:
+    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
+
+    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+
+    Parameters:
+        name: of the project that it has to be of; by default any.
+    """
+    told = _read_facts(facts)
+    archive = facts.with_name(facts.name.removesuffix(".json"))
+    head = told.get("manifest")
+    if told.get("archive") != archive.name or not isinstance(head, dict):
+        return None
+    if head.get("format_version") != manifest.FORMAT_VERSION:
+        return None
+    if name is not None and canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
+        return None
+    return archive if not archive.exists() or _is_as_told(archive, told) else None
+
+
+def _read_facts(facts: Path) -> dict[str, Any]:
+    try:
+        if facts.is_symlink() or facts.stat().st_size > _FACTS_LIMIT:
+            return {}
+        told = json.loads(facts.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
+    if archive.is_symlink() or not archive.is_file():
+        return False
+    if archive.stat().st_size != told.get("size"):
+        return False
+    with archive.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == told.get("sha256")

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Self
 from packaging.utils import canonicalize_name
 
 from ..binary.headers import HeaderReader
-from ..model.entries import Times
+from ..model.entries import Times, with_copies
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
-from ..model.plan import DecisionLog
+from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
+from ..plan.validate import headers_notes
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
+from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
 from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
-from ..scan.walk import scan
+from ..scan.walk import credentials_in, own_archives, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from _typeshed import StrPath
 
@@ -131,6 +133,7 @@ class _Planning:
         given = replace(
             _given(environment, options, self.requested_project, overlays),
             below=() if self.layers is None else self.layers.distributions,
+            left_out=selection_of(options).by_pattern,
         )
         needs = check_dependencies(given, options)
         resolved = resolve_editables(
@@ -147,11 +150,39 @@ class _Planning:
             notes=(*needs.notes, *notes),
         )
         found = tuple(scan(environment))
-        regular = [*resolved.applied(found, self.log)]
+        kept, told = self._without_archives(found, inputs.selection.brings_back)
+        inputs = replace(inputs, notes=(*inputs.notes, *told))
+        regular = [*resolved.applied(kept, self.log)]
         there = [*paths.made_portable(regular)]
         self.log.changes(regular, there, "its search path begins at its own place")
         plan = self._planned(needs, resolved, inputs, there, overlays)
         return replace(plan, scanned=found)
+
+    def _without_archives(
+        self, found: Sequence[ScannedEntry], brings_back: Callable[[str], bool]
+    ) -> tuple[list[ScannedEntry], list[str]]:
+        """Return what was found but for archives of ours, and a note on each of these."""
+        own = own_archives(found, self.environment, self.archives)
+        own = frozenset(name for name in own if not brings_back(name))
+        for name in own:
+            self.log.leave_out(name, "written by pack-venv")
+        notes = [
+            f"{name} was left out: an archive does not hold those packed before; choose a folder"
+            " for them outside of the environment"
+            for name in sorted(own)
+            if f"{name}.json" in own
+        ]
+        return [entry for entry in found if entry.arcname not in own], notes
+
+    def _credentials(self, entries: Iterable[ScannedEntry], selection: Selection) -> Iterator[str]:
+        """Yield a sentence for each setting that is packed and holds a password."""
+        for name, key in credentials_in(entries, self.environment):
+            if not selection.why_excluded(name, self.environment):
+                yield (
+                    f"{name} holds a URL with a password or token ({key}), which everybody who"
+                    " gets the archive could read: remove it there, or add the file to"
+                    " exclude-files"
+                )
 
     def _planned(
         self,
@@ -185,6 +216,12 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
+        secrets = self._credentials(scanned, inputs.selection)
+        inputs = replace(inputs, problems=(*inputs.problems, *secrets))
+        selection = inputs.selection
+        if selection.exclude or selection.include:
+            unused = selection.unused(_named_by_patterns([*there, *read], environment))
+            inputs = replace(inputs, notes=(*inputs.notes, *unused))
         plan = build_plan(
             scanned if bundle is None else bundle.scanned,
             environment=resolved.environment
@@ -204,7 +241,8 @@ class _Planning:
             )
             plan = told.added_to(plan)
         if bundle is not None:
-            plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
+            notes = [*bundle.notes, *headers_notes(plan)]
+            plan = plan.with_facts(bundle.told(plan.head), notes)
         return _named(plan, environment, options, self.project)
 
     def _bundle(
@@ -227,6 +265,7 @@ class _Planning:
                 trim=options.interpreter_trim,
                 vendoring=options.vendor_libraries,
                 headers=self.headers,
+                brings_back=inputs.selection.brings_back if inputs.selection.include else None,
             ),
         )
 
@@ -243,6 +282,14 @@ class _Planning:
             return found
 
         return self.layers.changed(with_digest), notes
+
+
+def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
+    """Return the arcnames that patterns can name."""
+    generated = [POSTINSTALL, *(each.arcname for each in activation_scripts(environment.scripts))]
+    given = [*entries]
+    found = (entry.arcname for entry in [*given, *with_copies(given)])
+    return frozenset([*found, *generated])
 
 
 def _reasons(

@@ -40,6 +40,7 @@ def patterns(value: Any) -> tuple[str, ...]:
             " pattern that begins with @ is written \\@)"
         )
         raise WrongValueError(message)
+    _check_patterns(given)
     return tuple(given)
 
 
@@ -53,7 +54,19 @@ def patterns_or_presets(value: Any) -> tuple[str, ...]:
             f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
         )
         raise WrongValueError(message)
+    _check_patterns(each for each in given if each not in PRESETS)
     return tuple(given)
+
+
+def _check_patterns(given: Iterable[str]) -> None:
+    from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
+
+    for each in given:
+        try:
+            GitIgnoreSpec.from_lines([each])
+        except (ValueError, re.error):
+            message = f"a list of gitignore-style patterns, and {each!r} is none"
+            raise WrongValueError(message) from None
 
 
 def names(what: str) -> Callable[[Any], tuple[str, ...]]:

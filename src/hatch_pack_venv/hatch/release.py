@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -12,14 +10,14 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from packaging.utils import canonicalize_name
 
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
-from ..model import manifest
+from ..filesystem import proven_archive
 from ..model.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -201,7 +199,6 @@ def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
     return [f"the archives lie inside {name}: {'; '.join(warnings)}: {advice}"]
 
 
-_FACTS_LIMIT: Final = 1 << 24  # bytes
 _IGNORE: Final = "*\n"
 
 
@@ -215,7 +212,7 @@ def remove_archives(folder: Path, name: str) -> list[Path]:
     """
     removed: list[Path] = []
     for facts in sorted(folder.glob("*.json")):
-        archive = _proven_archive(facts, name)
+        archive = proven_archive(facts, name)
         if archive is not None:
             for path in (archive, facts):
                 path.unlink(missing_ok=True)
@@ -246,36 +243,3 @@ def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
     with suppress(OSError):  # a convenience: the archives are there
         if inside and names >= {*os.listdir(folder)}:
             (folder / ".gitignore").write_text(_IGNORE)
-
-
-def _proven_archive(facts: Path, name: str) -> Path | None:
-    """Return the archive, existing or not, that a `.json` describes, or `None` if unproven."""
-    told = _read(facts)
-    archive = facts.with_name(facts.name.removesuffix(".json"))
-    head = told.get("manifest")
-    if told.get("archive") != archive.name or not isinstance(head, dict):
-        return None
-    if head.get("format_version") != manifest.FORMAT_VERSION:
-        return None
-    if canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
-        return None
-    return archive if not archive.exists() or _is_as_told(archive, told) else None
-
-
-def _read(facts: Path) -> dict[str, Any]:
-    try:
-        if facts.is_symlink() or facts.stat().st_size > _FACTS_LIMIT:
-            return {}
-        told = json.loads(facts.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
-    if archive.is_symlink() or not archive.is_file():
-        return False
-    if archive.stat().st_size != told.get("size"):
-        return False
-    with archive.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == told.get("sha256")

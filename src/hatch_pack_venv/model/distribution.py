@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -62,6 +63,17 @@ class EntryPoint:
     module: str
     attr: str
     gui: bool = False
+
+
+def entry_points_by_name(
+    distributions: Iterable[InstalledDistribution],
+) -> dict[str, tuple[EntryPoint, ...]]:
+    """Return what scripts may start, by their names: several distributions may have one name."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for each in distributions:
+        for point in each.entry_points:
+            found[point.name] = (*found.get(point.name, ()), point)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,15 @@ _MINIMAL: Final = (
 )
 
 
+def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
+    """Whether a file or folder of the standard library belongs to one installation only.
+
+    Parameters:
+        on_top: whether it lies directly in the standard library's folder.
+    """
+    return path.name in _NEVER or (on_top and path.name in _NEVER_ON_TOP)
+
+
 class Trim(enum.Enum):
     """How much of the interpreter is left out."""
 
@@ -176,8 +185,10 @@ class Trim(enum.Enum):
         Parameters:
             on_top: whether it is directly in the standard library's folder.
         """
-        if path.name in _NEVER or (on_top and path.name in _NEVER_ON_TOP):
-            return True
+        return is_of_no_bundle(path, on_top=on_top) or self.cuts(path)
+
+    def cuts(self, path: Path) -> bool:
+        """Whether a file or folder stays out unless `include-files` brings it back."""
         patterns = {Trim.NONE: (), Trim.DEFAULT: _DEFAULT, Trim.MINIMAL: _MINIMAL}[self]
         return any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
 

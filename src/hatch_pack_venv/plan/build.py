@@ -18,6 +18,7 @@ from ..metadata.path_files import names_a_local_path
 from ..metadata.record import new_record, updated_record
 from ..model import manifest
 from ..model.build_paths import LeakPolicy
+from ..model.distribution import entry_points_by_name
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -35,7 +36,7 @@ from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, with_times
-from .select import Selection, is_written_for_layers
+from .select import BY_PATTERN, Selection, is_written_for_layers, note_on
 from .validate import check_reserved_names, check_tree
 
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ class _Planner:
                 kept.append(entry)
             else:
                 self.log.leave_out(entry.arcname, why)
+                if why != BY_PATTERN:
+                    self.notes += note_on(entry, self.environment)
         return kept
 
     def _why_left_out(self, entry: ScannedEntry) -> str | None:
@@ -212,8 +215,6 @@ class _Planner:
         debris = self.platform.why_left_out(name)
         if debris is not None:
             return None if self.inputs.selection.brings_back(name) else debris
-        if why is not None and name.endswith("/sitecustomize.py"):
-            self.notes.append(f"{name} was left out: it customised the environment it was made in")
         if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
             content = entry.content
             if isinstance(content, bytes) and names_a_local_path(content):
@@ -236,7 +237,7 @@ class _Planner:
         return self.platform.rewriter(
             self.environment,
             RewriteRules(
-                entry_points={point.name: point for each in packed for point in each.entry_points},
+                entry_points=entry_points_by_name(packed),
                 own_lines=frozenset(
                     line for each in self.kept if each.editable for line in each.editable.lines
                 ),

@@ -21,7 +21,7 @@ from .windows import check as windows_check
 from .windows.requirements import WindowsFileRequirements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..binary.headers import HeaderReader
@@ -57,7 +57,7 @@ class RewriteRules:
         bundled: whether the archive contains the interpreter.
     """
 
-    entry_points: Mapping[str, EntryPoint]
+    entry_points: Mapping[str, tuple[EntryPoint, ...]]
     own_lines: frozenset[str]
     layers: tuple[Path, ...]
     check: str
@@ -72,6 +72,7 @@ class BundleRequest:
         scanned: all entries of the environment.
         packed: its packed entries, and those of the wheels laid over it.
         headers: what is already known about binaries.
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
     """
 
     scanned: Sequence[ScannedEntry]
@@ -79,6 +80,7 @@ class BundleRequest:
     trim: Trim
     vendoring: Vendoring
     headers: HeaderReader
+    brings_back: Callable[[str], bool] | None = None
 
 
 class Platform(Protocol):
@@ -170,6 +172,7 @@ class _Linux(_Posix):
             trim=request.trim,
             vendoring=request.vendoring,
             headers=request.headers,
+            brings_back=request.brings_back,
         )
 
     def why_left_out(self, arcname: str) -> None:
@@ -211,7 +214,7 @@ class _Macos(_Posix):
         """Collect a relocatable interpreter, unchanged."""
         from .macos.bundle import macos_bundle
 
-        return macos_bundle(environment, request.scanned, request.trim)
+        return macos_bundle(environment, request.scanned, request.trim, request.brings_back)
 
     def why_left_out(self, arcname: str) -> str | None:
         """Leave out the Finder's own files."""
@@ -254,15 +257,20 @@ class _Windows:
         from .windows.bundle import windows_bundle
 
         return windows_bundle(
-            environment, request.scanned, packed=request.packed, trim=request.trim
+            environment,
+            request.scanned,
+            packed=request.packed,
+            trim=request.trim,
+            brings_back=request.brings_back,
         )
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
         """Return the rewriter of launchers, path files and data files."""
         from .windows.rewriter import WindowsRewriter
 
+        last = {name: points[-1] for name, points in rules.entry_points.items()}
         return WindowsRewriter.of(
-            environment, rules.entry_points, bundled=rules.bundled, passed_over=rules.own_lines
+            environment, last, bundled=rules.bundled, passed_over=rules.own_lines
         )
 
     def why_left_out(self, arcname: str) -> None:

@@ -164,6 +164,7 @@ class _Entries(WheelDestination):
         self.home = Home(machine=machine) if environment.is_windows else None
         self.entries: list[FileEntry] = []
         self.entry_points: list[EntryPoint] = []
+        self.launchers: set[str] = set()
         self.root = site
 
     def write_script(
@@ -173,9 +174,12 @@ class _Entries(WheelDestination):
         entry_point = EntryPoint(name=name, module=module, attr=attr, gui=section == "gui")
         self.entry_points.append(entry_point)
         if self.home is not None:
-            content = entry_point_launcher(entry_point, self.home)
-            return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
-        return self._add(f"{self.schemes['scripts']}/{name}", _LAUNCHER, executable=True)
+            name, content = f"{name}.exe", entry_point_launcher(entry_point, self.home)
+        else:
+            content = _LAUNCHER
+        record = self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
+        self.launchers.add(record.path)
+        return record
 
     def write_file(
         self,
@@ -217,8 +221,9 @@ class _Entries(WheelDestination):
             raise ValueError(message)
         if self.home is not None:
             arcname = windows_detect.as_there(arcname)
-        entry = FileEntry.from_bytes(arcname, content, executable=executable)
-        self.entries.append(entry)
+        if arcname not in self.launchers:  # pip and uv let the entry point win over a script
+            entry = FileEntry.from_bytes(arcname, content, executable=executable)
+            self.entries.append(entry)
         return RecordEntry(arcname, None, None)
 
 

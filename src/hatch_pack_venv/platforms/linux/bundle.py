@@ -28,7 +28,7 @@ from .owners import find_owners
 from .search_paths import relinked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
@@ -59,8 +59,13 @@ class LinuxRuntime(Runtime):
         InterpreterProblem: if it cannot be bundled.
     """
 
-    def __init__(self, environment: Environment, trim: Trim) -> None:
-        super().__init__(environment, trim)
+    def __init__(
+        self,
+        environment: Environment,
+        trim: Trim,
+        brings_back: Callable[[str], bool] | None = None,
+    ) -> None:
+        super().__init__(environment, trim, brings_back)
         self.modules: list[Module] = []
         _refuse_unsuitable(self.interpreter)
         self.executable = self._module(
@@ -125,6 +130,7 @@ def make_bundle(
     trim: Trim = Trim.DEFAULT,
     vendoring: Vendoring | None = None,
     headers: HeaderReader | None = None,
+    brings_back: Callable[[str], bool] | None = None,
 ) -> Bundle:
     """Collect everything an environment's archive needs to include its own interpreter.
 
@@ -132,6 +138,7 @@ def make_bundle(
         scanned: all entries of the environment.
         packed: its packed entries, and those of the wheels laid over it.
         headers: what is already known about binaries.
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
@@ -142,26 +149,25 @@ def make_bundle(
             f"{environment.requested} brings its own interpreter already: pack the environment it"
             " was made from"
         )
-    bundler = _Bundler(
-        environment, packed, trim, vendoring or Vendoring(), headers or HeaderReader()
-    )
+    runtime = LinuxRuntime(environment, trim, brings_back)
+    bundler = _Bundler(runtime, environment, packed, vendoring or Vendoring(), headers)
     return bundler.bundle(scanned)
 
 
 class _Bundler:
     def __init__(
         self,
+        runtime: LinuxRuntime,
         environment: Environment,
         packed: Sequence[ScannedEntry],
-        trim: Trim,
         vendoring: Vendoring,
-        headers: HeaderReader,
+        headers: HeaderReader | None,
     ) -> None:
         self.environment = environment
-        self.trim = trim
+        self.trim = runtime.trim
         self.vendoring = vendoring
-        self.headers = headers
-        self.runtime = LinuxRuntime(environment, trim)
+        self.headers = headers or HeaderReader()
+        self.runtime = runtime
         self.entries = [*self.runtime.entries()]
         self.system = system_packages(environment, packed)
         self.notes = [*self.system.notes]

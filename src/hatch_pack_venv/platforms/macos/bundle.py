@@ -21,7 +21,7 @@ from .detect import FRAMEWORK
 from .requirements import read_macho
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ...binary.macho import MachO
     from ...model.entries import ScannedEntry
@@ -37,17 +37,23 @@ _WAY_OUT: Final = (
 )
 
 
-def macos_bundle(environment: Environment, scanned: Sequence[ScannedEntry], trim: Trim) -> Bundle:
+def macos_bundle(
+    environment: Environment,
+    scanned: Sequence[ScannedEntry],
+    trim: Trim,
+    brings_back: Callable[[str], bool] | None = None,
+) -> Bundle:
     """Collect everything a macOS environment's archive needs to include its own interpreter.
 
     Parameters:
         scanned: all entries of the environment.
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
             to do instead.
     """
-    runtime = _MacosRuntime(environment, trim)
+    runtime = _MacosRuntime(environment, trim, brings_back)
     entries = [*runtime.entries(), *runtime.objects()]
     config = bundled_config(environment.interpreter.version, environment.prompt)
     libraries = [{"name": posixpath.basename(name)} for name in sorted(runtime.libraries)]
@@ -66,8 +72,13 @@ def macos_bundle(environment: Environment, scanned: Sequence[ScannedEntry], trim
 class _MacosRuntime(Runtime):
     """Collects the interpreter's Mach-O files and, recursively, the libraries they load."""
 
-    def __init__(self, environment: Environment, trim: Trim) -> None:
-        super().__init__(environment, trim)
+    def __init__(
+        self,
+        environment: Environment,
+        trim: Trim,
+        brings_back: Callable[[str], bool] | None = None,
+    ) -> None:
+        super().__init__(environment, trim, brings_back)
         self.files: dict[str, Path] = {}
         self.libraries: dict[str, Path] = {}
         _refuse_unsuitable(self.interpreter)

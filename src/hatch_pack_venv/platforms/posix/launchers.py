@@ -104,7 +104,7 @@ if __name__ == "__main__":
 def relocate_script(
     content: bytes,
     prefixes: Sequence[str],
-    entry_point: EntryPoint | None = None,
+    entry_points: Sequence[EntryPoint] = (),
     check: str = "",
 ) -> bytes | None:
     """Return the script rewritten to find its own interpreter, or `None` to leave it unchanged.
@@ -118,16 +118,17 @@ def relocate_script(
     Parameters:
         prefixes: the paths by which the environment may be named; the interpreter must be in `bin`
             of one of them.
-        entry_point: the entry point that the script is known to start. Its launcher is then
-            generated anew, for `#!/usr/bin/env python` too, keeping the interpreter's options.
+        entry_points: those declared under the script's name. A launcher as an installer writes it
+            for one of them is generated anew, for `#!/usr/bin/env python` too, keeping the
+            interpreter's options; any other body was edited and is kept.
         check: what such a launcher does first, as Python statements.
     """
     own = _OWN.match(content)
-    if own and entry_point is None:
-        return content
     head = own or _LONG.match(content) or _DIRECT.match(content)
     if head is None:
         return None
+    body = content[head.end() :]
+    entry_point = started_by(body, entry_points)
     if own:
         options: list[str] | None = shlex.split(own["options"].decode())
     else:
@@ -137,7 +138,78 @@ def relocate_script(
         return None
     if entry_point is not None:
         return entry_point_script(entry_point, options, check)
-    return _with_own_header(content[head.end() :], options)
+    return content if own else _with_own_header(body, options)
+
+
+# what installers write
+
+_KNOWN_LINES: Final = frozenset(
+    """\
+__doc__ = None
+import re
+import sys
+if __name__ == "__main__":
+if sys.argv[0].endswith("-script.pyw"):
+if sys.argv[0].endswith(".exe"):
+elif sys.argv[0].endswith(".exe"):
+sys.argv[0] = sys.argv[0][:-11]
+sys.argv[0] = sys.argv[0][:-4]
+sys.argv[0] = sys.argv[0].removesuffix(".exe")
+sys.argv[0] = re.sub(r"(-script\\.pyw|\\.exe)?$", "", sys.argv[0])
+sys.argv[0] = re.sub(r"(-script\\.pyw?|\\.exe)?$", "", sys.argv[0])
+try:
+from importlib.metadata import distribution
+except ImportError:
+from importlib_metadata import distribution
+from pkg_resources import load_entry_point
+def importlib_load_entry_point(spec, group, name):
+dist_name, _, _ = spec.partition("==")
+matches = (
+entry_point
+for entry_point in distribution(dist_name).entry_points
+if entry_point.group == group and entry_point.name == name
+)
+return next(matches).load()
+globals().setdefault("load_entry_point", importlib_load_entry_point)""".splitlines()
+)
+"""Of the launchers of pip, distlib, installer, uv and setuptools, without indentation."""
+_REQUIRES: Final = re.compile(r'__requires__ = "[^"]*"')
+_LOAD: Final = re.compile(
+    r'(?:sys\.exit\()?load_entry_point\("[^"]*", "(?:console|gui)_scripts", "([^"]*)"\)\(\)\)?'
+)
+_OWN_CHECK: Final = re.compile(
+    rb"(__doc__ = None\nimport sys\n\n).*(?=^from [\w.]+ import )", re.MULTILINE | re.DOTALL
+)
+
+
+def started_by(body: bytes, entry_points: Sequence[EntryPoint]) -> EntryPoint | None:
+    """Return the entry point that a launcher starts; `None` for a body that does anything else.
+
+    Parameters:
+        body: what follows the head; an empty one stands for the launcher of the last.
+        entry_points: what it may start. If it starts none of them it is not theirs.
+    """
+    if not entry_points:
+        return None
+    text = _OWN_CHECK.sub(rb"\1", body).decode("utf-8", "replace").replace("'", '"')
+    lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
+    other = [line for line in lines if line not in _KNOWN_LINES and not _REQUIRES.fullmatch(line)]
+    if not lines:
+        return entry_points[-1]
+    if len(other) == 1:
+        loaded = _LOAD.fullmatch(other[0])
+        found = [each for each in entry_points if loaded and each.name == loaded[1]]
+    elif len(other) == 2:
+        found = [each for each in entry_points if other == _statements(each)]
+    else:
+        found = []
+    return found[-1] if found else None
+
+
+def _statements(entry_point: EntryPoint) -> list[str]:
+    """Return the two statements by which launchers of an entry point differ from others."""
+    first = entry_point.attr.partition(".")[0]
+    return [f"from {entry_point.module} import {first}", f"sys.exit({entry_point.attr}())"]
 
 
 # the head

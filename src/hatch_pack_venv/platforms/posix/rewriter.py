@@ -31,7 +31,7 @@ class PosixRewriter:
     """
 
     environment: Environment
-    entry_points: Mapping[str, EntryPoint]
+    entry_points: Mapping[str, tuple[EntryPoint, ...]]
     own_lines: frozenset[str] = frozenset()
     layers: tuple[Path, ...] = ()
     check: str = ""
@@ -41,7 +41,7 @@ class PosixRewriter:
         folder, _, name = arcname.rpartition("/")
         aliases = self.environment.prefix_aliases
         if folder == self.environment.scripts:
-            return relocate_script(content, aliases, self.entry_points.get(name), self.check)
+            return relocate_script(content, aliases, self.entry_points.get(name, ()), self.check)
         if may_be_rewritten(arcname):
             return relocate_data_file(arcname, content, aliases)
         if self._is_path_file(arcname):

@@ -15,6 +15,7 @@ from ...filesystem import copies_of
 from ...metadata.installed import installed_distributions
 from ...metadata.path_files import foreign_paths
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from ...model.interpreter import is_of_no_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -303,11 +304,22 @@ class _Gatherer:
 
 
 class Runtime(ABC):
-    """The parts of one base interpreter, in a bundle's flat layout."""
+    """The parts of one base interpreter, in a bundle's flat layout.
 
-    def __init__(self, environment: Environment, trim: Trim) -> None:
+    Parameters:
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname; `None`
+            without patterns.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        trim: Trim,
+        brings_back: Callable[[str], bool] | None = None,
+    ) -> None:
         self.interpreter = environment.interpreter
         self.trim = trim
+        self.brings_back = brings_back
         self._libdir = _library_folder(environment)
 
     @abstractmethod
@@ -325,9 +337,20 @@ class Runtime(ABC):
         if facts.debian:
             name = "lib/python3/dist-packages/site-packages.pth"
             yield FileEntry.from_bytes(name, debian_path_file(facts))
-        if self.trim.has_headers and facts.include is not None and facts.include.is_dir():
-            yield from copies_of(facts.include, f"include/{facts.include.name}")
+        yield from self._headers()
         yield from self._wheels()
+
+    def _headers(self) -> Iterator[ScannedEntry]:
+        folder = self.interpreter.include
+        if folder is None or not folder.is_dir():
+            return
+        if self.trim.has_headers or self.brings_back is not None:
+            for entry in copies_of(folder, f"include/{folder.name}"):
+                if self.trim.has_headers or self._is_brought_back(entry.arcname):
+                    yield entry
+
+    def _is_brought_back(self, arcname: str) -> bool:
+        return self.brings_back is not None and self.brings_back(arcname)
 
     def _wheels(self) -> Iterator[ScannedEntry]:
         """Yield the wheels that a distribution's `ensurepip` keeps elsewhere (see sysconfig)."""
@@ -341,15 +364,23 @@ class Runtime(ABC):
                 name = f"{folder.relative_to(base).as_posix()}/{wheel.name}"
                 yield from copies_of(wheel.resolve(), name)
 
-    def _folder(self, arcname: str, folder: Path) -> Iterator[ScannedEntry]:
+    def _folder(
+        self, arcname: str, folder: Path, *, is_cut: bool = False
+    ) -> Iterator[ScannedEntry]:
+        """Yield what comes along of a folder.
+
+        Parameters:
+            is_cut: whether it stays out but for what is brought back.
+        """
         on_top = folder == self.interpreter.stdlib
         for child in sorted(folder.iterdir()):
             name = f"{arcname}/{child.name}"
-            if self.trim.leaves_out(child, on_top=on_top):
+            cut = is_cut or self.trim.cuts(child)
+            if is_of_no_bundle(child, on_top=on_top) or (cut and self.brings_back is None):
                 continue
             if child.is_dir() and not child.is_symlink():
-                yield from self._folder(name, child)
-            elif child.exists():
+                yield from self._folder(name, child, is_cut=cut)
+            elif child.exists() and (not cut or self._is_brought_back(name)):
                 yield from self._files(name, child)
 
     def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:

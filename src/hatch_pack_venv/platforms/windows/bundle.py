@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Any, Final
 from ...filesystem import copies_of
 from ...model.entries import FileEntry, UnsupportedEntry
 from ...model.errors import InterpreterProblem
-from ...model.interpreter import Bundle, Trim
+from ...model.interpreter import Bundle, Trim, is_of_no_bundle
 from ..posix.runtime import system_packages
 from .detect import PYTHON
 from .rewriter import foreign_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
+    from ...model.interpreter import Interpreter
 
 
 # The interpreter, its libraries and the runtime libraries of its compiler.
@@ -66,12 +67,14 @@ def windows_bundle(
     *,
     packed: Sequence[ScannedEntry],
     trim: Trim = Trim.DEFAULT,
+    brings_back: Callable[[str], bool] | None = None,
 ) -> Bundle:
     """Collect everything a Windows environment's archive needs to include its own interpreter.
 
     Parameters:
         scanned: all entries of the environment.
         packed: its packed entries, and those of the wheels laid over it.
+        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled.
@@ -83,7 +86,7 @@ def windows_bundle(
             " was made from"
         )
     _refuse_unsuitable(environment)
-    runtime = _Runtime(base, trim, free=environment.interpreter.free_threaded)
+    runtime = _Runtime(environment.interpreter, trim, brings_back)
     system = system_packages(environment, packed, foreign_paths)
     return Bundle(
         scanned=tuple(scanned),
@@ -108,36 +111,42 @@ def _settings(environment: Environment) -> list[FileEntry]:
 
 
 class _Runtime:
-    def __init__(self, base: Path, trim: Trim, *, free: bool) -> None:
-        self.base = base
+    def __init__(
+        self, interpreter: Interpreter, trim: Trim, brings_back: Callable[[str], bool] | None
+    ) -> None:
+        self.base = interpreter.base_prefix
         self.trim = trim
-        self.free = free
-        self.has_own_name = free and any(base.glob("python3.*t.exe"))
+        self.brings_back = brings_back
+        self.free = interpreter.free_threaded
+        self.has_own_name = self.free and any(self.base.glob("python3.*t.exe"))
 
     def entries(self) -> Iterator[ScannedEntry]:
         """Yield the root's files, then the folders."""
-        wanted = _FOLDERS | (_DEVELOPMENT if self.trim.has_headers else {})
-        if self.trim is Trim.MINIMAL:
-            del wanted["tcl"]
+        known = _FOLDERS | _DEVELOPMENT
+        cut = set() if self.trim.has_headers else set(_DEVELOPMENT)
+        cut |= {"tcl"} if self.trim is Trim.MINIMAL else set()
         for child in sorted(self.base.iterdir()):
-            folder = wanted.get(child.name.lower())
+            folder = known.get(child.name.lower())
             if folder is not None and child.is_dir():
-                yield from self._folder(folder, child, on_top=folder == "Lib")
+                yield from self._folder(folder, child, is_cut=folder.lower() in cut)
             elif child.is_file() and _ROOT.fullmatch(child.name):
                 for name in self._root_names(child.name):
                     yield from copies_of(child.resolve(), name)
             elif child.is_file() and _LICENCE.fullmatch(child.name):
                 yield from copies_of(child.resolve(), f"{_LICENCES}/{child.name}")
 
-    def _folder(self, arcname: str, folder: Path, *, on_top: bool) -> Iterator[ScannedEntry]:
+    def _folder(self, arcname: str, folder: Path, *, is_cut: bool) -> Iterator[ScannedEntry]:
         for child in sorted(folder.iterdir()):
             name = f"{arcname}/{child.name}"
-            if self.trim.leaves_out(child, on_top=on_top) or self._is_of_tk(arcname, child):
+            cut = is_cut or self.trim.cuts(child) or self._is_of_tk(arcname, child)
+            if is_of_no_bundle(child, on_top=arcname == "Lib") or (cut and not self.brings_back):
                 continue
             if arcname == "DLLs" and self._is_of_other_build(child):
                 continue
             if child.is_dir():
-                yield from self._folder(name, child, on_top=False)
+                yield from self._folder(name, child, is_cut=cut)
+            elif cut and not (self.brings_back and self.brings_back(name)):
+                continue
             elif child.exists():
                 yield from copies_of(child.resolve(), name)
             else:
