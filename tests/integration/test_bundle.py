@@ -66,6 +66,29 @@ def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
     assert sizes[0] > 2 * sizes[1]
 
 
+@pytest.mark.parametrize(
+    ("trim", "pattern", "inside"),
+    [
+        ("default", "/include/", "include/"),
+        ("default", "lib/python3*/idlelib/help*", "/idlelib/help"),
+        ("minimal", "**/lib-dynload/_tkinter*", "/lib-dynload/_tkinter"),
+    ],
+)
+def test_patterns_bring_back_what_trim_leaves_out(
+    prefix: Path, trim: str, pattern: str, inside: str
+) -> None:
+    """Headers, files of a folder that stays out, an extension module with what it needs."""
+    asked = {"interpreter-trim": trim}
+    before = {each.arcname for each in plan(prefix, asked).entries}
+    packed = plan(prefix, {**asked, "include-files": [pattern]})
+    added = {each.arcname for each in packed.entries if isinstance(each, FileEntry)} - before
+    brought = {name for name in added if inside in name}
+    assert brought
+    libraries = ("lib/lib", "lib/tcl", "lib/tk", "share/licenses/")  # what _tkinter needs
+    assert all(name.startswith(libraries) for name in added - brought)
+    assert not [note for note in packed.notes if "matches nothing" in note]
+
+
 def test_patterns_and_the_key_leave_libraries_out(prefix: Path) -> None:
     """exclude-files works on what is bundled as well; false brings no library but Python's own."""
     with_all = parts(plan(prefix, {}))

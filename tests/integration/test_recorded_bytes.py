@@ -174,6 +174,7 @@ fixed = json.loads(os.environ["RECORDED_FACTS"])
 with open(sys.argv[-1], "w") as file:
     json.dump({key: fixed.get(key, value) for key, value in facts.items()}, file)
 """
+_STARTS_HELLO: Final = "import sys\nfrom hello import main\nsys.exit(main())\n"
 _PYTHON: Final = '#!/bin/sh\nexec "$RECORDED_PYTHON" "$RECORDED_ANSWER" "$@"\n'
 
 
@@ -232,7 +233,7 @@ def _linux(root: Path) -> Path:
             **_interpreter(),
             "lib64": "-> lib",
             "bin/activate": f'VIRTUAL_ENV="{env}"\nexport VIRTUAL_ENV\n',
-            "bin/hello": f"#!{env}/bin/python\nfrom hello import main\nmain()\n",
+            "bin/hello": f"#!{env}/bin/python\n{_STARTS_HELLO}",
             "bin/long": f"#!/bin/sh\n'''exec' \"{env}/bin/python\" \"$0\" \"$@\"\n' '''\nx = 1\n",
             "bin/other": "#!/usr/bin/perl\nprint 1;\n",
             f"{POSIX}/hello/__init__.py": "def main():\n    print('hello')\n",
@@ -348,7 +349,7 @@ def _macos(root: Path) -> Path:
             "bin/python": "-> python3.12",
             "pyvenv.cfg": f"home = {base}/bin\nversion_info = 3.12.4\nuv = 0.8.0\n",
             "bin/activate": f"VIRTUAL_ENV={HOME}\nexport VIRTUAL_ENV\n",
-            "bin/hello": f"#!{HOME}/bin/python3.12\nfrom hello import main\nmain()\n",
+            "bin/hello": f"#!{HOME}/bin/python3.12\n{_STARTS_HELLO}",
             f"{MAC}/hello/__init__.py": "def main():\n    print('hello')\n",
             f"{MAC}/hello/x.so": module(minos=(13, 2)),
             f"{MAC}/.DS_Store": b"\0\0\0\1Bud1",
@@ -484,7 +485,7 @@ def test_an_environment_beside_neighbours(root: Path) -> None:
             f"{POSIX}/app.py": "def main():\n    pass\n",
             **_distribution(POSIX, "app", "app.py", more="Requires-Dist: framework\n"),
             f"{POSIX}/app-1.0.dist-info/entry_points.txt": "[console_scripts]\napp = app:main\n",
-            "bin/app": f"#!{app}/bin/python\nfrom app import main\nmain()\n",
+            "bin/app": f"#!{app}/bin/python\nimport sys\nfrom app import main\nsys.exit(main())\n",
         },
         "bin/app",
     )

@@ -1,4 +1,4 @@
-"""From a prepared environment and its options to a plan: everything that is read, is read here."""
+"""From a prepared environment and its options to a plan: all reading happens here."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Self
 from packaging.utils import canonicalize_name
 
 from ..binary.headers import HeaderReader
-from ..model.entries import Times
+from ..model.entries import Times, with_copies
 from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
-from ..model.plan import DecisionLog
+from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
+from ..plan.validate import headers_notes
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
+from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
 from ..requirements.check import Roots, check_dependencies
 from ..scan.editables import resolve_editables
 from ..scan.layers import LayerArchives, read_layers
 from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
-from ..scan.walk import scan
+from ..scan.walk import credentials_in, own_archives, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from _typeshed import StrPath
 
@@ -49,7 +51,7 @@ class Source:
     """A prepared environment and its layers, read once.
 
     Parameters:
-        options: with the environment's own format where none was asked for.
+        options: with the environment's default format if none was requested.
     """
 
     environment: Environment
@@ -58,33 +60,37 @@ class Source:
 
     @classmethod
     def read(cls, prefix: StrPath, options: PackOptions) -> Self:
-        """Read a prefix; its interpreter is started, nothing of it is imported or written.
+        """Read a prefix; runs its interpreter, but imports nothing from it and writes nothing.
 
         Raises:
-            EnvironmentProblem: there is no usable environment.
-            InterpreterProblem: the options ask for what cannot be done for its system.
-            PlanError: its layers are missing or do not fit.
+            EnvironmentProblem: if there is no usable environment.
+            InterpreterProblem: if the options request something impossible for its system.
+            PlanError: if its layers are missing or do not fit.
+            WheelProblem: if a pattern in `wheels` does not match exactly one file.
         """
         return cls.of(read_environment(prefix), options)
 
     @classmethod
     def of(cls, environment: Environment, options: PackOptions) -> Self:
-        """Do as `read` does, with an environment that was read."""
+        """Do the same as `read` for an environment that was already read."""
         fixed = is_fixed_path(options.interpreter)
         check_possible(environment, bytecode=options.bytecode, fixed_path=fixed)
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
-        return cls(
-            environment=environment, options=options.for_environment(environment), layers=layers
-        )
+        options = options.for_environment(environment)
+        if options.wheels:
+            from ..scan.wheels import found_wheels  # 20 ms that most runs can do without
+
+            options = replace(options, wheels=found_wheels(options.wheels))
+        return cls(environment=environment, options=options, layers=layers)
 
 
 def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:
-    """Scan an environment and decide what is packed of it.
+    """Scan an environment and decide what to pack.
 
     Parameters:
-        archives: the folder where archives of its layers may lie.
+        archives: the folder that may hold archives of its layers.
     """
     return _Planning(
         environment=source.environment,
@@ -127,6 +133,7 @@ class _Planning:
         given = replace(
             _given(environment, options, self.requested_project, overlays),
             below=() if self.layers is None else self.layers.distributions,
+            left_out=selection_of(options).by_pattern,
         )
         needs = check_dependencies(given, options)
         resolved = resolve_editables(
@@ -143,11 +150,39 @@ class _Planning:
             notes=(*needs.notes, *notes),
         )
         found = tuple(scan(environment))
-        regular = [*resolved.applied(found, self.log)]
+        kept, told = self._without_archives(found, inputs.selection.brings_back)
+        inputs = replace(inputs, notes=(*inputs.notes, *told))
+        regular = [*resolved.applied(kept, self.log)]
         there = [*paths.made_portable(regular)]
         self.log.changes(regular, there, "its search path begins at its own place")
         plan = self._planned(needs, resolved, inputs, there, overlays)
         return replace(plan, scanned=found)
+
+    def _without_archives(
+        self, found: Sequence[ScannedEntry], brings_back: Callable[[str], bool]
+    ) -> tuple[list[ScannedEntry], list[str]]:
+        """Return what was found but for archives of ours, and a note on each of these."""
+        own = own_archives(found, self.environment, self.archives)
+        own = frozenset(name for name in own if not brings_back(name))
+        for name in own:
+            self.log.leave_out(name, "written by pack-venv")
+        notes = [
+            f"{name} was left out: an archive does not hold those packed before; choose a folder"
+            " for them outside of the environment"
+            for name in sorted(own)
+            if f"{name}.json" in own
+        ]
+        return [entry for entry in found if entry.arcname not in own], notes
+
+    def _credentials(self, entries: Iterable[ScannedEntry], selection: Selection) -> Iterator[str]:
+        """Yield a sentence for each setting that is packed and holds a password."""
+        for name, key in credentials_in(entries, self.environment):
+            if not selection.why_excluded(name, self.environment):
+                yield (
+                    f"{name} holds a URL with a password or token ({key}), which everybody who"
+                    " gets the archive could read: remove it there, or add the file to"
+                    " exclude-files"
+                )
 
     def _planned(
         self,
@@ -181,6 +216,12 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
+        secrets = self._credentials(scanned, inputs.selection)
+        inputs = replace(inputs, problems=(*inputs.problems, *secrets))
+        selection = inputs.selection
+        if selection.exclude or selection.include:
+            unused = selection.unused(_named_by_patterns([*there, *read], environment))
+            inputs = replace(inputs, notes=(*inputs.notes, *unused))
         plan = build_plan(
             scanned if bundle is None else bundle.scanned,
             environment=resolved.environment
@@ -200,7 +241,8 @@ class _Planning:
             )
             plan = told.added_to(plan)
         if bundle is not None:
-            plan = plan.with_facts(bundle.told(plan.head), bundle.notes)
+            notes = [*bundle.notes, *headers_notes(plan)]
+            plan = plan.with_facts(bundle.told(plan.head), notes)
         return _named(plan, environment, options, self.project)
 
     def _bundle(
@@ -223,11 +265,12 @@ class _Planning:
                 trim=options.interpreter_trim,
                 vendoring=options.vendor_libraries,
                 headers=self.headers,
+                brings_back=inputs.selection.brings_back if inputs.selection.include else None,
             ),
         )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
-        """Return the layers with the digests of their archives, and notes."""
+        """Return the layers with their archives' digests, and notes."""
         if self.layers is None:
             return None, []
         notes: list[str] = []
@@ -241,10 +284,18 @@ class _Planning:
         return self.layers.changed(with_digest), notes
 
 
+def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
+    """Return the arcnames that patterns can name."""
+    generated = [POSTINSTALL, *(each.arcname for each in activation_scripts(environment.scripts))]
+    given = [*entries]
+    found = (entry.arcname for entry in [*given, *with_copies(given)])
+    return frozenset([*found, *generated])
+
+
 def _reasons(
     overlays: Sequence[WheelOverlay], pruned: PrunedDistributions | None, excluded: str | None
 ) -> dict[str, str]:
-    """Return why distributions are left out or replaced, by their normalised names."""
+    """Return why distributions are left out or replaced, by normalised name."""
     reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
     if pruned is not None:
         reasons |= {each.key: pruned.why(each) for each in pruned.distributions}
@@ -256,7 +307,7 @@ def _reasons(
 def _named(
     plan: PackPlan, environment: Environment, options: PackOptions, project: Project
 ) -> PackPlan:
-    """Return a plan with what only the whole plan tells: its top folder, what a promise means."""
+    """Return a plan with facts that need the whole plan: top folder, fixed interpreter path."""
     top = options.expand(options.install_target, environment, project, plan.platform_tag)
     plan = replace(plan, install_target=top)
     if not is_fixed_path(options.interpreter):
@@ -285,7 +336,7 @@ def _given(
     project: Project | None,
     overlays: Sequence[WheelOverlay],
 ) -> Roots:
-    """Tell where requirements begin: at the project, at wheels that are named."""
+    """Return the roots of the requirements: the project, and wheels named in the options."""
     wheels = {overlay.path: overlay.distribution for overlay in overlays}
     excluded = project is not None and options.project == "exclude"
     own = None
@@ -328,13 +379,13 @@ def _overlay(wheel: Path, environment: Environment, paths: SearchPaths) -> Wheel
 
 
 def _read_wheel(wheel: Path, environment: Environment) -> WheelOverlay:
-    from ..scan.wheels import WheelOverlay  # 20 ms that an environment on its own can do without
+    from ..scan.wheels import WheelOverlay  # 20 ms that an environment without wheels can save
 
     return WheelOverlay.from_path(wheel, environment)
 
 
 def selection_of(options: PackOptions) -> Selection:
-    """Return the rules and patterns that the options name."""
+    """Return the rules and patterns from the options."""
     return Selection(
         exclude=options.exclude_files,
         include=options.include_files,

@@ -7,12 +7,19 @@ All readers of metadata, settings and manifests come through here.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from packaging.utils import canonicalize_name
+
+from ..model import manifest
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from _typeshed import StrPath
 
 
@@ -146,3 +153,41 @@ def _check_depth(content: bytes | bytearray) -> None:
 
 
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+
+
+def proven_archive(facts: Path, name: str | None = None) -> Path | None:
+    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
+
+    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+
+    Parameters:
+        name: of the project that it has to be of; by default any.
+    """
+    told = _read_facts(facts)
+    archive = facts.with_name(facts.name.removesuffix(".json"))
+    head = told.get("manifest")
+    if told.get("archive") != archive.name or not isinstance(head, dict):
+        return None
+    if head.get("format_version") != manifest.FORMAT_VERSION:
+        return None
+    if name is not None and canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
+        return None
+    return archive if not archive.exists() or _is_as_told(archive, told) else None
+
+
+def _read_facts(facts: Path) -> dict[str, Any]:
+    try:
+        told = {} if facts.is_symlink() else read_json(facts)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
+    if archive.is_symlink() or not archive.is_file():
+        return False
+    if archive.stat().st_size != told.get("size"):
+        return False
+    with open_file(archive) as stream:
+        digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+    return digest.hexdigest() == told.get("sha256")

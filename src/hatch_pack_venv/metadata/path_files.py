@@ -1,11 +1,12 @@
-"""`.pth` files and `direct_url.json`: bytes to bytes."""
+"""`.pth` files and `direct_url.json`: bytes to bytes; URLs with credentials."""
 
 from __future__ import annotations
 
 import os
 import posixpath
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .files import parse_json
 
@@ -91,3 +92,54 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
         for line in lines
         if os.path.isabs(line) or f"{posixpath.normpath(f'{site}/{line}')}/".startswith("../")
     ]
+
+
+_URL: Final = re.compile(
+    r"""\b[a-z][a-z0-9+.-]*://(?:(?P<user>[^\s/:@"'<>]*)(?P<colon>:(?P<password>[^\s/@"'<>]*))?@)?"""
+    r"""(?P<host>[\w.-]+)(?P<rest>[^\s"'<>]*)""",
+    re.IGNORECASE,
+)
+_OF_NOBODY: Final = re.compile(
+    r"(?i)|.*[{}$%*].*|x+|\.+|your.*|user(?:name)?|(?:my)?pass(?:w(?:or)?d)?|secret|token|change.?me"
+)
+_OF_NO_MACHINE: Final = re.compile(
+    r"(?i)(?:.*\.)?example(?:\.(?:com|net|org))?|localhost|127\.0\.0\.1|0\.0\.0\.0|host(?:name)?"
+)
+_TOKEN: Final = re.compile(r"(?:gh[a-z]_|github_pat_|glpat-|pypi-|hf_)\w+|[A-Za-z0-9_-]{32,}")
+_QUERY: Final = re.compile(
+    r"(?i)[?&](?:[\w-]*(?:token|signature|password|secret|api_?key)|sig)=(?P<value>[^&\s]{6,})"
+)
+_KEY: Final = re.compile(r"""["']?([\w.-]+)["']?\s*[=:]""")
+
+
+def keys_with_credentials(content: bytes, *, examples: bool = True) -> list[str]:
+    """Return the keys of settings that hold a URL with a password or a token, each once.
+
+    Comments, and what stands for a password in documentation, are none. Never tells the secret.
+
+    Parameters:
+        examples: whether there may be URLs of machines that exist nowhere, which count for nothing.
+    """
+    if b"://" not in content:
+        return []
+    found = []
+    lines = content.decode("utf-8", "replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if "://" not in line or line.lstrip().startswith(("#", ";", "//")):
+            continue
+        for match in _URL.finditer(line):
+            if not (examples and _OF_NO_MACHINE.fullmatch(match["host"])) and _has_credentials(
+                match
+            ):
+                named = _KEY.findall(line[: match.start()])
+                found.append(named[-1] if named else f"line {number}")
+    return list(dict.fromkeys(found))
+
+
+def _has_credentials(url: re.Match[str]) -> bool:
+    query = _QUERY.search(url["rest"])
+    if query is not None and not _OF_NOBODY.fullmatch(query["value"]):
+        return True
+    if url["password"]:
+        return not _OF_NOBODY.fullmatch(url["password"])
+    return bool(url["user"]) and _TOKEN.fullmatch(url["user"]) is not None

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from ..config.values import pattern_groups
+from ..config.values import PRESETS, pattern_groups
 from ..injected import postinstall
 from ..model.entries import FileEntry
+from ..platforms.posix.activation import first_edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from pathspec import GitIgnoreSpec
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
 
+
+BY_PATTERN: Final = "exclude-files"
+"""Why an entry stays out that a pattern names."""
 
 # Written by venv, virtualenv and uv into an environment about itself.
 _OWN: Final = "written about this environment by what made it"
@@ -28,6 +32,12 @@ _OWN_FILES: Final = {"pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG"}
 _ACTIVATION: Final = re.compile(
     r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|(?:pydoc|_assign)\.bat"
 )
+
+# What people, pip and uv keep passwords in; directly in an environment (pip reads its `pip.conf`).
+_SECRETS: Final = {
+    *(".condarc", ".git-credentials", ".netrc", ".npmrc", ".pypirc", ".yarnrc"),
+    *("_netrc", "pip.conf", "pip.ini", "uv.toml"),
+}
 
 # uv's notes on where a distribution came from; they hold paths and times of the build machine.
 _INSTALLER_NOTES: Final = {"uv_cache.json", "uv_build.json"}
@@ -57,7 +67,7 @@ class Selection:
         """Return why an entry of the environment stays out, in words; `None` if it does not."""
         if self.brings_back(arcname):
             return None
-        return "exclude-files" if self.by_pattern(arcname) else self._by_rule(arcname, environment)
+        return BY_PATTERN if self.by_pattern(arcname) else self._by_rule(arcname, environment)
 
     def by_pattern(self, arcname: str) -> bool:
         """Whether the patterns alone leave a file out, wherever it comes from."""
@@ -72,6 +82,21 @@ class Selection:
     def brings_back(self, arcname: str) -> bool:
         """Whether `include` names a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
+
+    def unused(self, arcnames: Collection[str]) -> Iterator[str]:
+        """Yield a sentence for each pattern that names none of some files and folders.
+
+        Presets are for any environment, and so are patterns of byte code, which comes and goes.
+        """
+        for key, patterns in (("exclude-files", self.exclude), ("include-files", self.include)):
+            for pattern in patterns:
+                if pattern in PRESETS or pattern.strip()[:1] in ("", "#", "!"):
+                    continue
+                if "__pycache__" in pattern or pattern.endswith((".pyc", ".py[co]")):
+                    continue
+                (compiled,) = _spec([pattern]).patterns
+                if not any(compiled.match_file(name) is not None for name in arcnames):
+                    yield f"{key} names {pattern!r}, which matches nothing: correct or remove it"
 
     @cached_property
     def _excluded(self) -> dict[str, bool]:
@@ -97,6 +122,8 @@ class Selection:
             return "it customises the environment that it was made in" if customises else None
         if folder == environment.scripts:
             return "an activation script of this place" if _ACTIVATION.fullmatch(name) else None
+        if not folder and name in _SECRETS:
+            return "a configuration file that may hold passwords"
         return _OWN if not folder and name in _OWN_FILES else None
 
     def _by_rule_of_metadata(self, name: str) -> str | None:
@@ -109,6 +136,32 @@ def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec  # 10 ms that most runs can do without
 
     return GitIgnoreSpec.from_lines(patterns)
+
+
+def note_on(entry: ScannedEntry, environment: Environment) -> Iterator[str]:
+    """Yield what a user should know of an entry that a rule leaves out or replaces."""
+    folder, _, name = entry.arcname.rpartition("/")
+    if is_written_for_layers(entry):
+        return
+    if folder in environment.site_packages and name == "sitecustomize.py":
+        yield f"{entry.arcname} was left out: it customised the environment it was made in"
+    if folder != environment.scripts or environment.is_windows:
+        return
+    if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
+        return
+    line = first_edit(name, entry.content)
+    if line is not None:
+        yield (
+            f"{entry.arcname} was edited (line {line}), and the edit is lost: a script that finds"
+            " its own folder takes its place; set variables where the application is started, or"
+            " in a .pth file"
+        )
+    elif environment.is_of_interpreter(entry.arcname) and entry.content.startswith(b"#!"):
+        yield (
+            f"{entry.arcname} is a script around the interpreter, and the interpreter itself takes"
+            " its place: do what the script does where the application is started, or in a .pth"
+            " file"
+        )
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:

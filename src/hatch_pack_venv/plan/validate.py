@@ -52,6 +52,19 @@ def check_reserved_names(entries: Mapping[str, Entry], environment: Environment)
         )
 
 
+_COMPILES: Final = {"torch", "triton"}  # torch.compile and triton's kernels, when they run
+
+
+def headers_notes(plan: PackPlan) -> Iterator[str]:
+    """Yield a sentence if what compiles C when it runs is packed without Python's headers."""
+    named = sorted(each.name for each in plan.distributions if each.key in _COMPILES)
+    if named and not any(entry.arcname.endswith("/Python.h") for entry in plan.entries):
+        yield (
+            f"{' and '.join(named)} may compile C when run (torch.compile) and need Python.h, which"
+            ' interpreter-trim leaves out: include-files = ["/include/"] brings the headers along'
+        )
+
+
 _LARGEST: Final = 10  # how many an error names
 
 

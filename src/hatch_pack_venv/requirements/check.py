@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -63,6 +65,7 @@ class Roots:
         project: the project, as its wheel or the environment has it; `None` without one.
         excluded: the project's normalised name, where it stays out.
         below: what the environment sees of lower layers, in the order of `sys.path`.
+        left_out: whether a pattern leaves a file out, by its arcname.
     """
 
     environment: Environment
@@ -70,6 +73,7 @@ class Roots:
     project: InstalledDistribution | None = None
     excluded: str | None = None
     below: tuple[InstalledDistribution, ...] = ()
+    left_out: Callable[[str], bool] = lambda _arcname: False
 
 
 def check_dependencies(roots: Roots, options: PackOptions) -> DependencyReport:
@@ -195,6 +199,7 @@ class _DependencyCheck:
         found = [*self._extras()]
         found += python_findings(inside, self.version)
         found += requirement_findings(closure.requirements, packed)
+        found += self._taken_by_patterns(closure.requirements, packed)
         own = by_key(self.roots.environment.distributions).keys() & packed.keys()
         others = {key: packed[key] for key in sorted(own - members)}
         outside = [
@@ -204,7 +209,26 @@ class _DependencyCheck:
         ]
         warnings = python_findings(others.values(), self.version)
         warnings += requirement_findings(outside, packed)
+        warnings += self._taken_by_patterns(outside, packed)
         return found, warnings
+
+    def _taken_by_patterns(
+        self,
+        requirements: Iterable[tuple[InstalledDistribution, Requirement]],
+        packed: Mapping[str, InstalledDistribution],
+    ) -> list[str]:
+        """Return a sentence for each requirement whose modules patterns leave out."""
+        if not self.options.exclude_files:
+            return []
+        taken = {key: _taken_modules(each, self.roots.left_out) for key, each in packed.items()}
+        told = (
+            f"{distribution.name} {distribution.version} requires {requirement.name}, of which"
+            f" exclude-files leaves out {taken[key]}: narrow the pattern, or bring it back with"
+            " include-files"
+            for distribution, requirement in requirements
+            if taken.get(key := canonicalize_name(requirement.name))
+        )
+        return list(dict.fromkeys(told))
 
     def _extras(self) -> Iterator[str]:
         """Yield a sentence for each extra that is asked for and not provided."""
@@ -238,6 +262,29 @@ class _DependencyCheck:
             locked=self.closure.members - own,
             complete=self.options.distributions == "all",
         )
+
+
+_MODULE: Final = (".py", ".so", ".pyd")
+_NO_MODULE: Final = re.compile(r"(?:conftest|setup|tests?|test_\w+)\.py")
+
+
+def _taken_modules(
+    distribution: InstalledDistribution, left_out: Callable[[str], bool]
+) -> str | None:
+    """Return what patterns take of a distribution that nobody can import it without, in words.
+
+    Parts of packages are taken on purpose, such as their tests.
+    """
+    site = f"{posixpath.dirname(distribution.metadata_dir)}/"
+    files = (name for name in distribution.files if name.startswith(site))
+    modules = [name for name in sorted(files) if name.endswith(_MODULE)]
+    if distribution.editable is not None or not modules:
+        return None
+    for name in modules:
+        on_top = name.removeprefix(site)
+        if "/" not in on_top and not _NO_MODULE.fullmatch(on_top) and left_out(name):
+            return f"the module {name}"
+    return "all modules" if all(map(left_out, modules)) else None
 
 
 def _system_distributions(environment: Environment) -> list[InstalledDistribution]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
-from ..metadata.files import SIZE_LIMIT, open_file
+from ..metadata.files import SIZE_LIMIT, open_file, proven_archive, read_file
+from ..metadata.path_files import keys_with_credentials
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -18,11 +19,13 @@ from ..model.entries import (
     SymlinkEntry,
     TargetKind,
     UnsupportedEntry,
+    parents_of,
 )
+from ..model.formats import CompressionFormat
 from ..platforms.posix import data_files as posix_data_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = attrgetter("name")
 _SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_FACTS: Final = tuple(f"{format.suffix}.json" for format in CompressionFormat)
 _SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
 _REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
 _ENDINGS: Final = (*_REWRITTEN, ".pth", *posix_data_files.ENDINGS)
@@ -112,6 +116,8 @@ class _Scanner:
         is_script = entry.arcname.rpartition("/")[0] == self.environment.scripts
         try:
             heads = _SCRIPT_HEADS[self.environment.is_windows] if is_script else ()
+            if entry.arcname.startswith(f"{self.scripts}activate"):
+                heads = ()  # whether somebody edited it is asked for
             content = _read_rewritable(entry.content, heads)
         except OSError as error:
             return _unreadable(entry.arcname, error)
@@ -154,6 +160,75 @@ class _Scanner:
             optional=arcname == "lib64",
             mtime=mtime,
         )
+
+
+def own_archives(
+    scanned: Sequence[ScannedEntry], environment: Environment, output: Path | None
+) -> frozenset[str]:
+    """Return the arcnames of what earlier packing has written into an environment.
+
+    They are archives of ours, the facts beside them, and folders that hold nothing else.
+
+    Parameters:
+        output: the folder that archives are written to.
+    """
+    prefix = environment.prefix
+    told = [entry.arcname for entry in scanned if entry.arcname.endswith(_FACTS)]
+    proven = [name for name in told if proven_archive(prefix / name) is not None]
+    taken = {*proven, *(name.removesuffix(".json") for name in proven)}
+    folders = parents_of(taken)
+    inside = None if output is None else os.path.realpath(output)
+    if inside is not None and inside.startswith(f"{prefix}{os.sep}"):
+        folders |= parents_of([Path(inside, "x").relative_to(prefix).as_posix()])
+    if not folders and not taken:
+        return frozenset()
+    others = (
+        entry.arcname
+        for entry in scanned
+        if entry.arcname not in taken and entry.arcname not in folders
+    )
+    return frozenset(taken | (folders - parents_of(others)))
+
+
+_SETTINGS: Final = (
+    *(".cfg", ".cnf", ".conf", ".env", ".ini", ".json", ".properties", ".toml", ".xml", ".yaml"),
+    *(".yml", "pip.conf", "netrc", "pypirc", "credentials", "npmrc", "yarnrc", "condarc"),
+)
+_ORIGIN: Final = "/direct_url.json"
+_SETTINGS_LIMIT: Final = 1 << 20  # bytes
+
+
+def credentials_in(
+    entries: Iterable[ScannedEntry], environment: Environment
+) -> Iterator[tuple[str, str]]:
+    """Yield arcname and key of each setting that holds a URL with a password or a token.
+
+    Looked at are settings files that no distribution brought, which others could get as well, and
+    what installers wrote on where a distribution came from.
+    """
+    owned: frozenset[str] | None = None
+    for entry in entries:
+        name = entry.arcname
+        if not name.endswith(_SETTINGS) or not isinstance(entry, FileEntry):
+            continue
+        if entry.size > _SETTINGS_LIMIT:
+            continue
+        if _ORIGIN not in name:
+            if owned is None:
+                owned = frozenset(n for each in environment.distributions for n in each.files)
+            if name in owned:
+                continue
+        for key in keys_with_credentials(_read(entry), examples=_ORIGIN not in name):
+            yield name, key
+
+
+def _read(entry: FileEntry) -> bytes:
+    if isinstance(entry.content, bytes):
+        return entry.content
+    try:
+        return read_file(entry.content) if isinstance(entry.content, str) else b""
+    except OSError:
+        return b""  # writing will tell
 
 
 def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:

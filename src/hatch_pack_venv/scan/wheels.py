@@ -5,11 +5,14 @@ Unpacked by pypa/installer; nothing is written to disk.
 
 from __future__ import annotations
 
+import glob
+import os
 import posixpath
 import re
 import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import installer
@@ -34,10 +37,8 @@ from ..platforms.windows.launchers import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
     from email.message import Message
-    from pathlib import Path
 
     from installer.scripts import ScriptSection
     from installer.utils import Scheme
@@ -96,6 +97,31 @@ class WheelOverlay:
         return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
 
 
+def found_wheels(wheels: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the files that `wheels` names, each by its path or by a pattern that matches it alone.
+
+    Versions from version control change with every commit, and so do the names of wheels.
+
+    Raises:
+        WheelProblem: a pattern matches no file, or several.
+    """
+    return tuple(_found_wheel(wheel) for wheel in wheels)
+
+
+def _found_wheel(wheel: Path) -> Path:
+    if wheel.exists() or not glob.has_magic(str(wheel)):
+        return wheel
+    found = sorted(glob.glob(str(wheel)))
+    if len(found) == 1:
+        return Path(found[0])
+    if not found:
+        raise WheelProblem(f"no wheel matches {wheel}: build it first")
+    names = ", ".join(os.path.basename(each) for each in found)
+    raise WheelProblem(
+        f"{len(found)} wheels match {wheel} ({names}): remove the old ones, or name one"
+    )
+
+
 def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
@@ -138,6 +164,7 @@ class _Entries(WheelDestination):
         self.home = Home(machine=machine) if environment.is_windows else None
         self.entries: list[FileEntry] = []
         self.entry_points: list[EntryPoint] = []
+        self.launchers: set[str] = set()
         self.root = site
 
     def write_script(
@@ -147,9 +174,12 @@ class _Entries(WheelDestination):
         entry_point = EntryPoint(name=name, module=module, attr=attr, gui=section == "gui")
         self.entry_points.append(entry_point)
         if self.home is not None:
-            content = entry_point_launcher(entry_point, self.home)
-            return self._add(f"{self.schemes['scripts']}/{name}.exe", content, executable=True)
-        return self._add(f"{self.schemes['scripts']}/{name}", _LAUNCHER, executable=True)
+            name, content = f"{name}.exe", entry_point_launcher(entry_point, self.home)
+        else:
+            content = _LAUNCHER
+        record = self._add(f"{self.schemes['scripts']}/{name}", content, executable=True)
+        self.launchers.add(record.path)
+        return record
 
     def write_file(
         self,
@@ -191,8 +221,9 @@ class _Entries(WheelDestination):
             raise ValueError(message)
         if self.home is not None:
             arcname = windows_detect.as_there(arcname)
-        entry = FileEntry.from_bytes(arcname, content, executable=executable)
-        self.entries.append(entry)
+        if arcname not in self.launchers:  # pip and uv let the entry point win over a script
+            entry = FileEntry.from_bytes(arcname, content, executable=executable)
+            self.entries.append(entry)
         return RecordEntry(arcname, None, None)
 
 

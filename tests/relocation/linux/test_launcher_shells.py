@@ -205,7 +205,7 @@ def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:
 def test_entry_point_by_any_shell_is_the_same_header() -> None:
     """What these tests run is the header of the entry points' launchers too."""
     entry_point = EntryPoint(name="x", module="m", attr="f")
-    made = relocate_script(b"#!/env/bin/python\n", ["/env"], entry_point)
+    made = relocate_script(b"#!/env/bin/python\n", ["/env"], [entry_point])
     rewritten = relocate_script(b"#!/env/bin/python\n", ["/env"])
     assert made is not None
     assert rewritten is not None

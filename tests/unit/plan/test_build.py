@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
 
 OLD_LAUNCHER = b"#!/build/env/bin/python3.11\nimport sys\nsys.exit(0)\n"
+TOOL_LAUNCHER = OLD_LAUNCHER.replace(b"sys.exit(0)", b"from tool.cli import main\nsys.exit(main())")
 
 
 def problems_of(*scanned: object, **changes: object) -> list[str]:
@@ -289,7 +290,7 @@ def test_launchers_find_their_own_place() -> None:
     """Scripts of entry points are made anew, other scripts get a new head, foreign ones stay."""
     point = EntryPoint(name="tool", module="tool.cli", attr="main")
     packed = plan(
-        file("bin/tool", OLD_LAUNCHER, executable=True),
+        file("bin/tool", TOOL_LAUNCHER, executable=True),
         file("bin/script", OLD_LAUNCHER, executable=True),
         file("bin/foreign", b"#!/usr/bin/perl\n", executable=True),
         environment=environment(distribution("tool", entry_points=(point,))),

@@ -7,7 +7,7 @@ from support.fakes import SITE, distribution, environment, file, plan
 
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.model.results import REST, sizes_by_owner
-from hatch_pack_venv.plan.validate import check_size
+from hatch_pack_venv.plan.validate import check_size, headers_notes
 
 
 def test_what_is_too_large_names_the_largest() -> None:
@@ -29,3 +29,15 @@ def test_what_is_too_large_names_the_largest() -> None:
         "large 1.0": 2000,
         REST: 1,
     }
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_what_compiles_when_run_is_told_that_headers_stay_out(name: str) -> None:
+    """With the headers in the archive nothing is said, nor without such a distribution."""
+    packed = plan(file("a"), environment=environment(distribution(name)))
+    (note,) = headers_notes(packed)
+    assert note.startswith(f"{name} may compile C when run")
+    assert 'include-files = ["/include/"]' in note
+    assert not [*headers_notes(plan(file("a"), environment=environment(distribution("six"))))]
+    header = file("include/python3.11/Python.h")
+    assert not [*headers_notes(plan(header, environment=environment(distribution(name))))]

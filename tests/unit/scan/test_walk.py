@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from support.fakes import fake_interpreter
 
+from hatch_pack_venv import PackOptions
+from hatch_pack_venv.api.pack import pack_project
+from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -14,8 +18,10 @@ from hatch_pack_venv.model.entries import (
     TargetKind,
     UnsupportedEntry,
 )
+from hatch_pack_venv.model.environment import Project
+from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.scan.probe import read_environment
-from hatch_pack_venv.scan.walk import scan
+from hatch_pack_venv.scan.walk import own_archives, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +152,56 @@ def test_special_files_and_links_to_folders_above_are_unsupported(prefix: Path) 
     found = scanned(prefix)
     assert isinstance(found["pipe"], UnsupportedEntry)
     assert isinstance(found["up"], UnsupportedEntry)
+
+
+@pytest.mark.parametrize("folder", ["dist-venv", "a/deep/folder", "share", "."])
+def test_an_archive_holds_none_that_was_packed_before(
+    prefix: Path, folder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its output in the environment, each packing gives the same bytes, and a note."""
+    (prefix / "share").mkdir()
+    (prefix / "share" / "data.tar").write_bytes(b"no archive of ours")
+    (prefix / "share" / "data.tar.json").write_text("{}")
+    options = PackOptions.from_mapping({"interpreter": "target", "format": ["tar", "zip"]})
+    digests = set()
+    for _ in range(3):
+        source = Source.of(read(prefix), options)
+        caplog.clear()
+        results = pack_project(source, prefix / folder, Project(name="app", version="1"))
+        digests.add(tuple(result.sha256 for result in results))
+    assert len(digests) == 1
+    names = scanned(prefix)
+    assert "share/data.tar" in names
+    left = [record.message for record in caplog.records if "was left out" in record.message]
+    assert len(left) == 2
+    assert "choose a folder for them outside of the environment" in left[0]
+
+
+def test_an_archive_that_was_changed_is_no_longer_ours(prefix: Path) -> None:
+    """It is packed as any file: only what its size and hash prove is left out."""
+    options = PackOptions.from_mapping({"interpreter": "target", "format": "tar"})
+    project = Project(name="app", version="1")
+    (result,) = pack_project(Source.of(read(prefix), options), prefix / "out", project)
+    with result.path.open("ab") as archive:
+        archive.write(b"more")
+    found = [*scan(read(prefix))]
+    assert own_archives(found, read(prefix), prefix / "out") == frozenset()
+
+
+@pytest.mark.parametrize("name", ["etc/app/settings.toml", "conf.d/db.yaml", "pip.conf"])
+def test_a_password_in_settings_is_refused_by_file_and_key(prefix: Path, name: str) -> None:
+    """Never with the secret; `pip.conf` stays out unless it is asked for; patterns leave it out."""
+    (prefix / name).parent.mkdir(parents=True, exist_ok=True)
+    (prefix / name).write_text("[a]\nindex-url = https://ci:s3cr3t@pypi.corp.test/simple\n")
+    table = {"interpreter": "target", "format": "tar"}
+    if name == "pip.conf":
+        planned = plan_source(Source.of(read(prefix), PackOptions.from_mapping(table)), None)
+        assert name not in [entry.arcname for entry in planned.entries]
+        table["include-files"] = [name]  # type: ignore[assignment]
+    with pytest.raises(PlanError) as caught:
+        plan_source(Source.of(read(prefix), PackOptions.from_mapping(table)), None)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{name} holds a URL with a password or token (index-url), which ")
+    assert "s3cr3t" not in problem
+    without = PackOptions.from_mapping({"interpreter": "target", "exclude-files": [name]})
+    assert not plan_source(Source.of(read(prefix), without), None).notes

@@ -56,6 +56,25 @@ def test_files_go_where_an_installation_puts_them(tmp_path: Path) -> None:
     assert [point.name for point in overlay.distribution.entry_points] == ["my-app", "my-gui"]
 
 
+def test_an_entry_point_comes_before_a_script_of_its_name(tmp_path: Path) -> None:
+    """As pip and uv install it; RECORD lists the launcher once."""
+    wheel = make_wheel(
+        tmp_path,
+        {
+            "my_app-2.0.data/scripts/serve": b"#!/bin/sh\necho shell\n",
+            "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nserve = my_app:main\n",
+        },
+    )
+    overlay = WheelOverlay.from_path(wheel, environment())
+    assert names(overlay.entries).count("bin/serve") == 1
+    made = {entry.arcname: entry for entry in plan(overlays=[overlay]).entries}
+    launcher, record = made["bin/serve"], made[f"{overlay.distribution.metadata_dir}/RECORD"]
+    assert isinstance(launcher, FileEntry)
+    assert isinstance(record, FileEntry)
+    assert b"from my_app import main" in bytes(launcher.content)  # type: ignore[arg-type]
+    assert bytes(record.content).count(b"bin/serve,") == 1  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("state", ["nothing", "old version", "editable"])
 def test_the_wheel_replaces_whatever_is_installed(tmp_path: Path, state: str) -> None:
     """Old modules, metadata, launchers and the editable's `.pth` go; the wheel's files come."""

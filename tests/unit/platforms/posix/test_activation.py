@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from support.fakes import environment, plan
+from support.fakes import environment, file, plan
 
 from hatch_pack_venv.model.environment import prompt_of
-from hatch_pack_venv.platforms.posix.activation import activation_scripts
+from hatch_pack_venv.platforms.posix.activation import activation_scripts, first_edit
 from hatch_pack_venv.platforms.posix.runtime import bundled_config
 
 
@@ -94,3 +94,77 @@ def test_a_chosen_prompt_goes_along() -> None:
         assert named.prompt is None
     assert b"prompt" not in bundled_config("3.11.7", None)
     assert plan().head["layout"]["prompt"] is None
+
+
+VENV = """\
+# This file must be used with "source bin/activate" *from bash*
+deactivate () {
+    hash -r 2> /dev/null
+    unset VIRTUAL_ENV
+}
+VIRTUAL_ENV="/build/env"
+export VIRTUAL_ENV
+_OLD_VIRTUAL_PATH="$PATH"
+PATH="$VIRTUAL_ENV/bin:$PATH"
+PS1="(env) ${PS1:-}"
+# Call hash to forget past commands.
+if [ -n "${BASH:-}" ] ; then
+    hash -r 2> /dev/null
+fi
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "line"),
+    [
+        ("", None),
+        ("\n# a comment\n", None),
+        ("\nexport DJANGO_SETTINGS_MODULE=shop.settings.prod\n", 16),
+        ("nvm use --silent\n", 15),
+    ],
+)
+def test_what_is_added_at_the_end_of_an_activation_script_is_an_edit(
+    added: str, line: int | None
+) -> None:
+    """Its first line is told; what the maker wrote and comments are no edit."""
+    assert first_edit("activate", f"{VENV}{added}".encode()) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("activate", VENV.replace("unset", "unset A\n    . ./env.sh\n    unset"), 5),
+        ("activate", f"export REGION=eu\n{VENV}", 1),
+        ("activate.fish", "set -gx VIRTUAL_ENV /x\nset -gx REGION eu\n", 2),
+        ("activate.fish", "set -gx PATH $VIRTUAL_ENV/bin $PATH\n", None),
+        ("activate.csh", 'setenv VIRTUAL_ENV "/x"\nsetenv REGION eu\n', 2),
+        ("activate.nu", "let x = 1\n", None),
+    ],
+)
+def test_edits_anywhere(name: str, text: str, line: int | None) -> None:
+    """Variables that no maker sets and files that are sourced are edits wherever they stand."""
+    assert first_edit(name, text.encode()) == line
+
+
+def test_our_own_script_can_be_edited_too() -> None:
+    """An archive that is packed again was somebody's environment in between."""
+    for name, text in texts("bin").items():
+        assert first_edit(name.removeprefix("bin/"), text.encode()) is None
+    edited = texts("bin")["bin/activate"] + "REGION=eu\n"
+    assert first_edit("activate", edited.encode()) == edited.count("\n")
+
+
+def test_an_edit_that_is_lost_is_told() -> None:
+    """A note names the script and the line, never what the line holds."""
+    secret = f"{VENV}export TOKEN=s3cr3t\n".encode()
+    made = plan(file("bin/activate", secret), file("bin/activate.fish", b"# of fish\n"))
+    (note,) = made.notes
+    assert note.startswith("bin/activate was edited (line 15), and the edit is lost: ")
+    assert "s3cr3t" not in note
+
+
+def test_an_interpreter_that_is_a_script_is_told() -> None:
+    """What a wrapper around the interpreter does is lost, and a note says so."""
+    made = plan(file("bin/python", b"#!/bin/sh\nexec /opt/python -X dev\n", executable=True))
+    (note,) = made.notes
+    assert note.startswith("bin/python is a script around the interpreter, ")

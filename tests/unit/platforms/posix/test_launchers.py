@@ -68,7 +68,7 @@ def test_left_alone(form: str) -> None:
 )
 def test_no_script(content: bytes) -> None:
     """What does not begin with a command after `#!` is left alone."""
-    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) is None
+    assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) is None
 
 
 @pytest.mark.parametrize("name", ["q'uo", 'd"q', "$HOME", "`x`", "ü€", "\udcff", "x" * 300, "a[b]"])
@@ -107,19 +107,19 @@ def test_empty_body() -> None:
         (" -X $x'", b"""-X '$x'"'"''"""),
     ],
 )
-@pytest.mark.parametrize("entry_point", [None, MAIN])
-def test_options(tail: str, options: bytes, entry_point: EntryPoint | None) -> None:
+@pytest.mark.parametrize("points", [(), (MAIN,)])
+def test_options(tail: str, options: bytes, points: tuple[EntryPoint, ...]) -> None:
     """The interpreter's options stay, also when the script is relocated again."""
     forms = [
         ONE_LINE + tail,
         f"#!/bin/sh\n'''exec' '{SCRIPT_PREFIX}/bin/python'{tail} \"$0\" \"$@\"\n' '''",
     ]
     for form in forms:
-        result = relocate_script(f"{form}\nx = 1\n".encode(), [SCRIPT_PREFIX], entry_point)
+        result = relocate_script(f"{form}\nx = 1\n".encode(), [SCRIPT_PREFIX], points)
         assert result is not None
         compile(result, "script", "exec")
         assert b'\nexec "$_p" ' + options + b' "$_s" "$@"\n' in result
-        assert relocate_script(result, [], entry_point) == result
+        assert relocate_script(result, [], points) == result
 
 
 @pytest.mark.parametrize("option", ["-X\\x", "-Xü", "-X\n"])
@@ -139,13 +139,84 @@ def test_impossible_options(option: str) -> None:
 def test_made_anew(form: str) -> None:
     """With its entry point known, a launcher is made anew from any form, `env python` included."""
     content = f"{form}\n# whatever\n".encode()
-    assert relocate_script(content, [SCRIPT_PREFIX], MAIN) == entry_point_script(MAIN)
+    assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) == entry_point_script(MAIN)
+
+
+IMPORT = "import sys\nfrom tool.cli import main\n"
+RE = "import re\n" + IMPORT
+GUARD = "if __name__ == '__main__':\n"
+TEMPLATES = {
+    "pip": f"# -*- coding: utf-8 -*-\n{RE}{GUARD}"
+    "    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])\n"
+    "    sys.exit(main())\n",
+    "pip, new": f"{IMPORT}{GUARD}    if sys.argv[0].endswith('.exe'):\n"
+    "        sys.argv[0] = sys.argv[0][:-4]\n    sys.exit(main())\n",
+    "uv": f"# -*- coding: utf-8 -*-\n{IMPORT}{GUARD.replace(chr(39), chr(34))}"
+    '    if sys.argv[0].endswith("-script.pyw"):\n        sys.argv[0] = sys.argv[0][:-11]\n'
+    '    elif sys.argv[0].endswith(".exe"):\n        sys.argv[0] = sys.argv[0][:-4]\n'
+    "    sys.exit(main())\n",
+    "old setuptools": "# EASY-INSTALL-ENTRY-SCRIPT: 'tool==1.0','console_scripts','my-tool'\n"
+    "__requires__ = 'tool==1.0'\nimport re\nimport sys\n"
+    f"from pkg_resources import load_entry_point\n\n{GUARD}"
+    "    sys.argv[0] = re.sub(r'(-script\\.pyw?|\\.exe)?$', '', sys.argv[0])\n"
+    "    sys.exit(\n".replace("(\n", "(")
+    + "load_entry_point('tool==1.0', 'console_scripts', 'my-tool')())\n",
+    "ours": entry_point_script(MAIN, check="import os\nif os:\n    pass\n")
+    .partition(b"\n':'''\n")[2]
+    .decode(),
+}
+
+
+@pytest.mark.parametrize("body", TEMPLATES.values(), ids=TEMPLATES)
+def test_what_installers_write_is_made_anew(body: str) -> None:
+    """The launchers of every installer are told from what somebody wrote."""
+    content = f"{ONE_LINE}\n{body}".encode()
+    assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) == entry_point_script(MAIN)
+
+
+@pytest.mark.parametrize("body", TEMPLATES.values(), ids=TEMPLATES)
+@pytest.mark.parametrize(
+    "line", ["import os; os.environ['REGION'] = 'eu'", "from patches import everything"]
+)
+def test_an_edited_launcher_keeps_its_body(body: str, line: str) -> None:
+    """A line that no installer writes stays, with all the rest."""
+    edited = f"{line}\n{body}"
+    content = f"{ONE_LINE}\n{edited}".encode()
+    result = relocate_script(content, [SCRIPT_PREFIX], [MAIN])
+    assert result is not None
+    assert result.endswith(f"{line}\n{body}".encode())
+    assert SCRIPT_PREFIX.encode() not in result
+
+
+def test_a_script_of_an_entry_points_name_that_starts_another_keeps_its_body() -> None:
+    """The name alone does not tell what a script starts."""
+    other = TEMPLATES["pip"].replace("tool.cli", "other.cli")
+    result = relocate_script(f"{ONE_LINE}\n{other}".encode(), [SCRIPT_PREFIX], [MAIN])
+    assert result is not None
+    assert b"from other.cli import main\n" in result
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_of_two_entry_points_of_one_name_the_installed_one_runs(last: int) -> None:
+    """Which of two distributions was installed last, the launcher's body tells."""
+    points = [MAIN, EntryPoint(name="my-tool", module="rival", attr="Main.run")]
+    started = points[last]
+    body = f"import sys\nfrom {started.module} import {started.attr.partition('.')[0]}\n"
+    body += f"{GUARD}    sys.exit({started.attr}())\n"
+    result = relocate_script(f"{ONE_LINE}\n{body}".encode(), [SCRIPT_PREFIX], points)
+    assert result == entry_point_script(started)
+
+
+def test_an_edited_script_of_env_is_left_alone() -> None:
+    """`#!/usr/bin/env python` before somebody's own code means the Python of the caller's PATH."""
+    content = b"#!/usr/bin/env python3\nimport tool.cli\ntool.cli.main('-q')\n"
+    assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) is None
 
 
 def test_made_anew_only_if_of_the_environment() -> None:
     """A script of another interpreter is left alone even if an entry point has its name."""
     for form in ["#!/srv/other/bin/python3", "#!/bin/bash", "#!/usr/bin/env bash"]:
-        assert relocate_script(f"{form}\nx\n".encode(), [SCRIPT_PREFIX], MAIN) is None
+        assert relocate_script(f"{form}\nx\n".encode(), [SCRIPT_PREFIX], [MAIN]) is None
 
 
 def test_carriage_returns() -> None:

@@ -1,0 +1,39 @@
+"""Patterns: what they name, and what they name in vain."""
+
+from __future__ import annotations
+
+import pytest
+from support.fakes import SITE
+
+from hatch_pack_venv.plan.select import Selection
+
+NAMES = frozenset({"bin/tool", f"{SITE}/pkg/__init__.py", f"{SITE}/pkg/tests", "share/doc/a.txt"})
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "bin/",
+        "/bin/tool",
+        "*.txt",
+        "**/pkg/",
+        "@tests",
+        "@headers",
+        "**/__pycache__/",
+        "*.pyc",
+        "#x",
+    ],
+)
+def test_patterns_that_name_something_are_not_noted(pattern: str) -> None:
+    """Nor are presets, comments and byte code, which comes and goes."""
+    assert [*Selection(exclude=(pattern,)).unused(NAMES)] == []
+
+
+@pytest.mark.parametrize("pattern", ["tests/x.py", "/tool", "*.h", "/", "a[b"])
+def test_patterns_that_name_nothing_are_noted(pattern: str) -> None:
+    """Each by its key and itself, whatever other patterns name."""
+    selection = Selection(exclude=("bin/", pattern), include=(pattern,))
+    assert [*selection.unused(NAMES)] == [
+        f"{key} names {pattern!r}, which matches nothing: correct or remove it"
+        for key in ("exclude-files", "include-files")
+    ]

@@ -1,0 +1,50 @@
+"""What is left out by patterns and required by something packed."""
+
+from __future__ import annotations
+
+import pytest
+from support.fakes import SITE, distribution, environment
+
+from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.requirements.check import DependencyReport, Roots, check_dependencies
+
+NEEDED = distribution("needed", f"{SITE}/needed/__init__.py", f"{SITE}/needed/tests/test_a.py")
+SIX = distribution("six", f"{SITE}/six.py", f"{SITE}/_six/__init__.py")
+APP = distribution("app", f"{SITE}/app.py", requires=("needed", "six>=1"))
+
+
+def checked(*patterns: str, project: bool = True, **options: str) -> DependencyReport:
+    """Check an environment of three distributions, of which the project requires two."""
+    given = PackOptions(exclude_files=patterns, **options)  # type: ignore[arg-type]
+    roots = Roots(
+        environment=environment(NEEDED, SIX, APP),
+        project=APP if project else None,
+        left_out=Selection(exclude=patterns).by_pattern,
+    )
+    return check_dependencies(roots, given)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what"),
+    [
+        ("needed/", "app 1.0 requires needed, of which exclude-files leaves out all modules: "),
+        (
+            "six.*",
+            f"app 1.0 requires six, of which exclude-files leaves out the module {SITE}/six.py",
+        ),
+    ],
+)
+def test_modules_that_are_required_and_left_out_are_told(pattern: str, what: str) -> None:
+    """It is an error for the project's closure, a warning for others or where that is asked for."""
+    (problem,) = checked(pattern).problems
+    assert problem.startswith(what)
+    assert checked(pattern, check="warn").notes == (problem,)
+    assert checked(pattern, project=False).notes == (problem,)
+    assert checked(pattern, check="off") == DependencyReport()
+
+
+@pytest.mark.parametrize("pattern", ["@tests", "tests/", "_six/", "app.py", "*.dist-info/"])
+def test_parts_that_are_left_out_are_nobody_s_mistake(pattern: str) -> None:
+    """Tests, one package of several, and what nothing requires."""
+    assert checked(pattern) == DependencyReport()
