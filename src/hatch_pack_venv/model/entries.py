@@ -299,7 +299,7 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
         problem = f"it must be a whole number of seconds since 1970, not {text!r}"
         raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
     if len(text) > len(str(_LATEST)) or int(text) > _LATEST:
-        problem = f"it must be at most {_LATEST}, the end of the year 9999"
+        problem = f"it must be at most {_LATEST}, the end of the year 9999, not {text[:40]!r}"
         raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
     return int(text)
 
