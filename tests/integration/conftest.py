@@ -36,13 +36,17 @@ def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Download every wheel that the front ends will ask for; the plugin is among them."""
 
     def fill(folder: Path) -> None:
+        download = ("download", "--quiet", "--prefer-binary", "--dest", folder)
         (plugin,) = plugin_wheels.glob("*.whl")
         oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
         for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
             # By the tests' own pip: a system's Python may have none.
             pip = (sys.executable, "-m", "pip", "--python", python)
-            download = ("download", "--quiet", "--prefer-binary", "--dest", folder)
             run(*pip, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
+        # uv locks for every Python that the project supports, found here or not.
+        for version in ("3.9", "3.10"):
+            pure = ("--python-version", version, "--only-binary", ":all:", "--no-deps")
+            run(sys.executable, "-m", "pip", *download, *pure, _RUN[0])
 
     return shared(tmp_path_factory, "wheelhouse", fill)
 

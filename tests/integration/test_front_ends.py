@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.environments import install, make_environment, run, tool
 from support.interpreters import newest_of_each
+from support.machine import needs
 from support.projects import copy_project
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ def test_a_consumer_installs_from_the_sdist(
     assert left(project) == {"dist": [SDIST]}
 
 
+@needs("old CPython")
 def test_a_consumer_with_an_older_python_never_meets_the_plugin(
     project: Path, offline: dict[str, str], tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hatchling.builders.sdist import SdistBuilder
 from support.environments import tool
 from support.projects import PYPROJECT, TABLE, build, files, make_project
+from support.trees import make_wheel
 
 from hatch_pack_venv.hatch.target import PackVenvBuilder
 
@@ -154,6 +155,68 @@ def test_the_line_to_add_keeps_what_is_there(
     """A list that is there already is told whole."""
     configure(project, before + WHEEL_TABLE)
     assert line in told(capfd, project)[1]
+
+
+def test_a_hatch_toml_is_named_where_it_configures_builds(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its `build` table replaces the one of pyproject.toml, and has another path."""
+    table = "[build.targets.wheel]\npackages = ['my_app']\n[build.targets.wheel.hooks.pack-venv]\n"
+    (project / "hatch.toml").write_text(table)
+    assert told(capfd, project) == (
+        1,
+        "pack-venv: the sdist would take /dist-venv: set in [build.targets.sdist] of hatch.toml:"
+        ' exclude = ["/dist-venv"]\n',
+    )
+    exclude = "[build.targets.sdist]\nexclude = ['/dist-venv']\n"
+    (project / "hatch.toml").write_text(exclude + table + "lnks = 1\n")
+    assert "build.targets.wheel.hooks.pack-venv.lnks" in told(capfd, project)[1]
+    assert "tool.hatch" not in told(capfd, project)[1]
+    (project / "hatch.toml").write_text(exclude + table)
+    assert told(capfd, project)[0] == 0
+    assert len(files(project, "dist-venv")) == 2
+
+
+def test_version_control_ignores_the_archives(project: Path) -> None:
+    """In a Git repository their folder gets a `.gitignore`, which goes with the last of them."""
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    build(project)
+    assert files(project, "dist-venv") == [".gitignore", *PACKED]
+    status = ["git", "status", "--porcelain", "--untracked-files=all"]
+    said = subprocess.run(status, cwd=project, check=True, capture_output=True, text=True).stdout
+    assert "pyproject.toml" in said
+    assert "dist-venv" not in said
+    build(project, clean_only=True)
+    assert not (project / "dist-venv").exists()
+    (project / "dist-venv").mkdir()
+    (project / "dist-venv" / "notes.txt").write_text("kept in version control")
+    build(project)
+    assert sorted(files(project, "dist-venv")) == ["notes.txt", *PACKED]
+
+
+def test_a_pattern_names_a_wheel(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A pattern that matches no wheel or several is one error, and nothing is written."""
+    configure(project, TABLE + 'wheels = ["../wheels/lib-*.whl"]\n')
+    folder = tmp_path / "wheels"
+    code, message = told(capfd, project)
+    assert code == 1
+    assert message == (
+        f"pack-venv: no wheel matches {project}/../wheels/lib-*.whl: build it first\n"
+    )
+    folder.mkdir()
+    names = [f"lib-{version}-py3-none-any.whl" for version in (1, 2)]
+    made = [make_wheel(folder, {"lib.py": b""}, name) for name in names]
+    code, message = told(capfd, project)
+    assert code == 1
+    assert "2 wheels match" in message
+    assert all(wheel.name in message for wheel in made)
+    assert files(project, "dist-venv") == []
+    made[0].unlink()
+    assert told(capfd, project)[0] == 0
+    (archive,) = (project / "dist-venv").glob("*.tar.gz")
+    assert any(name.endswith("/lib-2.dist-info/METADATA") for name in members(str(archive)))
 
 
 def test_the_environment_is_named_too(

@@ -33,8 +33,8 @@ planned = plan(
 found = {}
 for format in CompressionFormat:
     for threads in (1, 3):
-        effort = CompressionOptions(threads=threads)
-        (result,) = write_archives(planned, Path(sys.argv[1], "a"), [format], effort=effort)
+        options = CompressionOptions(threads=threads)
+        (result,) = write_archives(planned, Path(sys.argv[1], "a"), [format], compression=options)
         found[f"{format.suffix} {threads}"] = [result.sha256, result.content_digest]
 print(json.dumps(found))
 """

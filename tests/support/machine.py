@@ -97,6 +97,10 @@ REGISTRY: Final[dict[str, Resource]] = {
         f"CPython {minor}": Resource(title=f"CPython {minor}", found=_has_minor(minor))
         for minor in SUPPORTED
     },
+    "old CPython": Resource(
+        title="a CPython that cannot run this project",
+        found=lambda: newest_of_each()[0].number < (3, 11),
+    ),
     "two CPythons": Resource(title="CPythons of two versions", found=_has_two_minors),
     "getpath tests": Resource(title="CPython's own tests", found=_has_getpath_tests),
     "whole standard library": Resource(

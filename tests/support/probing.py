@@ -1,7 +1,7 @@
 """What an environment answers, to compare it before and after it was packed and moved.
 
 Run as a script by the environment's own Python (3.9 or later): `python probing.py SCRIPTS_FOLDER`
-prints JSON.
+prints JSON. With `--briefly` scripts and modules are only named, and none is run.
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ def ask(*command: str) -> list[object]:
     return [done.returncode, done.stdout.decode("utf-8", "replace")]
 
 
-def scripts(folder: str) -> dict[str, list[object]]:
-    """Return what the console and GUI scripts of all distributions answer to `--help`."""
+def script_names() -> list[str]:
+    """Return the names of the console and GUI scripts of all distributions."""
     groups = ("console_scripts", "gui_scripts")
     points = [point for found in distributions() for point in found.entry_points]
-    names = sorted({point.name for point in points if point.group in groups})
+    return sorted({point.name for point in points if point.group in groups})
+
+
+def scripts(folder: str) -> dict[str, list[object]]:
+    """Return what the scripts of all distributions answer to `--help`."""
+    names = script_names()
     with ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda name: ask(os.path.join(folder, name), "--help"), names)
         return dict(zip(names, answers))  # noqa: B905 - Python 3.9
@@ -63,8 +68,8 @@ def packages() -> dict[str, list[str]]:
     return {name: sorted(set(x)) for name, x in tell().items() if name != "__pycache__"}
 
 
-def modules() -> dict[str, str]:
-    """Return for each top-level module that a RECORD names whether it can be imported."""
+def module_names() -> list[str]:
+    """Return the top-level modules that a RECORD names."""
     names = set()
     for found in distributions():
         for file in found.files or ():
@@ -72,7 +77,7 @@ def modules() -> dict[str, str]:
             name = top if rest else top.partition(".")[0]
             if file.suffix in (".py", ".so") and name.isidentifier():
                 names.add(name)
-    return {name: imported(name) for name in sorted(names)}
+    return sorted(names)
 
 
 def imported(name: str) -> str:
@@ -87,12 +92,14 @@ def imported(name: str) -> str:
 
 def main() -> None:
     """Ask everything and print it."""
+    folder, *options = sys.argv[1:]
+    briefly = "--briefly" in options
     answers = {
-        "scripts": scripts(sys.argv[1]),
+        "scripts": dict.fromkeys(script_names()) if briefly else scripts(folder),
         "installed": installed(),
         "packages": packages(),
         "pip check": ask(sys.executable, "-m", "pip", "check"),
-        "modules": modules(),
+        "modules": {name: None if briefly else imported(name) for name in module_names()},
     }
     print(json.dumps(answers), flush=True)
     os._exit(0)  # whatever threads the modules have started

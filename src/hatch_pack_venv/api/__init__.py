@@ -1,1 +1,1 @@
-"""The Python API: packing read like prose, the functions of venvstacks, converted links."""
+"""The Python API: the packing pipeline, the venvstacks functions and `convert_symlinks`."""

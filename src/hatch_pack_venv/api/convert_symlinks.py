@@ -1,4 +1,4 @@
-"""`convert_symlinks`: the one function that changes an environment in place."""
+"""`convert_symlinks`: the only function that changes an environment in place."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def convert_symlinks(
 ) -> tuple[Links, Links]:
     """Make an environment portable in place.
 
-    Links inside the environment become relative; links to files outside become hard links, or
-    copies where the target lies on another device, is owned by somebody else or may not be linked
-    to; links to folders outside become copied trees, since a hard link to a folder does not exist.
-    A hard link shares its file with the original: whoever edits it in place edits both.
+    Links inside the environment become relative. Links to files outside become hard links, or
+    copies if the target is on another device, has another owner or may not be linked to. Links to
+    folders outside become copied trees, since folders cannot be hard-linked. A hard link shares its
+    file with the original: editing it in place changes both.
 
-    Everything is decided, and then everything new is made, before anything is changed; then each
-    link is replaced in one step. Either all of them are converted, or none.
+    Everything is decided first, then everything new is created, before anything is changed; then
+    each link is replaced atomically. Either all links are converted, or none.
 
     Parameters:
         env_dir: the environment.
-        containing_dir: a parent of the environment, the boundary instead of the environment itself:
-            links to what lies in it become relative, too.
+        containing_dir: a parent of the environment, used as the boundary instead of the environment
+            itself: links to its contents become relative, too.
 
     Returns:
-        Two lists of (link, target) pairs of what was converted: links inside with their new text,
-        links outside with the real path of what they led to.
+        Two lists of (link, target) pairs of the converted links: links inside with their new text,
+        links outside with the real path of their former target.
 
     Raises:
-        OptionsError: `containing_dir` is no parent of the environment (also a `ValueError`).
-        LinkError: links that lead nowhere, in a loop, to a special file, or to a folder that holds
-            the environment, all of them; nothing was changed.
-        PackVenvError: a link could not be replaced; nothing was changed.
+        OptionsError: if `containing_dir` is not a parent of the environment (also a `ValueError`).
+        LinkError: if links lead nowhere, in a loop, to a special file, or to a folder that contains
+            the environment; lists all of them; nothing was changed.
+        PackVenvError: if a link could not be replaced; nothing was changed.
     """
     environment = Path(os.path.abspath(env_dir))
     if not environment.is_dir():
@@ -74,7 +74,7 @@ def convert_symlinks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verdict:
-    """What becomes of one link; exactly one of the three is set, or none if it is right."""
+    """What happens to a link; exactly one of the three is set, or none if it is already right."""
 
     text: Path | None = None
     copy: Path | None = None
@@ -99,7 +99,7 @@ def _decide(environment: Path, boundary: Path) -> tuple[Links, Links]:
 
 
 def _links(folder: Path, problems: list[str]) -> Iterator[Path]:
-    """Yield the links below a folder in the order of names, without following any."""
+    """Yield the links below a folder in order of their names, without following any."""
     try:
         children = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -119,7 +119,7 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
     text = portable_linkname(link, target, boundary)
     if text is not None:
         old = os.readlink(link)
-        # `./f` and `f//` are right as they are, only absolute and roundabout texts are not.
+        # `./f` and `f//` may stay as they are; only absolute and roundabout texts are replaced.
         same = not os.path.isabs(old) and os.path.normpath(old) == text
         return _Verdict() if same else _Verdict(text=Path(text))
     if environment.is_relative_to(target.path):
@@ -138,10 +138,10 @@ def _refused(link: Path, reason: str) -> _Verdict:
 
 
 def _bring(target: Path, new: Path) -> None:
-    """Make what takes the place of a link to the outside."""
+    """Create the replacement for a link to the outside."""
     if target.is_dir():
         shutil.copytree(target, new)
-        # A folder that its owner may not write to could be neither renamed nor cleaned up.
+        # A folder that its owner cannot write to could be neither renamed nor cleaned up.
         for folder, _, _ in os.walk(new):
             os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)
     elif not _link_hard(target, new):
@@ -149,12 +149,12 @@ def _bring(target: Path, new: Path) -> None:
 
 
 def _link_hard(target: Path, new: Path) -> bool:
-    """Try to make a hard link, but never one through which somebody else changes the file."""
+    """Try to create a hard link, but never one through which another user could change the file."""
     if hasattr(os, "geteuid") and target.stat().st_uid != os.geteuid():
         return False
     try:
         new.hardlink_to(target)
     except OSError:
-        # Another device, too many links, or a file system without any.
+        # Another device, too many links, or a file system without hard links.
         return False
     return True

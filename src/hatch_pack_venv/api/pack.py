@@ -1,4 +1,4 @@
-"""Scan, plan, write: the core's front."""
+"""Scan, plan, write: the entry points of the core."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _NEW_OBJECTS: Final = 200_000
 
 @contextmanager
 def _gc_relaxed() -> Iterator[None]:
-    """Let Python look for cycles of objects seldom: a plan is many objects and no cycle.
+    """Run Python's cyclic garbage collector rarely: a plan has many objects and no cycles.
 
-    It would take a tenth of the time that 20,000 files take.
+    Otherwise it takes a tenth of the time for 20,000 files.
     """
     before = gc.get_threshold()
     gc.set_threshold(_NEW_OBJECTS, *before[1:])
@@ -62,10 +62,10 @@ def pack(
     Parameters:
         prefix: the environment.
         output_base: the archives' path without the format's suffix.
-        project: what the archive is of; by default the environment itself.
+        project: the project to pack; by default the environment itself.
 
     Raises:
-        PackVenvError: it cannot be done; nothing was changed or left behind.
+        PackVenvError: if packing fails; nothing was changed or left behind.
     """
     source = Source.read(prefix, options)
     with _whole_plan(source, project, report, Path(output_base).parent) as plan:
@@ -76,10 +76,10 @@ def pack(
 def pack_project(
     source: Source, directory: Path, project: Project, *, report: Reporter = silent
 ) -> list[PackResult]:
-    """Do as `pack` does, with archives in a folder, named by the options' template.
+    """Do the same as `pack`, with archives in a folder, named by the options' template.
 
     Raises:
-        PackVenvError: it cannot be done; nothing was changed or left behind.
+        PackVenvError: if packing fails; nothing was changed or left behind.
     """
     options = source.options
     with _whole_plan(source, project, report, directory) as plan:
@@ -96,13 +96,13 @@ def export(
     hard_links: bool = False,
     report: Reporter = silent,
 ) -> ExportResult:
-    """Write what an archive would hold into a folder.
+    """Write the contents of an archive into a folder.
 
     Parameters:
-        hard_links: share inodes with the environment where that can be done.
+        hard_links: share inodes with the environment where possible.
 
     Raises:
-        PackVenvError: it cannot be done; nothing was changed or left behind.
+        PackVenvError: if exporting fails; nothing was changed or left behind.
     """
     source = Source.read(prefix, options)
     target = Path(os.path.abspath(target))
@@ -113,11 +113,11 @@ def export(
 
 
 def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = silent) -> Preview:
-    """Tell what `pack` would do; nothing is written but byte code that is asked for, for a moment.
+    """Report what `pack` would do; writes nothing except requested byte code, temporarily.
 
     Raises:
-        PackVenvError: there is no usable environment, or an option is wrong. What cannot be
-            packed is no error here, but listed.
+        PackVenvError: if there is no usable environment, or an option is wrong. Whatever cannot be
+            packed is not an error here, but listed.
     """
     source = Source.read(prefix, options)
     try:
@@ -140,7 +140,7 @@ def _write(
 def _whole_plan(
     source: Source, project: Project | None, report: Reporter, archives: Path
 ) -> Iterator[PackPlan]:
-    """Give the plan and the byte code that it is completed with."""
+    """Yield the plan, completed with its byte code."""
     environment, options = source.environment, source.options
     plan = plan_source(source, project, archives)
     check_size(plan, options.max_size)  # before anything is compiled
@@ -158,7 +158,7 @@ def _whole_plan(
 
 
 def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:
-    """Return a plan as the largest of the formats has it: some hold copies instead of links."""
+    """Return a plan as in the largest of the formats: some store copies instead of links."""
     if options.max_size is None or all(format.is_tar_format for format in options.formats):
         return plan
     return replace(plan, entries=tuple(without_links(plan.entries)))

@@ -1,4 +1,4 @@
-"""From a prepared environment and its options to a plan: everything that is read, is read here."""
+"""From a prepared environment and its options to a plan: all reading happens here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Source:
     """A prepared environment and its layers, read once.
 
     Parameters:
-        options: with the environment's own format where none was asked for.
+        options: with the environment's default format if none was requested.
     """
 
     environment: Environment
@@ -60,33 +60,37 @@ class Source:
 
     @classmethod
     def read(cls, prefix: StrPath, options: PackOptions) -> Self:
-        """Read a prefix; its interpreter is started, nothing of it is imported or written.
+        """Read a prefix; runs its interpreter, but imports nothing from it and writes nothing.
 
         Raises:
-            EnvironmentProblem: there is no usable environment.
-            InterpreterProblem: the options ask for what cannot be done for its system.
-            PlanError: its layers are missing or do not fit.
+            EnvironmentProblem: if there is no usable environment.
+            InterpreterProblem: if the options request something impossible for its system.
+            PlanError: if its layers are missing or do not fit.
+            WheelProblem: if a pattern in `wheels` does not match exactly one file.
         """
         return cls.of(read_environment(prefix), options)
 
     @classmethod
     def of(cls, environment: Environment, options: PackOptions) -> Self:
-        """Do as `read` does, with an environment that was read."""
+        """Do the same as `read` for an environment that was already read."""
         fixed = is_fixed_path(options.interpreter)
         check_possible(environment, bytecode=options.bytecode, fixed_path=fixed)
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
-        return cls(
-            environment=environment, options=options.for_environment(environment), layers=layers
-        )
+        options = options.for_environment(environment)
+        if options.wheels:
+            from ..scan.wheels import found_wheels  # 20 ms that most runs can do without
+
+            options = replace(options, wheels=found_wheels(options.wheels))
+        return cls(environment=environment, options=options, layers=layers)
 
 
 def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:
-    """Scan an environment and decide what is packed of it.
+    """Scan an environment and decide what to pack.
 
     Parameters:
-        archives: the folder where archives of its layers may lie.
+        archives: the folder that may hold archives of its layers.
     """
     return _Planning(
         environment=source.environment,
@@ -266,7 +270,7 @@ class _Planning:
         )
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
-        """Return the layers with the digests of their archives, and notes."""
+        """Return the layers with their archives' digests, and notes."""
         if self.layers is None:
             return None, []
         notes: list[str] = []
@@ -291,7 +295,7 @@ def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment
 def _reasons(
     overlays: Sequence[WheelOverlay], pruned: PrunedDistributions | None, excluded: str | None
 ) -> dict[str, str]:
-    """Return why distributions are left out or replaced, by their normalised names."""
+    """Return why distributions are left out or replaced, by normalised name."""
     reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
     if pruned is not None:
         reasons |= {each.key: pruned.why(each) for each in pruned.distributions}
@@ -303,7 +307,7 @@ def _reasons(
 def _named(
     plan: PackPlan, environment: Environment, options: PackOptions, project: Project
 ) -> PackPlan:
-    """Return a plan with what only the whole plan tells: its top folder, what a promise means."""
+    """Return a plan with facts that need the whole plan: top folder, fixed interpreter path."""
     top = options.expand(options.install_target, environment, project, plan.platform_tag)
     plan = replace(plan, install_target=top)
     if not is_fixed_path(options.interpreter):
@@ -332,7 +336,7 @@ def _given(
     project: Project | None,
     overlays: Sequence[WheelOverlay],
 ) -> Roots:
-    """Tell where requirements begin: at the project, at wheels that are named."""
+    """Return the roots of the requirements: the project, and wheels named in the options."""
     wheels = {overlay.path: overlay.distribution for overlay in overlays}
     excluded = project is not None and options.project == "exclude"
     own = None
@@ -375,13 +379,13 @@ def _overlay(wheel: Path, environment: Environment, paths: SearchPaths) -> Wheel
 
 
 def _read_wheel(wheel: Path, environment: Environment) -> WheelOverlay:
-    from ..scan.wheels import WheelOverlay  # 20 ms that an environment on its own can do without
+    from ..scan.wheels import WheelOverlay  # 20 ms that an environment without wheels can save
 
     return WheelOverlay.from_path(wheel, environment)
 
 
 def selection_of(options: PackOptions) -> Selection:
-    """Return the rules and patterns that the options name."""
+    """Return the rules and patterns from the options."""
     return Selection(
         exclude=options.exclude_files,
         include=options.include_files,

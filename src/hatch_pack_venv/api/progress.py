@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
-    """Show a bar of bytes read of bytes to read; silent where standard error is no terminal."""
-    from tqdm import tqdm  # not for runs that show nothing
+    """Show a progress bar in bytes; show nothing if standard error is not a terminal."""
+    from tqdm import tqdm  # skipped by runs that show nothing
 
     columns, lines = _size()
     with tqdm(
@@ -39,7 +39,7 @@ def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
 
 
 def _size() -> tuple[int | None, int | None]:
-    """Return columns and lines for a terminal that says 0; there tqdm would show nothing."""
+    """Return columns and lines for a terminal that reports 0, where tqdm would show nothing."""
     try:
         known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):
@@ -48,7 +48,7 @@ def _size() -> tuple[int | None, int | None]:
 
 
 def result_line(result: Mapping[str, Any]) -> str:
-    """Return the line that tells of an archive or an exported folder."""
+    """Return the line that describes an archive or an exported folder."""
     parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
     if "sha256" in result:
         parts.append(f"sha256 {result['sha256']}")

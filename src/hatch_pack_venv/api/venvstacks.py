@@ -1,6 +1,6 @@
-"""Packing for callers that bring their own configuration: the functions of `pack_venv`'s kind.
+"""Packing for callers with their own configuration: functions like those of `pack_venv`.
 
-They leave `bin/python` the link it is and rely on the injected post-install script.
+They keep `bin/python` as the link it is and rely on the injected post-install script.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def get_archive_path(
         format: by default zip on Windows and tar.xz elsewhere.
 
     Raises:
-        OptionsError: there is no such format (also a `ValueError`).
+        OptionsError: if there is no such format (also a `ValueError`).
     """
     return CompressionFormat.get_format(format).archive_path(archive_base_name)
 
@@ -62,27 +62,26 @@ def create_archive(
 ) -> Path:
     """Pack an environment into an archive without touching it.
 
-    Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` of site-packages stay out;
-    `postinstall.py` is injected and writes `pyvenv.cfg` again on the target. Launchers and
-    activation scripts find their own place. Links out of the environment stay as they are, but for
-    zip files and on Windows, where copies replace all links. Owners are discarded, modes are 755
-    or 644.
+    Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` in site-packages are left out;
+    `postinstall.py` is injected and recreates `pyvenv.cfg` on the target. Launchers and activation
+    scripts locate themselves. Links out of the environment are kept, except in zip files and on
+    Windows, where all links are replaced by copies. Owners are dropped; modes are 755 or 644.
 
     Parameters:
         source_dir: the environment.
         archive_base_name: path of the archive without its suffix.
-        install_target: the archive's top folder; by default the environment's name.
+        install_target: the archive's top-level folder; by default the environment's name.
         clamp_mtime: no entry is later than this; a naive datetime is local time.
-        work_dir: where temporary files go other than the partial archive, which lies beside its
-            final place. Packing streams, so that none are needed today.
-        show_progress: whether to show a bar when standard error is a terminal.
+        work_dir: where temporary files go, except the partial archive, which is next to its final
+            path. Packing streams, so none are needed today.
+        show_progress: whether to show a progress bar if standard error is a terminal.
         format: by default zip on Windows and tar.xz elsewhere.
 
     Returns:
-        The archive's path, as `get_archive_path` tells it.
+        The archive's path, as returned by `get_archive_path`.
 
     Raises:
-        PackVenvError: it cannot be done; nothing was changed or left behind.
+        PackVenvError: if packing fails; nothing was changed or left behind.
     """
     chosen = CompressionFormat.get_format(format)
     _check_arguments(install_target, work_dir)
@@ -97,20 +96,20 @@ def export_venv(
     target_dir: StrPath,
     run_postinstall: Callable[[Path, Path], None] | None = None,
 ) -> Path:
-    """Do as `create_archive` does, into a folder.
+    """Do the same as `create_archive`, into a folder.
 
-    An empty folder or an earlier export is replaced, anything else there is refused.
+    An empty folder or an earlier export is replaced; anything else at that path is refused.
 
     Parameters:
         target_dir: the folder that becomes the environment.
         run_postinstall: called with the paths of the exported environment's Python and of its
-            post-install script; otherwise the script is not run.
+            post-install script; if omitted, the script is not run.
 
     Returns:
         The exported environment's absolute path.
 
     Raises:
-        PackVenvError: it cannot be done; nothing was changed or left behind.
+        PackVenvError: if exporting fails; nothing was changed or left behind.
     """
     target = Path(os.path.abspath(target_dir))
     plan = _plan(source_dir, None, None)

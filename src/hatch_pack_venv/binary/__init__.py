@@ -1,1 +1,1 @@
-"""Readers of ELF, Mach-O and PE files, and changes to copies of them: bytes in, values out."""
+"""Readers of ELF, Mach-O and PE files, and patches to copies of them: bytes in, values out."""

@@ -1,7 +1,7 @@
-"""ELF files: what their headers say, read from a few hundred bytes of each.
+"""ELF files: their headers, parsed from a few hundred bytes of each.
 
-An environment holds hundreds of shared objects, and nearly all have nothing to be changed. This
-reader tells which do in about 0.1 ms each; a general one (pyelftools) took 10 s for scipy's.
+An environment holds hundreds of shared objects, and almost none of them need changes. This reader
+finds those that do in about 0.1 ms each; a general-purpose one (pyelftools) took 10 s for scipy's.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ DT_VERNEED: Final = 0x6FFFFFFE
 DT_VERNEEDNUM: Final = 0x6FFFFFFF
 PT_LOAD: Final = 1
 PT_DYNAMIC: Final = 2
-_LONGEST: Final = 1 << 16  # bytes of the section, and of a string in it
+_LONGEST: Final = 1 << 16  # bytes of the section, and of a string in the string table
 _VER_FLG_WEAK: Final = 2
-_MOST: Final = 4096  # libraries, and versions of one; a damaged file may count without end
+_MOST: Final = 4096  # libraries, and versions of one; a damaged file may claim any number
 
 
 Kind: TypeAlias = tuple[int, bool, str]
-"""Machine, word size and byte order: what a process can load, it shares with its libraries."""
+"""Machine, word size and byte order: a process can only load libraries that match its own."""
 
 
 class Tag(NamedTuple):
-    """One entry of the section: what it is and its value."""
+    """One entry of the dynamic section: its tag and value."""
 
     kind: int
     value: int
 
 
 class Text(NamedTuple):
-    """A string that a tag names, and where it begins in the string table."""
+    """A string that a tag refers to, and its offset in the string table."""
 
     kind: int
     start: int
@@ -57,10 +57,10 @@ class Text(NamedTuple):
 
 
 class VersionNeed(NamedTuple):
-    """A version of symbols that a file wants of a library (`.gnu.version_r`).
+    """A symbol version that a file requires of a library (`.gnu.version_r`).
 
     Parameters:
-        weak: whether the file is loaded without it too.
+        weak: whether the file also loads without it.
     """
 
     library: str
@@ -69,7 +69,7 @@ class VersionNeed(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A program header, as far as it matters here."""
+    """A program header, reduced to the fields used here."""
 
     kind: int
     offset: int
@@ -78,23 +78,23 @@ class Segment(NamedTuple):
 
 
 class DamagedElfError(ValueError):
-    """A file begins as an ELF file does and cannot be read on."""
+    """A file starts like an ELF file but cannot be parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfHeaders:
-    """What the dynamic linker reads of a file.
+    """What the dynamic linker reads from a file.
 
     Parameters:
         order: `<` or `>`, the byte order as `struct` spells it.
         wide: whether it is of the 64-bit class.
         machine: the processor's number (`e_machine`).
         is_dynamic: whether it has a dynamic section; static programs and object files have none.
-        offset: where in the file its tags begin.
-        strings: where in the file its string table begins.
-        tags: up to the first DT_NULL, which is left out.
+        offset: file offset of its tags.
+        strings: file offset of its string table.
+        tags: up to the first DT_NULL, exclusive.
         texts: of DT_NEEDED, DT_SONAME, DT_RPATH and DT_RUNPATH.
-        versions: the versions of symbols that it requires.
+        versions: the symbol versions it requires.
     """
 
     order: str
@@ -110,13 +110,13 @@ class ElfHeaders:
 
     @classmethod
     def from_stream(cls, stream: BinaryIO) -> ElfHeaders | None:
-        """Read a file's headers; `None` if it is no ELF file.
+        """Read a file's headers; return `None` if it is not an ELF file.
 
         Parameters:
-            stream: seekable, at its beginning.
+            stream: seekable, positioned at its start.
 
         Raises:
-            DamagedElfError: it begins like one and is damaged.
+            DamagedElfError: if it starts like one and is damaged.
         """
         if stream.read(4) != MAGIC:
             return None
@@ -127,7 +127,7 @@ class ElfHeaders:
 
     @property
     def kind(self) -> Kind:
-        """What it can be loaded together with."""
+        """What a file must share to be loaded together with this one."""
         return (self.machine, self.wide, self.order)
 
     @property
@@ -137,21 +137,21 @@ class ElfHeaders:
 
     @property
     def search_path(self) -> Text | None:
-        """The one that counts: where a file has both, the loader looks at DT_RUNPATH only."""
+        """The effective search path: if a file has both, the loader uses DT_RUNPATH only."""
         return max(self.search_paths, key=lambda text: text.kind, default=None)
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The names of the libraries it requires; one with a slash in it is a path."""
+        """The names of the libraries it requires; a name containing a slash is a path."""
         return tuple(text.text for text in self.texts if text.kind == DT_NEEDED)
 
     @property
     def layout(self) -> str:
-        """How `struct` packs a tag."""
+        """The `struct` format of a tag."""
         return f"{self.order}{'qQ' if self.wide else 'iI'}"
 
     def file_offset(self, kind: int) -> int | None:
-        """Return where in the file lies what the address of a tag names."""
+        """Return the file offset of the address in a tag, or `None` if it has none."""
         address = next((tag.value for tag in self.tags if tag.kind == kind), None)
         if address is None:
             return None
@@ -162,15 +162,15 @@ class ElfHeaders:
         return None
 
     def without_search_paths(self) -> bytes:
-        """Return the tags without those of search paths, as long as before."""
+        """Return the tags without search paths, padded to the same length."""
         kept = [tag for tag in self.tags if tag.kind not in (DT_RPATH, DT_RUNPATH)]
         kept += [Tag(DT_NULL, 0)] * (len(self.tags) - len(kept))
         return b"".join(struct.pack(self.layout, *tag) for tag in kept)
 
     def symbol_names(self, stream: BinaryIO) -> list[int] | None:
-        """Return where in the string table each symbol's name begins; `None` if it cannot be told.
+        """Return each symbol name's offset in the string table, or `None` if unknown.
 
-        The number of symbols stands in no header: it comes from one of the two hash tables.
+        No header states the number of symbols: it is derived from one of the two hash tables.
         """
         table = self.file_offset(DT_SYMTAB)
         try:
@@ -193,7 +193,7 @@ class ElfHeaders:
         return self._counted_by_gnu_hash(stream, gnu) if gnu is not None else None
 
     def _counted_by_gnu_hash(self, stream: BinaryIO, offset: int) -> int:
-        """Go to the end of the chain that begins last; the last hash of a chain is odd."""
+        """Walk to the end of the chain that starts last; the last hash of a chain is odd."""
         stream.seek(offset)
         buckets, first, blooms, _ = struct.unpack(f"{self.order}4I", stream.read(16))
         stream.seek(blooms * (8 if self.wide else 4), 1)
@@ -206,7 +206,7 @@ class ElfHeaders:
         return int(last) + 1
 
     def is_shared(self, stream: BinaryIO, text: Text) -> bool:
-        """Whether another name in the file is the end of a search path (linkers merge tails)."""
+        """Return whether another name shares the end of a search path (linkers merge tails)."""
         names = self.symbol_names(stream)
         if names is None:
             return True
@@ -218,14 +218,14 @@ class ElfHeaders:
         return any(text.start <= start < end for start in starts)
 
     def text_patch(self, old: Text, new: str) -> Patch:
-        """Return the patch that puts a text in the place of one that is at least as long."""
+        """Return the patch that replaces a text by one that is no longer."""
         room = len(os.fsencode(old.text))
         return Patch(
             offset=self.strings + old.start, replacement=os.fsencode(new).ljust(room, b"\0")
         )
 
     def tag_patch(self, text: Text, kind: int) -> Patch:
-        """Return the patch that gives the tag of a text another kind."""
+        """Return the patch that changes the tag of a text to another kind."""
         index = self.tags.index(Tag(text.kind, text.start))
         return Patch(
             offset=self.offset + index * struct.calcsize(self.layout),
@@ -235,17 +235,17 @@ class ElfHeaders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfFile:
-    """An ELF file and where it lies, which decides what `$ORIGIN` is."""
+    """An ELF file and its location, which determines `$ORIGIN`."""
 
     path: Path
     headers: ElfHeaders
 
     @classmethod
     def from_path(cls, path: Path) -> ElfFile | None:
-        """Read a file's headers; `None` if it is no ELF file.
+        """Read a file's headers; return `None` if it is not an ELF file.
 
         Raises:
-            InterpreterProblem: it begins like one but is damaged.
+            InterpreterProblem: if it starts like one but is damaged.
         """
         with path.open("rb") as stream:
             try:
@@ -261,15 +261,15 @@ class ElfFile:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders of the search path that counts, in order."""
+        """The folders of the effective search path, in order."""
         text = self.headers.search_path
         return () if text is None else tuple(text.text.split(":"))
 
     @property
     def is_runpath(self) -> bool:
-        """Whether that is a DT_RUNPATH.
+        """Whether the effective search path is a DT_RUNPATH.
 
-        It comes after `LD_LIBRARY_PATH` and keeps the DT_RPATH of others from being looked at
+        That is searched after `LD_LIBRARY_PATH`, and makes the loader ignore other files' DT_RPATH
         (ld.so(8)).
         """
         text = self.headers.search_path
@@ -278,11 +278,11 @@ class ElfFile:
     def with_search_path(self, folders: tuple[str, ...]) -> tuple[Patch, ...]:
         """Return the patches that replace the search path, as DT_RPATH.
 
-        DT_RPATH and not DT_RUNPATH, because only the former comes before `LD_LIBRARY_PATH` and
-        also serves the libraries that a library requires (measured; ld.so(8)).
+        DT_RPATH rather than DT_RUNPATH, because only the former is searched before
+        `LD_LIBRARY_PATH` and also applies to a library's own dependencies (measured; ld.so(8)).
 
         Raises:
-            InterpreterProblem: there is no room for it.
+            InterpreterProblem: if it does not fit.
         """
         found = self.headers.search_path
         text = ":".join(folders)
@@ -301,7 +301,7 @@ class ElfFile:
 
 
 def _read(stream: BinaryIO) -> ElfHeaders:
-    """Read what follows the magic number."""
+    """Read everything after the magic number."""
     ident = stream.read(12)
     wide, order = ident[0] == 2, ">" if ident[1] == 2 else "<"
     (machine,) = struct.unpack(f"{order}2xH", stream.read(4))
@@ -332,7 +332,7 @@ def _read(stream: BinaryIO) -> ElfHeaders:
 
 
 def _versions(headers: ElfHeaders, stream: BinaryIO) -> list[VersionNeed]:
-    """Return the versions of symbols that a file requires; none where they cannot be read."""
+    """Return the symbol versions that a file requires, or none if they cannot be read."""
     offset = headers.file_offset(DT_VERNEED)
     count = next((tag.value for tag in headers.tags if tag.kind == DT_VERNEEDNUM), 0)
     try:
@@ -344,7 +344,7 @@ def _versions(headers: ElfHeaders, stream: BinaryIO) -> list[VersionNeed]:
 def _version_needs(
     headers: ElfHeaders, stream: BinaryIO, offset: int, count: int
 ) -> Iterator[VersionNeed]:
-    """Follow Elfxx_Verneed and Elfxx_Vernaux (LSB, "Symbol Version Requirements")."""
+    """Walk Elfxx_Verneed and Elfxx_Vernaux (LSB, "Symbol Version Requirements")."""
     for _ in range(min(count, _MOST)):
         stream.seek(offset)
         _, versions, name, first, following = struct.unpack(f"{headers.order}2H3I", stream.read(16))

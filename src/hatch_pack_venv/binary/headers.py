@@ -1,4 +1,4 @@
-"""What the headers of binaries say, wherever an entry has its content; each is read once."""
+"""Headers of binaries, wherever an entry's content is stored; each is read once."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 Headers: TypeAlias = ElfHeaders | MachO | PeFile
 
-# Names of files that hold no machine code, and are most of an environment.
+# Suffixes of files without machine code, which are most of an environment.
 _TEXT: Final = (
     *(".py", ".pyi", ".pyc", ".pxd", ".h", ".hpp", ".txt", ".json", ".js"),
-    ".class",  # begins as universal Mach-O files do
+    ".class",  # starts with the magic number of universal Mach-O files
 )
 
 
 def may_be_elf(entry: FileEntry) -> bool:
-    """Whether a file is one that the loader opens: by its first bytes, its name or its mode."""
+    """Return whether the loader may open a file, by its first bytes, its name or its mode."""
     if isinstance(entry.content, bytes):
         return entry.content.startswith(ELF_MAGIC)
     return entry.executable or ".so" in entry.arcname.rpartition("/")[2]
 
 
 class HeaderReader:
-    """Reads the headers of binaries and remembers them by content.
+    """Reads headers of binaries and caches them by content.
 
-    A patched file counts as what it was made from: no patch changes what its headers require.
-    A file that cannot be read has no headers here; the writer tells of it, by name.
+    A patched file counts as the original: no patch changes what its headers require. An unreadable
+    file has no headers here; the writer reports it by name.
     """
 
     def __init__(self) -> None:
@@ -47,28 +47,28 @@ class HeaderReader:
         self._damaged: set[str | bytes] = set()
 
     def of(self, entry: FileEntry) -> Headers | None:
-        """Return what the headers of a file say; `None` for a file of another kind."""
+        """Return the headers of a file, or `None` if it is of another kind."""
         return None if entry.arcname.endswith(_TEXT) else self.of_content(entry.content)
 
     def of_content(self, content: Content | Path) -> Headers | None:
-        """Do as `of` does, for a content whose name plays no part."""
+        """Do the same as `of` for content whose name does not matter."""
         key = _key(content)
         if key not in self._known:
             self._known[key] = self._read(key)
         return self._known[key]
 
     def all_of(self, entries: Iterable[ScannedEntry]) -> dict[Content, Headers]:
-        """Return the headers of all files among entries and their copies, by their contents."""
+        """Return the headers of all files among entries and their copies, by content."""
         read = {entry.content: self.of(entry) for entry in with_copies(entries)}
         return {content: headers for content, headers in read.items() if headers is not None}
 
     def elf(self, entry: FileEntry) -> ElfHeaders | None:
-        """Return the headers of an ELF file; `None` for any other and for a damaged one."""
+        """Return the headers of an ELF file, or `None` for any other file and for a damaged one."""
         headers = self.of(entry)
         return headers if isinstance(headers, ElfHeaders) else None
 
     def is_damaged(self, entry: FileEntry) -> bool:
-        """Whether a file begins as an ELF file does and could not be read on."""
+        """Return whether a file starts like an ELF file but could not be parsed."""
         return self.of(entry) is None and _key(entry.content) in self._damaged
 
     def _read(self, key: str | bytes) -> Headers | None:
@@ -76,7 +76,7 @@ class HeaderReader:
             if isinstance(key, bytes):
                 return _read_headers(key[:4], io.BytesIO(key))
             with io.FileIO(key) as file:
-                # Thousands of files are of other kinds; buffers for those take twice the time.
+                # Thousands of files are of other kinds, and buffering those takes twice the time.
                 magic = file.read(4)
                 if not magic.startswith(_MAGICS):
                     return None

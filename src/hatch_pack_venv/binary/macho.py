@@ -1,7 +1,7 @@
-"""Mach-O files of macOS, thin and universal, as far as it matters what they need.
+"""Mach-O files of macOS, thin and universal, reduced to what they require.
 
-Read from their load commands alone, in about 0.1 ms (Apple: `mach-o/loader.h`, `mach-o/fat.h`).
-Nothing here writes: a changed byte would break a signature. What is damaged is no Mach-O file.
+Only load commands are read, in about 0.1 ms (Apple: `mach-o/loader.h`, `mach-o/fat.h`). Nothing
+here writes: a changed byte would invalidate a signature. A damaged file does not count as Mach-O.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _THIN: Final = {
 _FAT: Final = {b"\xca\xfe\xba\xbe": ">IIIII", b"\xca\xfe\xba\xbf": ">IIQQII"}
 MAGICS: Final = frozenset({*_THIN, *_FAT})
 
-# A Java class begins as a universal file does, with its version where the count is: 45 or more.
+# Java classes share the universal magic number, with the version, 45 or more, as the count.
 _MOST_ARCHITECTURES: Final = 20
 _MOST_BYTES: Final = 1 << 20  # of load commands
 _ARCHITECTURES: Final = {
@@ -36,9 +36,9 @@ _ARCHITECTURES: Final = {
     (0x0100_0012, 0): "ppc64",
 }
 _EXECUTABLE: Final = 2
-_REQUIRED: Final = 0x8000_0000  # LC_REQ_DYLD, part of some commands' numbers
+_REQUIRED: Final = 0x8000_0000  # LC_REQ_DYLD, a flag in some commands' numbers
 _ID_DYLIB: Final = 0x0D
-_LOADS: Final = {0x0C: False, 0x18: True, 0x1F: False, 0x20: False, 0x23: False}  # to whether weak
+_LOADS: Final = {0x0C: False, 0x18: True, 0x1F: False, 0x20: False, 0x23: False}  # value: is weak
 _RPATH: Final = 0x1C
 _CODE_SIGNATURE: Final = 0x1D
 _VERSION_MIN_MACOSX: Final = 0x24
@@ -48,11 +48,11 @@ Version = tuple[int, ...]
 
 
 class Load(NamedTuple):
-    """A library that a file wants.
+    """A library that a file requires.
 
     Parameters:
-        name: a path, or one that begins with `@rpath`, `@loader_path` or `@executable_path`.
-        weak: whether the file is loaded without it too.
+        name: a path, or one that starts with `@rpath`, `@loader_path` or `@executable_path`.
+        weak: whether the file also loads without it.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Load(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What is there for one architecture.
+    """The part of a file for one architecture.
 
     Parameters:
-        architecture: as `lipo` names it; `cpu 0x…` for another.
-        minos: the least macOS; empty if it does not tell, or is for another system.
-        install_name: by what name others load it (LC_ID_DYLIB).
+        architecture: as `lipo` names it; `cpu 0x…` for an unknown one.
+        minos: the minimum macOS version; empty if it states none, or is for another system.
+        install_name: the name by which others load it (LC_ID_DYLIB).
     """
 
     architecture: str
@@ -80,16 +80,16 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachO:
-    """A file, with a slice for each of its architectures."""
+    """A file, with one slice per architecture."""
 
     slices: tuple[Slice, ...]
 
     @classmethod
     def from_stream(cls, stream: BinaryIO) -> MachO | None:
-        """Read a file; `None` if it is no Mach-O file, or a damaged one.
+        """Read a file; return `None` if it is not a Mach-O file, or is damaged.
 
         Parameters:
-            stream: seekable, at its beginning.
+            stream: seekable, positioned at its start.
         """
         try:
             slices = tuple(_slice(stream, offset) for offset in _offsets(stream))
@@ -104,17 +104,17 @@ class MachO:
 
     @property
     def loads(self) -> tuple[Load, ...]:
-        """What any slice wants, without repetition."""
+        """The libraries that any slice requires, without duplicates."""
         return tuple(dict.fromkeys(load for each in self.slices for load in each.loads))
 
     @property
     def rpaths(self) -> tuple[str, ...]:
-        """The search paths of any slice, without repetition."""
+        """The search paths of any slice, without duplicates."""
         return tuple(dict.fromkeys(path for each in self.slices for path in each.rpaths))
 
 
 def _offsets(stream: BinaryIO) -> Iterator[int]:
-    """Yield where each slice begins."""
+    """Yield the offset of each slice."""
     magic = stream.read(4)
     if magic in _THIN:
         yield 0
@@ -133,7 +133,7 @@ def _slice(stream: BinaryIO, offset: int) -> Slice:
     stream.seek(offset)
     order, size = _THIN.get(stream.read(4), ("", 0))
     if not size:
-        raise ValueError(offset)  # an archive of object files, say
+        raise ValueError(offset)  # e.g. an archive of object files
     cpu, subtype, kind, count, length, _ = struct.unpack(f"{order}6I", stream.read(24))
     stream.seek(offset + size)
     data = stream.read(min(length, _MOST_BYTES))
@@ -152,7 +152,7 @@ def _slice(stream: BinaryIO, offset: int) -> Slice:
 
 
 def _commands(data: bytes, order: str, count: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of each load command, without its flag, and the whole of it."""
+    """Yield each load command's number, without its flag, and its bytes."""
     offset = 0
     for _ in range(count):
         number, size = struct.unpack_from(f"{order}2I", data, offset)
@@ -163,7 +163,7 @@ def _commands(data: bytes, order: str, count: int) -> Iterator[tuple[int, bytes]
 
 
 def _texts(commands: list[tuple[int, bytes]], wanted: int, order: str) -> list[str]:
-    """Return the strings of some commands (`lc_str`: its offset in the command comes first)."""
+    """Return the strings of some commands (`lc_str`: starts with its offset in the command)."""
     found = []
     for number, data in commands:
         if number == wanted:

@@ -1,4 +1,4 @@
-"""Files with some of their bytes replaced by as many others."""
+"""Files with some bytes replaced by the same number of others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def patched(content: bytes, patches: tuple[Patch, ...]) -> bytes:
 
 
 def patched_file(path: str, patches: tuple[Patch, ...]) -> PatchedFile:
-    """Return a file with its patches, and the hash that it has with them.
+    """Return a file with its patches and the resulting hash.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: if it cannot be read.
     """
     digest = hashlib.sha256()
     with io.FileIO(path) as stream:
@@ -58,9 +58,9 @@ class PatchedReader:
         return bytes(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place of the file."""
+        """Seek to another position."""
         return self._stream.seek(offset, whence)
 
     def fileno(self) -> int:
-        """Refuse: the descriptor would give the bytes as they were."""
+        """Refuse: reads through the descriptor would bypass the patches."""
         raise io.UnsupportedOperation

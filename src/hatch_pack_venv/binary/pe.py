@@ -1,7 +1,7 @@
-"""Reads what matters here of Windows programs and libraries (PE, "Portable Executable").
+"""Windows programs and libraries (PE, "Portable Executable"), reduced to what is needed here.
 
-The layout is that of the "PE Format" specification (Microsoft). Only headers and resources are
-read; nothing is loaded or run.
+The layout follows Microsoft's "PE Format" specification. Only headers and resources are read;
+nothing is loaded or run.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"MZ"
 MACHINES: Final = {0x8664: "amd64", 0xAA64: "arm64", 0x014C: "win32", 0x01C4: "arm32"}
-"""Names as `sysconfig.get_platform()` ends in, by the header's number."""
+"""Suffixes of `sysconfig.get_platform()`, by the header's machine number."""
 RCDATA: Final = 10
-"""The resource type of plain bytes (RT_RCDATA)."""
-_PE_OFFSET: Final = 0x3C  # of the offset at which the PE header begins
-_HEADERS: Final = 1 << 16  # bytes; section tables end long before
+"""The resource type for raw data (RT_RCDATA)."""
+_PE_OFFSET: Final = 0x3C  # location of the PE header's offset
+_HEADERS: Final = 1 << 16  # bytes; section tables end well before
 _GUI: Final = 2  # IMAGE_SUBSYSTEM_WINDOWS_GUI
-_WIDE: Final = 0x20B  # PE32+, for 64 bits
+_WIDE: Final = 0x20B  # PE32+, i.e. 64-bit
 _SUBSYSTEM_VERSION: Final = 48  # offsets in the optional header
 _SUBSYSTEM: Final = 68
-_RESOURCES, _CERTIFICATES = 2, 4  # numbers of data directories
-_IS_NAMED: Final = 1 << 31  # of a resource's name: it is a text; of its place: it is a directory
+_RESOURCES, _CERTIFICATES = 2, 4  # indexes of data directories
+_IS_NAMED: Final = 1 << 31  # in a resource's name: it is a string; in its offset: it is a directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of a file and where it is mapped."""
+    """A section of a file and its mapped address."""
 
     address: int
     offset: int
@@ -40,11 +40,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """Bytes that a program carries.
+    """Raw data embedded in a program.
 
     Parameters:
-        entry: offset of the record that tells their address and size.
-        offset: where they begin in the file.
+        entry: offset of the record that holds its address and size.
+        offset: where the data starts in the file.
     """
 
     entry: int
@@ -57,11 +57,12 @@ class PeFile:
     """The headers of a Windows program or library.
 
     Parameters:
-        machine: as in `MACHINES`; hexadecimal digits for one that is not there.
-        version: the least version of the Windows subsystem that it asks for.
+        machine: as in `MACHINES`; hexadecimal digits if not listed there.
+        version: the minimum version of the Windows subsystem that it requires.
         gui: whether it has no console.
-        signed: whether an Authenticode signature is attached, which no changed file keeps.
-        end: the file's size as the sections tell it; what is appended begins there.
+        signed: whether an Authenticode signature is attached, which any change to the file
+            invalidates.
+        end: the file's size according to its sections; appended data starts there.
     """
 
     machine: str
@@ -74,7 +75,7 @@ class PeFile:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self | None:
-        """Read a file's headers; `None` if it is no PE file or a damaged one."""
+        """Read a file's headers; return `None` if it is not a PE file or is damaged."""
         if not content.startswith(MAGIC):
             return None
         try:
@@ -84,7 +85,7 @@ class PeFile:
 
     @classmethod
     def from_stream(cls, stream: BinaryIO) -> Self | None:
-        """Do as `from_bytes`, reading no more than needed."""
+        """Do the same as `from_bytes`, reading no more than needed."""
         head = stream.read(2)
         return cls.from_bytes(head + stream.read(_HEADERS)) if head == MAGIC else None
 
@@ -117,7 +118,7 @@ class PeFile:
         )
 
     def resource(self, content: bytes, name: str) -> Resource | None:
-        """Find bytes by the name that they have among the resources of type `RCDATA`.
+        """Return the resource of type `RCDATA` with a name, or `None` if there is none.
 
         Parameters:
             content: the whole file.
@@ -152,10 +153,10 @@ class PeFile:
 
 
 def _directory(content: bytes, start: int, place: int) -> Iterator[tuple[int | str, int]]:
-    """Yield the names or numbers in a resource directory, and where each leads.
+    """Yield the names or numbers in a resource directory, and the offset each points to.
 
     Parameters:
-        start: offset of the resources in the file, from which all places count.
+        start: file offset of the resources, to which all other offsets are relative.
     """
     named, numbered = struct.unpack_from("<HH", content, start + place + 12)
     for number in range(named + numbered):

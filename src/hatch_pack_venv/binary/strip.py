@@ -1,8 +1,8 @@
-"""What `strip --strip-all` does to an ELF file, without the tool: bytes to bytes.
+"""The equivalent of `strip --strip-all` for an ELF file, without the tool: bytes to bytes.
 
-Debug information and the symbol table are most of what a CPython built from source weighs
-(3.12: 40 of 49 MB); the loader needs neither. They lie behind everything that is loaded, so that
-the file is cut there and gets a shorter table of sections.
+Debug information and the symbol table account for most of the size of a CPython built from source
+(3.12: 40 of 49 MB); the loader needs neither. They come after everything that is loaded, so the
+file is truncated there and gets a shorter section table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAMES: Final = b".shstrtab"
 
 
 class _Layout(NamedTuple):
-    """Where an ELF header has what tells of sections, and how they are packed (System V ABI).
+    """Positions and formats of the section fields in an ELF header (System V ABI).
 
     Parameters:
         table: offset of `e_shoff`, and its format.
@@ -54,14 +54,14 @@ class _Section(NamedTuple):
 
 
 def stripped(content: bytes) -> bytes:
-    """Return an ELF file without what is never loaded; an unusual one as it is."""
+    """Return an ELF file without anything that is never loaded, or an unusual one unchanged."""
     headers = ElfHeaders.from_stream(io.BytesIO(content))
     if headers is None:
         return content
     order, layout = headers.order, _LAYOUTS[headers.wide]
     sections, names = _sections(content, order, layout)
     kept = [0, *(i for i, each in enumerate(sections) if each.flags & _SHF_ALLOC)]
-    # Symbols name sections by number: those that stay must keep theirs.
+    # Symbols refer to sections by number: the remaining ones must keep theirs.
     if len(sections) < 2 or kept != list(range(len(kept))):
         return content
     loaded = (each.offset + each.size for each in headers.segments)
@@ -81,7 +81,7 @@ def stripped(content: bytes) -> bytes:
 
 
 def _sections(content: bytes, order: str, layout: _Layout) -> tuple[list[_Section], _Section]:
-    """Return the section headers, and that of the section which holds their names."""
+    """Return the section headers, and that of the section names' string table."""
     offset, kind = layout.table
     (start,) = struct.unpack_from(f"{order}{kind}", content, offset)
     size, count, names = struct.unpack_from(f"{order}HHH", content, layout.counts)
@@ -98,7 +98,7 @@ def _name(content: bytes, names: _Section, start: int) -> bytes:
 
 
 def _name_table(names: Iterable[bytes]) -> tuple[bytes, list[int]]:
-    """Return a string table of some names and its own, and where each begins."""
+    """Return a string table of some names and its own, and the offset of each."""
     table, offsets = b"\0", []
     for name in [*names, _NAMES]:
         offsets.append(len(table) if name else 0)

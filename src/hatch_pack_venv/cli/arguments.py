@@ -1,4 +1,4 @@
-"""The options of the commands: of those that pack, of those that read, and of all."""
+"""Command-line options: for packing commands, for reading commands, and for all commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add_reading_commands(
     """Add the commands that read an archive or a folder.
 
     Parameters:
-        inspect, verify: what runs them.
+        inspect, verify: the functions that run them.
     """
     command = _reading_command(commands, "inspect", "show what an archive is and holds", _INSPECT)
     command.set_defaults(run=inspect)
@@ -77,10 +77,10 @@ _GROUPS: Final[Mapping[Group, str]] = {
 
 
 def add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> None:
-    """Add what decides what is packed and how, and what every command has.
+    """Add the options for what is packed and how, and the options common to all commands.
 
     Parameters:
-        archive: whether it goes into an archive, not into a folder.
+        archive: whether the command writes an archive rather than a folder.
     """
     for group, title in _GROUPS.items():
         if group == "format" and not archive:
@@ -105,7 +105,7 @@ def _add_option(group: argparse._ArgumentGroup, key: Key, option: Option) -> Non
 
 
 def given_keys(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Return what the options say, as a configuration table would."""
+    """Return the options given, in the form of a configuration table."""
     table = {}
     for key in KEYS.values():
         value = None if key.option is None else getattr(parsed, key.field, None)
@@ -115,7 +115,7 @@ def given_keys(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_output_options(command: argparse.ArgumentParser) -> None:
-    """Add what every command has: JSON, quiet, verbose."""
+    """Add the options of every command: JSON, quiet, verbose."""
     command.add_argument("--json", action="store_true", help="print the results as JSON")
     volume = command.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")

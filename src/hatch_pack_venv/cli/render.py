@@ -1,4 +1,4 @@
-"""Results as lines for people; only the command prints them."""
+"""Results as human-readable lines; only the command line prints them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How lines may look where they go to.
+    """How lines may look on their destination.
 
     Parameters:
         colours: whether ANSI codes are understood and wanted.
-        blocks: whether the encoding has block characters; else bars are made of `#`.
-        width: columns.
+        blocks: whether the encoding has block characters; otherwise bars consist of `#`.
+        width: in columns.
     """
 
     colours: bool = False
@@ -39,7 +39,10 @@ class Style:
 
     @classmethod
     def of_stream(cls, stream: TextIO, environ: Mapping[str, str]) -> Self:
-        """Colours on a terminal only, and not with NO_COLOR (https://no-color.org)."""
+        """Return the style for a stream.
+
+        Colours are used on a terminal only, and not with NO_COLOR (https://no-color.org).
+        """
         dumb = environ.get("TERM") == "dumb"
         encoding = (stream.encoding or "ascii").lower().replace("-", "")
         return cls(
@@ -49,11 +52,11 @@ class Style:
         )
 
     def paint(self, text: str, colour: str) -> str:
-        """Return the text in a colour, if there are colours."""
+        """Return the text in a colour, if colours are enabled."""
         return f"\033[{_CODES[colour]}m{text}\033[0m" if self.colours else text
 
     def bar(self, share: float) -> str:
-        """Return a bar of fixed width; anything above nothing is seen."""
+        """Return a bar of fixed width; any share above zero is visible."""
         full = round(share * _BAR_WIDTH)
         if share > 0:
             full = max(full, 1)
@@ -62,12 +65,12 @@ class Style:
 
 
 def shown(text: str) -> str:
-    """Return a text as it may go to a terminal: names in archives can hold control characters."""
+    """Return a text that is safe for a terminal: names in archives may hold control characters."""
     return text if text.isprintable() else repr(text)
 
 
 def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
-    """Yield what an archive is, then its distributions, largest first."""
+    """Yield a description of an archive, then its distributions, largest first."""
     head = found.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
     yield style.paint(shown(name or str(found.path)), "bold")
@@ -129,7 +132,7 @@ def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
 
 
 def verification_lines(result: Verification, style: Style) -> Iterator[str]:
-    """Yield each finding, and where there is none, that all is well."""
+    """Yield each finding, or a line that everything is as packed if there is none."""
     for finding in result.findings:
         what = style.paint(f"{finding.what:<10}", "red")
         yield f"{what} {shown(finding.path)} {shown(finding.detail)}"
@@ -145,7 +148,7 @@ def verification_lines(result: Verification, style: Style) -> Iterator[str]:
 
 
 def describe_findings(result: Verification) -> str:
-    """Return the sentence of an error."""
+    """Return the error's sentence."""
     counts: dict[str, int] = {}
     for finding in result.findings:
         counts[finding.what] = counts.get(finding.what, 0) + 1
@@ -157,8 +160,8 @@ def preview_lines(found: Preview, style: Style, *, every: bool) -> Iterator[str]
     """Yield what would be packed.
 
     Parameters:
-        every: whether to name every file; otherwise those that are rewritten are named, and the
-            rest is counted by reason.
+        every: whether to list every file; otherwise only rewritten ones are listed, and the rest is
+            counted by reason.
     """
     if found.refused:
         return

@@ -1,1 +1,1 @@
-"""The configuration: one table of keys, what reads their values, the rules between them."""
+"""The configuration: one table of keys, the parsers of their values, the rules between them."""

@@ -1,4 +1,4 @@
-"""The configuration, parsed once; all its problems are reported together."""
+"""The configuration, parsed once; all problems are reported together."""
 
 from __future__ import annotations
 
@@ -49,39 +49,41 @@ HATCHLING_TARGET_KEYS: Final = HATCHLING_HOOK_KEYS | {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackOptions:
-    """How to pack; the fields are the configuration's keys.
+    """How to pack; the fields correspond to the configuration's keys.
 
     Parameters:
         source: the environment, relative to the project root.
-        hatch_env: name of a Hatch environment that is packed instead.
-        interpreter: `bundled`, `target`, or the absolute path that it has on the target.
+        hatch_env: name of a Hatch environment to pack instead.
+        interpreter: `bundled`, `target`, or its absolute path on the target.
         project: `wheel`, `installed` or `exclude`.
-        editables: `error`, `copy` or `exclude`: what becomes of editable installs other than the
-            project that `project` replaces or leaves out.
-        formats: the key `format`; one archive each; none for the environment's own.
-        compression_level: of the formats' own scale; `None` for their default.
-        threads: how many compress; `None` for the CPUs that this process may use.
+        editables: `error`, `copy` or `exclude`: what to do with editable installs other than the
+            project if `project` replaces it or leaves it out.
+        formats: the key `format`; one archive for each; if empty, the environment's default format.
+        compression_level: on the formats' own scale, or `None` for each format's default.
+        threads: number of compression threads, or `None` for the number of CPUs available to this
+            process.
         output_directory: relative to the project root.
-        archive_name, install_target: templates of `{name}`, `{version}`, `{python_tag}` and
-            `{platform_tag}`.
+        archive_name, install_target: templates with the fields `{name}`, `{version}`,
+            `{python_tag}` and `{platform_tag}`.
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
-        wheels: each replaces what the environment holds of its distribution.
-        distributions: `all`, or `required`: the project and what it needs, by installed metadata.
-        extras: those of the project that count as needed.
-        keep: distributions that are kept besides with `required`, `[extras]` allowed.
-        check: what becomes of requirements that the environment does not meet: `error`, `warn` or
+        wheels: each replaces the environment's files of the same distribution.
+        distributions: `all`, or `required`: the project and its dependencies, by installed
+            metadata.
+        extras: the project's extras whose requirements count as needed.
+        keep: further distributions to keep with `required`, `[extras]` allowed.
+        check: what to do about requirements that the environment does not meet: `error`, `warn` or
             `off`.
         lock: a lock file (PEP 751) that the installed versions must match.
-        max_size: bytes, unpacked, above which packing is an error.
+        max_size: maximum unpacked size, in bytes; packing more is an error.
         bytecode: `none`, `checked-hash` or `unchecked-hash`.
-        interpreter_trim: how much of a bundled interpreter stays out.
-        vendor_libraries: whether the system's libraries come along, and which of those under the
-            GPL do.
-        containing_dir: the folder of layers; links between them stay, as relative links.
-        base_runtime: the layer that brings the interpreter.
+        interpreter_trim: how much of a bundled interpreter is left out.
+        vendor_libraries: whether to vendor the system's shared libraries, and which of those under
+            the GPL.
+        containing_dir: the folder of the layers; links between them are kept, as relative links.
+        base_runtime: the layer that provides the interpreter.
         layers: layers whose packages come after the environment's own, in this order.
-        dynlib_dirs: layers' folders of shared libraries that this environment's need.
+        dynlib_dirs: layers' folders of shared libraries that this environment's libraries need.
     """
 
     source: Path = Path(".venv")
@@ -120,36 +122,36 @@ class PackOptions:
         where: str = "tool.hatch.build.hooks.pack-venv",
         allowed: Iterable[str] = HATCHLING_HOOK_KEYS,
     ) -> Self:
-        """Read a configuration table, which is not modified.
+        """Read a configuration table without modifying it.
 
         Parameters:
             where: the table's TOML path, for messages.
-            allowed: keys of others that may stand beside ours.
+            allowed: other keys that may appear in the table, which other tools read.
 
         Raises:
-            OptionsError: lists everything that is wrong with the table.
+            OptionsError: if anything is wrong with the table; lists every problem.
         """
         reader = _Reader(table, where, frozenset(allowed))
         values = reader.read()
         if reader.problems:
             raise OptionsError("the configuration is wrong", reader.problems)
         if "containing_dir" in values:
-            # Layers know it by the name of its folder.
+            # Layers refer to it by its folder's name.
             values.setdefault("install_target", "{source}")
         return cls(**values)
 
     def for_environment(self, environment: Environment) -> PackOptions:
-        """Return these options with the environment's own format where none was asked for."""
+        """Return these options with the environment's default format if none was requested."""
         own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
         return replace(self, formats=self.formats or (own,))
 
     def expand(
         self, template: str, environment: Environment, project: Project, platform_tag: str
     ) -> str:
-        """Fill in a template; without a version, `{version}` goes with the `-` before it.
+        """Fill in a template; without a version, `{version}` and the `-` before it are dropped.
 
         Parameters:
-            platform_tag: what the packed files need, `manylinux_2_28_x86_64`.
+            platform_tag: the packed files' requirement, `manylinux_2_28_x86_64`.
         """
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
@@ -163,7 +165,7 @@ class PackOptions:
 
 
 class _Reader:
-    """Reads one table and collects what is wrong with it."""
+    """Reads one table and collects its problems."""
 
     def __init__(self, table: Mapping[str, Any], where: str, allowed: frozenset[str]) -> None:
         self.table = table

@@ -1,4 +1,4 @@
-"""Rules between the configuration's keys: what cannot be meant together; pure."""
+"""Rules between the configuration's keys: combinations that make no sense; pure."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 _OWN_FORMAT: Final = CompressionFormat.XZ
-"""An environment's own format, or zip for those of Windows: both have the same levels."""
+"""An environment's default format; Windows environments use zip, with the same levels."""
 
 
 def problems_between(
     values: Mapping[str, Any], table: Mapping[str, Any], where: str
 ) -> Iterator[str]:
-    """Yield a sentence for each pair of keys that cannot be meant together.
+    """Yield a sentence for each combination of keys that makes no sense.
 
     Parameters:
-        values: what was read, by the options' fields; keys whose value is wrong are not there.
-        table: what was given, by key.
+        values: the parsed values, by field of the options; keys with invalid values are missing.
+        table: the table as configured, by key.
         where: the table's TOML path.
     """
     yield from _of_level(values, where)
@@ -90,7 +90,7 @@ def _of_promised(values: Mapping[str, Any], where: str) -> Iterator[str]:
 def _of_interpreter(
     values: Mapping[str, Any], table: Mapping[str, Any], where: str
 ) -> Iterator[str]:
-    """Yield what is wrong with who brings the interpreter of a layered environment."""
+    """Yield problems with the source of a layered environment's interpreter."""
     given = values.get("interpreter")
     if values.get("base_runtime") is not None:
         if given not in (None, "target"):
@@ -108,7 +108,7 @@ def _of_interpreter(
 def _of_containing(
     values: Mapping[str, Any], table: Mapping[str, Any], where: str
 ) -> Iterator[str]:
-    """Yield what is wrong with the places of layers, as far as their names tell."""
+    """Yield problems with the locations of layers, as far as their paths show."""
     if "containing-dir" not in table:
         for key in dict.fromkeys(key for key, _ in _named_paths(values)):
             yield (
@@ -151,7 +151,7 @@ def _named_paths(values: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def _is_below(path: Path, folder: Path) -> bool:
-    """Whether a path lies in a folder by its text; what text cannot tell is not denied."""
+    """Return whether a path is lexically inside a folder; undecidable cases count as inside."""
     if path.is_absolute() != folder.is_absolute():
         return True
     inside = posixpath.normpath(posixpath.relpath(path, folder))

@@ -1,7 +1,7 @@
-"""The configuration's one table: of each key what reads it, its option and its documentation.
+"""The configuration's single table: each key's parser, command-line option and documentation.
 
-From it come the parsing of every configuration table, the options of the command with their help,
-and the table in README.md, which `hatch run docs` writes.
+It drives the parsing of every configuration table, the command's options with their help, and the
+table in README.md, which `hatch run docs` writes.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Group: TypeAlias = Literal["contents", "interpreter", "format", "layers"]
-"""What an option is about; those of `format` only an archive has, no exported folder."""
+"""What an option is about; the `format` options apply to archives only, not to exported folders."""
 
 _FORMATS: Final = [format.suffix.removeprefix(".") for format in CompressionFormat]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """The option of the command that gives a key its value.
+    """The command-line option for a key.
 
     Parameters:
-        metavar: what stands for the value in the help.
-        help: what it does; `(default: …)` is added.
-        flags: its spellings, where they differ from the key's name.
-        repeated: whether it may be given several times, a value each.
-        convert: what makes of the given words what a configuration table would hold.
+        metavar: placeholder for the value in the help.
+        help: what it does; `(default: …)` is appended.
+        flags: its spellings, if different from the key's name.
+        repeated: whether it may be given several times, once per value.
+        convert: turns the words given into the value that a configuration table would hold.
     """
 
     group: Group
@@ -44,13 +44,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key of the configuration.
+    """A configuration key.
 
     Parameters:
-        parse: reads a value.
-        values: what values it takes and what they mean, in Markdown.
+        parse: parses a value.
+        values: the accepted values and their meaning, in Markdown.
         default: the default, in Markdown.
-        option: `None` for a key that only makes sense in a project.
+        option: `None` for a key that makes sense only in a project.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Key:
 
     @property
     def field(self) -> str:
-        """The field of `PackOptions` that holds its value."""
+        """The field of `PackOptions` for this key."""
         return "formats" if self.name == "format" else self.name.replace("-", "_")
 
 
 def _vendored(words: list[str]) -> bool | list[str]:
-    """Return what a configuration table would hold."""
+    """Return the value that a configuration table would hold."""
     return words[0] == "true" if words in (["true"], ["false"]) else words
 
 
@@ -257,7 +257,10 @@ _KEYS: Final = (
     Key(
         name="wheels",
         parse=values.paths("wheel files"),
-        values="wheel files, each replacing what the environment holds of its distribution",
+        values=(
+            "wheel files, or patterns that match one each (`../dist/my_lib-*.whl`); each replaces"
+            " what the environment holds of its distribution"
+        ),
         option=Option(
             group="contents",
             metavar="FILE",
@@ -481,10 +484,10 @@ _KEYS: Final = (
     ),
 )
 KEYS: Final = {key.name: key for key in _KEYS}
-"""Every key by its name, in the order of the documentation."""
+"""All keys by name, in documentation order."""
 
 
 def markdown() -> str:
-    """Return the table of the documentation, a row for each key."""
+    """Return the documentation's table, with one row per key."""
     rows = (f"| `{key.name}` | {key.values} | {key.default} |" for key in _KEYS)
     return "\n".join(["| key | values | default |", "|---|---|---|", *rows]) + "\n"

@@ -1,4 +1,4 @@
-"""Values of configuration keys, read one by one."""
+"""Parsers for the values of single configuration keys."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class WrongValueError(Exception):
-    """Its text says what a value must be."""
+    """An invalid value; the text says what it must be."""
 
 
 def list_of(value: Any, what: str) -> list[Any]:
-    """Return a list of strings that are not empty."""
+    """Return a list of non-empty strings."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         message = f"a list of {what}"
         raise WrongValueError(message)
@@ -45,7 +45,7 @@ def patterns(value: Any) -> tuple[str, ...]:
 
 
 def patterns_or_presets(value: Any) -> tuple[str, ...]:
-    """Return gitignore-style patterns and names of presets."""
+    """Return gitignore-style patterns and preset names."""
     given = list_of(value, "gitignore-style patterns")
     unknown = unknown_presets(given)
     if unknown:
@@ -70,7 +70,7 @@ def _check_patterns(given: Iterable[str]) -> None:
 
 
 def names(what: str) -> Callable[[Any], tuple[str, ...]]:
-    """Return what reads a list of names (PEP 508)."""
+    """Return a parser for a list of names (PEP 508)."""
 
     def parse(value: Any) -> tuple[str, ...]:
         given = list_of(value, what)
@@ -85,7 +85,7 @@ def names(what: str) -> Callable[[Any], tuple[str, ...]]:
 
 
 def kept(value: Any) -> tuple[str, ...]:
-    """Return names of distributions with their extras."""
+    """Return names of distributions, optionally with extras."""
     what = "names of distributions, with [extras] where they are wanted and no versions"
     for item in list_of(value, what):
         try:
@@ -99,7 +99,7 @@ def kept(value: Any) -> tuple[str, ...]:
 
 
 def size_limit(value: Any) -> int:
-    """Return a number of bytes."""
+    """Return a size in bytes."""
     size = value if isinstance(value, int) and not isinstance(value, bool) else None
     size = parsed_size(value) if isinstance(value, str) else size
     if size is None or size <= 0:
@@ -125,7 +125,7 @@ def path(value: Any) -> Path:
 
 
 def choice(*choices: str) -> Callable[[Any], str]:
-    """Return what reads one of some words."""
+    """Return a parser for one of several words."""
     expected = " or ".join(map(repr, choices))
 
     def parse(value: Any) -> str:
@@ -153,7 +153,7 @@ def threads(value: Any) -> int:
 
 
 def paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
-    """Return what reads a list of paths."""
+    """Return a parser for a list of paths."""
 
     def parse(value: Any) -> tuple[Path, ...]:
         return tuple(Path(item) for item in list_of(value, f"paths of {what}"))
@@ -162,7 +162,7 @@ def paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
 
 
 def different_paths(what: str) -> Callable[[Any], tuple[Path, ...]]:
-    """Return what reads a list of paths, each once."""
+    """Return a parser for a list of distinct paths."""
 
     def parse(value: Any) -> tuple[Path, ...]:
         given = list_of(value, f"paths of {what}, each once")
@@ -179,7 +179,7 @@ TEMPLATE_FIELDS: Final = ("name", "version", "python_tag", "platform_tag")
 
 
 def interpreter(value: Any) -> str:
-    """Return who brings the interpreter: a word, or its absolute path on the target."""
+    """Return what provides the interpreter: a keyword, or its absolute path on the target."""
     if value in ("bundled", "target"):
         return str(value)
     if not isinstance(value, str) or not is_fixed_path(value):
@@ -189,7 +189,7 @@ def interpreter(value: Any) -> str:
 
 
 def formats(value: Any) -> tuple[CompressionFormat, ...]:
-    """Return archive formats, each once."""
+    """Return distinct archive formats."""
     known_names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
     items = value if isinstance(value, list) else [value]
     known = all(isinstance(item, str) and item in known_names for item in items)
@@ -201,7 +201,7 @@ def formats(value: Any) -> tuple[CompressionFormat, ...]:
 
 
 def template(value: Any) -> str:
-    """Return a template of a name of one part."""
+    """Return a template for a single path component."""
     text = non_blank(value)
     fields = "a name of one part"
     try:
@@ -220,7 +220,7 @@ def template(value: Any) -> str:
 
 
 def archive_name(value: Any) -> str:
-    """Return a template of an archive's name."""
+    """Return a template for an archive's name."""
     text = template(value)
     if text == ".":
         message = "a file name without its suffix"
@@ -234,7 +234,7 @@ def trim(value: Any) -> Trim:
 
 
 def vendoring(value: Any) -> Vendoring:
-    """Return which shared libraries a bundle brings."""
+    """Return which shared libraries a bundle vendors."""
     if isinstance(value, bool):
         return Vendoring(wanted=value)
     listed = " and ".join(repr(name) for name in COPYLEFT)
@@ -246,12 +246,12 @@ def vendoring(value: Any) -> Vendoring:
 
 _SITE: Final = "**/site-packages"
 
-# Licence texts and other metadata are never meant, wherever their folders are named like these.
+# Licence texts and other metadata always stay, even in folders with names like these.
 _METADATA: Final = f"!{_SITE}/*.dist-info/**"
 PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
     # Not `test` and `testing`, which applications import (django.test, numpy.testing), nor
-    # `test_*.py`. astropy imports its tests folder when it is imported, and so does
-    # jupyterlab.browser_check that of jupyterlab.
+    # `test_*.py`. astropy imports its tests folder on import, and jupyterlab.browser_check imports
+    # jupyterlab's.
     "@tests": (
         f"{_SITE}/**/tests/",
         f"{_SITE}/test/",
@@ -260,7 +260,7 @@ PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
         f"!{_SITE}/jupyterlab/tests/",
         _METADATA,
     ),
-    # Not `docs` in packages: those of botocore and boto3 hold code that is imported.
+    # Not `docs` inside packages: botocore's and boto3's contain code that is imported.
     "@docs": (
         f"{_SITE}/doc/",
         f"{_SITE}/docs/",
@@ -279,7 +279,7 @@ PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
         "/lib/**/*.a",
         _METADATA,
     ),
-    # lazy_loader's `attach_stub` reads the `__init__.pyi` beside a package when it is imported
+    # lazy_loader's `attach_stub` reads the `__init__.pyi` next to a package on import
     # (scikit-image, librosa, mne).
     "@type-stubs": (
         f"{_SITE}/**/*.pyi",
@@ -289,18 +289,18 @@ PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
         _METADATA,
     ),
 }
-"""What each name stands for, as gitignore-style patterns below the environment."""
+"""What each preset expands to, as gitignore-style patterns relative to the environment."""
 
 
 def unknown_presets(patterns: Iterable[str]) -> list[str]:
-    """Return the names among some patterns that stand for nothing (`\\@` begins a pattern)."""
+    """Return the `@` names among some patterns that are not presets (`\\@` is a literal `@`)."""
     return [each for each in patterns if each.startswith("@") and each not in PRESETS]
 
 
 def pattern_groups(patterns: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the patterns of each preset, and then all others.
+    """Return the patterns of each preset as a group, then all other patterns as one.
 
-    What one of them takes back (`!`) is taken back from itself only.
+    A negation (`!`) in a group affects only that group.
     """
     given = list(patterns)
     presets = [PRESETS[each] for each in given if each in PRESETS]

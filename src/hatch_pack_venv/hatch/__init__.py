@@ -1,1 +1,1 @@
-"""What the Hatch plugin does: when to pack, where to, and what is cleaned."""
+"""The Hatch plugin: when to pack, where to write archives, and what to clean."""

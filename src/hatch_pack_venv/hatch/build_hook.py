@@ -1,4 +1,4 @@
-"""The build hook: packs the prepared environment when a release's wheel has been built."""
+"""The build hook: packs the prepared environment after a release's wheel is built."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .shared import (
     PLUGIN_NAME,
     WHEEL_HOOK_TABLE,
     aborting,
+    build_table,
     check_output,
     display_results,
     project_of,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
-    """Packs the prepared environment when a release's wheel has been built."""
+    """Packs the prepared environment after a release's wheel is built."""
 
     PLUGIN_NAME = PLUGIN_NAME
 
@@ -57,7 +58,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
                     reserve(self.build_config, source_folder(root, options))
 
     def _prepared(self, options: PackOptions, reason: str | None) -> Release | None:
-        """Find out what is to be packed after the wheel; say why if it is nothing."""
+        """Determine what to pack after the wheel; if nothing, report why."""
         if reason is None and only_hooks_run(os.environ, sys.argv):
             reason = "only the hooks run, and there is no archive without the wheel"
         if reason is not None:
@@ -72,7 +73,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
         return release
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Pack the environment with the wheel just built; tell following hooks where to."""
+        """Pack the environment with the wheel just built; pass the paths on to later hooks."""
         if self._release is None:
             return
         with aborting(self.app):
@@ -112,4 +113,5 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
     def _table(self) -> str:
         targets = self.metadata.hatch.build_targets
         own = targets.get("wheel", {}).get("hooks", {})
-        return WHEEL_HOOK_TABLE if PLUGIN_NAME in own else HOOK_TABLE
+        _, build_path = build_table(Path(self.root))
+        return f"{build_path}.{WHEEL_HOOK_TABLE if PLUGIN_NAME in own else HOOK_TABLE}"

@@ -1,4 +1,4 @@
-"""What the hook and the target are going to pack, found out before the wheel is built."""
+"""What the hook and the target will pack, determined before the wheel is built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
-from ..filesystem import proven_archive
+from ..filesystem import IGNORE_ALL, proven_archive
 from ..model.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 120
 
-# What an enclosing `hatch build` sets for itself, and what would change or decorate the answer.
+# Set by an enclosing `hatch build` for itself; these would change or decorate the answer.
 _NOT_PASSED_ON: Final = ("HATCH_ENV", "HATCH_ENV_ACTIVE", "HATCH_QUIET", "HATCH_VERBOSE")
 
 
 def find_hatch_environment(root: Path, name: str, environ: Mapping[str, str]) -> Path:
-    """Return the folder of a Hatch environment of a project.
+    """Return the folder of a project's Hatch environment.
 
     Parameters:
         root: the project's folder.
-        environ: the process's variables.
+        environ: the process's environment variables.
 
     Raises:
-        EnvironmentProblem: Hatch is not there or does not know the environment, or it has not been
-            created yet; the message says what to type.
+        EnvironmentProblem: if Hatch is missing or does not know the environment, or if it has not
+            been created yet; the message says which command to run.
     """
     lines = _ask(root, name, environ)
     if len(lines) > 1:
@@ -97,12 +97,12 @@ def _hatch(name: str, environ: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A prepared environment that was read, and where its archives go.
+    """A prepared environment that has been read, and the destination of its archives.
 
     Parameters:
         prefix: the environment's folder.
         source: the environment.
-        output: the folder that takes the archives.
+        output: the folder for the archives.
     """
 
     prefix: Path
@@ -111,15 +111,15 @@ class Release:
 
     @classmethod
     def of(cls, base: Path, options: PackOptions) -> Self:
-        """Find the environment and read it, so that what is wrong with it is told early.
+        """Find the environment and read it, so that problems with it are reported early.
 
         Parameters:
             base: the folder that the options' paths are relative to.
 
         Raises:
-            EnvironmentProblem: there is no usable environment.
-            InterpreterProblem: the options ask for what cannot be done for its system.
-            PlanError: its layers are not right.
+            EnvironmentProblem: if there is no usable environment.
+            InterpreterProblem: if the options request something impossible for its system.
+            PlanError: if its layers are wrong.
         """
         prefix = source_folder(base, options)
         options = replace(
@@ -138,9 +138,9 @@ class Release:
         )
 
     def likely_names(self, name: str, version: str) -> list[str]:
-        """Return what its archives will be called, as far as this is known before they are planned.
+        """Return its archives' probable names, as far as they are known before planning.
 
-        Tags are stood in for: they depend on the packed files.
+        Tags are placeholders: they depend on the packed files.
         """
         fields = {"name": canonicalize_name(name), "version": version}
         tags = {"python_tag": "cp311", "platform_tag": "linux_x86_64"}
@@ -158,10 +158,10 @@ def _below(base: Path, path: Path | None) -> Path | None:
 
 
 def source_folder(base: Path, options: PackOptions) -> Path:
-    """Return the environment's folder; an active environment plays no part.
+    """Return the environment's folder; an active environment is ignored.
 
     Raises:
-        EnvironmentProblem: Hatch does not tell where its environment is.
+        EnvironmentProblem: if Hatch does not report where its environment is.
     """
     given = os.environ.get("HATCH_PACK_VENV_SOURCE")
     if given:
@@ -172,13 +172,13 @@ def source_folder(base: Path, options: PackOptions) -> Path:
 
 
 def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
-    """Return the exact failures that archives inside the packages' folder lead to.
+    """Return the exact failures caused by archives inside the packages' folder.
 
-    Measured with twine 7 and hatch 1.18: twine refuses every file and folder that it does not know,
+    Measured with twine 7 and hatch 1.18: twine rejects every file and folder that it does not know;
     `hatch publish` reads only `*.whl` and `*.tar.gz` directly in the folder.
 
     Parameters:
-        packages: the folder that takes wheel and sdist.
+        packages: the folder that receives wheel and sdist.
     """
     paths = [result.path for result in results]
     within = [path.relative_to(packages) for path in paths if path.is_relative_to(packages)]
@@ -200,12 +200,12 @@ def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
 
 
 def remove_archives(folder: Path, name: str) -> list[Path]:
-    """Remove a project's archives and the facts beside them; return what was removed.
+    """Remove a project's archives and the facts next to them; return what was removed.
 
-    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+    A file is one of our archives if the `.json` next to it says so, with matching size and SHA-256.
 
     Parameters:
-        name: of the project; archives of others in the same folder stay.
+        name: of the project; other projects' archives in the same folder are kept.
     """
     removed: list[Path] = []
     for facts in sorted(folder.glob("*.json")):
@@ -218,6 +218,25 @@ def remove_archives(folder: Path, name: str) -> list[Path]:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds nothing."""
+    """Remove a folder if it is empty or holds only our `.gitignore`."""
+    ignore = folder / ".gitignore"
     with suppress(OSError):
+        if os.listdir(folder) == [ignore.name] and ignore.read_text() == IGNORE_ALL:
+            ignore.unlink()
         folder.rmdir()
+
+
+def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
+    """Keep archives out of a project's Git repository, as uv keeps what it builds.
+
+    A folder inside the project that holds nothing else gets a `.gitignore` of its own.
+    """
+    paths = [result.path for result in results]
+    names = {name for path in paths for name in (path.name, f"{path.name}.json")}
+    folder = paths[0].parent
+    inside = folder.is_relative_to(root) and any(
+        (each / ".git").exists() for each in (root, *root.parents)
+    )
+    with suppress(OSError):  # a convenience: the archives are there
+        if inside and names >= {*os.listdir(folder)}:
+            (folder / ".gitignore").write_text(IGNORE_ALL)

@@ -1,8 +1,7 @@
-"""Keeping archives and environments out of what hatchling builds.
+"""Keeping archives and environments out of hatchling's own targets.
 
-hatchling leaves out `dist` and folders called `.venv` by itself, nothing else. A hook can reserve
-paths for the targets it runs for; for those it does not run for, all that can be done is to stop
-and say which line is missing.
+hatchling itself excludes only `dist` and folders named `.venv`. A hook can reserve paths for the
+targets it runs for; for other targets, it can only stop and name the missing line.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FileSelection(Protocol):
-    """What is used of hatchling's `BuilderConfig`."""
+    """The parts of hatchling's `BuilderConfig` used here."""
 
     build_reserved_paths: set[str]
 
@@ -29,28 +28,28 @@ class FileSelection(Protocol):
 
     @property
     def only_include(self) -> Mapping[str, str]:
-        """The paths that are walked instead of the whole project, absolute."""
+        """The absolute paths that are walked instead of the whole project."""
         ...
 
     @property
     def force_include(self) -> Mapping[str, str]:
-        """The absolute paths that are taken whatever the patterns say, with what they become."""
+        """The absolute paths included regardless of the patterns, with their target paths."""
         ...
 
     def path_is_artifact(self, relative_path: str) -> bool:
-        """Whether a file is taken though it is excluded."""
+        """Return whether a file is included even if it is excluded by patterns."""
         ...
 
     def directory_is_excluded(self, name: str, relative_path: str) -> bool:
-        """Whether a folder is not walked."""
+        """Return whether a folder is not walked."""
         ...
 
     def include_path(self, relative_path: str, *, explicit: bool, is_package: bool) -> bool:
-        """Whether patterns take a file."""
+        """Return whether patterns include a file."""
         ...
 
     def get_distribution_path(self, relative_path: str) -> str:
-        """Return the name that a file gets."""
+        """Return a file's path in the distribution."""
         ...
 
 
@@ -60,12 +59,12 @@ _PATTERNS: Final[tuple[By, ...]] = ("the patterns", "artifacts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A folder that a target would take files of.
+    """A folder from which a target would include files.
 
     Parameters:
         pattern: the folder as a pattern for `exclude`.
-        by: what takes it; `exclude` helps against the patterns only.
-        source: what `force-include` names, relative to the project if it lies there.
+        by: what includes it; `exclude` only works against the patterns.
+        source: what `force-include` names, relative to the project if inside it.
     """
 
     pattern: str
@@ -74,14 +73,14 @@ class Taken:
 
 
 def inside(root: Path, path: Path) -> str | None:
-    """Return a path relative to the project, with `/`; `None` if it lies elsewhere."""
+    """Return a path relative to the project, with `/`, or `None` if it is outside."""
     relative = os.path.relpath(path, root)
     is_outside = relative == os.curdir or relative.split(os.sep)[0] == os.pardir
     return None if is_outside or os.path.isabs(relative) else relative.replace(os.sep, "/")
 
 
 def reserve(config: FileSelection, *paths: Path) -> None:
-    """Keep folders of the project out of the target that is being built."""
+    """Keep folders of the project out of the target being built."""
     root = Path(config.root)
     for path in paths:
         relative = inside(root, path)
@@ -94,9 +93,9 @@ def reserve(config: FileSelection, *paths: Path) -> None:
 
 
 def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
-    """Yield the files of a folder under the names by which hatchling asks for each.
+    """Yield a folder's files under the names by which hatchling checks each.
 
-    Where a target lists what it takes, it asks for files only, not for folders.
+    If a target lists its contents explicitly, hatchling checks files only, not folders.
     """
     for source, target in (*config.only_include.items(), *config.force_include.items()):
         if path.is_relative_to(source):
@@ -109,10 +108,10 @@ def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
 def taken_folders(
     config: FileSelection, folders: Mapping[Path, Iterable[str]], ignored: Collection[str]
 ) -> Iterator[Taken]:
-    """Yield those of some folders that a target would take files of, by hatchling's own rules.
+    """Yield the folders from which a target would include files, by hatchling's own rules.
 
     Parameters:
-        folders: each with names of files that will be in it, besides those that are.
+        folders: each with the names of files that will be added to it, besides those it has.
         ignored: names of folders that hatchling never walks.
     """
     root = Path(config.root)
@@ -129,9 +128,9 @@ def taken_folders(
 
 
 def _forcing(config: FileSelection, folder: Path, ignored: Collection[str]) -> str | None:
-    """Return what `force-include` names of a folder: itself, or one that it lies in.
+    """Return the `force-include` source that contains a folder, or is the folder itself.
 
-    What it names below the folder is meant.
+    Sources below the folder are intentional.
     """
     for source in config.force_include:
         if folder.is_relative_to(source) and not _is_ignored(folder, Path(source), ignored):
@@ -144,7 +143,7 @@ def _is_ignored(folder: Path, source: Path, ignored: Collection[str]) -> bool:
 
 
 class _Chosen:
-    """What the patterns of a target choose of one folder."""
+    """What a target's patterns include from one folder."""
 
     def __init__(
         self, config: FileSelection, folder: Path, relative: str, ignored: Collection[str]
@@ -156,7 +155,7 @@ class _Chosen:
         self.explicit = bool(config.only_include)
 
     def files(self, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
-        """Yield the files that hatchling would come to, and whether they lie in a package."""
+        """Yield the files that hatchling would visit, and whether they are in a package."""
         if not self._comes_here():
             return
         yield from ((f"{self.relative}/{name}", False) for name in names)
@@ -167,7 +166,7 @@ class _Chosen:
             yield from ((os.path.join(place, name), "__init__.py" in files) for name in files)
 
     def by(self, file: str, is_package: bool) -> By | None:  # noqa: FBT001
-        """Return what takes a file; `None` if nothing does."""
+        """Return what includes a file, or `None` if nothing does."""
         if self.config.path_is_artifact(file):
             return "artifacts"
         taken = self.config.include_path(file, explicit=self.explicit, is_package=is_package)
@@ -193,22 +192,24 @@ class _Chosen:
 
 
 def describe_taken(
-    build: Mapping[str, Any], target: str, found: Iterable[Taken]
+    build: Mapping[str, Any], where: tuple[str, str], target: str, found: Iterable[Taken]
 ) -> tuple[str, list[str]]:
-    """Return what a target would take, and for each kind of it the line that helps.
+    """Return what a target would include, and for each kind the line that prevents it.
 
     Parameters:
-        build: the table `tool.hatch.build`.
+        build: the build table.
+        where: the file it is in, and its TOML path there.
     """
+    file, build_path = where
     found = list(found)
     lines = []
-    # Without `/**` a pattern that matches a file by its name would win over the folder's.
+    # Without `/**`, a pattern that matches a file by name would take precedence over the folder's.
     kinds = (("exclude", "the patterns", "{}"), ("artifacts", "artifacts", "!{}/**"))
     for key, by, form in kinds:
         patterns = [form.format(each.pattern) for each in found if each.by == by]
         if patterns:
-            table, line = added_lines(build, target, key, patterns)
-            lines.append(f"set in {table} of pyproject.toml: {line}")
+            table, line = added_lines(build, build_path, target, key, patterns)
+            lines.append(f"set in {table} of {file}: {line}")
     lines += [
         f"force-include names {each.source!r}, and no pattern excludes {each.pattern} from that:"
         " name what is meant in it instead"
@@ -219,17 +220,18 @@ def describe_taken(
 
 
 def added_lines(
-    build: Mapping[str, Any], target: str, key: str, patterns: Iterable[str]
+    build: Mapping[str, Any], build_path: str, target: str, key: str, patterns: Iterable[str]
 ) -> tuple[str, str]:
-    """Return the table and the line that keep paths out of a target, what is there included.
+    """Return the table and the line that keep paths out of a target, with existing values.
 
     Parameters:
-        build: the table `tool.hatch.build`.
+        build: the build table.
+        build_path: its TOML path.
     """
     own = build.get("targets", {}).get(target, {}).get(key)
     everywhere = build.get(key)
-    table = f"tool.hatch.build.targets.{target}"
+    table = f"{build_path}.targets.{target}"
     if own is None and everywhere is not None:
-        table, own = "tool.hatch.build", everywhere
+        table, own = build_path, everywhere
     listed = ", ".join(json.dumps(pattern) for pattern in [*(own or []), *patterns])
     return f"[{table}]", f"{key} = [{listed}]"

@@ -1,8 +1,9 @@
-"""What the build hook and the build target share: names, messages, the guard of other targets."""
+"""Shared by build hook and build target: names, messages, the guard for other targets."""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,16 +25,31 @@ if TYPE_CHECKING:
 
 PLUGIN_NAME: Final = "pack-venv"
 BUILD_DATA_KEY: Final = "pack_venv_archives"
-"""Where hooks that follow find the paths of the archives, a list of strings."""
+"""Where later hooks find the paths of the archives, a list of strings."""
 
-HOOK_TABLE: Final = f"tool.hatch.build.hooks.{PLUGIN_NAME}"
-WHEEL_HOOK_TABLE: Final = f"tool.hatch.build.targets.wheel.hooks.{PLUGIN_NAME}"
-TARGET_TABLE: Final = f"tool.hatch.build.targets.{PLUGIN_NAME}"
+HOOK_TABLE: Final = f"hooks.{PLUGIN_NAME}"
+WHEEL_HOOK_TABLE: Final = f"targets.wheel.hooks.{PLUGIN_NAME}"
+TARGET_TABLE: Final = f"targets.{PLUGIN_NAME}"
+"""Tables below the build table, whose own path `build_table` returns."""
+
+
+def build_table(root: Path) -> tuple[str, str]:
+    """Return the file that configures a project's builds, and the TOML path of the table in it.
+
+    A `hatch.toml` with a `build` table replaces the one of pyproject.toml (hatchling's
+    `ProjectMetadata.hatch`).
+    """
+    try:
+        with (root / "hatch.toml").open("rb") as stream:
+            own = "build" in tomllib.load(stream)
+    except (OSError, tomllib.TOMLDecodeError):
+        own = False  # hatchling has read it already, or says why it cannot
+    return ("hatch.toml", "build") if own else ("pyproject.toml", "tool.hatch.build")
 
 
 @contextmanager
 def aborting(app: Application) -> Iterator[None]:
-    """End the build with one message when a user's mistake is met."""
+    """Abort the build with a single message if a user's mistake is found."""
     from ..write.atomic import terminable
 
     try:
@@ -44,10 +60,10 @@ def aborting(app: Application) -> Iterator[None]:
 
 
 def check_output(root: Path, options: PackOptions, table: str) -> None:
-    """Refuse the project's own folder as that of the archives.
+    """Reject the project's own folder as output folder.
 
     Raises:
-        OptionsError: names the key by its TOML path.
+        OptionsError: if it is; names the key by its TOML path.
     """
     if Path(os.path.abspath(root / options.output_directory)) == root:
         problem = (
@@ -63,10 +79,10 @@ def refuse_taken(
     release: Release,
     targets: Iterable[str],
 ) -> None:
-    """Stop where a target that this plugin does not run for would take archives or environment.
+    """Stop if a target that this plugin does not run for would include archives or environment.
 
     Raises:
-        OptionsError: says which line keeps them out.
+        OptionsError: if so; says which line keeps them out.
     """
     from hatchling.builders.constants import EXCLUDED_DIRECTORIES
     from hatchling.builders.sdist import SdistBuilder
@@ -83,12 +99,13 @@ def refuse_taken(
         folders = {release.output: archives, release.prefix: ()}
         taken = [*taken_folders(other.config, folders, EXCLUDED_DIRECTORIES)]
         if taken:
-            what, lines = describe_taken(metadata.hatch.build_config, target, taken)
+            where = build_table(Path(builder.root))
+            what, lines = describe_taken(metadata.hatch.build_config, where, target, taken)
             raise OptionsError(f"the {target} would take {what}", lines)
 
 
 def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
-    """Return the project that is being built."""
+    """Return the project being built."""
     from ..model.entries import Times
     from ..model.environment import Project
 
@@ -104,14 +121,15 @@ def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project
 def display_results(
     app: Application, results: Sequence[PackResult], root: Path, packages: Path
 ) -> None:
-    """Show a line for each archive, and what tools that upload packages will make of them.
+    """Show a line for each archive, and warn how upload tools will react to them.
 
     Parameters:
-        packages: the folder that takes wheel and sdist.
+        packages: the folder that receives wheel and sdist.
     """
     from ..api.progress import result_line
-    from .release import upload_warnings
+    from .release import ignore_archives, upload_warnings
 
+    ignore_archives(results, root)
     for result in results:
         path = result.path
         shown = path.relative_to(root) if path.is_relative_to(root) else path

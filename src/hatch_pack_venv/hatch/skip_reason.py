@@ -1,7 +1,7 @@
-"""When a wheel build is a release, and when a front end builds only to install.
+"""Distinguishes wheel builds for a release from those a front end makes only to install.
 
-A build hook is told the project's folder and the folder that takes the wheel, not who asks. What
-front ends choose for these was measured with hatch 1.18, build 1.6, pip 23 to 26 and uv 0.13.
+A build hook knows the project's folder and the wheel's output folder, not its caller. Which folders
+front ends choose was measured with hatch 1.18, build 1.6, pip 23 to 26 and uv 0.13.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-# `tempfile.mkdtemp()`'s own names, pip's (`pip-wheel-…`, `pip-ephem-wheel-cache-…`), uv's
-# (`.tmpAb12Cd`): folders that no person has named.
+# Names from `tempfile.mkdtemp()`, pip (`pip-wheel-…`, `pip-ephem-wheel-cache-…`) and uv
+# (`.tmpAb12Cd`): folders that were not named by a person.
 _GENERATED_NAME: Final = re.compile(r"tmp[a-z0-9_]{8}|\.tmp\w{6}|pip-[a-z-]+-\w{8}")
 _CACHE_TAG: Final = "CACHEDIR.TAG"
 
@@ -25,11 +25,11 @@ _CACHE_TAG: Final = "CACHEDIR.TAG"
 def skip_reason(
     root: Path, directory: Path, version: str, environ: Mapping[str, str]
 ) -> str | None:
-    """Say why a wheel build is no occasion to pack; `None` if it is one.
+    """Return why a wheel build should not pack, or `None` if it should.
 
     Parameters:
         root: the project's folder.
-        directory: the folder that takes the wheel.
+        directory: the folder that receives the wheel.
         version: hatchling's name for the kind of wheel, `standard` or `editable`.
     """
     if environ.get("HATCH_PACK_VENV_SKIP", "") not in ("", "0"):
@@ -47,27 +47,27 @@ def skip_reason(
 
 
 def is_unpacked_sdist(root: Path) -> bool:
-    """Whether a project's folder came out of an sdist, as `python -m build` and `uv build` do."""
+    """Return whether a project's folder is an unpacked sdist (`python -m build`, `uv build`)."""
     return (root / "PKG-INFO").is_file()
 
 
 def base_folder(root: Path, directory: Path) -> Path:
     """Return the folder that the configuration's paths are relative to.
 
-    An unpacked sdist lies in a temporary folder; what takes the wheel is still the project's
-    `dist`, and the folder around that stands for the project.
+    An unpacked sdist is in a temporary folder, but the wheel still goes to the project's `dist`,
+    whose parent folder stands for the project.
     """
     return directory.parent if is_unpacked_sdist(root) else root
 
 
 def only_hooks_run(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
-    """Whether no wheel follows the hooks (`--hooks-only`, which no hook is told of)."""
+    """Return whether no wheel follows the hooks (`--hooks-only`, which hooks do not learn of)."""
     variable = environ.get("HATCH_BUILD_HOOKS_ONLY") in ("1", "true")
     return variable or "--hooks-only" in arguments
 
 
 def _is_made_to_install(root: Path, directory: Path, environ: Mapping[str, str]) -> bool:
-    """Whether the wheel goes to a temporary or cache folder of a front end."""
+    """Return whether the wheel goes to a front end's temporary or cache folder."""
     root, directory = root.resolve(), directory.resolve()
     if directory.is_relative_to(root):
         return False

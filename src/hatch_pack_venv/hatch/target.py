@@ -1,4 +1,4 @@
-"""The build target: `hatch build -t pack-venv` builds the wheel aside and packs with it."""
+"""The build target: `hatch build -t pack-venv` builds the wheel separately and packs with it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .shared import (
     PLUGIN_NAME,
     TARGET_TABLE,
     aborting,
+    build_table,
     check_output,
     display_results,
     project_of,
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 
 class PackVenvBuilderConfig(BuilderConfig):
-    """The target's configuration; what it builds goes to `output-directory`."""
+    """The target's configuration; it builds into `output-directory`."""
 
     @property
     def directory(self) -> str:
-        """The folder that takes the archives."""
+        """The folder that receives the archives."""
         from ..config.options import PackOptions
 
         configured = self.target_config.get("directory") or self.target_config.get(
@@ -46,7 +47,7 @@ class PackVenvBuilderConfig(BuilderConfig):
 
 
 class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
-    """`hatch build -t pack-venv`: builds the wheel aside and packs the environment with it."""
+    """`hatch build -t pack-venv`: builds the wheel separately and packs the environment with it."""
 
     PLUGIN_NAME = PLUGIN_NAME
 
@@ -56,15 +57,15 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         return PackVenvBuilderConfig
 
     def get_version_api(self) -> dict[str, Callable[..., str]]:
-        """Return the one kind of archive."""
+        """Return the only kind of archive."""
         return {"standard": self.build_standard}
 
     def get_default_versions(self) -> list[str]:
-        """Return the versions that are built when none is asked for."""
+        """Return the versions built by default."""
         return ["standard"]
 
     def get_default_build_data(self) -> dict[str, Any]:
-        """Return what hooks find in their `build_data`: the archives' paths, when there are any."""
+        """Return the initial `build_data` for hooks: the archives' paths, once there are any."""
         return {BUILD_DATA_KEY: []}
 
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002
@@ -82,7 +83,7 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
             try:
                 results = self._pack(Path(directory))
             except BaseException:
-                remove_if_empty(Path(directory))  # hatchling has made it
+                remove_if_empty(Path(directory))  # created by hatchling
                 raise
         build_data[BUILD_DATA_KEY] += [str(result.path) for result in results]
         packages = self.config.normalize_build_directory(self.build_config.get("directory", "dist"))
@@ -95,7 +96,7 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         options = self._options()
         release = replace(Release.of(Path(self.root), options), output=directory)
         project = project_of(self.metadata, self.config)
-        # Where the project stays out, its wheel still tells what it requires.
+        # If the project is left out, its wheel still states its requirements.
         needs_wheel = options.project != "installed"
         targets = ("sdist", "wheel") if needs_wheel else ("sdist",)
         refuse_taken(self.metadata, self, release, targets)
@@ -105,13 +106,14 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
             return release.pack(project)
 
     def _options(self) -> PackOptions:
-        """Read the target's own table, or without one the hook's."""
+        """Read the target's own table, or the hook's if there is none."""
         from ..config.options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
 
         table, where, allowed = self.target_config, TARGET_TABLE, HATCHLING_TARGET_KEYS
         hook = self.build_config.get("hooks", {}).get(PLUGIN_NAME)
         if not table and hook:
             table, where, allowed = hook, HOOK_TABLE, HATCHLING_HOOK_KEYS
+        where = f"{build_table(Path(self.root))[1]}.{where}"
         options = PackOptions.from_mapping(table, where, allowed)
         check_output(Path(self.root), options, where)
         return options

@@ -1,1 +1,1 @@
-"""Values without input or output: everything above reads them, nothing in them reads a file."""
+"""Plain values: every other package reads them, and nothing in them does I/O."""

@@ -1,4 +1,4 @@
-"""Paths of the build machine that nothing packed should name, and what naming one means."""
+"""Build-machine paths that packed files should not name, and what it means if one does."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PROJECT: Final = "the project folder"
 HOME: Final = "the home folder"
 CONTAINING: Final = "the folder of the layers"
 
-# Folders of every machine: that a file names one tells nothing of the machine it was packed on.
+# Folders that exist on every machine: naming one says nothing about the build machine.
 _SYSTEM_FOLDERS: Final = re.compile(
     r"/|/(bin|etc|home|lib|lib64|media|mnt|nonexistent|opt|private|proc|run|sbin|srv|tmp|usr|Users)"
     r"|/usr/(bin|lib|lib64|local|share)|/var(/lib|/tmp)?"
 )
 
-# A path of Windows, and those of them that every machine has.
+# Windows paths, and the folders among them that every machine has.
 _ON_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _WINDOWS_FOLDERS: Final = re.compile(
     r"[A-Z]:(\\(Program Files( \(x86\))?|ProgramData|Users|Windows|Temp|Python\d*))?", re.IGNORECASE
@@ -33,13 +33,13 @@ _WINDOWS_FOLDERS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPath:
-    """A folder as files may spell it.
+    """A folder of the build machine, as files may spell it.
 
     Parameters:
-        kind: what it is, for messages.
-        path: without a slash at its end.
-        names: if not `None`, only these names in it count: `/root` and `/app` alone are words
-            that files of any origin hold.
+        kind: what the folder is, for messages.
+        path: without a trailing slash.
+        names: if not `None`, only these names below it count: `/root` and `/app` on their own occur
+            in files of any origin.
     """
 
     kind: str
@@ -48,16 +48,16 @@ class BuildPath:
 
 
 def is_tellable(folder: str | Path) -> bool:
-    """Whether a folder is no system folder, so that its name belongs to one machine."""
+    """Return whether a folder is specific to one machine, i.e. not a system folder."""
     if _ON_WINDOWS.match(str(folder)):
         plain = str(folder).replace("/", "\\").rstrip("\\")
         return _WINDOWS_FOLDERS.fullmatch(plain) is None
     return os.path.isabs(folder) and not _SYSTEM_FOLDERS.fullmatch(str(folder))
 
 
-_BEFORE: Final = 3  # bytes before a path that tell whether it begins there
+_BEFORE: Final = 3  # bytes before a path that decide whether it starts there
 
-# What no path begins after, unless it is a compiler's option or an escaped control character.
+# No path starts after these, except after a compiler option or an escaped control character.
 _JOINED: Final = re.compile(rb"[\w.~})$*%+\-\x80-\xff]\Z")
 _SEPARATED: Final = re.compile(rb"(?:(?<![\w-])-[ILBFR]|\\[abfnrtv])\Z")
 _GOES_ON: Final = re.compile(rb"[\w+\-\x80-\xff]|\.\w")
@@ -66,14 +66,15 @@ _NAME_BELOW: Final = re.compile(rb"/+([^/\s\"'\\:;,)>\]}]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeakPolicy:
-    """What the last look looks for.
+    """What the leak scanner looks for.
 
     Parameters:
-        places: the longest first.
-        scripts: arcname of the scripts folder, whose files are run by what their head names.
-        fatal: the kinds of places that are known to be missing on the target; a file that cannot
-            run without them stops the packing.
-        ignored: arcnames of files to pass by.
+        build_paths: longest first.
+        scripts: arcname of the scripts folder, whose files are run by the interpreter in their
+            shebang line.
+        fatal: kinds of build paths known to be missing on the target; a file that cannot run
+            without one aborts packing.
+        ignored: arcnames of files to skip.
     """
 
     build_paths: tuple[BuildPath, ...] = ()
@@ -89,13 +90,13 @@ class LeakPolicy:
         scripts: str,
         interpreter_files: Iterable[str] = (),
     ) -> LeakPolicy:
-        """Tell what is known to be missing on the target.
+        """Return the policy for an interpreter mode: which paths will be missing on the target.
 
         Parameters:
-            interpreter: `bundled`, `target`, `promised`, `neighbour` or `linked`. The seed API,
-                of the last, has no way to leave a file out: nothing it finds is an error.
-            interpreter_files: arcnames of what postinstall.py replaces if it was not bundled, and
-                of what tells of them.
+            interpreter: `bundled`, `target`, `promised`, `neighbour` or `linked`. The last is the
+                seed API's, which has no way to leave a file out: nothing found there is an error.
+            interpreter_files: arcnames of the files that postinstall.py replaces if the interpreter
+                is not bundled, and of the files that describe them.
         """
         missing = {
             "bundled": {ENVIRONMENT, BASE},
@@ -112,10 +113,10 @@ class LeakPolicy:
 
     @property
     def pattern(self) -> re.Pattern[bytes] | None:
-        """What finds the beginnings of all paths, in one search; `None` without places.
+        """A pattern that finds the start of any build path in one pass, or `None` without any.
 
-        Python looks for what the paths begin with in common, mostly a slash, as fast as the memory
-        is read: 440 MB took 0.14 s, and 0.35 s with a search for each of two paths.
+        Python searches for the common beginning of the paths, usually a slash, at memory speed: 440
+        MB took 0.14 s, against 0.35 s with one search for each of two paths.
         """
         paths = [place.path for place in self.build_paths]
         shortest = [
@@ -126,7 +127,7 @@ class LeakPolicy:
         return re.compile(b"|".join(map(re.escape, shortest))) if shortest else None
 
     def path_at(self, data: bytes, start: int) -> BuildPath | None:
-        """Return the place that is named from an offset on."""
+        """Return the build path named at an offset, or `None`."""
         before = data[max(start - _BEFORE, 0) : start]
         if _JOINED.search(before) and not _SEPARATED.search(before):
             return None
@@ -141,11 +142,11 @@ class LeakPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A packed file that names places of the build machine.
+    """A packed file that names build paths.
 
     Parameters:
-        names: what they are; never the paths themselves.
-        problem: why the file will not run on the target, and what to do, if that is known.
+        names: the kinds of paths it names; never the paths themselves.
+        problem: why the file will not run on the target and what to do about it, if known.
     """
 
     arcname: str
@@ -153,9 +154,9 @@ class Finding:
     problem: str | None = None
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Return the finding as one line."""
         return self.problem or f"{self.arcname} names {' and '.join(self.names)}"
 
     def to_dict(self) -> dict[str, object]:
-        """Return what may stand beside the archive."""
+        """Return what may be published next to the archive."""
         return {"path": self.arcname, "names": list(self.names)}

@@ -1,4 +1,4 @@
-"""An installed distribution, its entry points and how it may be editable: values."""
+"""An installed distribution, its entry points and how it is editable: plain values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledDistribution:
-    """One distribution of an environment.
+    """A distribution installed in an environment.
 
     Parameters:
-        name: as its metadata spells it; `key` is the normal form (PEP 503).
+        name: as spelled in its metadata; `key` is the normalised form (PEP 503).
         metadata_dir: arcname of its `.dist-info` or `.egg-info`.
-        files: arcnames below the prefix that its RECORD (PEP 627) lists, else those that older
-            metadata tell of; empty where nothing does.
-        requires: the requirements of its metadata, markers included.
+        files: arcnames below the prefix listed in its RECORD (PEP 627), or else in older metadata;
+            empty if neither lists any.
+        requires: the requirements in its metadata, including markers.
         requires_python: its `Requires-Python`.
-        extras: those that it provides.
-        direct_url: the text of its `direct_url.json` (PEP 610); `None` without one.
-        editable: how it is editable (PEP 610, PEP 660, `setup.py develop`); `None` if it is not.
+        extras: the extras it provides.
+        direct_url: the text of its `direct_url.json` (PEP 610), or `None` if it has none.
+        editable: how it is editable (PEP 610, PEP 660, `setup.py develop`), or `None` if it is not.
     """
 
     name: str
@@ -52,11 +52,11 @@ class InstalledDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPoint:
-    """A console or GUI script that a distribution declares.
+    """A console or GUI script declared by a distribution.
 
     Parameters:
-        attr: what to call in `module`; may be dotted.
-        gui: whether it is one of `gui_scripts`; POSIX launchers make no difference.
+        attr: the object in `module` to call; may be dotted.
+        gui: whether it is one of `gui_scripts`; makes no difference to POSIX launchers.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Editable:
 
     Parameters:
         source: the project's folder, or a URL.
-        hooks: arcnames of the files that do it.
-        lines: the lines of `.pth` files that do it; such a file may serve others too.
-        exposed: what is importable by it.
-        names: top-level names of modules that its metadata speaks of.
-        metadata: the folder of its metadata, if that is not in the environment (`.egg-link`).
+        hooks: arcnames of the files that make it importable.
+        lines: the lines of `.pth` files that do so; such a file may serve other distributions too.
+        exposed: what becomes importable.
+        names: names of top-level modules mentioned in its metadata.
+        metadata: the folder of its metadata, if outside the environment (`.egg-link`).
         problem: why its files cannot be copied.
     """
 
@@ -104,8 +104,8 @@ class Exposed:
     """A file or folder of a source tree that an editable install makes importable.
 
     Parameters:
-        name: its path below site-packages; empty for a folder of `sys.path`, of which counts what
-            is importable.
+        name: its path below site-packages; empty for a folder on `sys.path`, of which only
+            importable files count.
     """
 
     name: str

@@ -1,9 +1,8 @@
-"""What an archive is made of: frozen values, no input or output.
+"""What an archive is made of: frozen values, no I/O.
 
-An *arcname* is the path of an entry below the install target, with `/` between its parts, whatever
-the platform; it is never absolute and never holds `..`. The install target itself is put before it
-by the sinks. Times are whole seconds since the epoch, in UTC; `None` is that of an entry which no
-file stands behind.
+An *arcname* is an entry's path below the install target, with `/` as separator on every platform;
+it is never absolute and never contains `..`. The sinks prepend the install target itself. Times are
+whole seconds since the epoch, in UTC, and `None` for an entry that is not backed by a file.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """Bytes that replace as many others at an offset of a file."""
+    """Replacement for the same number of bytes at an offset of a file."""
 
     offset: int
     replacement: bytes
@@ -34,10 +33,10 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchedFile:
-    """A file to be streamed with some of its bytes replaced; the file itself stays as it is.
+    """A file to be streamed with some of its bytes replaced; the file itself is left unchanged.
 
     Parameters:
-        sha256: of the copy, where a RECORD may have to tell it.
+        sha256: of the patched copy, for files that a RECORD may list.
     """
 
     path: str
@@ -46,10 +45,10 @@ class PatchedFile:
 
 
 Content: TypeAlias = str | PatchedFile | bytes
-"""What a file holds: its bytes, or where to stream them from.
+"""A file's content: its bytes, or where to stream them from.
 
-A path is a plain string, absolute: there may be a hundred thousand, and a `Path` takes ten times as
-long to make and five times the memory.
+Paths are plain absolute strings: there may be a hundred thousand of them, and a `Path` takes ten
+times as long to create and five times the memory.
 """
 
 
@@ -58,9 +57,9 @@ class FileEntry:
     """A regular file.
 
     Parameters:
-        content: the bytes themselves (files that a rule may rewrite, generated ones), or where
+        content: the bytes themselves (generated files and those that a rule may rewrite), or where
             to stream them from when the archive is written.
-        size: in bytes; what `content` must turn out to hold.
+        size: in bytes; must match what `content` yields.
         executable: whether the owner may execute it: mode 755, else 644.
     """
 
@@ -71,7 +70,7 @@ class FileEntry:
     mtime: int | None = None
 
     def with_time(self, mtime: int) -> FileEntry:
-        """Return the same with another time; in a third of the time that `replace` takes."""
+        """Return a copy with another time, in a third of the time that `replace` takes."""
         return FileEntry(
             arcname=self.arcname,
             content=self.content,
@@ -82,7 +81,7 @@ class FileEntry:
 
     @classmethod
     def from_status(cls, arcname: str, path: str, status: os.stat_result) -> FileEntry:
-        """Make an entry of a regular file, to be streamed from where it lies."""
+        """Return the entry of a regular file, to be streamed from its path."""
         return cls(
             arcname=arcname,
             content=path,
@@ -95,7 +94,7 @@ class FileEntry:
     def from_bytes(
         cls, arcname: str, content: bytes, *, executable: bool = False, mtime: int | None = None
     ) -> FileEntry:
-        """Make an entry of content that is at hand."""
+        """Return an entry for content held in memory."""
         return cls(
             arcname=arcname,
             content=content,
@@ -107,18 +106,18 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryEntry:
-    """A folder; its children are entries of their own."""
+    """A folder; its children are separate entries."""
 
     arcname: str
     mtime: int | None = None
 
     def with_time(self, mtime: int) -> DirectoryEntry:
-        """Return the same with another time."""
+        """Return a copy with another time."""
         return DirectoryEntry(arcname=self.arcname, mtime=mtime)
 
 
 class TargetKind(enum.Enum):
-    """Where a symbolic link really leads, judged component by component."""
+    """Where a symbolic link really points, resolved component by component."""
 
     INTERNAL = "internal"
     LAYER = "in a layer"
@@ -135,8 +134,8 @@ class LinkTarget:
     """What a link resolves to.
 
     Parameters:
-        path: the real path (no link in any of its components) of what the link leads to; for a
-            dangling link the path that does not exist; for a loop the link where it closes.
+        path: the real path (no component is a link) of the link's target; for a dangling link, the
+            path that does not exist; for a loop, the link that closes it.
         is_directory: whether `path` is a folder.
     """
 
@@ -150,11 +149,11 @@ class SymlinkEntry:
     """A symbolic link.
 
     Parameters:
-        linkname: the link's text.
-        target: what it leads to, as the scan found it; `None` for links that the plan made itself.
-        copies: for a link that leaves the environment, the entries that can stand in its place
-            (the file, or the folder with all it holds).
-        optional: whether formats that cannot hold links leave it out instead of copying.
+        linkname: the text of the link.
+        target: what it resolves to, as found by the scan; `None` for links created by the plan.
+        copies: for a link out of the environment, the entries that can replace it (the file, or the
+            folder with all its contents).
+        optional: whether formats without links omit it instead of storing a copy.
     """
 
     arcname: str
@@ -165,7 +164,7 @@ class SymlinkEntry:
     mtime: int | None = None
 
     def with_time(self, mtime: int) -> SymlinkEntry:
-        """Return the same with another time."""
+        """Return a copy with another time."""
         return replace(self, mtime=mtime)
 
 
@@ -173,7 +172,7 @@ class SymlinkEntry:
 class UnsupportedEntry:
     """Something no archive can hold: a FIFO, a device, a socket, an unreadable folder.
 
-    It is yielded by the scan so that the plan can leave it out by pattern or refuse it by name.
+    The scan yields it so that the plan can exclude it by pattern or report it by name.
     """
 
     arcname: str
@@ -185,13 +184,13 @@ ScannedEntry: TypeAlias = Entry | UnsupportedEntry
 
 
 def source_of(arcname: str) -> str:
-    """Return the source that byte code was compiled from (PEP 3147); any other file as it is."""
+    """Return the source file of compiled byte code (PEP 3147); any other arcname unchanged."""
     folder, _, name = arcname.rpartition("/__pycache__/")
     return f"{folder}/{name.split('.')[0]}.py" if folder else arcname
 
 
 def parents_of(arcnames: Iterable[str]) -> set[str]:
-    """Return the arcnames of all folders above some entries."""
+    """Return the arcnames of all parent folders of some entries."""
     found: set[str] = set()
     for arcname in arcnames:
         folder = arcname.rpartition("/")[0]
@@ -202,7 +201,7 @@ def parents_of(arcnames: Iterable[str]) -> set[str]:
 
 
 def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
-    """Yield the files among entries, those that can stand in the place of links among them."""
+    """Yield the files among entries, including those that can replace links among them."""
     for entry in entries:
         if isinstance(entry, FileEntry):
             yield entry
@@ -213,14 +212,15 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
 def collisions(
     names: Iterable[str], *, fold: Callable[[str], str] = str.casefold
 ) -> list[tuple[str, ...]]:
-    """Return the groups of names that are one to a file system, each sorted, in order.
+    """Return the groups of names that a file system treats as one, each sorted, in order.
 
-    A folder counts as a name of its own, so that of two folders which collide only they are told,
-    and what lies in them only where it collides too.
+    A folder counts as a name of its own: if two folders collide, only the folders are reported, and
+    their contents only where those collide as well.
 
     Parameters:
-        names: arcnames of files and folders; one that comes twice counts once.
-        fold: what the file system compares: it gives one text for all names that are the same.
+        names: arcnames of files and folders; duplicates count once.
+        fold: maps every name to the form that the file system compares: the same text for all names
+            that it treats as equal.
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -233,14 +233,14 @@ SYMLINK_MODE: Final = 0o777
 
 
 def mode_of(entry: Entry) -> int:
-    """Return the permission bits of an entry: 755 or 644, by the owner's execute bit."""
+    """Return an entry's permission bits: 755 or 644, depending on the owner's execute bit."""
     if isinstance(entry, FileEntry):
         return 0o755 if entry.executable else 0o644
     return DIRECTORY_MODE if isinstance(entry, DirectoryEntry) else SYMLINK_MODE
 
 
 DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))
-"""hatchling's time for reproducible builds, 2020-02-02 00:00 UTC, in seconds."""
+"""hatchling's timestamp for reproducible builds, 2020-02-02 00:00 UTC, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,9 +248,9 @@ class Times:
     """Which modification times entries get, in whole seconds since the epoch.
 
     Parameters:
-        fixed: the time of every entry; `None` keeps the files' own.
-        latest: no entry is later than this; `None` sets no limit.
-        generated: the time of entries that no file stands behind.
+        fixed: the time of every entry, or `None` to keep the files' own times.
+        latest: later times are clamped to this one; `None` sets no limit.
+        generated: the time of entries that are not backed by a file.
     """
 
     fixed: int | None = None
@@ -259,10 +259,10 @@ class Times:
 
     @classmethod
     def reproducible(cls, environ: Mapping[str, str]) -> Self:
-        """Give every entry `SOURCE_DATE_EPOCH`, else hatchling's default.
+        """Give every entry the time of `SOURCE_DATE_EPOCH`, or else hatchling's default.
 
         Raises:
-            OptionsError: the variable is no whole number of seconds, zero or more.
+            OptionsError: if the variable is not a whole number of seconds, zero or more.
         """
         time = source_date_epoch(environ)
         return cls(fixed=time, generated=time)
@@ -274,11 +274,11 @@ class Times:
 
     @classmethod
     def clamped(cls, latest: datetime | None) -> Self:
-        """Keep times up to `latest`; a naive one is local time."""
+        """Keep times up to `latest`; a naive datetime is local time."""
         return cls(latest=None if latest is None else int(latest.timestamp()))
 
     def of(self, mtime: int | None) -> int:
-        """Return the time that an entry with this file time gets."""
+        """Return the time of an entry whose file has this modification time."""
         time = self.generated if mtime is None else mtime
         time = time if self.fixed is None else self.fixed
         return max(0, time if self.latest is None else min(time, self.latest))

@@ -1,4 +1,4 @@
-"""A prepared environment and the project it belongs to: values."""
+"""A prepared environment and the project it belongs to: plain values."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Environment:
 
     Parameters:
         prefix: the environment's real path.
-        requested: the path it was asked for by, absolute; its name names archives.
-        aliases: other paths that lead to it, by which its files may name it.
+        requested: the path that was asked for, made absolute; archives are named after it.
         config: the keys of `pyvenv.cfg`, in lower case.
-        interpreter: the facts of its base interpreter.
+        interpreter: facts about its base interpreter.
         scripts: arcname of the scripts folder.
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
-        distributions: what is installed there.
-        aliases: further paths by which its scripts name it.
-        containing: the real folder that holds it and its layers, if links between them stay.
+        distributions: the distributions installed in it.
+        aliases: other paths that lead to it, by which its files, such as scripts, may name it.
+        containing: the real path of the folder that holds it and its layers, if links between them
+            are kept.
     """
 
     prefix: Path
@@ -47,12 +47,12 @@ class Environment:
 
     @property
     def is_windows(self) -> bool:
-        """Whether it has the layout of Windows."""
+        """Whether it has the Windows layout."""
         return self.interpreter.is_windows
 
     @property
     def runs_here(self) -> bool:
-        """Whether its interpreter can be run on this machine, as far as its system tells."""
+        """Whether its interpreter can run on this machine, as far as the system decides."""
         return {"win32": os.name == "nt", "darwin": sys.platform == "darwin"}.get(
             self.interpreter.system, True
         )
@@ -64,17 +64,17 @@ class Environment:
 
     @property
     def prompt(self) -> str | None:
-        """The name that was chosen for its prompt; uv writes a folder's name unasked."""
+        """The prompt that was chosen for it; uv writes the folder's name without being asked."""
         prompt = prompt_of(self.config)
         return None if prompt in (self.requested.name, self.requested.parent.name) else prompt
 
     @property
     def prefix_aliases(self) -> tuple[str, ...]:
-        """The paths by which its files may name it."""
+        """Every path by which its files may name it."""
         return tuple(dict.fromkeys((str(self.requested), str(self.prefix), *self.aliases)))
 
     def is_of_interpreter(self, arcname: str) -> bool:
-        """Whether a file or link is a name of the interpreter, or a copy of its library.
+        """Return whether a file or link is a name of the interpreter, or a copy of its library.
 
         `virtualenv --copies` puts both into the environment.
         """
@@ -89,7 +89,7 @@ class Environment:
         return name.startswith((f"{library}.so", f"{library}.dylib"))
 
 
-# Names that venv, virtualenv and uv give the interpreter, and what lies beside a copy of it.
+# The names venv, virtualenv and uv give the interpreter, and files that accompany a copy of it.
 _WINDOWS_INTERPRETER: Final = re.compile(
     r"pythonw?(?:3(?:\.\d+)?t?)?(?:_d)?(?:\.exe)?"
     r"|(?:python3\d*t?(?:_d)?|vcruntime140\w*|msvcp140\w*)\.dll|python3\d+t?\.(?:zip|_pth)",
@@ -98,12 +98,12 @@ _WINDOWS_INTERPRETER: Final = re.compile(
 
 
 def is_windows_interpreter_name(name: str) -> bool:
-    """Whether a file of the scripts folder is a name of the interpreter, or a library of it."""
+    """Return whether a file in the scripts folder is the interpreter or one of its libraries."""
     return _WINDOWS_INTERPRETER.fullmatch(name) is not None
 
 
 def prompt_of(config: Mapping[str, str]) -> str | None:
-    """Return the `prompt` of a `pyvenv.cfg`: venv and virtualenv quote it, uv does not."""
+    """Return the `prompt` of a `pyvenv.cfg`, which venv and virtualenv quote and uv does not."""
     text = config.get("prompt", "")
     if text[:1] in ("'", '"'):
         try:
@@ -119,7 +119,7 @@ class Project:
     """The project whose environment is packed.
 
     Parameters:
-        wheel: the wheel just built; it replaces what the environment holds of the project.
+        wheel: the wheel just built; it replaces the project's installed files.
         root: the project's folder.
         times: which modification times entries get.
     """
@@ -132,12 +132,12 @@ class Project:
 
 
 def project_folder(prefix: Path) -> Path | None:
-    """Return the folder of the project that an environment was made for, as far as can be told."""
+    """Return the project folder an environment was created for, or `None` if unknown."""
     folder = prefix.parent
     known = prefix.name == ".venv" or (folder / "pyproject.toml").is_file()
     return folder if known else None
 
 
 def environment_name(prefix: Path) -> str:
-    """Return the name that an environment gives its archive: its project's for a `.venv`."""
+    """Return the default name of an environment's archive: the project folder's for a `.venv`."""
     return prefix.parent.name if prefix.name == ".venv" else prefix.name

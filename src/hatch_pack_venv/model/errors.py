@@ -1,7 +1,7 @@
-"""Every error that a user can meet.
+"""Every error that a user may see.
 
-All derive from `PackVenvError`. The messages are whole sentences: they name the file or the
-TOML key, say what was expected and what to do. Front ends print them as they are.
+All derive from `PackVenvError`. Messages are complete sentences that name the file or TOML key and
+say what was expected and what to do. Front ends print them unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PackVenvError(Exception):
-    """Something a user can put right; `str()` of it is the message to show."""
+    """A problem that the user can fix; `str()` of it is the message to show."""
 
 
 class EnvironmentProblem(PackVenvError):
@@ -25,11 +25,11 @@ class InterpreterProblem(PackVenvError):
 
 
 class WheelProblem(PackVenvError):
-    """A wheel that was to be packed cannot be read."""
+    """A wheel to be packed cannot be read."""
 
 
 class SourceProblem(PackVenvError):
-    """A file of the environment cannot be read, or changed while it was packed."""
+    """A file of the environment cannot be read, or changed during packing."""
 
 
 class OutputProblem(PackVenvError):
@@ -37,23 +37,23 @@ class OutputProblem(PackVenvError):
 
 
 class ArchiveProblem(PackVenvError):
-    """An archive or folder to read is damaged, refused, or none of ours."""
+    """An archive or folder to be read is damaged, refused, or was not made by this project."""
 
 
 class DamagedArchive(ArchiveProblem):
-    """An archive's bytes are not those that were written."""
+    """An archive's bytes differ from those that were written."""
 
 
 class LockProblem(PackVenvError):
-    """A lock file that cannot be read."""
+    """A lock file cannot be read."""
 
 
 class ProblemList(PackVenvError):
-    """Several problems that were found together.
+    """Several problems, reported together.
 
     Parameters:
         summary: one line that says what could not be done.
-        problems: one sentence each; a single one is joined to the summary.
+        problems: one sentence each; a single one is appended to the summary.
     """
 
     def __init__(self, summary: str, problems: Iterable[str]) -> None:
@@ -62,23 +62,23 @@ class ProblemList(PackVenvError):
         super().__init__(summary, self.problems)
 
     def __str__(self) -> str:
-        """Join the summary and the problems, a line each if there are several."""
+        """Return the summary and the problems, one per line if there are several."""
         if len(self.problems) == 1:
             return f"{self.summary}: {self.problems[0]}"
         return "\n".join([f"{self.summary}:", *(f"  - {problem}" for problem in self.problems)])
 
 
 class OptionsError(ProblemList, ValueError):
-    """The configuration or an argument holds mistakes."""
+    """The configuration or an argument is wrong."""
 
 
 class PlanError(ProblemList):
-    """The environment holds things that cannot be packed as asked."""
+    """The environment contains something that cannot be packed as requested."""
 
 
 class LeakError(ProblemList):
-    """Packed files that need places of the build machine."""
+    """Packed files depend on paths of the build machine."""
 
 
 class LinkError(ProblemList):
-    """Links that cannot be made portable."""
+    """Links cannot be made portable."""

@@ -25,19 +25,19 @@ class Levels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressionOptions:
-    """What may be spent on compressing.
+    """How much effort to spend on compression.
 
     Parameters:
-        level: of the formats' own scale; `None` for each format's default.
-        threads: how many compress, `None` for the CPUs that this process may use; the bytes do not
-            depend on it.
+        level: on the formats' own scale, or `None` for each format's default.
+        threads: number of compression threads, or `None` for the number of CPUs available to this
+            process; the output does not depend on it.
     """
 
     level: int | None = None
     threads: int | None = None
 
     def for_format(self, format: CompressionFormat, *, x86: bool) -> Compression:
-        """Return how an archive is compressed; `x86` tells what machine code it holds."""
+        """Return how to compress an archive; `x86` says whether it holds x86 machine code."""
         level = self.level
         if level is None:
             level = format.levels.default if format.levels is not None else 0
@@ -47,7 +47,7 @@ class CompressionOptions:
 
 
 def usable_cpus() -> int:
-    """Return the number of CPUs that this process may use."""
+    """Return the number of CPUs available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -58,8 +58,8 @@ class Compression:
     """How one archive is compressed.
 
     Parameters:
-        level: of the format's own scale; of no use where nothing is compressed.
-        threads: how many compress.
+        level: on the format's own scale; ignored if nothing is compressed.
+        threads: number of compression threads.
         x86: whether the machine code in the archive is for x86.
     """
 
@@ -70,7 +70,7 @@ class Compression:
 
 
 class CompressionFormat(enum.StrEnum):
-    """The compression of an archive; its value is the compressor's name."""
+    """The compression of an archive; the value is the compressor's name."""
 
     UNCOMPRESSED = ""
     BZIP2 = "bzip2"
@@ -81,10 +81,10 @@ class CompressionFormat(enum.StrEnum):
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
-        """Return the format of a name: `"xz"`, `"tar.xz"`, a member, `None` for the platform's own.
+        """Return the format named `"xz"`, `"tar.xz"` or a member; `None` is the platform default.
 
         Raises:
-            OptionsError: there is no such format.
+            OptionsError: if there is no such format.
         """
         if format is None:
             return cls(cls.ZIP if os.name == "nt" else cls.XZ)
@@ -96,7 +96,7 @@ class CompressionFormat(enum.StrEnum):
 
     @property
     def suffix(self) -> str:
-        """The file name's ending, with its dot."""
+        """The file name extension, including the leading dot."""
         return _SUFFIXES[self.value]
 
     @property
@@ -106,11 +106,11 @@ class CompressionFormat(enum.StrEnum):
 
     @property
     def levels(self) -> Levels | None:
-        """The compression levels; `None` where nothing is compressed."""
+        """The compression levels, or `None` if the format does not compress."""
         return _LEVELS.get(self.value)
 
     def archive_path(self, base_name: StrPath) -> Path:
-        """Return the path of the archive with this base name."""
+        """Return the path of the archive for a base name."""
         return Path(os.fspath(base_name) + self.suffix)
 
 

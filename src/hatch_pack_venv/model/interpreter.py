@@ -1,4 +1,4 @@
-"""A base interpreter, and what of it a bundle brings: values."""
+"""A base interpreter, and what a bundle takes from it: plain values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Interpreter:
     """Facts about a base interpreter.
 
     Parameters:
-        version: complete, `3.11.7`.
+        version: the full version, `3.11.7`.
         minor: `3.11`.
         abi: as in wheel tags, with `t` for a free-threaded and `d` for a debug build: `cp313t`.
         cache_tag: as in the names of byte code files, `cpython-311`.
@@ -33,15 +33,15 @@ class Interpreter:
         system: `sys.platform`.
         machine: `x86_64`, `aarch64`, …
         platform: as `sysconfig.get_platform()`, `linux-x86_64`.
-        executable: the base interpreter itself, no link.
-        base_prefix: where it is installed, no link.
-        stdlib: its standard library, no link.
-        platlibdir: `lib`, or `lib64` on Fedora's kind of systems.
-        library: the libpython that it runs from, if it is not part of the executable.
-        site_packages: where it looks for packages of its own.
-        include: its headers.
-        wheel_folder: where `ensurepip` finds its wheels, if not in itself (Debian, Fedora).
-        debian: whether it is the system Python of Debian or Ubuntu, whose packages lie in
+        executable: real path of the base interpreter.
+        base_prefix: real path of its installation.
+        stdlib: real path of its standard library.
+        platlibdir: `lib`, or `lib64` on Fedora-like systems.
+        library: the libpython that it loads, if not linked statically into the executable.
+        site_packages: its own site-packages folders.
+        include: the folder of its headers.
+        wheel_folder: where `ensurepip` finds its wheels, if outside the package (Debian, Fedora).
+        debian: whether it is the system Python of Debian or Ubuntu, which keeps packages in
             `dist-packages`.
     """
 
@@ -66,7 +66,7 @@ class Interpreter:
 
     @property
     def free_threaded(self) -> bool:
-        """Whether this is a build without the global interpreter lock (PEP 703)."""
+        """Whether it is a build without the global interpreter lock (PEP 703)."""
         return "t" in self.abi.removeprefix("cp")
 
     @property
@@ -76,24 +76,24 @@ class Interpreter:
 
     @property
     def platform_tag(self) -> str:
-        """The platform as in wheel tags."""
+        """The platform, spelled as in wheel tags."""
         return self.platform.replace("-", "_").replace(".", "_")
 
     @property
     def executable_name(self) -> str:
-        """The interpreter's own name in the scripts folder, `python3.11` or `python3.13t`."""
+        """Its name in the scripts folder, `python3.11` or `python3.13t`."""
         if self.is_windows:
             return "python.exe"
         return f"python{self.minor}{'t' if self.free_threaded else ''}"
 
     def check_supported(self, executable: Path) -> None:
-        """Refuse another implementation and old versions.
+        """Reject implementations other than CPython and unsupported versions.
 
         Parameters:
-            executable: what to name.
+            executable: the path to report.
 
         Raises:
-            EnvironmentProblem: it is no CPython 3.9 or later.
+            EnvironmentProblem: if it is not CPython 3.9 or later.
         """
         minor = tuple(int(part) for part in self.minor.split("."))
         if self.implementation != "cpython" or minor < (3, 9):
@@ -104,7 +104,7 @@ class Interpreter:
 
 
 def is_fixed_path(interpreter: str) -> bool:
-    """Whether an option names an interpreter by its path, in a form that `pyvenv.cfg` can hold."""
+    """Return whether an option is an interpreter path, in a form that `pyvenv.cfg` can hold."""
     return (
         posixpath.isabs(interpreter)
         and posixpath.normpath(interpreter) == interpreter
@@ -117,7 +117,7 @@ def is_fixed_path(interpreter: str) -> bool:
 _NEVER: Final = {"__pycache__", "dist-packages", "site-packages", "EXTERNALLY-MANAGED"}
 _NEVER_ON_TOP: Final = {"sitecustomize.py", "usercustomize.py"}
 
-# What a running application never needs: tests, IDLE, what C programs are linked with.
+# Not needed by any running application: tests, IDLE, files for linking C programs.
 _DEFAULT: Final = (
     "*.a",
     "*.pdb",
@@ -136,8 +136,8 @@ _DEFAULT: Final = (
     "xxlimited*.so",
 )
 
-# What some need: pip for child environments, 2to3, help("if"), Tk, network information service
-# (which brings Kerberos along) and the sound devices of old.
+# Needed by some: pip for child environments, 2to3, help("if"), Tk, Network Information Service
+# (which pulls in Kerberos) and OSS sound devices.
 _MINIMAL: Final = (
     *_DEFAULT,
     "_tkinter*.pyd",
@@ -163,7 +163,7 @@ def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
 
 
 class Trim(enum.Enum):
-    """What is left out of the interpreter."""
+    """How much of the interpreter is left out."""
 
     NONE = "none"
     DEFAULT = "default"
@@ -171,19 +171,19 @@ class Trim(enum.Enum):
 
     @property
     def strips(self) -> bool:
-        """Whether debug information and symbol tables stay out."""
+        """Whether debug information and symbol tables are removed."""
         return self is not Trim.NONE
 
     @property
     def has_headers(self) -> bool:
-        """Whether what C extensions are compiled with comes along."""
+        """Whether the headers for compiling C extensions are included."""
         return self is Trim.NONE
 
     def leaves_out(self, path: Path, *, on_top: bool) -> bool:
-        """Whether a file or folder of the standard library stays out.
+        """Return whether a file or folder of the standard library is left out.
 
         Parameters:
-            on_top: whether it lies directly in the standard library's folder.
+            on_top: whether it is directly in the standard library's folder.
         """
         return is_of_no_bundle(path, on_top=on_top) or self.cuts(path)
 
@@ -197,16 +197,16 @@ COPYLEFT: Final[Mapping[str, tuple[str, ...]]] = {
     "readline": ("libreadline.so*", "libhistory.so*"),
     "gdbm": ("libgdbm.so*", "libgdbm_compat.so*"),
 }
-"""Libraries under the GPL, which stay out unless they are asked for by these names."""
+"""Libraries under the GPL, which are left out unless requested by these names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendoring:
-    """What was asked for.
+    """Which shared libraries to vendor.
 
     Parameters:
-        wanted: whether any do.
-        copyleft: names of those under the GPL that do as well, keys of `COPYLEFT`.
+        wanted: whether to vendor any.
+        copyleft: names of the GPL libraries to vendor as well, keys of `COPYLEFT`.
     """
 
     wanted: bool = True
@@ -215,15 +215,15 @@ class Vendoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a bundled interpreter adds to an environment and changes of it.
+    """What a bundled interpreter adds to an environment, and changes in it.
 
     Parameters:
         scanned: the environment's entries; search paths that would keep its modules from finding
-            the libraries are of the kind that does not.
+            the libraries have been changed to the kind that does not.
         entries: the interpreter's entries.
-        facts: what the manifest says of it.
-        distributions: the base interpreter's packages that come along.
-        notes: what a user may want to know of.
+        facts: what the manifest records about it.
+        distributions: the base interpreter's packages that are included.
+        notes: what a user may want to know.
     """
 
     scanned: tuple[ScannedEntry, ...]
@@ -233,7 +233,7 @@ class Bundle:
     notes: tuple[str, ...] = ()
 
     def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a manifest's head says with the bundle in it."""
+        """Return what the bundle adds to and changes in a manifest's head."""
         added = [{"name": each.name, "version": each.version} for each in self.distributions]
         distributions = [*head["distributions"], *added]
         distributions.sort(key=lambda each: canonicalize_name(each["name"]))

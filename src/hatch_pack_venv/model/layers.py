@@ -1,4 +1,4 @@
-"""The layers of an environment: what lies beside it on the target and is not packed with it."""
+"""The layers of an environment: what is beside it on the target and not packed with it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One environment beside the one that is packed.
+    """An environment beside the packed one.
 
     Parameters:
         path: its real path on this machine.
-        relative: its path from the packed environment's folder, `../framework`.
-        python_version: of its interpreter, the whole one where it brings one.
-        site_packages: arcnames of its site-packages folders, below itself.
-        distributions: what is installed in it.
-        content_digest: of its archive, if that is known.
+        relative: its path relative to the packed environment's folder, `../framework`.
+        python_version: of its interpreter; the full version if it ships one.
+        site_packages: arcnames of its site-packages folders, relative to the layer.
+        distributions: the distributions installed in it.
+        content_digest: of its archive, if known.
     """
 
     path: Path
@@ -36,14 +36,14 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """The name of its folder, which is the top folder of its archive."""
+        """The name of its folder, which is the top-level folder of its archive."""
         return self.path.name
 
     def facts(self, relied_on: Collection[str]) -> dict[str, Any]:
-        """Return what a manifest records of it.
+        """Return what a manifest records about it.
 
         Parameters:
-            relied_on: normalised names of distributions that what is packed needs.
+            relied_on: normalised names of the distributions that packed ones depend on.
         """
         needed = sorted((d for d in self.distributions if d.key in relied_on), key=_key)
         facts: dict[str, Any] = {
@@ -66,8 +66,8 @@ class LibraryFolder:
     """A layer's folder of shared libraries.
 
     Parameters:
-        owner: the layer it lies in.
-        inside: its path below that layer.
+        owner: the layer it belongs to.
+        inside: its path relative to that layer.
     """
 
     owner: Layer
@@ -75,7 +75,7 @@ class LibraryFolder:
 
     @property
     def relative(self) -> str:
-        """Its path from the packed environment's folder."""
+        """Its path relative to the packed environment's folder."""
         return f"{self.owner.relative}/{self.inside}"
 
 
@@ -85,9 +85,9 @@ class Layers:
 
     Parameters:
         containing: the folder that holds them all.
-        runtime: the one that brings the interpreter.
-        layers: those whose packages come after the environment's own, in this order.
-        dynlib: folders that the environment's modules find libraries in.
+        runtime: the base runtime, which provides the interpreter.
+        layers: the layers whose packages come after the environment's own, in this order.
+        dynlib: folders in which the environment's modules find shared libraries.
     """
 
     containing: Path
@@ -97,20 +97,20 @@ class Layers:
 
     @property
     def below(self) -> tuple[Layer, ...]:
-        """Those whose packages the environment sees, in the order of `sys.path`."""
+        """The layers whose packages the environment sees, in the order of `sys.path`."""
         return self.layers if self.runtime is None else (*self.layers, self.runtime)
 
     @property
     def distributions(self) -> tuple[InstalledDistribution, ...]:
-        """What they hold, in the order of `sys.path`."""
+        """The distributions in the layers, in the order of `sys.path`."""
         return tuple(each for layer in self.below for each in layer.distributions)
 
     def owner_of(self, key: str) -> Layer | None:
-        """Return the layer that a distribution is imported from."""
+        """Return the layer that a distribution is imported from, or `None`."""
         return next((n for n in self.below if any(d.key == key for d in n.distributions)), None)
 
     def changed(self, change: Callable[[Layer], Layer]) -> Layers:
-        """Return them with each replaced by what a function makes of it."""
+        """Return a copy with every layer replaced by the result of a function."""
         return replace(
             self,
             runtime=None if self.runtime is None else change(self.runtime),
@@ -120,11 +120,11 @@ class Layers:
     def facts(
         self, environment: Environment, relied_on: Collection[str], linked: Iterable[Path]
     ) -> dict[str, Any]:
-        """Return what a manifest records of them, paths relative to the install target.
+        """Return what a manifest records about them, with paths relative to the install target.
 
         Parameters:
-            relied_on: normalised names of distributions that what is packed needs.
-            linked: the real paths that packed links lead to, in any layer.
+            relied_on: normalised names of the distributions that packed ones depend on.
+            linked: the real paths that packed links point to, in any layer.
         """
         facts: dict[str, Any] = {
             "layers": [layer.facts(self._imported_from(layer, relied_on)) for layer in self.layers],
@@ -140,11 +140,11 @@ class Layers:
         return facts
 
     def _imported_from(self, layer: Layer, keys: Collection[str]) -> set[str]:
-        """Return those of some distributions that no layer before this one holds."""
+        """Return the keys that no layer before this one holds."""
         return {key for key in keys if self.owner_of(key) is layer}
 
     def _linked(self, environment: Environment, linked: Iterable[Path]) -> list[str]:
-        """Return the layers that links lead into."""
+        """Return the layers that links point into."""
         known = {layer.path for layer in self.below}
         found = set()
         for path in linked:

@@ -1,6 +1,6 @@
-"""The manifest: the archive's last entry, which says what the archive is and holds.
+"""The manifest: the archive's last entry, which describes the archive and lists its contents.
 
-It is a function of the plan and of the hashes that the writer saw.
+It is a function of the plan and of the hashes computed by the writer.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def manifest_head(
     interpreter: str,
     needs: PlatformRequirements,
 ) -> dict[str, Any]:
-    """Return what the manifest says before it lists the files.
+    """Return the part of the manifest before the list of files.
 
     Parameters:
-        distributions: what is packed.
+        distributions: the packed distributions.
         name, version: of the project, or of the environment.
         interpreter: `bundled`, `target`, `promised` or `neighbour`.
-        needs: what the packed files ask of the target's system.
+        needs: what the packed files require of the target's system.
     """
     python = environment.interpreter
     packed = sorted(distributions, key=lambda distribution: distribution.key)
@@ -77,11 +77,11 @@ def manifest_head(
 def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> str:
     """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
 
-    Times are left out, and so are the order of entries and how a format writes any of it; hence it
-    is the same in every format and with every compressor.
+    It covers neither times, nor the order of entries, nor how a format encodes any of it; hence it
+    is the same for every format and compressor.
 
     Parameters:
-        sha256: returns a file's hash in hexadecimal digits, by its arcname.
+        sha256: returns a file's hash as hexadecimal digits, given its arcname.
     """
     digest = hashlib.sha256()
     for entry in sorted(entries, key=_BY_NAME):
@@ -106,9 +106,9 @@ def render_manifest(
     """Return the manifest's text: the head, then every folder, link and file by name.
 
     Parameters:
-        sha256: returns a file's hash in hexadecimal digits, by its arcname.
-        copied: links that copies stand for in this format, or that it goes without; with them the
-            content digest can be computed again from what the archive holds.
+        sha256: returns a file's hash as hexadecimal digits, given its arcname.
+        copied: links that this format replaces by copies or omits; with them, the content digest
+            can be recomputed from what the archive holds.
     """
     entries = sorted(entries, key=_BY_NAME)
     lists = {
@@ -129,9 +129,9 @@ def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
 
 
 def render(manifest: Mapping[str, Any]) -> bytes:
-    """Return the one text that a manifest has.
+    """Return the canonical text of a manifest.
 
-    A file takes a line, as `json` would write it in ten times as long.
+    Each file takes one line, identical to what `json` would write in ten times as long.
     """
     text = io.BytesIO()
     text.write(_start({key: value for key, value in manifest.items() if key != "files"}))
@@ -146,12 +146,12 @@ def render(manifest: Mapping[str, Any]) -> bytes:
 
 
 def own_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's text without this digest, by which damage is found."""
+    """Return the SHA-256 of a manifest's text without this digest, which detects damage."""
     return hashlib.sha256(render(manifest)).hexdigest()
 
 
 def _with_own_digest(head: Mapping[str, Any], lines: Iterable[str]) -> bytes:
-    """Return a text with its own digest in its head; at no time is it held twice."""
+    """Return a text with its own digest in its head, never holding the text in memory twice."""
     text = io.BytesIO()
     text.write(_start({**head, "manifest_sha256": "0" * 64}))
     start = text.tell()

@@ -1,4 +1,4 @@
-"""The plan: what an archive will hold, and what was decided about each entry."""
+"""The plan: what an archive will contain, and what was decided about each entry."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 POSTINSTALL: Final = "postinstall.py"
 InterpreterMode: TypeAlias = Literal["bundled", "target", "promised", "linked", "neighbour"]
-"""Who brings the interpreter; `linked` leaves `bin/python` the link it is (the seed API)."""
+"""Who provides the interpreter; `linked` keeps `bin/python` as the link it is (the seed API)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What becomes of one entry, and why.
+    """What happens to one entry, and why.
 
     Parameters:
-        size: in bytes, of a file.
+        size: in bytes, for files.
     """
 
     path: str
@@ -34,14 +34,14 @@ class Decision:
     size: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the decision as JSON knows it."""
+        """Return the decision as JSON-compatible values."""
         return {"path": self.path, "why": self.why, "size": self.size}
 
 
 class DecisionLog:
-    """Why entries are left out, changed or added, noted where it is decided.
+    """Why entries are left out, changed or added, logged where the decision is made.
 
-    Of what is left out the first reason counts, of what is changed or added the last.
+    For an entry left out the first reason counts, for one changed or added the last.
     """
 
     def __init__(self) -> None:
@@ -49,17 +49,17 @@ class DecisionLog:
         self.changed: dict[str, str] = {}
 
     def leave_out(self, arcname: str, why: str) -> None:
-        """Note why an entry of the environment is not packed."""
+        """Log why an entry of the environment is not packed."""
         self.left_out.setdefault(arcname, why)
 
     def change(self, arcname: str, why: str) -> None:
-        """Note why an entry is packed otherwise than it is, or is packed at all."""
+        """Log why an entry is packed with changes, or was added."""
         self.changed[arcname] = why
 
     def changes(
         self, before: Iterable[ScannedEntry], after: Iterable[ScannedEntry], why: str
     ) -> None:
-        """Note why those of some entries that are others afterwards have changed."""
+        """Log why entries that differ between two lists have changed."""
         for old, new in zip(before, after, strict=True):
             if old is not new:
                 self.change(new.arcname, why)
@@ -67,17 +67,17 @@ class DecisionLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackPlan:
-    """What an archive will hold, in the archive's order; the manifest follows as the last entry.
+    """What an archive will contain, in archive order; the manifest follows as the last entry.
 
     Parameters:
-        head: what the manifest says before it lists the files.
-        notes: what a user may want to know of, a sentence each.
-        watch: what the writer looks for in all that it writes.
-        distributions: what is packed.
-        beside: facts of the environment, told beside the archive: what it holds does not depend
-            on them.
+        head: the part of the manifest before the list of files.
+        notes: what a user may want to know, one sentence each.
+        leak_policy: what the writer looks for in everything it writes.
+        distributions: the packed distributions.
+        beside: facts about the environment, published next to the archive, whose content does not
+            depend on them.
         scanned: the entries of the environment as they were found.
-        log: why they are left out or changed, and others added.
+        log: why entries were left out, changed or added.
     """
 
     entries: tuple[Entry, ...]
@@ -93,23 +93,23 @@ class PackPlan:
 
     @property
     def platform_tag(self) -> str:
-        """The platform as in wheel tags, with the least version of its libc where there is one."""
+        """The platform as in wheel tags, with the minimum libc version where there is one."""
         return str(self.head["platform"]["tag"])
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the target must have at least, in words."""
+        """The minimum requirements on the target, in words."""
         return tuple(describe_requirements(self.head["platform"]))
 
     @property
     def size(self) -> int:
-        """Bytes that will be read, the manifest apart."""
+        """Number of bytes that will be read, without the manifest."""
         return sum(entry.size for entry in self.entries if isinstance(entry, FileEntry))
 
     def with_facts(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
-        """Return this plan with more to say in its manifest's head and to its user."""
+        """Return a copy with additional facts in the manifest's head and additional notes."""
         return replace(self, head={**self.head, **facts}, notes=(*self.notes, *notes))
 
     def with_beside(self, facts: Mapping[str, Any], notes: Iterable[str]) -> PackPlan:
-        """Return this plan with more to say beside the archive and to its user."""
+        """Return a copy with additional facts next to the archive and additional notes."""
         return replace(self, beside={**self.beside, **facts}, notes=(*self.notes, *notes))

@@ -1,4 +1,4 @@
-"""What a target must have at least: values, what the manifest says of them, and words for them."""
+"""Minimum requirements on the target: plain values, their manifest form, and their wording."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Version: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A least version and the file that asks for it."""
+    """A minimum version and the file that requires it."""
 
     version: Version
     file: str
 
     def facts(self) -> dict[str, str]:
-        """Return what the manifest says of it."""
+        """Return what the manifest records about it."""
         return {"version": _text(self.version), "file": self.file}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformRequirements:
-    """What all packed files together ask of the target's system; this one, nothing."""
+    """What all packed files together require of the target's system; here, nothing."""
 
     def platform_tag(self, tag: str) -> str:
-        """Return a platform's tag with what is needed in it.
+        """Return a platform tag that states the requirements.
 
         Parameters:
             tag: the build machine's platform.
@@ -39,7 +39,7 @@ class PlatformRequirements:
         return tag
 
     def facts(self, tag: str) -> dict[str, Any]:
-        """Return what the manifest says of the platform.
+        """Return what the manifest records about the platform.
 
         Parameters:
             tag: the build machine's platform.
@@ -47,30 +47,31 @@ class PlatformRequirements:
         return {"tag": self.platform_tag(tag)}
 
     def check(self) -> str:
-        """Return Python statements that end a script where it cannot run, in one sentence.
+        """Return Python statements that exit a script, with one sentence, where it cannot run.
 
-        Empty where nothing has to be checked, or the interpreter itself would not start there.
+        Empty if there is nothing to check, or if the interpreter itself would not start on such a
+        target.
         """
         return ""
 
 
 @dataclass(frozen=True)
 class FileRequirements:
-    """What single files ask of the target's system; the base of one kind for each system."""
+    """What individual files require of the target's system; subclassed once per system."""
 
     def of(self, entries: Iterable[ScannedEntry]) -> PlatformRequirements:  # noqa: ARG002
-        """Return what entries ask for together; later ones stand in the place of earlier ones."""
+        """Return the combined requirements of entries; a later entry replaces an earlier one."""
         return PlatformRequirements()
 
 
 def describe_floor(fact: Mapping[str, Any], name: str = "glibc") -> str:
-    """Return a floor of the manifest in words: `glibc 2.34 or later (numpy/core/x.so)`."""
+    """Return a floor from the manifest in words: `glibc 2.34 or later (numpy/core/x.so)`."""
     file = str(fact.get("file")).rpartition("/site-packages/")[2]
     return f"{name} {fact.get('version')} or later ({file})"
 
 
 def describe_requirements(platform: Mapping[str, Any]) -> list[str]:
-    """Return what a manifest's platform asks of the target, in words."""
+    """Return what a manifest's platform requires of the target, in words."""
     names = {
         "glibc": "glibc",
         "glibcxx": "libstdc++ with GLIBCXX",
@@ -84,7 +85,7 @@ def describe_requirements(platform: Mapping[str, Any]) -> list[str]:
 
 
 def _describe_optional_modules(facts: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return what seldom modules ask for, those with the same version together."""
+    """Return what optional stdlib modules require, grouped by version."""
     told = []
     for version in dict.fromkeys(fact["version"] for fact in facts):
         same = [fact for fact in facts if fact["version"] == version]
@@ -109,11 +110,11 @@ def describe_path_budget(facts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformFindings:
-    """What was found of planned entries on the platform that they are for.
+    """What a platform's checks of the planned entries found.
 
     Parameters:
-        problems: what keeps them from working there.
-        notes: what may.
+        problems: what will not work on the target.
+        notes: what may not work there.
     """
 
     problems: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
-"""Called with the bytes that will be read; the context takes each number of bytes just read."""
+"""Called with the number of bytes to be read; the context takes the size of each block read."""
 
 
 def silent(_total: int) -> AbstractContextManager[Progress]:
@@ -34,14 +34,14 @@ class PackResult:
     """An archive that was written.
 
     Parameters:
-        path: where it is; these facts lie beside it, in `<path>.json`.
-        sha256: of the archive, in hexadecimal digits.
+        path: of the archive; these facts are next to it, in `<path>.json`.
+        sha256: of the archive, as hexadecimal digits.
         size: of the archive, in bytes.
-        content_digest: SHA-256 of what it holds, the same in every format.
-        entry_count: its members.
-        unpacked_size: bytes of all files in it.
-        findings: files that name places of the build machine, one for each.
-        needs: what the target must have, in words.
+        content_digest: SHA-256 of its contents, the same for every format.
+        entry_count: number of members.
+        unpacked_size: total size of its files, in bytes.
+        findings: files that name build paths, one finding per file.
+        needs: requirements on the target, in words.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class PackResult:
     needs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON knows them; the archive by its name."""
+        """Return the facts as JSON-compatible values, with the archive's file name."""
         return {
             "archive": self.path.name,
             "sha256": self.sha256,
@@ -74,10 +74,10 @@ class ExportResult:
 
     Parameters:
         path: the environment's absolute path.
-        content_digest: SHA-256 of what it holds, the same as of an archive's.
-        entry_count: files, folders and links.
-        size: bytes of all files.
-        findings, needs: as of an archive.
+        content_digest: SHA-256 of its contents, the same as an archive's.
+        entry_count: number of files, folders and links.
+        size: total size of all files, in bytes.
+        findings, needs: as for an archive.
     """
 
     path: Path
@@ -95,14 +95,14 @@ REST: Final = "the interpreter and files of no distribution"
 
 
 def human_size(size: int) -> str:
-    """Return bytes in a unit of three digits or so."""
+    """Return a number of bytes in a unit that leaves about three digits."""
     if size < 1000:
         return f"{size} B"
     return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def parsed_size(text: str) -> int | None:
-    """Return the bytes that `250MB`, `1.5 GiB` or `1000` mean; `None` if it is no size."""
+    """Return the bytes meant by `250MB`, `1.5 GiB` or `1000`, or `None` if it is not a size."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or (match[3] and not match[2]):
         return None
@@ -111,14 +111,14 @@ def parsed_size(text: str) -> int | None:
 
 
 def size_of(entries: Iterable[ScannedEntry]) -> int:
-    """Return the bytes of the files among some entries."""
+    """Return the total size of the files among some entries, in bytes."""
     return sum(entry.size for entry in entries if isinstance(entry, FileEntry))
 
 
 def sizes_by_owner(
     entries: Iterable[ScannedEntry], distributions: Iterable[InstalledDistribution]
 ) -> Counter[str]:
-    """Return the bytes of each distribution's files, and of those that belong to none."""
+    """Return the bytes of each distribution's files, and of files owned by none."""
     owners = {
         name: f"{distribution.name} {distribution.version}"
         for distribution in distributions

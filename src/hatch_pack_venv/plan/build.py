@@ -1,8 +1,8 @@
-"""The plan: everything that is decided about an archive, decided before anything is written.
+"""The plan: every decision about an archive, made before anything is written.
 
-`build_plan` is pure. It selects, judges links, relocates, lays the wheels and the runtime over the
-environment, injects the post-install script, normalises, and either returns a whole plan or raises
-one error that lists every problem.
+`build_plan` is pure. It selects, checks links, relocates, lays the wheels and the runtime over the
+environment, injects the post-install script and normalises; then it either returns a complete plan
+or raises one error that lists every problem.
 """
 
 from __future__ import annotations
@@ -53,19 +53,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """How an archive is to be made.
+    """How to build an archive.
 
     Parameters:
         name, version: of the project, or of the environment.
-        install_target: the top folder in the archive; `"."` for none.
-        places: folders of the build machine that nothing packed should name.
-        external_links: whether links may leave the environment; else copies stand in their place.
-        excluded_project: the normalised name of a distribution that stays out.
-        excluded_editables: those of editable installs that stay out if nothing packed needs them.
-        problems, notes: what is known of the environment before it is planned.
-        floors: what files ask of the target's system.
-        layers: the environments that it lies beside on the target, if it shares any.
-        relied_on: normalised names of what they hold and what is packed needs.
+        install_target: the archive's top-level folder, or `"."` for none.
+        build_paths: folders of the build machine that packed files should not name.
+        external_links: whether links may leave the environment; otherwise copies replace them.
+        excluded_project: normalised name of a distribution to leave out.
+        excluded_editables: normalised names of editable installs to leave out unless a packed
+            distribution needs them.
+        problems, notes: known about the environment before planning.
+        floors: what individual files require of the target's system.
+        layers: the environments beside it on the target, if there are any.
+        relied_on: normalised names of the layers' distributions that packed ones depend on.
         libraries: names of shared libraries that layers above may need, by arcname.
     """
 
@@ -96,16 +97,16 @@ def build_plan(
     overlays: Iterable[WheelOverlay] = (),
     log: DecisionLog | None = None,
 ) -> PackPlan:
-    """Decide what an archive holds.
+    """Decide what an archive will contain.
 
     Parameters:
         scanned: the environment's entries.
         runtime: the interpreter's entries, for `bundled`.
-        overlays: wheels that replace what the environment holds of their distributions.
-        log: takes the reason of each decision.
+        overlays: wheels that replace the environment's files of their distributions.
+        log: collects the reason for each decision.
 
     Raises:
-        PlanError: lists everything that cannot be packed as asked.
+        PlanError: if anything cannot be packed as requested; lists every problem.
     """
     planner = _Planner(environment, inputs, tuple(overlays), log or DecisionLog())
     return planner.plan(list(scanned), list(runtime))
@@ -155,7 +156,7 @@ class _Planner:
         for overlay in self.overlays:
             entries.update({entry.arcname: entry for entry in self._laid_over(overlay)})
         for script in self._chosen(activation_scripts(self.environment.scripts)):
-            if script.arcname not in entries:  # else `include-files` brought one back
+            if script.arcname not in entries:  # otherwise `include-files` brought one back
                 self._add(entries, script, "an activation script that finds its own folder")
         originals = {entry.arcname: entry for entry in scanned}
         for added in self._chosen(runtime):
@@ -187,7 +188,7 @@ class _Planner:
             self.problems += missing_requirements(self.inputs.excluded_editables, packed, markers)
 
     def _selected(self, entries: Iterable[ScannedEntry]) -> list[ScannedEntry]:
-        """Return what is packed of some entries of the environment; say why of all others."""
+        """Return the entries of the environment to pack; log why each of the others is left out."""
         kept: list[ScannedEntry] = []
         for entry in entries:
             why = self._why_left_out(entry)
@@ -200,7 +201,7 @@ class _Planner:
         return kept
 
     def _why_left_out(self, entry: ScannedEntry) -> str | None:
-        """Return why an entry of the environment is not packed; `None` if it is."""
+        """Return why an entry of the environment is not packed, or `None` if it is."""
         name = entry.arcname
         replaced = self.inputs.interpreter != "linked" and name.count("/") == 1  # bin/…, lib/…
         if replaced and self.environment.is_of_interpreter(name):
@@ -221,7 +222,7 @@ class _Planner:
         return why
 
     def _why_dropped(self, arcname: str) -> str | None:
-        """Return why a file goes with its distribution; `None` if it does not."""
+        """Return why a file is dropped with its distribution, or `None` if it is not."""
         folders = self.dropped_metadata
         if folders and arcname.startswith(tuple(folders)):
             return next(why for folder, why in folders.items() if arcname.startswith(folder))
@@ -230,7 +231,7 @@ class _Planner:
     # relocate
 
     def _rewriter(self) -> Rewriter:
-        """Return what rewrites small files, with the checks that launchers make."""
+        """Return the rewriter of small files, with the checks that launchers make."""
         packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
         layers = self.inputs.layers.below if self.inputs.layers else ()
         return self.platform.rewriter(
@@ -262,7 +263,7 @@ class _Planner:
         return replace(entry, content=content, size=len(content))
 
     def _relocated_copies(self, link: SymlinkEntry) -> list[ScannedEntry]:
-        """Return what can stand in the place of a link."""
+        """Return the entries that can replace a link."""
         return [
             each if isinstance(each, UnsupportedEntry) else self._relocated(each)
             for each in link.copies
@@ -270,7 +271,7 @@ class _Planner:
         ]
 
     def _chosen(self, entries: Iterable[ScannedEntry]) -> Iterable[Entry]:
-        """Yield those that no pattern leaves out, and note the ones nothing can hold."""
+        """Yield the entries that no pattern excludes; report those that no archive can hold."""
         for entry in entries:
             if self.inputs.selection.by_pattern(entry.arcname):
                 continue
@@ -280,10 +281,10 @@ class _Planner:
                 yield entry
 
     def _laid_over(self, overlay: WheelOverlay) -> Iterable[Entry]:
-        """Yield the files of a wheel, its RECORD among them."""
+        """Yield a wheel's files, including its RECORD."""
         distribution, scripts = overlay.distribution, f"{self.environment.scripts}/"
         launchers = {f"{scripts}{point.name}" for point in distribution.entry_points}
-        if self.environment.is_windows:  # all that starts Python is a launcher there
+        if self.environment.is_windows:  # on Windows, everything that starts Python is a launcher
             launchers = {e.arcname for e in overlay.entries if e.arcname.startswith(scripts)}
         why = f"of {distribution.name} {distribution.version}, from its wheel"
         chosen = []
@@ -300,7 +301,7 @@ class _Planner:
     def _needs(
         self, selected: list[ScannedEntry], runtime: list[ScannedEntry]
     ) -> PlatformRequirements:
-        """Tell what the packed files ask of the target, before launchers are made that check it."""
+        """Return what the packed files require, before launchers that check it are generated."""
         laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
         if self.inputs.external_links:
             selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
@@ -318,7 +319,7 @@ class _Planner:
     # links
 
     def _portable(self, entry: ScannedEntry) -> Iterable[Entry]:
-        """Yield what stands for an entry of the environment in the archive."""
+        """Yield the entries that represent an entry of the environment in the archive."""
         if isinstance(entry, (FileEntry, DirectoryEntry)):
             return (entry,)
         if isinstance(entry, SymlinkEntry) and entry.target is not None:
@@ -342,13 +343,13 @@ class _Planner:
         return []
 
     def _copied(self, link: SymlinkEntry) -> Iterable[Entry]:
-        """Yield what a link leads to, in its place."""
+        """Yield the target of a link, in its place."""
         for entry in self._chosen(e for e in link.copies if self._why_left_out(e) is None):
             self.log.change(entry.arcname, f"a copy of what the link leads to ({link.linkname})")
             yield entry
 
     def _with_copies(self, entries: dict[str, Entry]) -> dict[str, Entry]:
-        """Let copies stand for links which lead outside by another link that was left out."""
+        """Replace links by copies if they lead outside through another link that was left out."""
         result = dict(entries)
         for name, entry in entries.items():
             if not isinstance(entry, SymlinkEntry) or leads_to_layer(entry):
@@ -361,7 +362,7 @@ class _Planner:
         return result
 
     def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
-        """Point another name of the base interpreter at the one in the archive."""
+        """Point another name of the base interpreter to the one in the archive."""
         interpreter = self.environment.interpreter
         if self.inputs.interpreter == "linked" or link.target is None:
             return []
@@ -389,7 +390,7 @@ class _Planner:
         self, entries: dict[str, Entry], added: Entry, original: ScannedEntry | None
     ) -> None:
         there = entries.get(added.arcname)
-        same_link = (  # lib64 of Fedora's kind, which makers of environments add as well
+        same_link = (  # Fedora's lib64, which environment creators add as well
             isinstance(there, SymlinkEntry)
             and isinstance(added, SymlinkEntry)
             and there.linkname == added.linkname
@@ -413,7 +414,7 @@ class _Planner:
         return "of the interpreter, or of what it needs"
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
-        """Add links to the shared libraries of a layer, by which those above it find them."""
+        """Add links to a layer's shared libraries, by which the layers above find them."""
         links, notes = collected_links(entries, self.inputs.libraries)
         for link in self._chosen(links):
             self._add(entries, link, "a link by which layers above find the library")
@@ -423,7 +424,7 @@ class _Planner:
 
     @property
     def _fixed_path(self) -> str | None:
-        """The one link that leads out of the environment because it was asked for."""
+        """The one link that leaves the environment because that was requested."""
         name = f"{self.environment.scripts}/{self.environment.interpreter.executable_name}"
         return name if self.inputs.interpreter == "promised" else None
 

@@ -1,4 +1,4 @@
-"""What packing would do, told without doing it: the environment's entries against the plan's."""
+"""What packing would do, without doing it: the environment's entries against the plan's."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hatch_pack_venv")
 UNEXPLAINED: Final = "by rule"
-"""Of an entry whose decision has no reason in the log."""
+"""The reason shown for a decision without one in the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneReport:
-    """What is told of a plan without those left behind."""
+    """What to report about a plan without the pruned distributions."""
 
     pruned: PrunedDistributions
     selection: Selection
@@ -37,7 +37,7 @@ class PruneReport:
     scanned: Sequence[ScannedEntry]
 
     def added_to(self, plan: PackPlan) -> PackPlan:
-        """Return a plan with its notes, and with facts that stand beside the archive."""
+        """Return a plan with its notes, and with facts to publish next to the archive."""
         left = [*self._left()]
         owned = frozenset(name for each in plan.distributions for name in each.files)
         packed = size_of(entry for entry in plan.entries if entry.arcname in owned)
@@ -73,7 +73,7 @@ class PruneReport:
         return plan.with_beside({"distributions": facts}, notes)
 
     def _left(self) -> Iterator[ScannedEntry]:
-        """Yield the entries that would be packed if all distributions were."""
+        """Yield the entries that would have been packed if no distribution had been pruned."""
         for entry in self.scanned:
             if not self.pruned.takes(entry.arcname) or self.selection.brings_back(entry.arcname):
                 continue
@@ -95,7 +95,7 @@ class PruneReport:
         ]
 
     def _is_of_the_environment(self, arcname: str) -> bool:
-        """Whether makers of environments write a file of this name, or we do."""
+        """Return whether environment creators, or this project, write a file of this name."""
         folder, name = posixpath.split(arcname)
         if not folder:
             return name in ("lib64", "postinstall.py", "pyvenv.cfg")
@@ -107,17 +107,17 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What an archive would hold.
+    """What an archive would contain.
 
     Parameters:
-        head: what its manifest would say.
-        unchanged: how many files, folders and links are packed as they are.
-        rewritten: entries of the environment that are packed otherwise than they are.
-        added: entries that come from elsewhere: the interpreter, wheels, ourselves.
-        left_out: entries of the environment that stay behind.
-        refused: what stands in the way, a sentence each; the rest is then empty.
-        notes: what else is told when packing.
-        beside: facts that would be told beside an archive.
+        head: the head of its manifest.
+        unchanged: number of files, folders and links packed unchanged.
+        rewritten: entries of the environment packed with changes.
+        added: entries from elsewhere: the interpreter, wheels, this project.
+        left_out: entries of the environment that are not packed.
+        refused: what prevents packing, one sentence each; all other fields are then empty.
+        notes: what else packing would report.
+        beside: facts that would be published next to an archive.
     """
 
     head: dict[str, Any] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Preview:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON knows it."""
+        """Return everything as JSON-compatible values."""
         return {
             "entry_count": self.entry_count,
             "size": self.size,
@@ -148,7 +148,7 @@ class Preview:
 
 
 def preview(plan: PackPlan) -> Preview:
-    """Tell a plan by what was decided about each entry of the environment, and why."""
+    """Explain a plan: what was decided about each entry of the environment, and why."""
     entries = {entry.arcname: entry for entry in plan.entries}
     scanned = {entry.arcname: entry for entry in plan.scanned}
     changed, left_out = plan.log.changed, plan.log.left_out
@@ -168,7 +168,7 @@ def preview(plan: PackPlan) -> Preview:
 
 
 def _differs(scanned: ScannedEntry, packed: Entry) -> bool:
-    """Whether an entry is packed otherwise than it was found."""
+    """Return whether an entry is packed with changes."""
     match scanned, packed:
         case FileEntry(), FileEntry():
             return scanned.content != packed.content

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def next_hop(link: SymlinkEntry) -> str | None:
-    """Return the arcname that a link's text names, `.` for the root; `None` if that is not certain.
+    """Return the arcname that a link's text names, `.` for the root, or `None` if uncertain.
 
-    A text that leaves, or that goes up from what may be another link, is judged by its target only.
+    If the text leaves the environment, or goes up from what may be another link, only the link's
+    target decides.
     """
     parts = [part for part in link.linkname.split("/") if part not in ("", posixpath.curdir)]
     downwards = list(itertools.dropwhile(lambda part: part == posixpath.pardir, parts))
@@ -35,12 +36,12 @@ def next_hop(link: SymlinkEntry) -> str | None:
 def without_dangling(
     entries: Mapping[str, Entry], prefix: Path, log: DecisionLog
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Drop links inside the environment whose target was left out; return a note on each, too.
+    """Drop links inside the environment whose target was left out, with a note on each.
 
-    Where it is only a link on the way that was left out, the link skips it.
+    If only an intermediate link was left out, the link skips it.
 
     Parameters:
-        entries: what is packed, by arcname.
+        entries: the packed entries, by arcname.
         prefix: the environment's real path.
     """
     result = dict(entries)
@@ -64,12 +65,12 @@ def without_dangling(
 
 
 def leads_to_layer(link: SymlinkEntry) -> bool:
-    """Whether a link leaves for a layer, and stays one."""
+    """Return whether a link leads into a layer and stays a link."""
     return bool(paths_in_layers([link]))
 
 
 def paths_in_layers(entries: Iterable[Entry]) -> list[Path]:
-    """Return the real paths that links lead to in layers."""
+    """Return the real paths in layers that links lead to."""
     return [
         entry.target.path
         for entry in entries
@@ -80,12 +81,12 @@ def paths_in_layers(entries: Iterable[Entry]) -> list[Path]:
 
 
 def without_links(entries: Iterable[Entry]) -> list[Entry]:
-    """Put the files and folders that links lead to in their places.
+    """Replace links by copies of the files and folders they lead to.
 
     Links that are only a convenience (`lib64`) are left out.
 
     Raises:
-        LinkError: links that lead in a loop or nowhere, all of them.
+        LinkError: if links form a loop or lead nowhere; lists all of them.
     """
     return _Copier(entries).copied()
 
@@ -129,7 +130,7 @@ class _Copier:
     def _copies_of(
         self, source: str, arcname: str, link: SymlinkEntry, above: tuple[str, ...]
     ) -> Iterator[Entry]:
-        """Yield what lies at `source` as it will lie at `arcname`, links followed."""
+        """Yield the entries at `source` as copies at `arcname`, following links."""
         entry = self.entries.get(source)
         if isinstance(entry, SymlinkEntry):
             if not entry.optional:
@@ -150,7 +151,7 @@ class _Copier:
             yield from self._copies_of(child, name, link, (*above, source))
 
     def _follow(self, folder: str, linkname: str) -> str | None:
-        """Return the arcname that a link text leads to, through other links; `None` for nowhere."""
+        """Return the arcname a link's text resolves to, following links, or `None` if nowhere."""
         todo = linkname.split("/")[::-1]
         here = folder
         for _ in range(10_000):

@@ -1,7 +1,7 @@
-"""The order and the folders of an archive: one rule for all formats.
+"""The order of an archive's entries, and its folders: one rule for all formats.
 
-What differs between two builders (owner, umask, clock, the order of a folder's names) never
-reaches an archive. See https://reproducible-builds.org/docs/archives/.
+Differences between build machines (owner, umask, clock, the order of a folder's names) never reach
+an archive. See https://reproducible-builds.org/docs/archives/.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _NATIVE: Final = (".so", ".dylib", ".dll", ".pyd", ".exe")
 _VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")
 _PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
 _LARGE: Final = 256 << 10
-"""Bytes from which a copy is moved. xz, whose dictionary is shorter than a folder of web pages,
-makes an environment 2 % smaller; with all copies moved, zstd, which looks farther, makes it larger.
+"""Minimum size, in bytes, of copies that are moved together. This makes an environment 2 % smaller
+with xz, whose dictionary is shorter than a folder of web pages; moving all copies makes it larger
+with zstd, which looks farther.
 """
 
 
 def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
-    """Give each entry, and what can stand in the place of a link, its time."""
+    """Set the time of each entry, and of entries that can replace a link."""
     return [_with_time(entry, times) for entry in entries]
 
 
@@ -48,9 +49,9 @@ def _with_time(entry: Entry, times: Times) -> Entry:
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Sort entries: folders, files, links; parents first, the same on every machine.
 
-    Among the files like lies beside like, which compressors reward: machine code first, then the
-    others by their names' endings. Large ones of one name and size, most likely copies, lie where
-    the last of them would. Links come after all that they may lead to.
+    Similar files are placed together, which compressors reward: machine code first, then the others
+    by file extension. Large files with the same name and size, most likely copies, go where the
+    last of them would. Links come after everything that they may lead to.
     """
     ordered = sorted(entries, key=_place)
     copies = {number: alike for number, entry in enumerate(ordered) if (alike := _alike(entry))}
@@ -60,10 +61,10 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _place(entry: Entry) -> str:
-    """Return kind, ending and path in one text, which is smaller than a tuple of three.
+    """Return kind, extension and path as one string, which is smaller than a tuple of three.
 
-    Between the parts of a path, too, stands the one character that no name holds: what lies in a
-    folder comes before what only begins like its name.
+    Path components, too, are separated by the one character that no name contains: a folder's
+    contents come before names that merely start with its name.
     """
     match entry:
         case DirectoryEntry():
@@ -76,17 +77,17 @@ def _place(entry: Entry) -> str:
 
 
 def _alike(entry: Entry) -> tuple[str, int] | None:
-    """Return what only copies share; machine code stays with what else its package brings."""
+    """Return a key that only copies share; machine code stays with the rest of its package."""
     if isinstance(entry, FileEntry) and entry.size >= _LARGE and not is_native(entry):
         return entry.arcname.rpartition("/")[2], entry.size
     return None
 
 
 def is_native(entry: FileEntry) -> bool:
-    """Whether a file is machine code, by its name: a shared object or a program.
+    """Return whether a file is machine code, by its name: a shared object or a program.
 
-    A program is an executable file whose name has no ending but a version; scripts are read when
-    the environment is scanned, so that their first bytes tell.
+    A program is an executable file whose name has no extension except a version; scripts were read
+    during the scan, so their first bytes decide.
     """
     name = entry.arcname.rpartition("/")[2]
     if name.endswith(_NATIVE) or (".so." in name and _VERSIONED.search(name)):
@@ -99,7 +100,7 @@ def is_native(entry: FileEntry) -> bool:
 
 
 def _ending(arcname: str) -> str:
-    """Return what follows the last dot of a name; a dot at its start does not count."""
+    """Return what follows the last dot of a name, unless the dot is its first character."""
     start, dot, ending = arcname.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot and start else ""
 
@@ -110,7 +111,7 @@ def complete_folders(
     environment: Environment,
     log: DecisionLog,
 ) -> None:
-    """Add the folders above every entry, and drop those that have lost all they held."""
+    """Add the parent folders of every entry, and drop those that have lost all their contents."""
     had_children = parents_of(entry.arcname for entry in scanned)
     leaves = [
         name

@@ -1,1 +1,1 @@
-"""What differs between Linux, macOS and Windows; the same file names where they mean the same."""
+"""Differences between Linux, macOS and Windows; files with the same purpose share a name."""

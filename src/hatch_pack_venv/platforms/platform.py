@@ -1,6 +1,6 @@
-"""What differs between the systems that an environment can be for, behind one protocol.
+"""Differences between the systems that an environment can be for, behind one protocol.
 
-An environment's interpreter says which platform it is; what runs the build plays no part.
+The environment's interpreter determines the platform, not the system that runs the build.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
 
 class Rewriter(Protocol):
-    """Rewrites small files that know where they lie."""
+    """Rewrites small files that contain their own location."""
 
     def rewritten(self, arcname: str, content: bytes) -> bytes | None:
-        """Return a file that names no build path; `None` to leave it alone."""
+        """Return a file without build paths, or `None` to leave it unchanged."""
         ...
 
     def problems(self, arcname: str, content: bytes) -> Iterator[str]:
-        """Yield a sentence for each thing in a rewritten file that cannot hold on the target."""
+        """Yield a sentence for each part of a rewritten file that cannot be valid on the target."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewriteRules:
-    """What a rewriter goes by.
+    """The rules for a rewriter.
 
     Parameters:
-        entry_points: by name, those that packed distributions declare.
-        own_lines: lines of path files that editable installs own, which are dealt with elsewhere.
-        layers: the layers that path files may lead to.
+        entry_points: the entry points of packed distributions, by name.
+        own_lines: lines of path files that belong to editable installs and are handled elsewhere.
+        layers: the layers that path files may point to.
         check: what launchers do first, as Python statements.
-        bundled: whether the archive holds the interpreter.
+        bundled: whether the archive contains the interpreter.
     """
 
     entry_points: Mapping[str, tuple[EntryPoint, ...]]
@@ -69,9 +69,9 @@ class BundleRequest:
     """What an interpreter is bundled for.
 
     Parameters:
-        scanned: all that the environment holds.
-        packed: what is packed of it and of the wheels laid over it.
-        headers: what is known of binaries already.
+        scanned: all entries of the environment.
+        packed: its packed entries, and those of the wheels laid over it.
+        headers: what is already known about binaries.
         brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
     """
 
@@ -84,16 +84,16 @@ class BundleRequest:
 
 
 class Platform(Protocol):
-    """A system that an environment can be for; each has its folder beside this module."""
+    """A system that an environment can be for; each has its own folder next to this module."""
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
-        """Return the environment markers (PEP 508) that this machine's Python tells wrongly."""
+        """Return the environment markers (PEP 508) that this machine's Python would get wrong."""
         ...
 
     def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
-        """Return the platforms of wheels that an environment may hold.
+        """Return the wheel platforms that an environment accepts.
 
-        `None` for this machine's own, whose order and age only it knows.
+        `None` means this machine's own, whose order and age only it knows.
         """
         ...
 
@@ -104,19 +104,19 @@ class Platform(Protocol):
         ...
 
     def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
-        """Gather what makes an environment's archive bring its own interpreter.
+        """Collect everything an environment's archive needs to include its own interpreter.
 
         Raises:
-            InterpreterProblem: the base interpreter cannot be bundled.
+            InterpreterProblem: if the base interpreter cannot be bundled.
         """
         ...
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return what rewrites an environment's small files."""
+        """Return the rewriter of an environment's small files."""
         ...
 
     def why_left_out(self, arcname: str) -> str | None:
-        """Return why the system's own debris is not packed; `None` for all other files."""
+        """Return why the system's own debris is left out, or `None` for all other files."""
         ...
 
     def check(
@@ -135,7 +135,7 @@ class _Posix:
     """What Linux and macOS have in common."""
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return what rewrites an environment's small files."""
+        """Return the rewriter of an environment's small files."""
         return PosixRewriter(
             environment=environment,
             entry_points=rules.entry_points,
@@ -146,14 +146,14 @@ class _Posix:
 
 
 class _Linux(_Posix):
-    """Linux, and what nothing else is known of."""
+    """Linux, and systems that nothing else is known about."""
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:  # noqa: ARG002
-        """Return nothing: this machine tells the truth."""
+        """Return no markers: this machine's are right."""
         return {}
 
     def wheel_platforms(self, interpreter: Interpreter) -> None:
-        """Return nothing: this machine's own."""
+        """Return `None`: this machine's own."""
 
     def requirements(
         self, entries: Iterable[ScannedEntry], interpreter: Interpreter, headers: HeaderReader
@@ -162,8 +162,8 @@ class _Linux(_Posix):
         return LinuxFileRequirements.read(entries, interpreter.executable, headers)
 
     def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
-        """Gather the interpreter, its libraries and their licences."""
-        from .linux.bundle import make_bundle  # a tenth of a second that target mode can do without
+        """Collect the interpreter, its libraries and their licences."""
+        from .linux.bundle import make_bundle  # a tenth of a second that target mode can save
 
         return make_bundle(
             environment,
@@ -186,7 +186,7 @@ class _Linux(_Posix):
         *,
         bundled: bool,  # noqa: ARG002
     ) -> PlatformFindings:
-        """Find nothing: the leak scanner looks at search paths as they are written."""
+        """Find nothing: the leak scanner checks search paths as they are written."""
         return PlatformFindings()
 
 
@@ -198,7 +198,7 @@ class _Macos(_Posix):
         return macos_detect.markers(interpreter)
 
     def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
-        """Return those of the newest macOS, where this is no Mac."""
+        """Return those of the newest macOS, if this machine is not a Mac."""
         return macos_detect.wheel_platforms(interpreter)
 
     def requirements(
@@ -211,7 +211,7 @@ class _Macos(_Posix):
         return MacosFileRequirements.read(entries, headers)
 
     def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
-        """Gather a relocatable interpreter as it is."""
+        """Collect a relocatable interpreter, unchanged."""
         from .macos.bundle import macos_bundle
 
         return macos_bundle(environment, request.scanned, request.trim, request.brings_back)
@@ -228,7 +228,7 @@ class _Macos(_Posix):
         *,
         bundled: bool,
     ) -> PlatformFindings:
-        """Look for colliding names, and for libraries that are not where files load them from."""
+        """Find colliding names, and libraries missing from where files load them."""
         # Without a bundle, the target may have the base interpreter at the same path.
         paths = (os.fsdecode(each.path) for each in build_paths if bundled or each.kind != BASE)
         return macos_check.check(entries, files, paths)
@@ -243,7 +243,7 @@ class _Windows:
         return {"os_name": "nt", "platform_system": "Windows", "platform_machine": machine}
 
     def wheel_platforms(self, interpreter: Interpreter) -> list[str]:
-        """Return the one platform of its wheels."""
+        """Return the only platform of its wheels."""
         return [interpreter.platform_tag]
 
     def requirements(
@@ -253,7 +253,7 @@ class _Windows:
         return WindowsFileRequirements.read(entries, interpreter, headers)
 
     def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
-        """Gather an installation as it is."""
+        """Collect an installation, unchanged."""
         from .windows.bundle import windows_bundle
 
         return windows_bundle(
@@ -265,7 +265,7 @@ class _Windows:
         )
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return what rewrites launchers, path files and data files."""
+        """Return the rewriter of launchers, path files and data files."""
         from .windows.rewriter import WindowsRewriter
 
         last = {name: points[-1] for name, points in rules.entry_points.items()}
@@ -284,7 +284,7 @@ class _Windows:
         *,
         bundled: bool,  # noqa: ARG002
     ) -> PlatformFindings:
-        """Look for names that Windows cannot hold."""
+        """Find names that Windows cannot store."""
         return windows_check.check(entries)
 
 
@@ -300,14 +300,14 @@ def platform_of(interpreter: Interpreter) -> Platform:
 
 
 def check_possible(environment: Environment, *, bytecode: str, fixed_path: bool) -> None:
-    """Refuse what cannot be done for an environment of another system.
+    """Refuse what is impossible for an environment of another system.
 
     Parameters:
         bytecode: the option's value.
         fixed_path: whether the interpreter has a fixed path on the target.
 
     Raises:
-        InterpreterProblem: says what to set instead.
+        InterpreterProblem: if so; says what to set instead.
     """
     if bytecode != "none" and not environment.runs_here:
         system, there = _ELSEWHERE[environment.interpreter.system]

@@ -5,11 +5,14 @@ Unpacked by pypa/installer; nothing is written to disk.
 
 from __future__ import annotations
 
+import glob
+import os
 import posixpath
 import re
 import zipfile
 from dataclasses import dataclass
 from email.parser import BytesParser
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import installer
@@ -34,10 +37,8 @@ from ..platforms.windows.launchers import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
     from email.message import Message
-    from pathlib import Path
 
     from installer.scripts import ScriptSection
     from installer.utils import Scheme
@@ -94,6 +95,31 @@ class WheelOverlay:
             extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
         )
         return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
+
+
+def found_wheels(wheels: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the files that `wheels` names, each by its path or by a pattern that matches it alone.
+
+    Versions from version control change with every commit, and so do the names of wheels.
+
+    Raises:
+        WheelProblem: a pattern matches no file, or several.
+    """
+    return tuple(_found_wheel(wheel) for wheel in wheels)
+
+
+def _found_wheel(wheel: Path) -> Path:
+    if wheel.exists() or not glob.has_magic(str(wheel)):
+        return wheel
+    found = sorted(glob.glob(str(wheel)))
+    if len(found) == 1:
+        return Path(found[0])
+    if not found:
+        raise WheelProblem(f"no wheel matches {wheel}: build it first")
+    names = ", ".join(os.path.basename(each) for each in found)
+    raise WheelProblem(
+        f"{len(found)} wheels match {wheel} ({names}): remove the old ones, or name one"
+    )
 
 
 def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""From a plan to files: archives with their facts beside them, or a folder."""
+"""From a plan to files: archives with their facts next to them, or a folder."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def write_archives(
     compression: CompressionOptions | None = None,
     report: Reporter = silent,
 ) -> list[PackResult]:
-    """Write a plan in several formats; all archives appear, or none.
+    """Write a plan in several formats; either all archives appear, or none.
 
     Parameters:
         output_base: the archives' path without the format's suffix.
-        effort: level and threads; by default those of each format and all CPUs.
+        compression: level and threads; by default each format's level and all CPUs.
 
     Raises:
-        PackVenvError: something cannot be read or written; nothing is left behind, and earlier
-            archives of these names still stand.
+        PackVenvError: if something cannot be read or written; nothing is left behind, and earlier
+            archives of the same names are kept.
     """
     _log(plan)
     results: list[PackResult] = []
@@ -79,7 +79,7 @@ def write_archives(
 
 
 def _pending(stack: ExitStack, path: Path) -> PendingFile:
-    """Make a file that the stack removes unless it is committed."""
+    """Create a file that the stack removes unless it is committed."""
     with uninterrupted():
         return stack.enter_context(PendingFile(path))
 
@@ -121,7 +121,7 @@ def _write_archive(
 
 
 def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
-    """Fill the file beside an archive: what it is, and the manifest's head."""
+    """Write the file next to an archive: facts about it, and the manifest's head."""
     facts = {
         **result.to_dict(),
         "install_target": plan.install_target,
@@ -140,14 +140,15 @@ def write_folder(
     hard_links: bool = False,
     report: Reporter = silent,
 ) -> ExportResult:
-    """Write a plan into a folder, which takes the place of an empty one or an earlier export.
+    """Write a plan into a folder, which replaces an empty one or an earlier export.
 
     Parameters:
-        threads: how many write; `None` for the CPUs that this process may use.
-        hard_links: share inodes with the source where that can be done.
+        threads: number of writing threads, or `None` for the number of CPUs available to this
+            process.
+        hard_links: share inodes with the source where possible.
 
     Raises:
-        PackVenvError: something cannot be read or written; the target is as it was.
+        PackVenvError: if something cannot be read or written; the target is unchanged.
     """
     _log(plan)
     with pending_folder(target) as folder, telling_write_errors(target):

@@ -1,9 +1,9 @@
-"""Byte code, compiled by the environment's own Python: a step between the plan and the writing.
+"""Byte code compiled by the environment's own Python: a step between planning and writing.
 
-The files are those of PEP 552, whose validity is a hash of the source: modification times, which
-an archive changes, make any other kind stale. Their bytes depend on the sources, their names and
-the Python alone. The name compiled in is the arcname; the import puts the path in its place that
-the source then has, so that tracebacks and `inspect` are right wherever an archive is unpacked.
+The files are hash-based pycs (PEP 552): an archive changes modification times, which makes any
+other kind stale. Their bytes depend only on the sources, their names and the Python version. The
+file name compiled in is the arcname; the import system replaces it by the source's actual path, so
+tracebacks and `inspect` are right wherever an archive is unpacked.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 FLAGS: Final[Mapping[str, int]] = {"unchecked-hash": 1, "checked-hash": 3}
 """The second field of a `.pyc` file's header (PEP 552), by the option's value."""
-_NAME_LIMIT: Final = 255  # bytes of a file's name, on every usual file system
+_NAME_LIMIT: Final = 255  # bytes of a file name, on all common file systems
 
-# What the interpreter may need to start at all; of Python's own variables it sees only ours, since
-# `-I` would hide that one too.
+# What the interpreter may need to start at all. Of Python's own variables it sees only ours, which
+# `-I` would hide as well.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -61,7 +61,7 @@ class _Job:
     target: Path
 
     def result(self, size: int) -> FileEntry:
-        """Return the byte code's entry, with the time that the source has."""
+        """Return the byte code's entry, with the source's time."""
         return FileEntry(
             arcname=self.arcname, content=str(self.target), size=size, mtime=self.source.mtime
         )
@@ -77,17 +77,17 @@ def with_byte_code(
     threads: int,
     report: Reporter,
 ) -> Iterator[PackPlan]:
-    """Compile what a plan holds and give the plan with the byte code, which lasts as the context.
+    """Compile a plan's sources and yield the plan with byte code, which exists inside the context.
 
     Parameters:
-        kind: the option's value; `none` leaves the plan as it is.
-        patterns: what they exclude is not compiled.
-        threads: how many processes compile.
-        report: told of the sources' bytes as they are compiled.
+        kind: the option's value; `none` leaves the plan unchanged.
+        patterns: byte code that they exclude is not compiled.
+        threads: number of compiling processes.
+        report: receives the size of each source as it is compiled.
 
     Raises:
-        PackVenvError: the environment's Python does not run, a source cannot be read, or the
-            folder for temporary files cannot be written.
+        PackVenvError: if the environment's Python does not run, a source cannot be read, or the
+            folder for temporary files cannot be written to.
     """
     if kind == "none":
         yield plan
@@ -113,11 +113,11 @@ def _temporary_folder() -> Iterator[Path]:
         yield Path(stack.enter_context(folder))
 
 
-# what is compiled
+# sources to compile
 
 
 def importable(plan: PackPlan, environment: Environment) -> Iterator[FileEntry]:
-    """Yield a plan's sources that lie where the interpreter imports from."""
+    """Yield a plan's sources that are in folders the interpreter imports from."""
     folders = list(environment.site_packages)
     if plan.head["interpreter"] == "bundled":
         folders += map(posixpath.dirname, environment.site_packages)
@@ -154,7 +154,7 @@ def _jobs(
 def _compile(
     jobs: Sequence[_Job], environment: Environment, flags: int, threads: int, report: Reporter
 ) -> list[int | None]:
-    """Return the size of each source's byte code, `None` for those that do not compile."""
+    """Return the size of each source's byte code, or `None` for sources that do not compile."""
     sizes: list[int | None] = []
     idle: SimpleQueue[_Compiler] = SimpleQueue()
 
@@ -179,13 +179,13 @@ def _compile(
 
 
 class _Compiler:
-    """A process of the environment's Python that compiles one source after the other.
+    """A process of the environment's Python that compiles one source after another.
 
     Parameters:
-        folder: an empty one, to be in.
+        folder: an empty one, used as its working directory.
 
     Raises:
-        EnvironmentProblem: it does not run.
+        EnvironmentProblem: if it does not run.
     """
 
     def __init__(self, environment: Environment, flags: int, folder: Path) -> None:
@@ -196,8 +196,8 @@ class _Compiler:
 
     def _start(self) -> subprocess.Popen[bytes]:
         worker = (files(__package__) / "bytecode_worker.py").read_text(encoding="utf-8")
-        # Isolated as by `-I`, which would hide the seed too: it fixes the order in which CPython
-        # before 3.11 writes sets. `-c` lets imports look into the folder first.
+        # Isolated as with `-I`, which would also hide the hash seed: that fixes the order in which
+        # CPython before 3.11 writes sets. With `-c`, imports search the working directory first.
         options = ["-s", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", worker, str(self.flags)]
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
         try:
@@ -217,19 +217,19 @@ class _Compiler:
         return process
 
     def __enter__(self) -> Self:
-        """Use the process."""
+        """Return the compiler itself."""
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """End it: it answers no more requests."""
+        """Stop the process: it answers no more requests."""
         with suppress(BrokenPipeError):
             self.process.communicate()
 
     def compile(self, job: _Job) -> int | None:
-        """Compile a source and return the byte code's size; `None` if it does not compile.
+        """Compile a source and return the byte code's size, or `None` if it does not compile.
 
         Raises:
-            SourceProblem: the source cannot be read, or its byte code not be written.
+            SourceProblem: if the source cannot be read or its byte code cannot be written.
         """
         answer = self._ask(_source_path(job), job.target, job.source.arcname)
         if answer.startswith("!"):
@@ -261,7 +261,7 @@ class _Compiler:
 
 
 def _source_path(job: _Job) -> Path:
-    """Return where to read a source: beside its byte code, if the plan carries the text itself."""
+    """Return the path to read a source from: next to its byte code if the plan holds the text."""
     content = job.source.content
     if isinstance(content, bytes):
         path = job.target.with_suffix(".source")
@@ -271,7 +271,7 @@ def _source_path(job: _Job) -> Path:
     return Path(content if isinstance(content, str) else content.path)
 
 
-# what comes of it
+# the result
 
 
 def completed(
@@ -280,11 +280,11 @@ def completed(
     byte_code: Mapping[str, FileEntry],
     not_compiled: Sequence[str],
 ) -> PackPlan:
-    """Return a plan with byte code in its place, and listed in the RECORD files.
+    """Return a plan with byte code added, and listed in the RECORD files.
 
     Parameters:
         byte_code: by the source's arcname.
-        not_compiled: arcnames of the sources that have none.
+        not_compiled: arcnames of the sources without byte code.
     """
     entries: dict[str, Entry] = {entry.arcname: entry for entry in plan.entries}
     for file in byte_code.values():

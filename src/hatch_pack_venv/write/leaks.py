@@ -1,7 +1,8 @@
-"""The last look: over all that is packed, while it streams by, for places of the build machine.
+"""The leak scanner: searches everything packed for build paths while it is streamed.
 
-Looked at are text files and, of ELF files, what the dynamic linker reads: debug strings that name
-a build folder do no harm. What is known to break at run time is an error, all else a warning.
+It scans text files and, in ELF files, what the dynamic linker reads: debug strings that name a
+build folder do no harm. Whatever is known to break at run time is an error, anything else a
+warning.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
 
 
 Opened: TypeAlias = "Callable[[], AbstractContextManager[BinaryIO]]"
-_TEXT_HEAD: Final = 8000  # bytes without a NUL in which a file is text; git's rule
-_SMALL: Final = 1 << 16  # bytes that are searched faster than the file's kind is looked up
-_LONGEST_NAME: Final = 256  # bytes of a name below a place, and a few more
+_TEXT_HEAD: Final = 8000  # bytes without a NUL that make a file text; git's rule
+_SMALL: Final = 1 << 16  # bytes; below this, searching is faster than determining the file's kind
+_LONGEST_NAME: Final = 256  # bytes of a name below a build path, and a few more
 _NOTHING: Final = re.compile(rb"(?!)")
 _LONG_FORM: Final = re.compile(rb"#![ \t]*/bin/sh[ \t]*\r?\n'''exec' [^\n]*")
 _DIRECT: Final = re.compile(rb"#![^\n]*")
 
 
 class LeakScanner:
-    """Looks over one file after the other; `findings` in their order."""
+    """Scans one file after another; `findings` are in their order."""
 
     def __init__(self, leak_policy: LeakPolicy) -> None:
         self.leak_policy = leak_policy
@@ -45,9 +46,9 @@ class LeakScanner:
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
-        """Look over a file that is at hand as a whole; most hold no path at all.
+        """Scan a file that is in memory as a whole; most contain no path at all.
 
-        A larger one may be of a kind of which little or nothing has to be searched.
+        A larger file may be of a kind that needs little or no searching.
         """
         if self.pattern is not None and (len(data) > _SMALL or self.pattern.search(data)):
             look = self.at(arcname)
@@ -55,25 +56,25 @@ class LeakScanner:
             self.finish(look, lambda: io.BytesIO(data))
 
     def at(self, arcname: str) -> FileScanner:
-        """Begin with a file whose bytes come in pieces."""
+        """Start scanning a file that arrives in pieces."""
         return FileScanner(self, arcname)
 
     def finish(self, look: FileScanner, opened: Opened) -> None:
-        """End with a file.
+        """Finish scanning a file.
 
         Parameters:
-            opened: opens it once more, to read the dynamic section of an ELF file, which has its
-                parts in many places.
+            opened: reopens it to read an ELF file's dynamic section, which is scattered over the
+                file.
         """
         finding = look.finish(opened)
         if finding is not None:
             self.findings.append(finding)
 
     def check(self) -> None:
-        """Stop if something is known to break.
+        """Raise an error if something is known to break.
 
         Raises:
-            LeakError: names the files, and what to do about each.
+            LeakError: if so; names the files, and what to do about each.
         """
         if self.leak_policy.fatal:
             problems = [finding.problem for finding in self.findings if finding.problem]
@@ -82,7 +83,7 @@ class LeakScanner:
 
 
 class FileScanner:
-    """Takes the bytes of one file, in as many pieces as they come."""
+    """Scans one file, fed in pieces of any size."""
 
     def __init__(self, look: LeakScanner, arcname: str) -> None:
         self._look = look
@@ -90,8 +91,8 @@ class FileScanner:
         self._arcname = arcname
         self._kinds: set[str] = set()
         self._problem: str | None = None
-        self._data = b""  # what may hold the beginning of a path that goes on in the next piece
-        self._from = 0  # where in `_data` no path was looked for yet
+        self._data = b""  # may end in the first part of a path that continues in the next piece
+        self._from = 0  # offset in `_data` of the first unsearched byte
         self._head: bytes | None = None
         passed_by = arcname.endswith(".pyc") or arcname in look.leak_policy.ignored
         self._pattern = look.pattern or _NOTHING
@@ -99,7 +100,7 @@ class FileScanner:
         self._is_elf = False
 
     def feed(self, data: bytes) -> None:
-        """Look over the next piece."""
+        """Scan the next piece."""
         self._feed(data)
 
     def _begin(self, data: bytes) -> None:
@@ -125,7 +126,7 @@ class FileScanner:
         self._data, self._from = buffer[rest:], end - rest
 
     def _search(self, buffer: bytes, end: int) -> None:
-        """Look for paths that begin before `end`."""
+        """Search for paths that start before `end`."""
         self._kinds |= {place.kind for place in self._paths_in(buffer, self._from, end)}
 
     def _look_at_head(self, head: bytes) -> None:
@@ -138,7 +139,7 @@ class FileScanner:
                 )
 
     def _paths_in(self, data: bytes, start: int, end: int) -> Iterator[BuildPath]:
-        """Yield the places whose paths begin in a part of the data."""
+        """Yield the build paths that start in a part of the data."""
         while (match := self._pattern.search(data, start)) and match.start() < end:
             place = self._watch.path_at(data, match.start())
             if place is not None:
@@ -146,7 +147,7 @@ class FileScanner:
             start = match.start() + 1
 
     def finish(self, opened: Opened) -> Finding | None:
-        """Return what was found in the whole file."""
+        """Return what was found in the whole file, or `None`."""
         if self._is_elf:
             with opened() as stream, suppress(DamagedElfError):
                 self._look_at_elf(ElfHeaders.from_stream(stream))
@@ -174,4 +175,4 @@ class FileScanner:
 
 
 def _ignore(_: bytes) -> None:
-    """Pass by."""
+    """Skip a piece."""

@@ -1,4 +1,4 @@
-"""Writing a plan: the only step that reads large files, each once."""
+"""Writing a plan: the only step that reads large files, and each of them only once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from .sinks import Sink
 
 
-_BINARY: Final = getattr(os, "O_BINARY", 0)  # Windows alone has files of text
+_BINARY: Final = getattr(os, "O_BINARY", 0)  # only Windows distinguishes text files
 
 
 def whole(entry: FileEntry) -> bytes:
-    """Return what a file holds; it is read in one step, without a file object.
+    """Return a file's content, read in one step without a file object.
 
     Raises:
-        SourceProblem: it cannot be read, or is not what the plan says.
+        SourceProblem: if it cannot be read, or differs from the plan.
     """
     if isinstance(entry.content, bytes):
         return entry.content
@@ -46,7 +46,7 @@ def whole(entry: FileEntry) -> bytes:
         descriptor = os.open(entry.content, os.O_RDONLY | _BINARY)
         try:
             before = os.fstat(descriptor)
-            data = os.read(descriptor, size + 1)  # one more than there should be
+            data = os.read(descriptor, size + 1)  # one byte more than expected
             while 0 < len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
                 data += more
             same = before.st_mtime_ns == os.fstat(descriptor).st_mtime_ns
@@ -61,10 +61,10 @@ def whole(entry: FileEntry) -> bytes:
 
 @contextmanager
 def opened(entry: FileEntry) -> Iterator[BinaryIO]:
-    """Give a stream of what a file holds, patches applied.
+    """Open a stream of a file's content, with patches applied.
 
     Raises:
-        SourceProblem: it cannot be read, or was written to in the meantime.
+        SourceProblem: if it cannot be read, or was written to in the meantime.
     """
     if isinstance(entry.content, bytes):
         yield io.BytesIO(entry.content)
@@ -86,7 +86,7 @@ def opened(entry: FileEntry) -> Iterator[BinaryIO]:
 
 
 def changed(entry: FileEntry) -> SourceProblem:
-    """Say that a file is not what the plan says any more."""
+    """Return the error for a file that no longer matches the plan."""
     return SourceProblem(
         f"{_source(entry)} changed while it was packed: pack again when nothing writes to the"
         " environment"
@@ -94,7 +94,7 @@ def changed(entry: FileEntry) -> SourceProblem:
 
 
 def unreadable(entry: FileEntry, error: OSError) -> SourceProblem:
-    """Say why a file cannot be read."""
+    """Return the error for a file that cannot be read."""
     return SourceProblem(
         f"{_source(entry)} cannot be read: {error.strerror or error}; nothing was written"
     )
@@ -111,7 +111,7 @@ def _source(entry: FileEntry) -> str:
 
 
 def _state(descriptor: int) -> tuple[int, int]:
-    """Return what changes when a file is written to."""
+    """Return the attributes that change when a file is written to."""
     status = os.fstat(descriptor)
     return status.st_size, status.st_mtime_ns
 
@@ -122,13 +122,13 @@ _AT_ONCE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What went into a sink.
+    """What was written into a sink.
 
     Parameters:
         digest: the content digest.
-        entry_count: entries written, the manifest and the install target among them.
-        size: bytes of all files, unpacked.
-        findings: files that name places of the build machine.
+        entry_count: number of entries written, including the manifest and the install target.
+        size: total unpacked size of all files, in bytes.
+        findings: files that name build paths.
     """
 
     digest: str
@@ -138,12 +138,12 @@ class Written:
 
 
 def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
-    """Write a plan's entries and, from the hashes seen, its manifest.
+    """Write a plan's entries and, from the hashes computed along the way, its manifest.
 
     Raises:
-        SourceProblem: a file cannot be read, or is not what the plan says.
-        LinkError: links that the sink cannot hold and that cannot be copied.
-        LeakError: files that need places of the build machine to run.
+        SourceProblem: if a file cannot be read, or differs from the plan.
+        LinkError: if the sink cannot hold some links and they cannot be copied.
+        LeakError: if files need build paths to run.
     """
     try:
         return _write_entries(plan, sink, progress)
@@ -176,7 +176,7 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
 
 
 class _Files:
-    """Passes entries on to a sink; hashes and looks over what goes by."""
+    """Passes entries on to a sink, hashing and scanning their content."""
 
     def __init__(self, sink: Sink, progress: Progress, look: LeakScanner) -> None:
         self.sink = sink
@@ -201,11 +201,11 @@ class _Files:
                 self.sink.add_link(entry)
 
     def sha256(self, arcname: str) -> str:
-        """Return the hash of a file that was added, in hexadecimal digits."""
+        """Return the hash of a file added earlier, as hexadecimal digits."""
         return self._hashes[arcname].hex()
 
     def _add_at_once(self, entry: FileEntry) -> None:
-        """Add a small file in as few steps as can be; most of an environment's are."""
+        """Add a small file in as few steps as possible; most files of an environment are small."""
         data = whole(entry)
         self.look.over(entry.arcname, data)
         self._hashes[entry.arcname] = hashlib.sha256(data).digest()
@@ -229,7 +229,7 @@ class _Files:
 
 
 class _Reader:
-    """Reads exactly as many bytes as the plan says, showing them to others as they go by."""
+    """Reads exactly as many bytes as planned, passing them to a callback along the way."""
 
     def __init__(self, stream: BinaryIO, entry: FileEntry, take: Callable[[bytes], None]) -> None:
         self._stream = stream
@@ -251,18 +251,18 @@ class _Reader:
         return data
 
     def fileno(self) -> int:
-        """Return the descriptor of the file that is read as it is.
+        """Return the descriptor of the file, if it is read unchanged.
 
         Raises:
-            OSError: there is none; the bytes come from elsewhere or are patched.
+            OSError: if there is none, because the bytes come from elsewhere or are patched.
         """
         return self._stream.fileno()
 
     def finish(self) -> None:
-        """Make sure that all of it has been read.
+        """Make sure that everything has been read.
 
         Raises:
-            SourceProblem: it has not.
+            SourceProblem: if it has not.
         """
         if self._left:
             raise changed(self._entry)

@@ -11,11 +11,12 @@ import os
 import re
 import sys
 import tarfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding, probing
-from support.environments import install, make_environment, run
+from support.environments import install, make_environment, run, shared, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
 from support.trees import extract
@@ -23,6 +24,7 @@ from support.trees import extract
 from hatch_pack_venv import PackOptions, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
@@ -98,30 +100,32 @@ LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cach
 
 
 def probe(
-    python: Path, places: list[Path], cache: Path, hide: list[Path] | None = None
+    python: Path, places: list[Path], cache: Path, *options: str, hide: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Ask an environment through its interpreter.
 
     Parameters:
         places: what is replaced in the answers, since it differs after a move.
         cache: takes the bytecode, which no process may write beside the sources.
+        options: of the program that asks.
     """
     variables = {**VARIABLES, "PYTHONPYCACHEPREFIX": str(cache)}
-    command: list[str | Path] = [python, str(probing.__file__), str(python.parent)]
-    if hide is None:
-        printed = run(*command, env=variables, cwd="/")
-    else:
+    command: list[str | Path] = [python, str(probing.__file__), str(python.parent), *options]
+    if hide:
         done = hiding.run_hidden(command, hide=hide, env=variables)
         assert done.returncode == 0, done.stderr
         printed = done.stdout
+    else:
+        printed = run(*command, env=variables, cwd="/")
     answers: dict[str, Any] = json.loads(printed[printed.index("{") :])
-    for said in [*answers["scripts"].values(), answers["pip check"]]:
+    for said in [*filter(None, answers["scripts"].values()), answers["pip check"]]:
         # Some help texts are wrapped to lines, wherever a path ends then.
         said[1] = "".join(said[1].split())
         for place in places:
             said[1] = said[1].replace("".join(str(place).split()), "~")
     for name in TELLS_OF_THE_MACHINE & answers["scripts"].keys():
-        answers["scripts"][name][1] = ""
+        if answers["scripts"][name]:
+            answers["scripts"][name][1] = ""
     return answers
 
 
@@ -159,32 +163,81 @@ def lines_with(root: Path, needle: bytes) -> list[str]:
     return [str(path.relative_to(root)) for path in found if needle in path.read_bytes()]
 
 
-def make(path: Path, python: Python, by: str) -> Path:
-    """Make the large environment in one of four ways."""
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The large environment as uv makes it, the versions in it, and what it answers."""
+
+    environment: Path
+    versions: Path
+    answers: dict[str, Any]
+
+
+def add_kernel(environment: Path) -> None:
+    run(environment / "bin/python", "-m", "ipykernel", "install", "--sys-prefix", "--name", "ours")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """Make the environment, and ask it all that the others must answer after they were moved."""
+    python = bundlable()[-1]
+
+    def fill(folder: Path) -> None:
+        environment = make_environment(folder / "environment", python, POPULAR, by="uv")
+        add_kernel(environment)
+        listed = run(tool("uv"), "pip", "freeze", "--python", environment / "bin/python")
+        lines = [line for line in listed.splitlines() if "==" in line]
+        (folder / "versions.txt").write_text("\n".join(lines))
+        places = [environment, python.prefix]
+        answers = probe(environment / "bin/python", places, folder / "cache")
+        (folder / "answers.json").write_text(json.dumps(answers))
+
+    folder = shared(tmp_path_factory, "popular", fill)
+    return Reference(
+        environment=folder / "environment",
+        versions=folder / "versions.txt",
+        answers=json.loads((folder / "answers.json").read_text()),
+    )
+
+
+def make(path: Path, python: Python, by: str, versions: Path) -> Path:
+    """Make the large environment in another way, of the same versions."""
+    wanted: list[str | Path] = ["--constraint", versions, *POPULAR]
     if by == "pip":
         make_environment(path, python)
-        run(path / "bin/pip", "install", "--quiet", *POPULAR)
+        pip: list[str | Path] = [path / "bin/python", "-m", "pip", "install", "--quiet"]
+        run(*pip, "--upgrade", *wanted)
         # Compiled here, so that its search path names the base interpreter.
         sdist = ["--no-binary", "markupsafe", "--force-reinstall", "--no-deps", "markupsafe"]
-        run(path / "bin/pip", "install", "--quiet", *sdist)
+        run(*pip, "--constraint", versions, *sdist)
     elif by == "virtualenv --copies":
         run(sys.executable, "-m", "virtualenv", "--copies", "-p", python.path, path)
-        install(path, "--link-mode=copy", *POPULAR)
+        install(path, "--link-mode=copy", "--upgrade", *wanted)
     else:
         make_environment(path, python, by="uv")
-        install(path, *(["--link-mode=symlink"] if by == "uv symlinks" else []), *POPULAR)
-    run(path / "bin/python", "-m", "ipykernel", "install", "--sys-prefix", "--name", "ours")
+        install(path, "--link-mode=symlink", *wanted)
+    add_kernel(path)
     return path
 
 
 @pytest.mark.parametrize("by", ["pip", "uv", "uv symlinks", "virtualenv --copies"])
-def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None:
-    """Scripts, modules, `pip check` and installed files are the same after two moves."""
+def test_popular_distributions_answer_as_before(
+    tmp_path: Path, reference: Reference, by: str
+) -> None:
+    """Scripts, modules, `pip check` and installed files are the same after two moves.
+
+    What scripts and modules answer before is asked once, of an environment of the same versions.
+    """
     python = bundlable()[-1]
-    environment = make(tmp_path / "environment", python, by)
-    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
+    environment = reference.environment
+    if by != "uv":
+        environment = make(tmp_path / "environment", python, by, reference.versions)
+    places = [environment, python.prefix]
+    before = probe(environment / "bin/python", places, tmp_path / "cache", "--briefly")
+    for kind in ("scripts", "modules"):
+        assert before[kind].keys() == reference.answers[kind].keys()
+        before[kind] = reference.answers[kind]
     root = moved(environment, tmp_path)
-    after = probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
+    after = probe(root / "bin/python", [root], tmp_path / "cache", hide=places)
     compare(before, after)
     assert sum(x == "imported" for x in after["modules"].values()) > 80
     assert sum(x[0] == 0 for x in after["scripts"].values()) > 40
@@ -195,8 +248,7 @@ def test_popular_distributions_answer_as_before(tmp_path: Path, by: str) -> None
 def test_every_python_answers_as_before(tmp_path: Path, python: Python) -> None:
     """The same holds for an environment of each CPython found."""
     environment = make_environment(tmp_path / "environment", python, SMALL, by="uv")
-    before = probe(environment / "bin/python", [environment, python.prefix], tmp_path / "cache")
+    places, cache = [environment, python.prefix], tmp_path / "cache"
+    before = probe(environment / "bin/python", places, cache)
     root = moved(environment, tmp_path)
-    compare(
-        before, probe(root / "bin/python", [root], tmp_path / "cache", [environment, python.prefix])
-    )
+    compare(before, probe(root / "bin/python", [root], cache, hide=places))

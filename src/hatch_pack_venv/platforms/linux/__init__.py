@@ -1,1 +1,1 @@
-"""Linux: what files ask of it, and the interpreter bundled for it."""
+"""Linux: what files require of it, and its bundled interpreter."""

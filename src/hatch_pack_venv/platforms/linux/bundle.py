@@ -1,9 +1,9 @@
-"""The interpreter of a Linux bundle, with the libraries, licences and settings that it needs.
+"""A Linux bundle's interpreter, with the libraries, licences and settings that it needs.
 
-The flat layout: the interpreter and its standard library lie in the same prefix as the
-environment's packages, so that the interpreter finds them from its own place. Every kind of
-CPython for Linux fits into it: its executable goes to `bin`, the libpython it may need to `lib`,
-its standard library to `lib/python3.X`, wherever each of them is at home.
+The flat layout: the interpreter and its standard library share a prefix with the environment's
+packages, so the interpreter finds them relative to itself. Every kind of CPython for Linux fits
+this layout: its executable goes to `bin`, its libpython, if any, to `lib`, and its standard library
+to `lib/python3.X`, wherever each of them is installed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 LIBRARIES: Final = "lib"
-"""Arcname of the folder that shared libraries lie in, libpython among them."""
+"""Arcname of the folder for shared libraries, including libpython."""
 _WAY_OUT: Final = (
     "make the environment with another interpreter (pyenv's, uv's or the system's), or set"
     ' interpreter = "target" and let the target provide Python'
@@ -46,17 +46,17 @@ _WAY_OUT: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """An executable or library of the interpreter, whose search path the bundle decides on."""
+    """An executable or library of the interpreter, whose search path is set by the bundle."""
 
     arcname: str
     file: ElfFile
 
 
 class LinuxRuntime(Runtime):
-    """The parts of one base interpreter; what is ELF waits in `modules` for its search path.
+    """The parts of one base interpreter; ELF files wait in `modules` for their search path.
 
     Raises:
-        InterpreterProblem: it cannot be bundled.
+        InterpreterProblem: if it cannot be bundled.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class LinuxRuntime(Runtime):
         self.library = self._find_library()
 
     def add_binary(self, arcname: str, path: Path) -> None:
-        """Take an extension module, which gets its search path when all are known."""
+        """Add an extension module; its search path is set once all modules are known."""
         self._module(arcname, path)
 
     def _module(self, arcname: str, path: Path) -> Module:
@@ -86,7 +86,7 @@ class LinuxRuntime(Runtime):
         return module
 
     def _find_library(self) -> Module | None:
-        """Return the libpython that the executable runs from, if there is one."""
+        """Return the libpython that the executable loads, or `None`."""
         names = [name for name in self.executable.file.needed if name.startswith("libpython")]
         if not names:
             return None
@@ -99,7 +99,7 @@ class LinuxRuntime(Runtime):
 
     @property
     def above(self) -> tuple[ElfFile, ...]:
-        """What loads every extension module, innermost first."""
+        """The files that load every extension module, innermost first."""
         library = () if self.library is None else (self.library.file,)
         return (*library, self.executable.file)
 
@@ -132,16 +132,16 @@ def make_bundle(
     headers: HeaderReader | None = None,
     brings_back: Callable[[str], bool] | None = None,
 ) -> Bundle:
-    """Gather what makes an environment's archive bring its own interpreter.
+    """Collect everything an environment's archive needs to include its own interpreter.
 
     Parameters:
-        scanned: all that the environment holds.
-        packed: what is packed of it and of the wheels laid over it.
-        headers: what is known of binaries already.
+        scanned: all entries of the environment.
+        packed: its packed entries, and those of the wheels laid over it.
+        headers: what is already known about binaries.
         brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
-        InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
+        InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
             to do instead.
     """
     if environment.interpreter.base_prefix == environment.prefix:
@@ -176,7 +176,7 @@ class _Bundler:
         self.packed = {arcname: file for arcname, file in files if file is not None}
 
     def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
-        """Put the parts together."""
+        """Assemble the bundle."""
         libraries = self._libraries()
         self.entries += self._modules(libraries)
         self.entries += self._vendored(libraries)
@@ -205,7 +205,7 @@ class _Bundler:
         )
 
     def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
-        """Return what an entry holds, at its place in the environment, if that is an ELF file."""
+        """Return an entry as an ELF file at its path in the environment, or `None` if not ELF."""
         if not isinstance(entry, FileEntry):
             return None
         match entry.content:
@@ -230,7 +230,7 @@ class _Bundler:
         )
 
     def _modules(self, libraries: Libraries) -> Iterator[ScannedEntry]:
-        """Yield the interpreter's own executables and libraries, each looking in `lib`."""
+        """Yield the interpreter's own executables and libraries, with `lib` as search path."""
         groups: dict[tuple[str, ...], list[Module]] = defaultdict(list)
         for module in self.runtime.modules:
             groups[self._folders(module, libraries)].append(module)
@@ -246,9 +246,10 @@ class _Bundler:
                 yield _library_entry(module.arcname, module.file.path, content)
 
     def _folders(self, module: Module, libraries: Libraries) -> tuple[str, ...]:
-        """Return the search path that a module is to have; empty for none."""
+        """Return the search path that a module should have; empty for none."""
         if module is self.runtime.executable:
-            # Also for what it does not need itself: packages' modules have often no path of theirs.
+            # Also for libraries it does not need itself: packages' modules often have no search
+            # path.
             needs = self.runtime.library is not None or bool(libraries.found)
         else:
             needs = libraries.serve(module.file) or bool(module.file.folders)
@@ -263,7 +264,7 @@ class _Bundler:
             yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
 
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
-        """Make a DT_RUNPATH of a packed module a DT_RPATH: the executable's counts then as well."""
+        """Turn a packed module's DT_RUNPATH into DT_RPATH: the executable's then applies too."""
         file = self.packed.get(entry.arcname)
         if entry.arcname not in served or file is None:
             return entry

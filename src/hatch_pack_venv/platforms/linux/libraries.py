@@ -1,4 +1,4 @@
-"""The shared libraries that a Linux bundle brings, found as the dynamic loader does (ld.so(8))."""
+"""The shared libraries in a Linux bundle, found as the dynamic loader does (ld.so(8))."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _ENTRY: Final = struct.Struct("=iIIIQ")
 
 
 class Loader:
-    """The loader of this machine.
+    """The dynamic loader of this machine.
 
     Parameters:
-        cache: where `ldconfig` wrote what it found.
-        folders: where it looks last.
+        cache: the cache written by `ldconfig`.
+        folders: the folders searched last.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class Loader:
 
         Parameters:
             name: as in DT_NEEDED.
-            chain: the file that needs it, the one that loaded that, and so on to the executable.
+            chain: the file that needs it, the one that loaded that file, and so on to the
+                executable.
         """
         candidates = iter([Path(name)]) if "/" in name else self._candidates(name, chain)
         files = (self._read(path) for path in candidates)
-        kind = chain[0].headers.kind  # the loader passes over libraries for another machine
+        kind = chain[0].headers.kind  # the loader skips libraries for another machine
         return next(
             (file for file in files if file is not None and file.headers.kind == kind), None
         )
@@ -84,7 +85,7 @@ class Loader:
 
 
 def _searched(chain: Sequence[ElfFile]) -> Iterator[str]:
-    """Yield the folders of the search paths that count, in the loader's order."""
+    """Yield the folders of the effective search paths, in the loader's order."""
     if chain[0].is_runpath:
         yield from _expanded(chain[0])
         return
@@ -104,7 +105,7 @@ def _expanded(file: ElfFile) -> Iterator[str]:
 
 
 def _read_cache(data: bytes) -> dict[str, list[Path]]:
-    """Read `ld.so.cache`, whose new part may follow one in the format of libc5.
+    """Read `ld.so.cache`, whose new format may follow a part in libc5's format.
 
     Builds for newer processors (`glibc-hwcaps`) are left out: the target may have an older one.
     """
@@ -128,14 +129,14 @@ def _string(data: bytes, offset: int) -> str:
     return os.fsdecode(data[offset : data.index(b"\0", offset)])
 
 
-# What glibc consists of; libcrypt is no longer part of it where a library of its own provides it.
+# The libraries of glibc; libcrypt no longer counts where a separate library provides it.
 _GLIBC: Final = re.compile(
     r"ld-linux.*|ld64?|lib(?:BrokenLocale|anl|c|dl|m|mvec|nsl|nss_\w+|pthread|resolv|rt"
     r"|thread_db|util|c_malloc_debug|memusage|pcprofile)"
 )
 _NOT_GLIBC: Final = {"libnsl.so.2", "libnsl.so.3"}
 
-# Parts of a graphics driver or of the door to it: they must match the target's kernel and card.
+# Graphics drivers and their loaders: they must match the target's kernel and graphics card.
 _DRIVERS: Final = (
     "libcuda.so*",
     "libnvidia-*.so*",
@@ -155,18 +156,18 @@ _DRIVERS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Libraries:
-    """The libraries that come along and those that do not.
+    """The libraries that are bundled and those that are not.
 
     Parameters:
-        found: each library, where it lies on this machine, by the name that it is needed by.
-        left: for each library that is left to the target, the arcnames of what needs it.
+        found: each library, with its path on this machine, by the name that others need it by.
+        left: for each library left to the target, the arcnames of the files that need it.
     """
 
     found: Mapping[str, ElfFile] = field(default_factory=dict)
     left: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def serve(self, file: ElfFile) -> bool:
-        """Whether a file needs one of them."""
+        """Return whether a file needs one of them."""
         return any(name in self.found for name in file.needed)
 
 
@@ -181,10 +182,10 @@ def collect_libraries(
     """Find the libraries that some files need and glibc does not provide.
 
     Parameters:
-        objects: what is packed, by arcname, in the order in which it matters.
-        above: what loads them: the interpreter's library, and the interpreter.
-        prefix: the environment; a library that is found in it is packed already.
-        asked_for: keys of `COPYLEFT` that may come along.
+        objects: the packed files, by arcname, in order of precedence.
+        above: the files that load them: the interpreter's library, and the interpreter.
+        prefix: the environment; a library found inside it is packed already.
+        asked_for: keys of `COPYLEFT` that may be bundled.
     """
     collector = _Collector(prefix, frozenset(asked_for), loader or Loader())
     for arcname, file in objects:
@@ -209,7 +210,7 @@ class _Collector:
         self.left: dict[str, set[str]] = {}
 
     def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
-        """Look for what the first file of a chain needs."""
+        """Search for the libraries that the first file of a chain needs."""
         for name in chain[0].needed:
             if name in self.found or is_of_glibc(name) or name.startswith("libpython"):
                 continue
@@ -227,12 +228,12 @@ class _Collector:
 
 
 def needs_private_glibc(file: ElfFile) -> bool:
-    """Whether a library uses what glibc keeps for its own parts, and so belongs to one glibc."""
+    """Return whether a library uses glibc-private symbols, and so belongs to one specific glibc."""
     return any(need.version == "GLIBC_PRIVATE" for need in file.headers.versions)
 
 
 def is_of_glibc(name: str) -> bool:
-    """Whether a library belongs to glibc, which every target has its own of."""
+    """Return whether a library belongs to glibc, of which every target has its own."""
     stem = name.partition(".so")[0]
     return bool(_GLIBC.fullmatch(stem)) and name not in _NOT_GLIBC
 
@@ -241,15 +242,15 @@ _LIBRARY: Final = re.compile(r"lib(?:tcl9)?(tcl|tk)(\d+\.\d+)\.so.*")
 _STARTS: Final = {"tcl": "init.tcl", "tk": "tk.tcl"}
 _PLACES: Final = ("/usr/share/tcltk", "/usr/share", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 
-# Time zones are read from the system's own files where these are missing.
+# Time zones are read from the system's own files if these are missing.
 _LEFT_OUT: Final = {"demos", "images", "tzdata"}
 
 
 def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
-    """Yield the scripts of the versions of Tcl and Tk that are among some libraries.
+    """Yield the scripts of the Tcl and Tk versions among some libraries.
 
     Parameters:
-        libraries: where each lies, by name.
+        libraries: the path of each, by name.
     """
     for name, file in libraries.items():
         match = _LIBRARY.fullmatch(name)

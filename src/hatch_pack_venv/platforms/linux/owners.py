@@ -1,6 +1,6 @@
-"""Which package of the system a library came from, and the licence that travels with it.
+"""Which system package a library came from, and the licence to ship with it.
 
-Debian's and conda's records are files and read as such; RPM's database is asked through `rpm`.
+Debian's and conda's records are read as files; RPM's database is queried with `rpm`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """A package of the system.
+    """A system package.
 
     Parameters:
-        licence: its licence's name, where the records tell it.
+        licence: the name of its licence, if the records state it.
         texts: files with its licence.
     """
 
@@ -35,11 +35,11 @@ class Owner:
 def find_owners(
     paths: Collection[Path], *, prefix: Path, root: Path = Path("/")
 ) -> dict[Path, Owner]:
-    """Return the packages that files came from, as far as the system's records tell.
+    """Return the packages that files came from, as far as the system's records show.
 
     Parameters:
         prefix: the base interpreter's, which may be a conda environment.
-        root: where the system's records lie.
+        root: the root folder of the system's records.
     """
     found = _conda_owners(paths, prefix)
     found |= _debian_owners([path for path in paths if path not in found], root)
@@ -82,7 +82,7 @@ def _debian_owners(paths: Collection[Path], root: Path) -> dict[Path, Owner]:
 
 
 def _debian_texts(name: str, root: Path) -> Iterator[Path]:
-    """Yield a package's copyright file and the common licences that it refers to."""
+    """Yield a package's copyright file and the common licences it refers to."""
     for path in _files(root / "usr/share/doc" / name / "copyright"):
         yield path
         text = path.read_text("utf-8", "replace")
@@ -125,7 +125,7 @@ def _rpm_owners(paths: Collection[Path], root: Path) -> dict[Path, Owner]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield a file, or those directly in a folder."""
+    """Yield a file, or the files directly in a folder."""
     if path.is_file():
         yield path
     elif path.is_dir():

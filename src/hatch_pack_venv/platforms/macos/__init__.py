@@ -1,1 +1,1 @@
-"""macOS, whatever system packs: detection, requirements, checks, bundle."""
+"""macOS, on any build system: detection, requirements, checks, bundle."""

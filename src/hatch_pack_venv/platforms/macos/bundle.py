@@ -1,8 +1,8 @@
-"""A bundled interpreter of macOS: the same flat layout, and no byte of a Mach-O file changed.
+"""A bundled macOS interpreter: the same flat layout, without changing a byte of a Mach-O file.
 
-What can be bundled is an interpreter that finds its own libraries relative to itself, as those of
-python-build-standalone (uv's) do. Framework builds and Homebrew's name their libraries by absolute
-paths; changing those would break their signatures.
+An interpreter can be bundled if it finds its own libraries relative to itself, as those from
+python-build-standalone (uv's) do. Framework builds and Homebrew's refer to their libraries by
+absolute paths; changing those would break their signatures.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def macos_bundle(
     trim: Trim,
     brings_back: Callable[[str], bool] | None = None,
 ) -> Bundle:
-    """Gather what makes the archive of an environment of macOS bring its own interpreter.
+    """Collect everything a macOS environment's archive needs to include its own interpreter.
 
     Parameters:
-        scanned: all that the environment holds.
+        scanned: all entries of the environment.
         brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
-        InterpreterProblem: the base interpreter cannot be bundled; the message says why and what
+        InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
             to do instead.
     """
     runtime = _MacosRuntime(environment, trim, brings_back)
@@ -70,7 +70,7 @@ def macos_bundle(
 
 
 class _MacosRuntime(Runtime):
-    """Collects the interpreter's Mach-O files and follows what they load."""
+    """Collects the interpreter's Mach-O files and, recursively, the libraries they load."""
 
     def __init__(
         self,
@@ -85,11 +85,11 @@ class _MacosRuntime(Runtime):
         self._add(f"bin/{self.interpreter.executable_name}", self.interpreter.executable)
 
     def add_binary(self, arcname: str, path: Path) -> None:
-        """Take an extension module and what it loads from the interpreter's own prefix."""
+        """Add an extension module and the libraries it loads from the interpreter's own prefix."""
         self._add(arcname, path)
 
     def objects(self) -> Iterator[ScannedEntry]:
-        """Yield the Mach-O files, which are known when `entries` has ended, as they are."""
+        """Yield the Mach-O files unchanged; they are known once `entries` is exhausted."""
         for arcname, path in {**self.files, **self.libraries}.items():
             yield from copies_of(path, arcname)
         lib = self.interpreter.base_prefix / "lib"
@@ -125,7 +125,7 @@ class _MacosRuntime(Runtime):
                     self._follow(found, library)
 
     def _found(self, name: str, path: Path, rpaths: Sequence[str]) -> Path | None:
-        """Return a library inside of the prefix, found as dyld(1) does it."""
+        """Return a library inside the prefix, found as dyld(1) does, or `None`."""
         names = [name]
         if name.startswith("@rpath/"):
             names = [f"{rpath}/{name.removeprefix('@rpath/')}" for rpath in rpaths]

@@ -1,4 +1,4 @@
-"""What is wrong with an archive for macOS, and what its user should know of: pure."""
+"""Problems with an archive for macOS, and what its user should know: pure."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _FINDER: Final = {".DS_Store", ".AppleDouble", "__MACOSX", ".Spotlight-V100", ".
 
 
 def is_left_by_finder(arcname: str) -> bool:
-    """Whether a name is of the Finder's own files.
+    """Return whether a name belongs to the Finder's own files.
 
-    `._name` holds the attributes of `name` where a file system has none (AppleDouble); no module
-    can be imported by such a name.
+    `._name` holds the attributes of `name` on file systems without them (AppleDouble); no module
+    can be imported under such a name.
     """
     parts = arcname.split("/")
     return posixpath.basename(arcname).startswith("._") or not _FINDER.isdisjoint(parts)
 
 
 def fold(name: str) -> str:
-    """Return one text for all names that APFS, as it comes, takes for the same.
+    """Return the same text for all names that APFS treats as equal by default.
 
-    It is insensitive to case and to how letters with marks are composed.
+    It ignores case and how letters with diacritics are composed.
     """
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
@@ -43,7 +43,7 @@ def fold(name: str) -> str:
 def name_problems(names: Iterable[str]) -> list[str]:
     """Return a sentence for each group of names that would be one file.
 
-    What lies below folders that collide is told with them only where it collides itself.
+    Contents of colliding folders are reported with them only if they collide as well.
     """
     return [
         f"{' and '.join(group)} are one name on macOS, whose file system knows no difference:"
@@ -52,7 +52,7 @@ def name_problems(names: Iterable[str]) -> list[str]:
     ]
 
 
-# Every Mac has them; since macOS 11 most are in the loader's cache and no files at all.
+# Every Mac has them; since macOS 11 most exist only in the loader's cache, not as files.
 _OF_THE_SYSTEM: Final = ("/usr/lib/", "/System/")
 _SIGN: Final = "codesign --force --sign - FILE"
 
@@ -60,12 +60,12 @@ _SIGN: Final = "codesign --force --sign - FILE"
 def look_over(
     files: Mapping[str, MachO], names: Container[str], build_paths: Iterable[str]
 ) -> PlatformFindings:
-    """Look over all Mach-O files.
+    """Check all Mach-O files.
 
     Parameters:
         files: by arcname.
-        names: arcnames of all that is packed.
-        places: folders of the build machine.
+        names: arcnames of all packed entries.
+        build_paths: folders of the build machine.
     """
     inside = tuple(f"{place.rstrip('/')}/" for place in build_paths)
     return PlatformFindings(
@@ -79,7 +79,7 @@ def look_over(
 
 
 def _absolute_loads(files: Mapping[str, MachO]) -> Iterator[tuple[str, str]]:
-    """Yield each file and each library that it wants at a place of its own, and not of macOS."""
+    """Yield each file with each library that it loads by an absolute path outside macOS itself."""
     for name, file in sorted(files.items()):
         for load in file.loads:
             absolute = load.name.startswith("/") and not load.weak
@@ -97,7 +97,7 @@ def _foreign_loads(files: Mapping[str, MachO], build_paths: tuple[str, ...]) -> 
 
 
 def _missing_loads(files: Mapping[str, MachO], names: Container[str]) -> Iterator[str]:
-    """Tell of libraries at a place relative to their user; `@rpath` depends on who loads that."""
+    """Report missing libraries that are relative to their user; `@rpath` depends on its loader."""
     for name, file in sorted(files.items()):
         for load in file.loads:
             start, _, rest = load.name.partition("/")
@@ -131,7 +131,7 @@ def _no_common_architecture(files: Mapping[str, MachO]) -> Iterator[str]:
 
 
 def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
-    """Name what Macs with Apple's processors refuse to load: they ask for a signature."""
+    """List files that Macs with Apple's processors refuse to load: they require a signature."""
     unsigned = [
         name
         for name, file in sorted(files.items())
@@ -147,10 +147,10 @@ def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
 def check(
     entries: Mapping[str, Entry], files: FileRequirements, build_paths: Iterable[str]
 ) -> PlatformFindings:
-    """Return what is wrong with an archive's names and Mach-O files, and what to know of them.
+    """Return problems with an archive's names and Mach-O files, and notes on them.
 
     Parameters:
-        places: folders of the build machine.
+        build_paths: folders of the build machine.
     """
     collisions = name_problems([*entries, manifest.ARCNAME])
     if not isinstance(files, MacosFileRequirements):

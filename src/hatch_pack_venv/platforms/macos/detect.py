@@ -1,7 +1,7 @@
-"""Environments of macOS, told from the tree itself, on whatever system this runs.
+"""macOS environments, detected from the tree itself, on whatever system this runs.
 
-Where its interpreter cannot be run, what it would say of itself is read from `pyvenv.cfg`, from
-the names in the tree and from its Mach-O files. The layout is that of every POSIX system.
+If the interpreter cannot be run, its facts are read from `pyvenv.cfg`, from the names in the tree
+and from its Mach-O files. The layout is that of every POSIX system.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _COMMAND: Final = re.compile(r"-m venv (?:--\S+ )*(/.*)")
 _ACTIVATED: Final = re.compile(r"""\bVIRTUAL_ENV=["']?(/[^"'\r\n]*)""")
 _EXTENSION: Final = (".so", ".dylib")
 
-# Where no interpreter of another system lies: python.org's and Xcode's, Homebrew's, a user's own.
+# Locations of macOS interpreters only: python.org's and Xcode's, Homebrew's, a user's own.
 _HOMES: Final = ("/Library/Frameworks/", "/Applications/", "/opt/homebrew/", "/Users/")
 _NEWEST: Final = (26, 0)
 FRAMEWORK: Final = "Python.framework/Versions/"
 
 
 def is_macos(prefix: Path, config: Mapping[str, str]) -> bool:
-    """Whether a tree is of macOS: its interpreter, its home or its extension modules tell.
+    """Return whether a tree is for macOS, judging by its interpreter, home or extension modules.
 
     Parameters:
         config: the keys of its `pyvenv.cfg`.
@@ -47,20 +47,20 @@ def is_macos(prefix: Path, config: Mapping[str, str]) -> bool:
 
 
 def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]) -> Interpreter:
-    """Return what is known of an environment's interpreter without running it.
+    """Return the known facts about an environment's interpreter without running it.
 
     Parameters:
-        config: the keys of its `pyvenv.cfg`. `home` may be a folder of this machine, which a
-            bundled interpreter is taken from, or of another.
+        config: the keys of its `pyvenv.cfg`. `home` may be a folder of this machine, from which an
+            interpreter can be bundled, or of another.
         sites: arcnames of the site-packages folders.
 
     Raises:
-        EnvironmentProblem: the version is not told.
+        EnvironmentProblem: if the version is not stated.
     """
     version = next(
         (
             match[0]
-            for key in ("version", "version_info")  # of venv; of virtualenv and uv
+            for key in ("version", "version_info")  # by venv; by virtualenv and uv
             if (match := _VERSION.match(config.get(key, "")))
         ),
         None,
@@ -95,9 +95,9 @@ def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]
 
 
 def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
-    """Return the platforms of wheels that an environment of macOS may hold; `None` for others.
+    """Return the wheel platforms that a macOS environment accepts, or `None` for other systems.
 
-    On another system only the newest macOS can be assumed: the archive's floor tells the truth.
+    On another system only the newest macOS can be assumed: the archive's floor is exact.
     """
     if interpreter.system != "darwin" or sys.platform == "darwin":
         return None
@@ -105,7 +105,7 @@ def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
 
 
 def markers(interpreter: Interpreter) -> dict[str, str]:
-    """Return the environment markers (PEP 508) that macOS has values of its own for."""
+    """Return the environment markers (PEP 508) whose values are specific to macOS."""
     if interpreter.system != "darwin":
         return {}
     machine = _processor(interpreter)
@@ -113,12 +113,12 @@ def markers(interpreter: Interpreter) -> dict[str, str]:
 
 
 def _processor(interpreter: Interpreter) -> str:
-    """Return the processor; that of all new Macs for what runs on two."""
+    """Return the processor; for universal binaries, that of all new Macs."""
     return "arm64" if interpreter.machine == "universal2" else interpreter.machine
 
 
 def prefix_aliases(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the paths that an environment was made at on its Mac, as its own files tell them."""
+    """Return the paths at which an environment was created on its Mac, from its own files."""
     told = [match[1] for match in [_COMMAND.search(config.get("command", ""))] if match]
     try:
         text = (prefix / "bin" / "activate").read_text("utf-8", "surrogateescape")
@@ -129,7 +129,7 @@ def prefix_aliases(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _executable(prefix: Path, config: Mapping[str, str], name: str) -> Path:
-    """Return the base interpreter: the link's end if it is there, else what the settings name."""
+    """Return the base interpreter: the link's target if it exists, or else from `pyvenv.cfg`."""
     python = prefix / "bin" / "python"
     if python.is_file() and not Path(os.path.realpath(python)).is_relative_to(prefix.resolve()):
         return Path(os.path.realpath(python))
@@ -137,14 +137,14 @@ def _executable(prefix: Path, config: Mapping[str, str], name: str) -> Path:
 
 
 def _machine(prefix: Path, executable: Path) -> str:
-    """Return the processor as macOS's own `sysconfig` names it."""
+    """Return the processor as `sysconfig` on macOS names it."""
     paths = [*filter(Path.is_file, (executable, prefix / "bin" / "python")), *_extensions(prefix)]
     common = common_architectures(file for path in paths if (file := read_macho(path)) is not None)
     return min(common) if len(common) == 1 else "universal2"
 
 
 def _extensions(prefix: Path) -> Iterator[Path]:
-    """Yield the Mach-O files that have the name of a library."""
+    """Yield the Mach-O files with a library's file extension."""
     for folder, _, names in os.walk(prefix / "lib"):
         for name in sorted(names):
             path = Path(folder, name)

@@ -1,7 +1,7 @@
-"""What a Mac must have at least, read from the packed Mach-O files themselves.
+"""Minimum requirements on a Mac, read from the packed Mach-O files themselves.
 
-The loader of macOS does not compare versions: a file for a later one fails at the first symbol that
-is missing, or later. So launchers and `postinstall.py` look.
+The loader of macOS does not compare versions: a file for a later one fails at the first missing
+symbol, or later still. So launchers and `postinstall.py` check.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from ...model.requirements import Version
 
 
-# Every Mac with Apple's processors has it (PEP 425's tags by `delocate` and pip do as if too).
+# Every Mac with Apple's processors has it (`delocate` and pip assume so in PEP 425 tags, too).
 _FIRST_ARM64: Final = (11, 0)
 UNIVERSAL: Final = frozenset({"arm64", "x86_64"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacosRequirements(PlatformRequirements):
-    """What all packed files together ask of a Mac.
+    """The combined requirements of all packed files.
 
     Parameters:
-        macos: its release; `None` if nothing packed tells.
-        architectures: those that every file is for.
-        starts: the release that the packed interpreter itself is for.
+        macos: the minimum release, or `None` if no packed file states one.
+        architectures: those supported by every file.
+        starts: the minimum release of the packed interpreter itself.
     """
 
     macos: Floor | None = None
@@ -44,9 +44,9 @@ class MacosRequirements(PlatformRequirements):
     starts: Version = ()
 
     def platform_tag(self, tag: str) -> str:
-        """Return the platform's tag with what is needed in it (PEP 425, `delocate`).
+        """Return a platform tag that states the requirements (PEP 425, `delocate`).
 
-        From macOS 11 on, tags know no minor version.
+        From macOS 11 on, tags have no minor version.
         """
         match = re.fullmatch(r"macosx_(\d+_\d+)_(\w+)", tag)
         if match is None:
@@ -62,7 +62,7 @@ class MacosRequirements(PlatformRequirements):
         return f"macosx_{release}_{machine}"
 
     def facts(self, tag: str) -> dict[str, Any]:
-        """Return what the manifest says of the platform."""
+        """Return what the manifest records about the platform."""
         facts: dict[str, Any] = {"tag": self.platform_tag(tag)}
         if self.macos is not None:
             facts["macos"] = self.macos.facts()
@@ -71,9 +71,9 @@ class MacosRequirements(PlatformRequirements):
         return facts
 
     def check(self) -> str:
-        """Return Python statements that end a script on a Mac that is too old, in one sentence.
+        """Return Python statements that exit a script, with one sentence, on a Mac that is too old.
 
-        Empty where the packed interpreter is for no older one.
+        Empty if the packed interpreter does not support older ones either.
         """
         if self.macos is None or (self.starts and self.starts >= self.macos.version):
             return ""
@@ -84,7 +84,7 @@ class MacosRequirements(PlatformRequirements):
 
 @dataclass(frozen=True)
 class MacosFileRequirements(FileRequirements):
-    """What files ask of a Mac, by what they hold.
+    """What files require of a Mac, by content.
 
     Parameters:
         files: the Mach-O files.
@@ -99,12 +99,12 @@ class MacosFileRequirements(FileRequirements):
         return cls(files={each: file for each, file in found.items() if isinstance(file, MachO)})
 
     def at(self, entries: Iterable[ScannedEntry]) -> dict[str, MachO]:
-        """Return the Mach-O files among entries; later ones stand in the place of earlier ones."""
+        """Return the Mach-O files among entries; a later entry replaces an earlier one."""
         there = {entry.arcname: self.files.get(entry.content) for entry in with_copies(entries)}
         return {name: file for name, file in there.items() if file is not None}
 
     def of(self, entries: Iterable[ScannedEntry]) -> MacosRequirements:
-        """Return what entries ask for together."""
+        """Return the combined requirements of entries."""
         found = self.at(entries)
         common = common_architectures(found.values())
         floors = [Floor(version=v, file=n) for n, v in sorted(_releases(found, common).items())]
@@ -118,22 +118,22 @@ class MacosFileRequirements(FileRequirements):
 
 
 def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
-    """Return the architectures that all files are for."""
+    """Return the architectures that all files support."""
     sets = [file.architectures for file in files]
     return frozenset.intersection(*sets) if sets else frozenset()
 
 
 def read_macho(content: Content | Path) -> MachO | None:
-    """Read a file; `None` if it is no Mach-O file, or cannot be read: the writer tells of that."""
+    """Return a Mach-O file, or `None` if not one or unreadable: the writer reports the latter."""
     headers = HeaderReader().of_content(content)
     return headers if isinstance(headers, MachO) else None
 
 
 def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict[str, Version]:
-    """Return the least release of each file that tells one.
+    """Return the minimum release of each file that states one.
 
     Parameters:
-        architectures: those that count; all, if there are none.
+        architectures: those that count; if empty, all of them.
     """
     releases = {
         name: max(
@@ -150,16 +150,16 @@ def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict
 
 
 def _release(part: Slice, architectures: frozenset[str]) -> Version:
-    """Leave out what says nothing: the first release for arm64, beside older ones for x86-64."""
+    """Return a slice's release, unless it is just arm64's first beside older ones for x86-64."""
     first = part.architecture == "arm64" and part.minos <= _FIRST_ARM64
     return () if first and architectures >= UNIVERSAL else part.minos
 
 
 def macos_check(least: Version, needed: str) -> str:
-    """Return statements that end a script on a Mac that is too old.
+    """Return statements that exit a script on a Mac that is too old.
 
-    The kernel's release tells it (Darwin 19 is macOS 10.15, 20 is 11, 24 is 15, 25 is 26): the
-    `platform` module would read a property list, which takes longer than all the rest.
+    They use the kernel's release (Darwin 19 is macOS 10.15, 20 is 11, 24 is 15, 25 is 26): the
+    `platform` module would read a property list, which takes longer than everything else.
 
     Parameters:
         needed: the floor in words.

@@ -1,8 +1,8 @@
-"""The activation scripts that an environment is shipped with.
+"""The activation scripts shipped with an environment.
 
-They take the place of those that its maker wrote, which name the folder it was made in: where that
-folder still exists, a moved environment would activate it without a word. Ours name no folder.
-Each finds its own when it is sourced; the texts lie in `injected/activation/`.
+They replace those written by the environment's creator, which name the folder it was created in: if
+that folder still exists, a moved environment would silently activate it. Ours name no folder. Each
+finds its own when it is sourced; the texts are in `injected/activation/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...model.entries import FileEntry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# "activate.ps1" would be the same file as "Activate.ps1" on a disk that ignores case.
+# "activate.ps1" would be the same file as "Activate.ps1" on a case-insensitive file system.
 NAMES: Final = (
     "Activate.ps1",
     "activate",
@@ -32,9 +32,9 @@ def activation_scripts(scripts: str) -> list[FileEntry]:
     """Return the scripts for POSIX shells, fish, csh, Nushell, PowerShell and Python.
 
     Parameters:
-        scripts: the arcname of the folder that holds the environment's interpreter or launchers;
-            the environment is the folder around it. `Scripts`, as it is called on Windows, gets
-            the batch files of cmd.exe too.
+        scripts: the arcname of the folder with the environment's interpreter or launchers; the
+            environment is its parent folder. `Scripts`, the name on Windows, also gets batch files
+            for cmd.exe.
     """
     names = [*NAMES, *(_BATCH_NAMES if scripts == "Scripts" else ())]
     return [FileEntry.from_bytes(f"{scripts}/{name}", _text(name)) for name in names]
@@ -42,7 +42,7 @@ def activation_scripts(scripts: str) -> list[FileEntry]:
 
 def _text(name: str) -> bytes:
     content = (files("hatch_pack_venv") / "injected" / "activation" / name).read_bytes()
-    # cmd.exe loses its place in a file with plain line feeds.
+    # cmd.exe loses track of its position in a file with plain line feeds.
     return content.replace(b"\n", b"\r\n") if name.endswith(".bat") else content
 
 

@@ -1,9 +1,9 @@
-"""Data files that name the environment they lie in: bytes to bytes.
+"""Data files that name the environment they are in: bytes to bytes.
 
-Rewritten are the kinds that can name a path relative to themselves: Jupyter's kernelspecs and
-pkg-config's `.pc` files; `_KINDS` lists them, and a further kind is one more line there. Desktop
-entries, systemd units, libtool archives and the configuration files of applications know absolute
-paths only; they stay as they are, and the leak scanner reports them.
+Only kinds that can express paths relative to themselves are rewritten: Jupyter's kernelspecs and
+pkg-config's `.pc` files; `_KINDS` lists them, and another kind takes one more line there. Desktop
+entries, systemd units, libtool archives and applications' configuration files support only absolute
+paths; they are left unchanged, and the leak scanner reports them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SIZE_LIMIT: Final = 1 << 20
-"""Bytes; what is larger is no data file of these kinds."""
+"""Bytes; a larger file is not a data file of these kinds."""
 
-# An interpreter below a prefix, of either layout.
+# An interpreter below a prefix, in either layout.
 _PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"
 
 
@@ -29,10 +29,10 @@ class _Kind:
     """A kind of data file.
 
     Parameters:
-        ending: how the arcnames of all such files end.
-        pattern: what the whole arcname matches.
+        ending: the common suffix of their arcnames.
+        pattern: matches the whole arcname.
         relocate: returns the file's content with paths relative to itself, or `None` to leave it
-            alone; takes arcname, content and the aliases of the prefix.
+            unchanged; takes arcname, content and the aliases of the prefix.
     """
 
     ending: str
@@ -41,12 +41,12 @@ class _Kind:
 
 
 def may_be_rewritten(arcname: str) -> bool:
-    """Whether a data file is of a kind that can be made to follow its environment."""
+    """Return whether a data file is of a kind that can be made to follow its environment."""
     return arcname.endswith(ENDINGS) and _kind_of(arcname) is not None
 
 
 def relocate_data_file(arcname: str, content: bytes, prefix_aliases: Sequence[str]) -> bytes | None:
-    """Return a data file that follows its environment; `None` to leave it alone.
+    """Return a data file that follows its environment, or `None` to leave it unchanged.
 
     Parameters:
         prefix_aliases: the paths by which the environment may be named.
@@ -68,11 +68,12 @@ def _as_written(prefix_aliases: Sequence[str]) -> list[str]:
 def _relocated_kernelspec(
     arcname: str, content: bytes, prefix_aliases: Sequence[str]
 ) -> bytes | None:
-    """Make the command of a kernel that was installed with `--sys-prefix` independent of places.
+    """Make the command of a kernel installed with `--sys-prefix` location-independent.
 
-    jupyter_client starts a bare `python` with the interpreter it runs on itself, as it does for
-    the kernelspec in ipykernel's wheel, and replaces `{resource_dir}` in every argument by the
-    kernelspec's own folder (`KernelManager.format_kernel_cmd`). Values of `env` know no such word.
+    jupyter_client starts a bare `python` with the interpreter it runs on itself, as it does for the
+    kernelspec in ipykernel's wheel, and replaces `{resource_dir}` in every argument by the
+    kernelspec's own folder (`KernelManager.format_kernel_cmd`). Values of `env` support no such
+    placeholder.
     """
     try:
         spec: Any = json.loads(content)
@@ -95,7 +96,7 @@ def _text(argument: Any) -> str:
 def _relocated_by_variable(
     variable: str, arcname: str, content: bytes, prefix_aliases: Sequence[str]
 ) -> bytes:
-    """Begin paths at a variable that the reader of the file sets to the file's own folder."""
+    """Make paths start with a variable that the file's reader sets to the file's own folder."""
     text = content.decode("utf-8", "surrogateescape")
     root = f"{variable}/{_way_up(arcname)}"
     return _replaced(text, prefix_aliases, root).encode("utf-8", "surrogateescape")
@@ -107,7 +108,7 @@ def _way_up(arcname: str) -> str:
 
 
 def _replaced(text: str, prefix_aliases: Sequence[str], root: str) -> str:
-    """Put `root` in the place of a prefix, where a path ends or goes on."""
+    """Replace a prefix by `root` where a path ends or continues."""
     for prefix in sorted(prefix_aliases, key=len, reverse=True):
         text = re.sub(rf"{re.escape(prefix)}(?![\w.+-])", lambda _: root, text)
     return text
@@ -131,4 +132,4 @@ _KINDS: Final = (
     _by_variable(".pc", "${pcfiledir}"),  # pkg-config and pkgconf
 )
 ENDINGS: Final = tuple(kind.ending for kind in _KINDS)
-"""How the names of all such files end."""
+"""The suffixes of the names of all such files."""

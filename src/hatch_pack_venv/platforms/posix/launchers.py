@@ -1,8 +1,8 @@
-"""Scripts that find the interpreter beside themselves: bytes to bytes.
+"""Scripts that find the interpreter next to themselves: bytes to bytes.
 
 A launcher is a POSIX shell header followed by Python. Python sees the header as a string, the
-module's docstring; a statement after it puts `__doc__` right again. The shell replaces itself
-before it reads the Python part. Measured with dash, bash, busybox ash, ksh93, mksh, zsh and yash.
+module's docstring; a statement after it restores `__doc__`. The shell replaces itself before it
+reads the Python part. Measured with dash, bash, busybox ash, ksh93, mksh, zsh and yash.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _SHEBANG: Final = b"#!/bin/sh\n"
 
 # Starts no process unless called through a link. Its variables have odd names because assigning to
-# one that the caller exported would change what Python inherits. ksh93 quotes what `command -v`
-# tells; printf is no builtin of mksh; yash has no `[` if PATH is empty, and goes on.
+# one that the caller exported would change what Python inherits. ksh93 quotes the output of
+# `command -v`; printf is not a builtin of mksh; yash has no `[` if PATH is empty, and goes on.
 _FIND_PYTHON: Final = b"""\
 ''':'
 _s=$0
@@ -67,7 +67,7 @@ _LONG: Final = re.compile(
     rb"' '''(?:\r?\n|\Z)"
 )
 _DIRECT: Final = re.compile(rb"#!(?P<command>[^\r\n]*)(?:\r?\n|\Z)")
-_QUOTED_QUOTE: Final = re.compile(r"""'(?:"'"|\\')'""")  # how a quote is written between quotes
+_QUOTED_QUOTE: Final = re.compile(r"""'(?:"'"|\\')'""")  # an escaped quote inside quotes
 _PYTHON: Final = r"python[\w.]*"
 _UV_RELOCATABLE: Final = re.escape('"$(dirname -- "$(realpath -- "$0")")"/') + f"'{_PYTHON}'"
 _WHEEL_PLACEHOLDER: Final = "pythonw?"  # "#!python", the binary distribution format (PEP 427)
@@ -80,14 +80,14 @@ _OPTIONS: Final = r"(?P<options>(?:[ \t]+[!-\[\]-~]+)*)"
 def entry_point_script(
     entry_point: EntryPoint, options: Sequence[str] = (), check: str = ""
 ) -> bytes:
-    """Return a complete POSIX launcher which finds `python` beside itself.
+    """Return a complete POSIX launcher that finds `python` next to itself.
 
-    The module is imported outside the guard, as pip and uv do it, so that the children that
-    multiprocessing spawns find the same names. `__doc__` is `None`, as in their launchers.
+    The module is imported outside the guard, as pip and uv do, so that children spawned by
+    multiprocessing find the same names. `__doc__` is `None`, as in their launchers.
 
     Parameters:
         options: the interpreter's, such as `-I`; printable ASCII without a backslash.
-        check: Python statements that end the script where it cannot run, before it imports more.
+        check: Python statements that exit the script where it cannot run, before further imports.
     """
     body = f"""\
 __doc__ = None
@@ -107,12 +107,13 @@ def relocate_script(
     entry_points: Sequence[EntryPoint] = (),
     check: str = "",
 ) -> bytes | None:
-    """Return the script rewritten to find its own interpreter; `None` to leave it alone.
+    """Return the script rewritten to find its own interpreter, or `None` to leave it unchanged.
 
-    Rewritten are the launchers of pip, distlib, installer and uv (with a path after `#!`, or in
-    `'''exec'` where it is long or holds spaces), uv's relocatable ones, `#!python`, and our own,
-    which stay the same. A coding cookie moves to line 2, where it is in force (PEP 263). The body's
-    docstring and its `from __future__` imports keep their meaning, whatever Python runs this.
+    This covers the launchers of pip, distlib, installer and uv (with a path after `#!`, or in
+    `'''exec'` if it is long or contains spaces), uv's relocatable ones, `#!python`, and our own,
+    which stay the same. A coding cookie moves to line 2, where it takes effect (PEP 263). The
+    body's docstring and its `from __future__` imports keep their meaning, whatever Python runs
+    this.
 
     Parameters:
         prefixes: the paths by which the environment may be named; the interpreter has to lie in
@@ -215,9 +216,9 @@ def _statements(entry_point: EntryPoint) -> list[str]:
 
 
 def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] | None:
-    """Return the interpreter's options; `None` for a command that is not the environment's Python.
+    """Return the interpreter's options, or `None` if a command is not the environment's Python.
 
-    The kernel takes all that follows the interpreter for one argument, so several options never
+    The kernel passes everything after the interpreter as one argument, so several options never
     worked in a shebang; here they do.
     """
     if command.startswith("'"):
@@ -240,10 +241,10 @@ def _header(options: Sequence[str], cookie: bytes = b"") -> bytes:
 
 
 def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
-    """Put the header before a body, and what the body needs to run behind it.
+    """Prepend the header to a body, with what the body needs to run after it.
 
     A body that cannot be read as text (a zip archive after a shebang, which Python runs, or an
-    unknown encoding with bytes that matter) is kept as it is.
+    unknown encoding with significant bytes) is kept unchanged.
     """
     cookie = _COOKIE.match(body)
     if cookie is None:
@@ -253,14 +254,14 @@ def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
 
 
 def behind_header(body: bytes, encoding: str) -> bytes:
-    """Return a script's Python part as it can stand behind the launchers' header.
+    """Return a script's Python part in a form that works after the launchers' header.
 
     Parameters:
-        encoding: what its coding cookie says (PEP 263), `utf-8` without one.
+        encoding: from its coding cookie (PEP 263), `utf-8` without one.
     """
     if b"\0" in body:
         return body
-    for codec in (encoding, "latin-1"):  # Latin-1 reads all; quotes are ASCII nearly everywhere
+    for codec in (encoding, "latin-1"):  # Latin-1 decodes all; quotes are ASCII nearly everywhere
         try:
             text = body.decode(codec)
             if text.encode(codec) == body:
@@ -271,11 +272,11 @@ def behind_header(body: bytes, encoding: str) -> bytes:
 
 
 def _with_own_doc(text: str) -> str:
-    """Give the module its `__doc__` back, which the header would be otherwise.
+    """Restore the module's `__doc__`, which would otherwise be the header.
 
-    Only a docstring may stand before `from __future__` imports, and the header is one: the body's
-    own docstring has to leave its place. It becomes that of a function defined after the imports,
-    because the compiler then treats it alike: indentation (stripped since CPython 3.13), `-OO`.
+    Only a docstring may precede `from __future__` imports, and the header is one: the body's own
+    docstring has to move. It becomes that of a function defined after the imports, because the
+    compiler then treats it the same way: indentation (stripped since CPython 3.13), `-OO`.
     """
     before, repair, end = "", "__doc__ = None\n", 0
     for statement in _simple_statements(text):
@@ -297,11 +298,11 @@ def _with_own_doc(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Statement:
-    """A simple statement, or the start of a compound one, and its place in the text.
+    """A simple statement, or the start of a compound one, and its position in the text.
 
     Parameters:
-        following: where the next statement, or the next line, begins.
-        goes_on: whether a semicolon ends it.
+        following: where the next statement, or the next line, starts.
+        goes_on: whether it ends with a semicolon.
     """
 
     tokens: tuple[tokenize.TokenInfo, ...]
@@ -312,7 +313,7 @@ class _Statement:
 
     @property
     def is_docstring(self) -> bool:
-        """Whether it is strings only, no bytes, no f-string; in parentheses or not."""
+        """Whether it is only strings, no bytes, no f-string; with or without parentheses."""
         strings = [token.string for token in self.tokens if token.type == tokenize.STRING]
         prefixes = {re.split("[\"']", string)[0].lower() for string in strings}
         others = {token.string for token in self.tokens if token.type != tokenize.STRING}
@@ -324,10 +325,10 @@ class _Statement:
 
 
 def _simple_statements(text: str) -> Iterator[_Statement]:
-    """Yield the statements from the top, and read no further than asked for.
+    """Yield the statements from the top, reading no further than requested.
 
-    Tokens are all it looks at: the rest may be in the grammar of a newer or an older Python. It
-    ends where tokens cannot be told.
+    Only tokens are examined: the rest may use the grammar of a newer or an older Python. Stops
+    where tokenizing fails.
     """
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     starts = [0, *itertools.accumulate(map(len, lines))]

@@ -1,4 +1,4 @@
-"""Small files that know where they lie, made to hold wherever they are unpacked: bytes to bytes."""
+"""Small files that contain their own location, made valid wherever unpacked: bytes to bytes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PosixRewriter:
     """Rewrites the files of one environment.
 
     Parameters:
-        entry_points: by name, those that packed distributions declare.
-        own_lines: lines of path files that editable installs own, which are dealt with elsewhere.
-        layers: the layers that path files may lead to.
+        entry_points: the entry points of packed distributions, by name.
+        own_lines: lines of path files that belong to editable installs and are handled elsewhere.
+        layers: the layers that path files may point to.
         check: what launchers do first, as Python statements.
     """
 
@@ -37,7 +37,7 @@ class PosixRewriter:
     check: str = ""
 
     def rewritten(self, arcname: str, content: bytes) -> bytes | None:
-        """Return a file that names no build path; `None` to leave it alone."""
+        """Return a file without build paths, or `None` to leave it unchanged."""
         folder, _, name = arcname.rpartition("/")
         aliases = self.environment.prefix_aliases
         if folder == self.environment.scripts:
@@ -49,7 +49,7 @@ class PosixRewriter:
         return None
 
     def problems(self, arcname: str, content: bytes) -> Iterator[str]:
-        """Yield a sentence for each folder outside that a `.pth` file adds to `sys.path`.
+        """Yield a sentence for each outside folder that a `.pth` file adds to `sys.path`.
 
         Parameters:
             content: of the file as it will be packed.
@@ -76,7 +76,7 @@ class PosixRewriter:
         return relative_path_lines(content, here, self.environment.containing)
 
     def _is_of_a_layer(self, line: str, folder: str) -> bool:
-        """Whether a line of a path file leads to a layer whose packages are to be seen."""
+        """Return whether a path file's line points to a layer whose packages should be visible."""
         if posixpath.isabs(line):
             return False
         path = Path(os.path.normpath(self.environment.prefix / folder / line))

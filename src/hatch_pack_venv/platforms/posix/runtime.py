@@ -1,4 +1,4 @@
-"""The standard library and `bin/python` of an interpreter that is bundled or fixed."""
+"""The standard library and `bin/python` of a bundled or fixed interpreter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PREFIX_WORD: Final = "@base_prefix@"
 
-# What the build recorded as absolute paths (`prefix`, `LIBDIR`, …) follows the prefix.
+# Absolute paths recorded by the build (`prefix`, `LIBDIR`, …) follow the prefix.
 _RELOCATE: Final = f"""
 
 def _relocate(names):
@@ -41,17 +41,17 @@ def _relocate(names):
 _relocate(build_time_vars)
 """
 
-# Debian and Ubuntu install into `local` and `dist-packages` unless in a virtual environment.
+# Debian and Ubuntu install into `local` and `dist-packages` except in a virtual environment.
 _UPSTREAM_SCHEMES: Final = """
 
 def _get_preferred_schemes():
     return {"prefix": "posix_prefix", "home": "posix_home", "user": "posix_user"}
 """
 
-# The folder in which OpenSSL looks for certificates is compiled into it, and differs between
-# distributions. Where it holds none and nothing else was said, the target's own bundle is used: no
-# variable is set that children would inherit, and nothing runs before `ssl` is imported. The paths
-# are those of Debian, RHEL, SUSE, newer RHEL and SUSE, and Alpine (crypto/x509 of Go has the same).
+# OpenSSL's certificate folder is compiled into it, and differs between distributions. If it holds
+# no certificates and nothing else was configured, the target's own bundle is used: no variable is
+# set that children would inherit, and nothing runs before `ssl` is imported. The paths are those of
+# Debian, RHEL, SUSE, newer RHEL and SUSE, and Alpine (Go's crypto/x509 has the same).
 _CERTIFICATES: Final = """
 
 def _system_certificates():
@@ -100,7 +100,7 @@ def _look_for_system_certificates():
 _look_for_system_certificates()
 """
 
-# `find_library` asks ldconfig, gcc and ld, none of which knows the bundle or need be there.
+# `find_library` asks ldconfig, gcc and ld, which do not know the bundle and may be missing.
 _OWN_LIBRARIES: Final = """
 
 def _with_own_libraries(find):
@@ -122,16 +122,16 @@ find_library = _with_own_libraries(find_library)
 
 
 def knows_its_place(name: str, interpreter: Interpreter) -> bool:
-    """Whether a module of the standard library has to be changed.
+    """Return whether a module of the standard library has to be changed.
 
     Parameters:
-        name: the module's file below the standard library's folder.
+        name: the module's file, relative to the standard library's folder.
     """
     return _is_build_data(name) or bool(_addition_to(name, interpreter))
 
 
 def made_portable(name: str, content: bytes, interpreter: Interpreter) -> bytes:
-    """Return what such a module holds in a bundle."""
+    """Return the content of such a module in a bundle."""
     if _is_build_data(name):
         recorded = re.escape(os.fsencode(interpreter.base_prefix)) + rb"(?![\w.+-])"
         content = re.sub(recorded, _PREFIX_WORD.encode(), content)
@@ -152,15 +152,15 @@ def _addition_to(name: str, interpreter: Interpreter) -> str:
 def debian_path_file(interpreter: Interpreter) -> bytes:
     """Return a `.pth` file for `dist-packages`, where Debian's `site` looks instead.
 
-    It adds site-packages as `site` itself would, with the `.pth` files that lie there. (`site` is
-    frozen into the interpreter since CPython 3.11, so that a changed one has no effect.)
+    It adds site-packages the way `site` itself would, including its `.pth` files. (`site` is frozen
+    into the interpreter since CPython 3.11, so changing it has no effect.)
     """
     parts = f'sys.prefix, "lib", "{interpreter.executable_name}", "site-packages"'
     return f"import os, site, sys; site.addsitedir(os.path.join({parts}))\n".encode()
 
 
 def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entry, ...]:
-    """Return what connects an environment: as `postinstall.py` does it on the target."""
+    """Return the entries that connect an environment as `postinstall.py` does on the target."""
     name = environment.interpreter.executable_name
     scripts = environment.scripts
     return (
@@ -174,8 +174,8 @@ def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entr
 def bundled_config(version: str, prompt: str | None = None) -> bytes:
     """Return the `pyvenv.cfg` of a bundled interpreter.
 
-    Without `home`, so that nothing in it depends on the place (measured on CPython 3.8 to 3.13);
-    with the file, user site-packages stay out. `relocatable` makes uv write relative launchers.
+    Without `home`, nothing in it depends on the location (measured on CPython 3.8 to 3.13); with
+    the file, user site-packages are disabled. `relocatable` makes uv write relative launchers.
 
     Parameters:
         prompt: what activation scripts show instead of the folder's name.
@@ -191,7 +191,7 @@ def bundled_config(version: str, prompt: str | None = None) -> bytes:
 
 
 def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
-    """Return the `pyvenv.cfg` of an environment whose interpreter is fixed on the target."""
+    """Return the `pyvenv.cfg` of an environment with a fixed interpreter on the target."""
     return _pyvenv_cfg(
         {
             "home": posixpath.dirname(path),
@@ -211,7 +211,7 @@ def _pyvenv_cfg(pairs: Mapping[str, str], prompt: str | None) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemPackages:
-    """What is packed of the base interpreter's packages."""
+    """What is packed from the base interpreter's packages."""
 
     entries: tuple[ScannedEntry, ...] = ()
     distributions: tuple[InstalledDistribution, ...] = ()
@@ -225,11 +225,11 @@ def system_packages(
 ) -> SystemPackages:
     """Return the base's packages as entries of the environment's site-packages.
 
-    Launchers and data outside site-packages stay out: an environment does not see them either.
+    Launchers and data outside site-packages are left out: the environment does not see them either.
 
     Parameters:
-        scanned: the environment's entries, which come first.
-        foreign: returns the folders outside that a `.pth` file adds to `sys.path`.
+        scanned: the environment's entries, which take precedence.
+        foreign: returns the outside folders that a `.pth` file adds to `sys.path`.
     """
     if not environment.include_system_site_packages:
         return SystemPackages()
@@ -260,7 +260,7 @@ class _Gatherer:
         self.notes: list[str] = []
 
     def add(self, folder: Path) -> None:
-        """Take what a folder holds and `import` would find there."""
+        """Add a folder's contents that `import` would find there."""
         installed = list(installed_distributions(folder.parent, (folder.name,)))
         new = [distribution for distribution in installed if distribution.key not in self.own]
         self.distributions += new
@@ -281,7 +281,7 @@ class _Gatherer:
         return {self._top(name) for name in self.taken if name.startswith(f"{self.site}/")}
 
     def _is_package(self, name: str) -> bool:
-        """Whether a name is taken whole; parts of a namespace package may lie in both."""
+        """Return whether a name is taken entirely; namespace packages may have parts in both."""
         return f"{self.site}/{name}/__init__.py" in self.taken
 
     def _walk(self, folder: Path) -> Iterator[ScannedEntry]:
@@ -304,7 +304,7 @@ class _Gatherer:
 
 
 class Runtime(ABC):
-    """The parts of one base interpreter, in the flat layout of a bundle.
+    """The parts of one base interpreter, in a bundle's flat layout.
 
     Parameters:
         brings_back: whether a pattern brings back what `trim` leaves out, by its arcname; `None`
@@ -324,10 +324,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def add_binary(self, arcname: str, path: Path) -> None:
-        """Take an extension module of the standard library, which each platform treats itself."""
+        """Add an extension module of the standard library, which each platform handles itself."""
 
     def entries(self) -> Iterator[ScannedEntry]:
-        """Yield all files but binaries, which `add_binary` takes."""
+        """Yield all files except binaries, which are passed to `add_binary`."""
         facts = self.interpreter
         for alias in ("python", "python3"):
             yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
@@ -353,7 +353,7 @@ class Runtime(ABC):
         return self.brings_back is not None and self.brings_back(arcname)
 
     def _wheels(self) -> Iterator[ScannedEntry]:
-        """Yield the wheels that a distribution's `ensurepip` has elsewhere (see sysconfig)."""
+        """Yield the wheels that a distribution's `ensurepip` keeps elsewhere (see sysconfig)."""
         folder = self.interpreter.wheel_folder
         base = self.interpreter.base_prefix
         has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
@@ -384,7 +384,7 @@ class Runtime(ABC):
                 yield from self._files(name, child)
 
     def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:
-        """Yield a file of the standard library, or what a link in it leads to."""
+        """Yield a file of the standard library, or the target of a link in it."""
         real = path.resolve()
         if posixpath.basename(posixpath.dirname(arcname)) == "lib-dynload" and path.suffix == ".so":
             self.add_binary(arcname, real)
@@ -399,9 +399,9 @@ class Runtime(ABC):
 
 
 def _library_folder(environment: Environment) -> str:
-    """Return the folder that the standard library goes to, as the interpreter searches for it.
+    """Return the folder for the standard library, where the interpreter searches for it.
 
-    Fedora's looks into `lib64`, which is a link in the environments of most makers.
+    Fedora's searches `lib64`, which most environment creators make a link.
     """
     platlibdir = environment.interpreter.platlibdir
     real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)

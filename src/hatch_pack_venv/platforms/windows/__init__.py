@@ -1,1 +1,1 @@
-"""Windows, whatever system packs: detection, launchers, requirements, checks, bundle."""
+"""Windows, on any build system: detection, launchers, requirements, checks, bundle."""

@@ -1,13 +1,13 @@
-"""The interpreter of a Windows bundle as entries.
+"""A Windows bundle's interpreter as entries.
 
-CPython for Windows looks for `Lib` and `DLLs` beside its `python.exe`, so that a bundle has the
-layout of an installation: the interpreter and its libraries in the root, the environment's packages
-in `Lib/site-packages`. python.org's installer, its NuGet packages and python-build-standalone all
-lay theirs out so ("Using Python on Windows"; PC/layout of CPython).
+CPython for Windows looks for `Lib` and `DLLs` next to its `python.exe`, so a bundle has the layout
+of an installation: the interpreter and its libraries in the root, the environment's packages in
+`Lib/site-packages`. python.org's installer, its NuGet packages and python-build-standalone all use
+this layout ("Using Python on Windows"; PC/layout of CPython).
 
-There is no `pyvenv.cfg`: `site` takes the folder *above* one that lies beside the interpreter for
-the prefix (Lib/site.py, `venv`). The user's own packages, which such a file would keep out as well
-and which come before the archive's on `sys.path`, are taken off again by a `.pth` file.
+There is no `pyvenv.cfg`: `site` takes the folder *above* one next to the interpreter as the prefix
+(Lib/site.py, `venv`). User site-packages, which such a file would also disable and which precede
+the archive's on `sys.path`, are removed again by a `.pth` file.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from ...model.interpreter import Interpreter
 
 
-# The interpreter, its libraries and those of the compiler that it was built with.
+# The interpreter, its libraries and the runtime libraries of its compiler.
 _ROOT: Final = re.compile(
     r"pythonw?(?:3\.\d+t?)?\.exe|python3\d*t?\.dll|(?:vcruntime|msvcp|concrt)140\w*\.dll"
     r"|(?:api-ms-win-[\w-]+|ucrtbase|libffi-\d+|libcrypto-[\w-]+|libssl-[\w-]+|sqlite3|zlib1?)\.dll",
     re.IGNORECASE,
 )
 
-# Of those, the ones of a free-threaded build, and of an ordinary one that may lie beside it.
+# Among those, the files of a free-threaded build, and of a regular one that may be next to it.
 _FREE: Final = re.compile(r"pythonw?3\.\d+t\.exe|python3\d*t\.dll", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"pythonw?\.exe|python3\d*\.dll", re.IGNORECASE)
 _TAG: Final = re.compile(r"\.cp3\d+(?P<free>t?)-\w+\.pyd", re.IGNORECASE)
 _LICENCE: Final = re.compile(r"LICENSE(?:\.txt)?", re.IGNORECASE)
 _FOLDERS: Final = {"dlls": "DLLs", "lib": "Lib", "tcl": "tcl"}
 _DEVELOPMENT: Final = {"include": "Include", "libs": "libs"}
-_TK: Final = ("tcl*.dll", "tk*.dll")  # beside _tkinter.pyd
+_TK: Final = ("tcl*.dll", "tk*.dll")  # next to _tkinter.pyd
 
-# The name comes before those of others, which may import what they need.
+# The name sorts before those of others, which may import what they need.
 _NO_USER_SITE: Final = "000-pack-venv.pth"
 _LEAVE_USER_SITE: Final = b"""\
 import site, sys; site.USER_SITE in sys.path and sys.path.remove(site.USER_SITE); \
@@ -69,15 +69,15 @@ def windows_bundle(
     trim: Trim = Trim.DEFAULT,
     brings_back: Callable[[str], bool] | None = None,
 ) -> Bundle:
-    """Gather what makes a Windows environment's archive bring its own interpreter.
+    """Collect everything a Windows environment's archive needs to include its own interpreter.
 
     Parameters:
-        scanned: all that the environment holds.
-        packed: what is packed of it and of the wheels laid over it.
+        scanned: all entries of the environment.
+        packed: its packed entries, and those of the wheels laid over it.
         brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
 
     Raises:
-        InterpreterProblem: the base interpreter cannot be bundled.
+        InterpreterProblem: if the base interpreter cannot be bundled.
     """
     base = environment.interpreter.base_prefix
     if base == environment.prefix:
@@ -103,7 +103,7 @@ def _facts(trim: Trim) -> dict[str, Any]:
 
 
 def _settings(environment: Environment) -> list[FileEntry]:
-    """Return what keeps the user's own packages out, as in any virtual environment."""
+    """Return the entries that disable user site-packages, as in any virtual environment."""
     if environment.include_system_site_packages:
         return []
     name = f"{environment.site_packages[0]}/{_NO_USER_SITE}"
@@ -153,10 +153,10 @@ class _Runtime:
                 yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")
 
     def _root_names(self, name: str) -> tuple[str, ...]:
-        """Return the names that a file of the base's root gets: `python.exe` is what is started.
+        """Return the names of a file from the base's root: `python.exe` is what gets started.
 
-        python.org's installer puts a free-threaded build beside the ordinary one, with a `t` in
-        the names of its files.
+        python.org's installer puts a free-threaded build next to the regular one, with a `t` in the
+        names of its files.
         """
         if _FREE.fullmatch(name):
             own = (name, re.sub(r"3\.\d+t", "", name)) if name.lower().endswith(".exe") else (name,)
@@ -164,7 +164,7 @@ class _Runtime:
         return () if self.has_own_name and _PLAIN.fullmatch(name) else (name,)
 
     def _is_of_other_build(self, child: Path) -> bool:
-        """Whether an extension module is for the other of two builds that share a folder."""
+        """Return whether an extension module is for the other of two builds that share a folder."""
         tag = _TAG.search(child.name)
         if tag is not None:
             return bool(tag["free"]) != self.free
@@ -172,7 +172,7 @@ class _Runtime:
         return self.free and any(child.parent.glob(f"{stem}.cp3*t-*.pyd"))
 
     def _is_of_tk(self, arcname: str, child: Path) -> bool:
-        """Whether a library is only there for tkinter, which a minimal bundle goes without."""
+        """Return whether a library is only used by tkinter, which a minimal bundle leaves out."""
         wanted = self.trim is not Trim.MINIMAL or arcname != "DLLs"
         return not wanted and any(fnmatch.fnmatch(child.name.lower(), each) for each in _TK)
 

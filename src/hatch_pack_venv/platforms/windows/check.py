@@ -1,4 +1,4 @@
-"""What is wrong with an archive for Windows: names, path lengths, foreign modules."""
+"""Problems with an archive for Windows: names, path lengths, foreign modules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...model.plan import PackPlan
 
 
-# "Naming Files, Paths, and Namespaces" of the Win32 documentation; `ntpath.isreserved` is alike.
+# "Naming Files, Paths, and Namespaces" of the Win32 documentation; like `ntpath.isreserved`.
 _DEVICES: Final = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
     + [f"{port}{number}" for port in ("COM", "LPT") for number in "123456789¹²³"]
@@ -30,14 +30,15 @@ _WAY_OUT: Final = "rename or exclude it"
 
 
 def units(text: str) -> int:
-    """Return the length of a text as Windows counts it, in UTF-16 units."""
+    """Return the length of a text as counted by Windows, in UTF-16 units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def upper_case(name: str) -> str:
-    """Return what NTFS compares: upper case, character by character, one for one.
+    """Return the form that NTFS compares: upper case, character by character, one to one.
 
-    A character whose upper case is two (`ß`), or that of another (dotless i), is only like itself.
+    A character whose upper case is two characters (`ß`), or belongs to another (dotless i), equals
+    only itself.
     """
     return "".join(map(_upper, name)) if not name.isascii() else name.upper()
 
@@ -49,7 +50,7 @@ def _upper(character: str) -> str:
 
 
 def name_problem(name: str) -> str | None:
-    """Return why Windows cannot hold a name of one part; `None` if it can."""
+    """Return why Windows cannot store a path component, or `None` if it can."""
     found = _FORBIDDEN.search(name)
     if found:
         return f"holds {found[0]!r}, which no name on Windows can"
@@ -64,9 +65,9 @@ def name_problem(name: str) -> str | None:
 
 
 def name_problems(arcnames: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each name that Windows cannot hold, and for names that are one to it.
+    """Yield a sentence for each name that Windows cannot store, and for names it treats as one.
 
-    A folder is told of once, not again for what lies in it.
+    A folder is reported once, not again for its contents.
 
     Parameters:
         arcnames: of all files and folders.
@@ -86,18 +87,19 @@ def name_problems(arcnames: Iterable[str]) -> Iterator[str]:
 
 
 MAX_PATH: Final = 260
-"""UTF-16 units of a path, its drive and its NUL included."""
-_SHORT_NAME: Final = 12  # a name of the form 8.3, which every folder must leave room for
+"""UTF-16 units of a path, including its drive and its NUL."""
+_SHORT_NAME: Final = 12  # an 8.3 name, which every folder must leave room for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathBudget:
-    """What the longest member leaves for the folder that an environment lies in.
+    """The path length that the longest member leaves for the environment's folder.
 
     Parameters:
         longest: arcname of the member that leaves least.
         length: its UTF-16 units.
-        deepest: those that the path of the environment's own folder may have, drive included.
+        deepest: UTF-16 units available for the path of the environment's own folder, including the
+            drive.
     """
 
     longest: str
@@ -120,7 +122,7 @@ class PathBudget:
         return cls(longest=longest, length=units(longest), deepest=left[longest])
 
     def facts(self) -> dict[str, Any]:
-        """Return what the manifest says of it."""
+        """Return what the manifest records about it."""
         return {
             "longest_member": self.longest,
             "longest_member_length": self.length,
@@ -148,5 +150,5 @@ def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:
 
 
 def check(entries: Iterable[str]) -> PlatformFindings:
-    """Return what is wrong with the names of planned entries, the manifest's among them."""
+    """Return problems with the names of planned entries, including the manifest's."""
     return PlatformFindings(problems=tuple(name_problems([*entries, manifest.ARCNAME])))

@@ -1,7 +1,7 @@
-"""Environments of the Windows layout, told from the tree itself, on whatever system this runs.
+"""Windows environments, detected from the tree itself, on whatever system this runs.
 
-Where its interpreter cannot be run, what it would say of itself is read from `pyvenv.cfg`, from the
-names in the tree and from the headers of `python.exe`.
+If the interpreter cannot be run, its facts are read from `pyvenv.cfg`, from the names in the tree
+and from the headers of `python.exe`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMMAND: Final = re.compile(rf"-m venv (?:--\S+ )*({_ABSOLUTE}.*)")
 
 
 def is_windows(prefix: Path) -> bool:
-    """Whether a tree has the layout of Windows: `Scripts` with an interpreter, or no `bin`."""
+    """Return whether a tree has the Windows layout: `Scripts` with an interpreter, or no `bin`."""
     scripts = prefix / SCRIPTS
     if (scripts / PYTHON).is_file():
         return True
@@ -41,16 +41,16 @@ def is_windows(prefix: Path) -> bool:
 
 
 def as_there(arcname: str) -> str:
-    """Spell a file's top folder as environments have it: Windows puts `lib/x` into `Lib`."""
+    """Spell a file's top-level folder as environments do: Windows puts `lib/x` into `Lib`."""
     top, slash, rest = arcname.partition("/")
     return f"{_FOLDERS.get(top.lower(), top)}{slash}{rest}" if slash else arcname
 
 
 def check_whole(prefix: Path) -> None:
-    """Refuse a tree that lacks what every environment has.
+    """Reject a tree that lacks what every environment has.
 
     Raises:
-        EnvironmentProblem: it has no interpreter, or no site-packages.
+        EnvironmentProblem: if it has no interpreter or no site-packages.
     """
     if not (prefix / SITE_PACKAGES).is_dir():
         raise EnvironmentProblem(f"{prefix} is incomplete, it has no {SITE_PACKAGES}: {_AGAIN}")
@@ -59,15 +59,15 @@ def check_whole(prefix: Path) -> None:
 
 
 def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
-    """Return what is known of an environment's interpreter without running it.
+    """Return the known facts about an environment's interpreter without running it.
 
     Parameters:
-        config: the keys of its `pyvenv.cfg`. `home` may be a folder of this machine, which a
-            bundled interpreter is taken from, or of another.
+        config: the keys of its `pyvenv.cfg`. `home` may be a folder of this machine, from which an
+            interpreter can be bundled, or of another.
 
     Raises:
-        EnvironmentProblem: the version is not there, `python.exe` is no Windows program, or it is
-            no CPython 3.9 or later.
+        EnvironmentProblem: if the version is missing, `python.exe` is not a Windows program, or it
+            is not CPython 3.9 or later.
     """
     python = prefix / SCRIPTS / PYTHON
     version = _version(prefix, config)
@@ -75,7 +75,7 @@ def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
     base = Path(config.get("home", ""))
     machine = _machine(python)
     digits = minor.replace(".", "")
-    # Told by a name that venv and virtualenv add, else by the base's only library.
+    # Determined by a name that venv and virtualenv add, or else by the base's only library.
     libraries = {name for name in (digits, f"{digits}t") if (base / f"python{name}.dll").is_file()}
     free = (prefix / SCRIPTS / f"python{minor}t.exe").is_file() or libraries == {f"{digits}t"}
     interpreter = Interpreter(
@@ -99,7 +99,7 @@ def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
 
 
 def prefix_aliases(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the paths that an environment was made at, as its own files tell them."""
+    """Return the paths at which an environment was created, according to its own files."""
     return tuple(dict.fromkeys(_told_paths(prefix, config)))
 
 
@@ -116,7 +116,7 @@ def _told_paths(prefix: Path, config: Mapping[str, str]) -> Iterator[str]:
 
 
 def _version(prefix: Path, config: Mapping[str, str]) -> str:
-    """Return X.Y.Z: `version` of venv, `version_info` of virtualenv and uv."""
+    """Return X.Y.Z: `version` from venv, `version_info` from virtualenv and uv."""
     for key in ("version", "version_info"):
         match = _VERSION.match(config.get(key, ""))
         if match:

@@ -1,14 +1,15 @@
-"""Launchers of Windows that find the interpreter from where they lie: bytes to bytes.
+"""Windows launchers that find the interpreter relative to themselves: bytes to bytes.
 
 Three kinds of programs start the scripts of an environment, and each has a form that names the
-interpreter by its place beside the launcher:
+interpreter relative to the launcher:
 
 - distlib's, pip's and installer's, which are the same programs: see `distlib_launchers`;
 - uv's: see `uv_trampolines`;
-- setuptools' `NAME.exe`, which names nothing and reads the first line of `NAME-script.py` beside
-  it. A relative path there is taken from the folder *above* the launcher's (launcher.c, find_exe).
+- setuptools' `NAME.exe`, which names nothing and reads the first line of `NAME-script.py` next to
+  it. A relative path there is resolved against the folder *above* the launcher's (launcher.c,
+  find_exe).
 
-What each starts stays byte for byte what it was, but for a `#!` line inside uv's archive, which
+What each starts is byte for byte unchanged, except for a `#!` line inside uv's archive, which
 nothing reads: `python NAME.exe` runs it as before.
 """
 
@@ -32,26 +33,26 @@ if TYPE_CHECKING:
     from ...model.distribution import EntryPoint
 
 
-# An interpreter's file name in a path with either kind of slash, quoted where it holds a space.
+# An interpreter's file name in a path with either kind of slash, quoted if it contains a space.
 _COMMAND: Final = re.compile(
     r"""(?P<quote>["']?)(?P<folder>.*?)(?P<name>pythonw?[\d.]*t?)(?:\.exe)?(?P=quote)"""
     r"(?P<options>(?:\s.*)?)",
     re.IGNORECASE,
 )
 SHEBANG: Final = re.compile(rb"#![ \t]*(?P<command>[^\r\n]*?)[ \t]*(?P<end>\r?\n)")
-"""The first line of a script, with its end."""
+"""The first line of a script, including its line ending."""
 RELATIVE: Final = "<launcher_dir>\\"
-"""What stands for the launcher's own folder in launchers of distlib's kind."""
+"""Placeholder for the launcher's own folder in distlib launchers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    r"""Where the interpreter of an archive lies, seen from its launchers.
+    r"""Where an archive's interpreter is, relative to its launchers.
 
     Parameters:
-        folder: from the launcher's own folder, with `\` at its end; empty for the same.
+        folder: relative to the launcher's own folder, with a trailing `\`; empty for the same.
         scripts: the name of the launchers' folder.
-        machine: as `PeFile.machine` tells it, for stubs of our own.
+        machine: as in `PeFile.machine`, for stubs of our own.
     """
 
     folder: str = ""
@@ -59,21 +60,21 @@ class Home:
     machine: str = "amd64"
 
     def beside(self, name: str) -> str:
-        """Return an interpreter's path from the launcher's folder."""
+        """Return an interpreter's path relative to the launcher's folder."""
         return f"{self.folder}{name}.exe"
 
     def below(self, name: str) -> str:
-        """Return an interpreter's path from the folder above the launcher's."""
+        """Return an interpreter's path relative to the parent of the launcher's folder."""
         return f"{name}.exe" if self.folder else f"{self.scripts}\\{name}.exe"
 
 
 def python_command(command: bytes) -> re.Match[str] | None:
-    """Match an interpreter's path and its options; `None` for a command that is no Python."""
+    """Match an interpreter's path and its options; return `None` if a command is not Python."""
     return _COMMAND.fullmatch(command.decode("utf-8", "surrogateescape"))
 
 
 def is_of_environment(command: re.Match[str], home: Home, *, known: bool) -> bool:
-    """Whether a command is the environment's interpreter, wherever the environment was made."""
+    """Return whether a command is the environment's interpreter, wherever it was created."""
     folder = re.split(r"[\\/]", command["folder"])
     named = len(folder) > 1 and folder[-2].lower() == home.scripts.lower()
     return named or known or command["folder"].startswith(RELATIVE)
@@ -84,14 +85,14 @@ _KINDS: Final[dict[str, Literal["win-amd64", "win-arm64", "win-ia32"]]] = {
     "arm64": "win-arm64",
     "win32": "win-ia32",
 }
-_FIRST_TIME: Final = (1980, 1, 1, 0, 0, 0)  # of a zip member; what is packed gets its own time
+_FIRST_TIME: Final = (1980, 1, 1, 0, 0, 0)  # of a zip member; packed files get their own time
 
 
 def entry_point_launcher(entry_point: EntryPoint, home: Home) -> bytes:
-    """Return a complete launcher for an entry point, of distlib's kind.
+    """Return a complete distlib launcher for an entry point.
 
     Raises:
-        ValueError: there is no launcher for this kind of machine.
+        ValueError: if there is no launcher for this kind of machine.
     """
     name = "pythonw" if entry_point.gui else "python"
     body = f"""\
@@ -109,14 +110,14 @@ if __name__ == "__main__":
 def script_launcher(
     body: bytes, home: Home, name: str = "python", options: str = "", *, gui: bool = False
 ) -> bytes:
-    """Return a launcher of distlib's kind for the text of a script.
+    """Return a distlib launcher for the text of a script.
 
     Parameters:
-        name: of the interpreter, without its ending.
-        options: the interpreter's, a space before them.
+        name: of the interpreter, without its extension.
+        options: the interpreter's, with a leading space.
 
     Raises:
-        ValueError: there is no launcher for this kind of machine.
+        ValueError: if there is no launcher for this kind of machine.
     """
     stub = _stub(home.machine, gui)
     stream = io.BytesIO()
@@ -127,12 +128,13 @@ def script_launcher(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What a launcher of distlib's kind is made of.
+    """The parts of a distlib launcher.
 
     Parameters:
         head: the line between stub and archive.
-        start: where the archive begins.
-        absolute: whether its offsets count from the file's start, as `zipapp` writes them.
+        start: where the archive starts.
+        absolute: whether its offsets are relative to the start of the file, as `zipapp` writes
+            them.
     """
 
     head: re.Match[bytes]
@@ -141,7 +143,7 @@ class _Parts:
 
 
 def is_launcher(content: bytes, program: PeFile) -> bool:
-    """Whether a program has a line and an archive behind it."""
+    """Return whether a program is followed by a shebang line and an archive."""
     return _parts(content, program) is not None
 
 
@@ -161,7 +163,7 @@ def _parts(content: bytes, program: PeFile) -> _Parts | None:
 
 
 def relocated(content: bytes, home: Home, *, known: bool) -> bytes | None:
-    """Return a launcher with a relative interpreter; `None` for one of another interpreter.
+    """Return a launcher with a relative interpreter, or `None` if it uses another interpreter.
 
     Parameters:
         known: whether it starts an entry point of the environment, whatever its interpreter.
@@ -180,13 +182,13 @@ def relocated(content: bytes, home: Home, *, known: bool) -> bytes | None:
     if parts.absolute:
         if len(start) > parts.start:
             return None
-        start = start[:-1].ljust(parts.start - 1) + b"\n"  # spaces before its end are passed over
+        start = start[:-1].ljust(parts.start - 1) + b"\n"  # spaces before its end are ignored
     return start + content[parts.start :]
 
 
 @cache
 def _stub(machine: str, gui: bool) -> bytes:  # noqa: FBT001 (part of a cache's key)
-    """Return distlib's launcher without anything appended, as pypa/installer brings it."""
+    """Return distlib's launcher without anything appended, as shipped with pypa/installer."""
     script = Script("x", "x", "x", "gui" if gui else "console")
     try:
         _, made = script.generate("python.exe", _KINDS[machine])
@@ -208,9 +210,9 @@ _SCRIPT: Final = re.compile(r"(?P<name>.+)-script\.pyw?", re.IGNORECASE)
 
 
 def kind_of(content: bytes) -> Literal["distlib", "uv", "script", "program"] | None:
-    """Tell what a file of the scripts folder is: a launcher, a text with `#!`, a program, or none.
+    """Classify a file of the scripts folder: a launcher, a text with `#!`, a program, or neither.
 
-    The launchers of setuptools are programs, that do what the text beside them says.
+    setuptools' launchers are programs that do what the text next to them says.
     """
     if content.startswith(b"#!"):
         return "script"
@@ -225,12 +227,12 @@ def kind_of(content: bytes) -> Literal["distlib", "uv", "script", "program"] | N
 def relocate_launcher(
     name: str, content: bytes, home: Home, entry_point: EntryPoint | None = None
 ) -> bytes | None:
-    """Return a launcher that finds its own interpreter; `None` to leave the file alone.
+    """Return a launcher that finds its own interpreter, or `None` to leave the file unchanged.
 
     Parameters:
         name: of the file in the scripts folder.
-        entry_point: what it is known to start, for a launcher that is none of the kinds above, and
-            whose interpreter need not be named by a path.
+        entry_point: the entry point that it is known to start, for a launcher of none of the kinds
+            above, whose interpreter need not be named by a path.
     """
     match kind_of(content):
         case "script":
@@ -243,7 +245,7 @@ def relocate_launcher(
 
 
 def starts_python_script(content: bytes) -> re.Match[bytes] | None:
-    """Match the head of a wheel's script that asks for any Python: `#!python` (PEP 427)."""
+    """Match the head of a wheel's script that accepts any Python: `#!python` (PEP 427)."""
     return re.match(rb"#!(?P<name>pythonw?)(?P<options>[ \t][^\r\n]*)?\r?\n", content)
 
 
@@ -256,8 +258,8 @@ def entry_point_name(file_name: str) -> str:
 def _relocated_text(name: str, content: bytes, home: Home, *, known: bool) -> bytes | None:
     """Return a script with another first line.
 
-    What setuptools' launcher reads is a path. Any other script is started by the `py` launcher,
-    which looks for `/usr/bin/env python` along PATH.
+    setuptools' launcher reads a path. Any other script is started by the `py` launcher, which
+    searches PATH for `/usr/bin/env python`.
     """
     head = SHEBANG.match(content)
     command = None if head is None else python_command(head["command"])
@@ -280,12 +282,12 @@ _IS_SCRIPT: Final = b"\x01"
 
 
 def is_trampoline(content: bytes, program: PeFile) -> bool:
-    """Whether a program is a trampoline that starts a script."""
+    """Return whether a program is a trampoline that starts a script."""
     return _trampoline_path(content, program) is not None or content.endswith(_OLD)
 
 
 def _trampoline_path(content: bytes, program: PeFile) -> Resource | None:
-    """Return where a trampoline that starts a script has its interpreter's path."""
+    """Return the interpreter path's resource in a trampoline that starts a script, or `None`."""
     kind = program.resource(content, _KIND)
     if kind is None or content[kind.offset : kind.offset + kind.size] != _IS_SCRIPT:
         return None
@@ -293,7 +295,7 @@ def _trampoline_path(content: bytes, program: PeFile) -> Resource | None:
 
 
 def relocated_trampoline(content: bytes, home: Home) -> bytes | None:
-    """Return a trampoline with a relative interpreter; `None` for what is none of Python's."""
+    """Return a trampoline with a relative interpreter, or `None` if it does not start Python."""
     program = PeFile.from_bytes(content)
     path = None if program is None else _trampoline_path(content, program)
     if program is None or path is None:
@@ -337,7 +339,8 @@ def _relative_python(path: bytes, home: Home) -> bytes | None:
 def _without_path(archive: bytes, python: bytes) -> bytes:
     """Return uv's archive with another interpreter in the first line of its script.
 
-    Of the same length, so that all offsets stay; what cannot be changed so stays as it is.
+    The length is unchanged, so all offsets stay valid; an archive that cannot be changed this way
+    is left as it is.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as members:

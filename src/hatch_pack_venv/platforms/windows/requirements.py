@@ -1,7 +1,7 @@
-"""What a Windows target must have at least.
+"""Minimum requirements on a Windows target.
 
-A file's header tells the least version of Windows that its linker was asked for, which for most is
-long below what CPython itself supports; the higher of both counts.
+A file's header states the minimum Windows version requested from its linker, which is usually far
+below what CPython itself supports; the higher of the two counts.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ _CODE: Final = (".pyd", ".dll", ".exe")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsRequirements(PlatformRequirements):
-    """What all packed files together ask of Windows.
+    """The combined requirements of all packed files.
 
     Parameters:
         windows: the version.
-        file: what asks for it.
+        file: the file that requires it.
     """
 
     windows: Version
     file: str
 
     def facts(self, tag: str) -> dict[str, Any]:
-        """Return what the manifest says of the platform."""
+        """Return what the manifest records about the platform."""
         name = _NAMES.get(self.windows, "{}.{}".format(*self.windows))
         return {"tag": tag, "windows": {"version": name, "file": self.file}}
 
     def check(self) -> str:
-        """Return nothing: Windows itself refuses a program that is too new for it."""
+        """Return nothing: Windows itself rejects a program that is too new for it."""
         return ""
 
 
 @dataclass(frozen=True)
 class WindowsFileRequirements(FileRequirements):
-    """What files ask of Windows, by what they hold.
+    """What files require of Windows, by content.
 
     Parameters:
-        versions: of those that can be loaded by the interpreter's machine.
+        versions: of the files that the interpreter's machine can load.
         interpreter: the environment's.
     """
 
@@ -80,7 +80,7 @@ class WindowsFileRequirements(FileRequirements):
         )
 
     def of(self, entries: Iterable[ScannedEntry]) -> WindowsRequirements:
-        """Return what entries ask for together, CPython's own need among them."""
+        """Return the combined requirements of entries, including CPython's own."""
         versions, python = self.versions or {}, self.interpreter
         minor = "3.13" if python is None else python.minor
         is_old = tuple(map(int, minor.split("."))) <= _OLD_CPYTHON
@@ -89,12 +89,12 @@ class WindowsFileRequirements(FileRequirements):
             if entry.content in versions:
                 found[entry.arcname] = versions[entry.content]
         highest = max(found.values())
-        # A file that asks for no more than CPython does is not what decides.
+        # A file that requires no more than CPython does is not the deciding one.
         file = next(name for name, version in found.items() if version == highest)
         return WindowsRequirements(windows=highest, file=file)
 
 
 def read_headers(content: Content) -> PeFile | None:
-    """Return a file's headers; `None` if it is no program or library of Windows."""
+    """Return a file's headers, or `None` if it is not a Windows program or library."""
     headers = HeaderReader().of_content(content)
     return headers if isinstance(headers, PeFile) else None

@@ -1,4 +1,4 @@
-"""What is rewritten of an environment of the Windows layout: bytes to bytes."""
+"""Rewriting an environment with the Windows layout: bytes to bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...model.environment import Environment
 
 
-# What setuptools' launcher appends to its own name, to find what it starts (launcher.c).
+# What setuptools' launcher appends to its own name to find what it starts (launcher.c).
 _SETUPTOOLS: Final = b"-script.py"
 
 
@@ -30,9 +30,9 @@ class WindowsRewriter:
     Parameters:
         prefixes: the paths by which the environment's files may name it.
         site_packages: arcnames of the site-packages folders.
-        home: where its interpreter will lie.
-        entry_points: what the scripts may start, by their names.
-        passed_over: lines of `.pth` files that are told of elsewhere.
+        home: where its interpreter will be.
+        entry_points: the entry points that scripts may start, by name.
+        passed_over: lines of `.pth` files that are reported elsewhere.
     """
 
     prefixes: tuple[str, ...]
@@ -53,7 +53,7 @@ class WindowsRewriter:
         """Return the rules for an environment.
 
         Parameters:
-            bundled: whether `python.exe` will lie in the archive's root, else in `Scripts`.
+            bundled: whether `python.exe` will be in the archive's root rather than in `Scripts`.
         """
         folder = "..\\" if bundled else ""
         return cls(
@@ -65,7 +65,7 @@ class WindowsRewriter:
         )
 
     def rewritten(self, arcname: str, content: bytes) -> bytes | None:
-        """Return a file that names no place of the build machine; `None` to leave it alone."""
+        """Return a file without build paths, or `None` to leave it unchanged."""
         folder, name = posixpath.split(arcname)
         if folder == self.home.scripts:
             return self._script(name, content)
@@ -98,7 +98,7 @@ class WindowsRewriter:
         return entry_point_launcher(point, self.home)
 
     def _path_file(self, content: bytes, site: str) -> bytes:
-        """Make absolute lines that point into the environment relative, as `site` takes them."""
+        """Make absolute lines that point into the environment relative, as `site` accepts them."""
         folder = site.replace("/", "\\")
 
         def relocated(path: str) -> str:
@@ -112,10 +112,10 @@ class WindowsRewriter:
 
 
 def foreign_paths(path_file: bytes, site: str) -> list[str]:
-    """Return the folders outside that a `.pth` file adds to `sys.path` on Windows.
+    """Return the outside folders that a `.pth` file adds to `sys.path` on Windows.
 
     Parameters:
-        site: arcname of the folder that the file lies in, from which `site` takes relative lines.
+        site: arcname of the file's folder, to which `site` resolves relative lines.
     """
     found = []
     for line in path_lines(path_file.decode("utf-8", "surrogateescape")):
@@ -126,7 +126,7 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
 
 
 def inside_of(path: str, prefix: str) -> str | None:
-    """Return a path below a folder, as Windows compares them; `None` for another path."""
+    """Return a path relative to a folder, as Windows compares them, or `None` for another path."""
     there, above = (ntpath.normcase(ntpath.normpath(each)) for each in (path, prefix))
     if there == above:
         return ""

@@ -1,4 +1,4 @@
-"""Where entries are written to: a tar, a zip or a folder behind one protocol."""
+"""Destinations for entries: a tar, a zip or a folder behind one protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Output(Protocol):
-    """Where an archive's bytes go."""
+    """Receives an archive's bytes."""
 
     def write(self, data: bytes | memoryview, /) -> object:
         """Write all of the bytes."""
@@ -17,9 +17,9 @@ class Output(Protocol):
 
 
 class Sink(Protocol):
-    """Takes entries in the order of the plan; decides nothing about them.
+    """Receives entries in the order of the plan; makes no decisions about them.
 
-    An entry's `arcname` is below the install target, which the sink puts before it.
+    An entry's `arcname` is relative to the install target, which the sink prepends.
     """
 
     @property
@@ -41,7 +41,7 @@ class Sink(Protocol):
         ...
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Add a file that has been read as a whole."""
+        """Add a file whose content has been read completely."""
         ...
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
@@ -49,9 +49,9 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what comes after the last entry."""
+        """Write the end of the archive, after the last entry."""
         ...
 
     def discard(self) -> None:
-        """Let go of everything after an error; what was written is of no use."""
+        """Release everything after an error; the output so far is useless."""
         ...

@@ -1,6 +1,6 @@
-"""Compressors of a stream that use all CPUs: the output depends neither on how many nor on timing.
+"""Stream compressors that use all CPUs: the output depends neither on their number nor on timing.
 
-Each holds a bounded part of its input. Blocks and dictionaries follow from format and level alone.
+Each buffers a bounded part of its input. Blocks and dictionaries depend only on format and level.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ else:
 
 
 class Compressor(Protocol):
-    """Takes a stream and writes it compressed."""
+    """Compresses a stream into an output."""
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Compress the next bytes."""
         ...
 
     def enter(self, entry: FileEntry) -> None:
-        """Be told which file follows."""
+        """Announce the file that follows."""
         ...
 
     def close(self) -> None:
-        """Compress what is left, and end the stream."""
+        """Compress the remaining bytes, and end the stream."""
         ...
 
     def discard(self) -> None:
-        """Give up; no thread runs any more afterwards."""
+        """Abort; no thread is running afterwards."""
         ...
 
 
 def compressor(output: Output, compression: Compression) -> Compressor:
-    """Return the compressor of a tar format."""
+    """Return the compressor for a tar format."""
     level, threads = compression.level, compression.threads
     match compression.format:
         case CompressionFormat.GZIP:
@@ -65,14 +65,14 @@ def compressor(output: Output, compression: Compression) -> Compressor:
 
 
 class _Stream:
-    """A compressor that does not care what the bytes are of."""
+    """A compressor that does not care which file the bytes belong to."""
 
     def enter(self, entry: FileEntry) -> None:
         """Do nothing."""
 
 
 class Uncompressed(_Stream):
-    """Passes the stream on as it is."""
+    """Passes the stream through unchanged."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -89,7 +89,7 @@ class Uncompressed(_Stream):
 
 
 class GzipCompressor(_Stream):
-    """One gzip member (RFC 1952) without a name and a time, of blocks deflated in threads."""
+    """One gzip member (RFC 1952) with neither name nor time, of blocks deflated in threads."""
 
     def __init__(self, output: Output, level: int, threads: int) -> None:
         self._output = output
@@ -102,18 +102,18 @@ class GzipCompressor(_Stream):
         output.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Compress the next bytes."""
         for block in self._cutter.cut(data):
             self._put(block, last=False)
 
     def close(self) -> None:
-        """Compress what is left, and write the trailer."""
+        """Compress the remaining bytes, and write the trailer."""
         self._put(self._cutter.rest(), last=True)
         self._pool.close()
         self._output.write(struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF))
 
     def discard(self) -> None:
-        """Give up."""
+        """Abort."""
         self._pool.cancel()
 
     def _put(self, block: bytes, *, last: bool) -> None:
@@ -128,11 +128,11 @@ class GzipCompressor(_Stream):
 
 _BZIP2_UNIT: Final = 100_000
 _BZIP2_RESERVE: Final = 100
-"""bzip2 keeps 19 bytes of a block free; with these, most blocks of ours are one of its own."""
+"""bzip2 keeps 19 bytes of a block free; with this reserve most of our blocks fit into one."""
 
 
 class Bzip2Compressor(_Stream):
-    """Streams of one block each, one after the other, as `pbzip2` writes them."""
+    """A sequence of streams with one block each, as `pbzip2` writes them."""
 
     def __init__(self, output: Output, level: int, threads: int) -> None:
         self._output = output
@@ -141,17 +141,17 @@ class Bzip2Compressor(_Stream):
         self._cutter = Chunker(level * _BZIP2_UNIT - _BZIP2_RESERVE)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Compress the next bytes."""
         for block in self._cutter.cut(data):
             self._pool.put(partial(bz2.compress, block, self._level))
 
     def close(self) -> None:
-        """Compress what is left."""
+        """Compress the remaining bytes."""
         self._pool.put(partial(bz2.compress, self._cutter.rest(), self._level))
         self._pool.close()
 
     def discard(self) -> None:
-        """Give up."""
+        """Abort."""
         self._pool.cancel()
 
     def _take(self, part: bytes) -> None:
@@ -159,19 +159,20 @@ class Bzip2Compressor(_Stream):
 
 
 _ZSTD_WINDOW: Final = 27
-"""128 MiB: the largest that decompressors take without being asked to."""
+"""128 MiB: the largest window that decompressors accept by default."""
 _ZSTD_JOB: Final = 6 << 20
-"""Bytes that one thread compresses at a time: with 16 MiB, 0.4 % smaller for 50 MiB more memory."""
+"""Bytes per compression job: 16 MiB would save 0.4 % of the size for 50 MiB more memory."""
 _ZSTD_LONG_HASHES: Final = 18
-"""Logarithm of the long matches' table; with libzstd's own choice an environment became 0.1 %
-smaller, and took 4 % more time and 20 MiB more memory."""
+"""Binary logarithm of the size of the long-distance matching table; libzstd's own choice made an
+environment 0.1 % smaller, for 4 % more time and 20 MiB more memory.
+"""
 
 
 class ZstdCompressor(_Stream):
     """One zstd frame (RFC 8878) by libzstd's own threads, with long-distance matching.
 
-    With one worker or more libzstd cuts its jobs by size alone, so that their number does not show;
-    with none, its output would be another.
+    With at least one worker, libzstd splits jobs by size alone, so the number of workers does not
+    affect the output; without workers it would be different.
     """
 
     def __init__(self, output: Output, level: int, threads: int) -> None:
@@ -180,17 +181,17 @@ class ZstdCompressor(_Stream):
         self._compressor = zstd.ZstdCompressor(options=_zstd_options(level, threads))
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Compress the next bytes."""
         for block in self._cutter.cut(data):
             self._output.write(self._compressor.compress(block))
 
     def close(self) -> None:
-        """Compress what is left, and end the frame."""
+        """Compress the remaining bytes, and end the frame."""
         self._output.write(self._compressor.compress(self._cutter.rest()))
         self._output.write(self._compressor.flush())
 
     def discard(self) -> None:
-        """Let libzstd stop its threads."""
+        """Have libzstd stop its threads."""
         del self._compressor
 
 

@@ -1,4 +1,4 @@
-"""A folder: the same entries, without an archive."""
+"""A folder sink: the same entries, without an archive."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _FICLONE: Final = 0x40049409
 
 
 class DirectorySink:
-    """Writes new files below a folder that exists; inodes are shared only if that is asked for.
+    """Writes new files into an existing folder; inodes are shared only on request.
 
-    Where the file system can, larger files share their blocks with the source until one of the two
-    is written to (reflinks). Small ones are written in threads while the next are read.
+    Where the file system supports it, larger files share their blocks with the source until one of
+    the two is written to (reflinks). Small files are written in threads while the next are read.
 
     Parameters:
-        root: the folder that takes the entries.
-        hard_links: share the inodes of files that are packed as they are and have the right mode;
-            such a file keeps its time, since another would be the source's, too.
+        root: the folder that receives the entries.
+        hard_links: share the inodes of files that are packed unchanged and have the right mode;
+            such a file keeps its time, because changing it would change the source's, too.
     """
 
     shares_files = True
@@ -50,25 +50,25 @@ class DirectorySink:
 
     @property
     def holds_links(self) -> bool:
-        """Whether the file system takes symbolic links."""
+        """Whether the file system supports symbolic links."""
         return self._holds_links
 
     def add_directory(self, entry: DirectoryEntry) -> None:
-        """Make a folder; its time is set at the end, when nothing more is put into it."""
+        """Create a folder; its time is set at the end, when nothing more is added to it."""
         path = self._root / entry.arcname
         path.mkdir(exist_ok=not entry.arcname)
         path.chmod(mode_of(entry))
         self._directories.append((path, entry.mtime or 0))
 
     def add_link(self, entry: SymlinkEntry) -> None:
-        """Make a symbolic link."""
+        """Create a symbolic link."""
         path = self._root / entry.arcname
         path.symlink_to(entry.linkname)
         if os.utime in os.supports_follow_symlinks:
             os.utime(path, (entry.mtime or 0,) * 2, follow_symlinks=False)
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Write a file that has been read."""
+        """Write a file whose content has been read."""
         self.add_file(entry, io.BytesIO(data))
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
@@ -76,7 +76,7 @@ class DirectorySink:
         path = self._root / entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
         if self._hard_links and isinstance(entry.content, str) and _linked(stream, entry, path):
-            while stream.read(_BLOCK):  # to be hashed
+            while stream.read(_BLOCK):  # so that it is hashed
                 pass
             return
         if entry.size <= _SMALL:
@@ -84,7 +84,7 @@ class DirectorySink:
             return
         with path.open("xb") as target:
             if _cloned(stream, target):
-                while stream.read(_BLOCK):  # to be hashed
+                while stream.read(_BLOCK):  # so that it is hashed
                     pass
             else:
                 shutil.copyfileobj(stream, target, _BLOCK)
@@ -97,7 +97,7 @@ class DirectorySink:
             os.utime(path, (mtime, mtime))
 
     def discard(self) -> None:
-        """End the threads; whoever made the folder removes it."""
+        """Stop the threads; the creator of the folder removes it."""
         self._pool.cancel()
 
 
@@ -113,7 +113,7 @@ def _finish(path: Path, mode: int, mtime: int) -> None:
 
 
 def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
-    """Make a hard link to a file that is being read, if its mode is right and it can be done."""
+    """Hard-link a file that is being read; return `False` if its mode is wrong or linking fails."""
     status = os.fstat(stream.fileno())
     source = cast("str", entry.content)
     if stat.S_IMODE(status.st_mode) != mode_of(entry) or not os.path.samestat(
@@ -122,15 +122,16 @@ def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
         return False
     try:
         os.link(source, path)
-    except OSError:  # another file system, one without hard links, or too many of them
+    except OSError:  # another file system, one without hard links, or too many links
         return False
     return True
 
 
 def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
-    """Let a new file share all blocks of another (`ioctl_ficlone(2)`), if that can be done.
+    """Clone all blocks of a file into a new one (`ioctl_ficlone(2)`); return whether that worked.
 
-    It cannot across file systems, on most of them, and for a source that is changed as it streams.
+    It fails across file systems, on most file systems, and for a source that is patched as it
+    streams.
     """
     if sys.platform != "linux":
         return False
@@ -142,7 +143,7 @@ def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
 
 
 def can_hold_links(folder: Path) -> bool:
-    """Try whether symbolic links can be made in a folder (not on Windows, not on FAT)."""
+    """Return whether a folder can hold symbolic links, by trying (not on Windows, not on FAT)."""
     if os.name == "nt":
         return False
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pack-venv-") as probe:

@@ -1,4 +1,4 @@
-"""Output that is hashed, and brought to the disk if asked to, in threads of its own."""
+"""Output that is hashed, and synced to disk on request, in threads of its own."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 _BLOCK: Final = 2 << 20
-"""Bytes that are collected before they are handed to the thread; half as many take 5 % longer."""
+"""Bytes collected before they are handed to the thread; half as many take 5 % longer."""
 _AHEAD: Final = 16
-"""Blocks that wait for the thread: machine code, which comes first, is read faster than written."""
+"""Blocks queued for the thread: machine code, which comes first, is read faster than written."""
 _SYNC_EVERY: Final = 32 << 20
-"""Bytes after which the system is asked to bring to the disk what it has, while more is made.
+"""Bytes after which written data is synced to disk while more is produced.
 
-Left to the end, 500 MB took half a second more.
+Left to the end, syncing 500 MB took half a second more.
 """
 
 
 class HashedOutput:
-    """Writes to a file in blocks and hashes them while the next are made.
+    """Writes a file in blocks and hashes them while the next are produced.
 
     Parameters:
-        file: seekable and readable; it stays open.
-        synced: whether the disk has to have it in the end.
+        file: seekable and readable; it is not closed.
+        synced: whether the data must be on disk in the end.
     """
 
     def __init__(self, file: BinaryIO, *, synced: bool) -> None:
@@ -46,18 +46,18 @@ class HashedOutput:
         self.size = 0
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return the output itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.cancel()
         self._syncing.cancel()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write at the end."""
+        """Append data."""
         self.size += len(data)
         self._held += len(data)
         self._parts.append(data)
@@ -65,7 +65,7 @@ class HashedOutput:
             self._hand_over()
 
     def rewrite(self, offset: int, data: bytes) -> None:
-        """Write again what was written before; the hash is then taken from the file at the end."""
+        """Overwrite earlier data; the hash is then computed from the file at the end."""
         self._flush()
         self._is_rewritten = True
         self._file.seek(offset)
@@ -73,7 +73,7 @@ class HashedOutput:
         self._file.seek(0, os.SEEK_END)
 
     def finish(self) -> str:
-        """Return the SHA-256 of the file, in hexadecimal digits."""
+        """Return the SHA-256 of the file, as hexadecimal digits."""
         self._flush()
         if self._is_rewritten:
             self._file.seek(0)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 _FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")
-_NOBODY: Final = b"0000000\0" * 2  # owner and group, or the numbers of a device
+_NOBODY: Final = b"0000000\0" * 2  # owner and group, or device numbers
 _MAGIC: Final = b"ustar\x0000"
-_NO_CHECKSUM: Final = b" " * 8  # what the field holds for the sum
+_NO_CHECKSUM: Final = b" " * 8  # placeholder while the checksum is computed
 _BEFORE_CHECKSUM: Final = 148
 _AFTER_CHECKSUM: Final = 156
 _NAME: Final = 100
@@ -30,11 +30,11 @@ _LARGEST: Final = 8**11 - 1
 def header(
     name: str, kind: bytes, mode: int, mtime: int, *, size: int = 0, link: str = ""
 ) -> bytes:
-    """Return the blocks before a member's data.
+    """Return the header blocks of a member.
 
     Parameters:
-        kind: the type as `tarfile` spells it.
-        link: the text of a symbolic link.
+        kind: the type, as in `tarfile`.
+        link: the linkname of a symbolic link.
     """
     stored = f"{name}/" if kind == tarfile.DIRTYPE else name
     parts = _split(stored)
@@ -58,14 +58,14 @@ def header(
         _NOBODY,
         prefix,
     )
-    # Adler-32's lower half is one more than the sum of all bytes (RFC 1950), modulo 65521: far
-    # more than a header can reach that is all ASCII.
+    # The lower half of Adler-32 is one more than the sum of all bytes (RFC 1950), modulo 65521: far
+    # more than an all-ASCII header can reach.
     checksum = (zlib.adler32(block) & 0xFFFF) - 1
     return b"%b%06o\0 %b" % (block[:_BEFORE_CHECKSUM], checksum, block[_AFTER_CHECKSUM:])
 
 
 def _split(name: str) -> tuple[str, str] | None:
-    """Return the two fields that hold a name, the first mostly empty; `None` if they cannot."""
+    """Split a name into prefix (usually empty) and name field; return `None` if it does not fit."""
     if not name.isascii():
         return None
     if len(name) <= _NAME:
@@ -86,8 +86,8 @@ class TarSink:
     """Writes ustar headers (POSIX.1-1988), with extended ones (pax) only where a name needs them.
 
     Parameters:
-        output: where the archive's bytes go.
-        install_target: the top folder, `"."` for none.
+        output: receives the archive's bytes.
+        install_target: the top-level folder, or `"."` for none.
     """
 
     holds_links = True
@@ -110,7 +110,7 @@ class TarSink:
         self._write(header(name, tarfile.SYMTYPE, mode, mtime, link=entry.linkname))
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Add a file that has been read; a small one in one write."""
+        """Add a file whose content has been read; a small one in a single write."""
         head, padding = self._head(entry), _padding(entry)
         if len(data) < _JOINED:
             self._write(head + data + padding)
@@ -133,7 +133,7 @@ class TarSink:
         self._stream.close()
 
     def discard(self) -> None:
-        """End the compressor's threads."""
+        """Stop the compressor's threads."""
         self._stream.discard()
 
     def _head(self, entry: FileEntry) -> bytes:

@@ -1,4 +1,4 @@
-"""Work in threads whose results come back in the order in which the work was given."""
+"""Work in threads, with results returned in the order of submission."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AHEAD: Final = 16
-"""Pieces of work that wait for compressing threads, while thousands of tiny files are read."""
+"""Jobs that may queue for compression threads while thousands of tiny files are read."""
 
 
 class Cancelled(Exception):
-    """Ends work whose result nobody waits for any more; never seen by a user."""
+    """Ends work whose result is no longer needed; never shown to a user."""
 
 
 class OrderedPool(Generic[T]):
-    """Runs work in threads and hands its results on one after the other.
+    """Runs work in threads and passes on its results in order of submission.
 
-    Neither the order nor what is handed on depends on the number of threads or on timing. `put`
-    waits while too much is under way, so that a fast reader never fills the memory.
+    Neither the order nor the results depend on the number of threads or on timing. `put` blocks
+    while too much work is pending, so a fast reader never fills the memory.
 
     Parameters:
-        take: gets each result, in the thread that calls `put` and `drain`.
-        ahead: how many pieces of work of weight 1 may wait for a thread.
+        take: receives each result, in the thread that calls `put` and `drain`.
+        ahead: number of jobs of weight 1 that may wait for a thread.
     """
 
     def __init__(self, threads: int, take: Callable[[T], None], *, ahead: int) -> None:
@@ -40,10 +40,10 @@ class OrderedPool(Generic[T]):
         self._stopped = threading.Event()
 
     def put(self, work: Callable[[], T], *, weight: int = 1) -> None:
-        """Give work; results that are ready are taken on the way.
+        """Submit work; results that are ready are passed on along the way.
 
         Parameters:
-            weight: for how many pieces this one counts, by the memory it holds.
+            weight: the number of jobs that this one counts as, by the memory it holds.
         """
         self._pending.append((self._pool.submit(work), weight))
         self._weight += weight
@@ -51,17 +51,17 @@ class OrderedPool(Generic[T]):
             self._take_next()
 
     def drain(self) -> None:
-        """Take all results that are still to come."""
+        """Pass on all pending results."""
         while self._pending:
             self._take_next()
 
     def close(self) -> None:
-        """Take all results that are still to come, and end the threads."""
+        """Pass on all pending results, and stop the threads."""
         self.drain()
         self._pool.shutdown()
 
     def cancel(self) -> None:
-        """Give up everything, and wait until no thread runs any more."""
+        """Abandon all work, and wait until no thread is running."""
         self._stopped.set()
         self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -75,7 +75,7 @@ class OrderedPool(Generic[T]):
         """End long work early; called by the work itself.
 
         Raises:
-            Cancelled: nobody waits for the result.
+            Cancelled: if the result is no longer needed.
         """
         if self._stopped.is_set():
             raise Cancelled

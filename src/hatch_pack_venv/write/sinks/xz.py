@@ -1,9 +1,9 @@
-"""An .xz file of blocks that threads compress independently, each with filters of its own.
+"""An .xz file of blocks that threads compress independently, each with its own filters.
 
-Blocks rather than streams: every reader takes them, also those that stop after the first stream
-(Commons Compress by default). The standard `lzma` makes a whole file of each block; what is around
-the block is cut off, and one header, index and footer are put around all.
-See https://tukaani.org/xz/xz-file-format.txt.
+Blocks rather than streams: every reader accepts them, even one that stops after the first stream
+(Commons Compress by default). The standard `lzma` turns each block into a complete file; everything
+around the block is cut off, and a single header, index and footer enclose all blocks. See
+https://tukaani.org/xz/xz-file-format.txt.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ Filters: TypeAlias = list[dict[str, Any]]
 _PIECE: Final = 1 << 20
 _DICTIONARIES: Final = (1, 1, 2, 4, 4, 8, 16, 16, 32, 64)
 """MiB by level; a block holds three times as much, as in xz. Level 6 has twice as much as in xz: an
-environment took 98.96 MB with 12 MiB and 97.31 with 16, in 3 % more time and 170 MiB more memory.
+environment took 98.96 MB with 12 MiB and 97.31 with 16, for 3 % more time and 170 MiB more memory.
 """
 _LITERALS: Final = {"lc": 4, "lp": 0, "pb": 0}
-"""What a byte is foretold from: more of the one before it than by default, and not its place, which
-says little in a tar: machine code is 0.5 % smaller, text 0.3 %, in the same time."""
+"""Context for predicting a byte: more bits of the previous byte than by default, and not its
+position, which means little in a tar: machine code is 0.5 % smaller, text 0.3 %, in the same time.
+"""
 _NATIVE_DEPTH: Final = 10
 _OTHER_DEPTH: Final = 16
 _NICE_LENGTH: Final = 48
-"""At levels 4 to 6 matches are not searched for as deeply as in xz, where level 6 has a depth of 48
-and a nice length of 64. The environment took 102.6 s and 97.31 MB with depths of 12 and 24, 95.1 s
-and 97.71 MB with 10 and 18, 91.2 s and 98.10 MB like this; `tar | xz -T2 -6` 97.4 s and 103.73 MB.
+"""Levels 4 to 6 search for matches less deeply than xz, whose level 6 has a depth of 48 and a nice
+length of 64. The environment took 102.6 s and 97.31 MB with depths of 12 and 24, 95.1 s and 97.71
+MB with 10 and 18, 91.2 s and 98.10 MB as set here; `tar | xz -T2 -6` 97.4 s and 103.73 MB.
 """
 _HEADER_SIZE: Final = 12
 _FOOTER_SIZE: Final = 12
@@ -49,14 +50,14 @@ class XzCompressor:
     """Compresses into an .xz file.
 
     Parameters:
-        output: where the bytes go.
-        branches: whether machine code is for x86, so that its filter makes it smaller.
+        output: receives the bytes.
+        branches: whether machine code is for x86, whose branch filter makes it smaller.
     """
 
     def __init__(self, output: Output, level: int, threads: int, *, branches: bool) -> None:
         self._file = _XzFile(output)
         self._block = 3 * _DICTIONARIES[level]  # in pieces
-        most = (threads + 1) * self._block - 1  # pieces: what threads hold, and less than one more
+        most = (threads + 1) * self._block - 1  # pieces: what threads hold, plus less than a block
         self._pool = OrderedPool[bytes](threads, self._file.add, ahead=most - threads)
         self._level = level
         self._branches = branches
@@ -65,37 +66,37 @@ class XzCompressor:
         self._pieces: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Compress the next bytes."""
         for piece in self._cutter.cut(data):
             self._pieces.append(piece)
             if len(self._pieces) == 2 * self._block:
                 self._put(self._block)
 
     def enter(self, entry: FileEntry) -> None:
-        """Begin another block where machine code begins or ends."""
+        """Start a new block where machine code starts or ends."""
         native = is_native(entry)
         if native != self._native:
             self._put_rest(self._block * 4 // 3)
             self._native = native
 
     def close(self) -> None:
-        """Compress what is left, in small blocks so that all threads end together."""
+        """Compress the remaining bytes, in small blocks so that all threads finish together."""
         self._put_rest(self._block // 3)
         self._pool.close()
         self._file.close()
 
     def discard(self) -> None:
-        """Give up."""
+        """Abort."""
         self._pool.cancel()
 
     def _put_rest(self, most: int) -> None:
-        """Make blocks of one size, `most` pieces or fewer, of what is there."""
+        """Split the pending pieces into blocks of equal size, at most `most` pieces each."""
         self._pieces.append(self._cutter.rest())
         for left in range(-(-len(self._pieces) // most), 0, -1):
             self._put(-(-len(self._pieces) // left))
 
     def _put(self, size: int) -> None:
-        """Make a block of the first pieces."""
+        """Submit a block of the first pieces."""
         pieces, self._pieces = self._pieces[:size], self._pieces[size:]
         if any(pieces):
             filters, check = self._filters(), self._pool.check
@@ -112,7 +113,7 @@ class XzCompressor:
 
 
 def _compressed(pieces: list[bytes], filters: Filters, check: Callable[[], None]) -> bytes:
-    """Return a whole .xz file of some pieces, which are let go of one by one."""
+    """Return a complete .xz file of some pieces, which are released one by one."""
     compressor = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=filters)
     pieces.reverse()
     parts = []
@@ -125,14 +126,14 @@ def _compressed(pieces: list[bytes], filters: Filters, check: Callable[[], None]
 
 @dataclass(slots=True)
 class _XzFile:
-    """Puts the blocks of many .xz files into one."""
+    """Merges the blocks of many .xz files into one file."""
 
     output: Output
     header: bytes = b""
     records: list[bytes] = field(default_factory=list)
 
     def add(self, file: bytes) -> None:
-        """Take the one block of a file."""
+        """Append the single block of a file."""
         if not self.header:
             self.header = file[:_HEADER_SIZE]
             self.output.write(self.header)
@@ -153,7 +154,7 @@ class _XzFile:
 
 
 def _only_record(index: bytes) -> bytes:
-    """Return the record of an index of one: two numbers, each ending at a byte below 128."""
+    """Return the record of an index with one: two numbers, each ending at a byte below 128."""
     start = 2  # after the indicator and the number of records
     end = start
     for _ in range(2):
@@ -164,7 +165,7 @@ def _only_record(index: bytes) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """Write a number seven bits to a byte, the lowest first."""
+    """Encode a number with seven bits per byte, the lowest first."""
     digits = bytearray()
     while value >= 0x80:
         digits.append(value & 0x7F | 0x80)

@@ -27,7 +27,7 @@ _VERSION_64: Final = 45
 _UTF_8: Final = 0x800
 _MS_DOS_DIRECTORY: Final = 0x10
 _FIRST: Final = (1980, 1, 1, 0, 0, 0)
-_BEYOND: Final = 1 << 33  # seconds: the year 2242; gmtime does not know every number
+_BEYOND: Final = 1 << 33  # seconds: the year 2242; gmtime does not accept every number
 _LAST: Final = (2107, 12, 31, 23, 59, 58)
 _MAX_16: Final = 0xFFFF
 _MAX_32: Final = 0xFFFFFFFF
@@ -36,11 +36,11 @@ LOCAL_SIZE: Final = 30
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """A file or folder of a zip; `size` may be told before the rest is known.
+    """A file or folder in a zip; `size` may be set before the rest is known.
 
     Parameters:
-        mode: its Unix mode, with the bits of its kind.
-        offset: where its local header begins.
+        mode: its Unix mode, including the file type bits.
+        offset: of its local header.
     """
 
     name: bytes
@@ -54,12 +54,12 @@ class Member:
 
     @property
     def is_large(self) -> bool:
-        """Whether one of the sizes may need more than 32 bits; deflate adds less than 0.1 %."""
+        """Whether a size may need more than 32 bits; deflate adds less than 0.1 %."""
         return self.size + self.size // 1000 >= _MAX_32
 
     @property
     def flags(self) -> int:
-        """General purpose bits: that the name is UTF-8, where that makes a difference."""
+        """General purpose bits: marks the name as UTF-8 where that makes a difference."""
         if self.name.isascii():
             return 0
         try:
@@ -70,7 +70,7 @@ class Member:
 
 
 def local_header(member: Member) -> bytes:
-    """Return what stands before a member's data."""
+    """Return the header before a member's data."""
     sizes = (member.compressed, member.size)
     extra = b""
     if member.is_large:
@@ -95,7 +95,7 @@ def local_header(member: Member) -> bytes:
 
 
 def central_header(member: Member) -> bytes:
-    """Return a member's record of the central directory."""
+    """Return a member's record in the central directory."""
     numbers = (member.size, member.compressed, member.offset)
     large = [number for number in numbers if number >= _MAX_32]
     extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
@@ -129,10 +129,10 @@ def central_header(member: Member) -> bytes:
 
 
 def end_records(count: int, size: int, offset: int) -> bytes:
-    """Return what ends the file.
+    """Return the records that end the file.
 
     Parameters:
-        count: the members.
+        count: number of members.
         size, offset: of the central directory.
     """
     records = b""
@@ -146,24 +146,24 @@ def end_records(count: int, size: int, offset: int) -> bytes:
 
 
 def dos_time(seconds: int) -> tuple[int, int]:
-    """Return time and date as zip knows them: in UTC, even seconds, from 1980 to 2107."""
+    """Return time and date in zip's format: UTC, even seconds, from 1980 to 2107."""
     moment = tuple(time.gmtime(min(seconds, _BEYOND))[:6])
     year, month, day, hour, minute, second = max(_FIRST, min(_LAST, moment))
     return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
 
 
 _BATCH: Final = 1 << 18
-"""Bytes of small files that a thread compresses in one go: handing over a single one costs more."""
+"""Bytes of small files that a thread compresses per job: one job for each file costs more."""
 _BATCH_LENGTH: Final = 64
 _WHOLE: Final = 32 << 20
 """Bytes up to which a member is compressed at once, which takes twice as much memory."""
 _UNIT: Final = 8 << 20
-"""Bytes for which a large piece of work counts as one more."""
+"""Bytes by which the weight of a large job grows by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Compressed data: of a whole member, or of a block of one."""
+    """Compressed data of a whole member, or of one of its blocks."""
 
     member: Member
     data: bytes
@@ -172,14 +172,14 @@ class _Part:
 
 
 class ZipSink:
-    """Writes deflated members; links have been turned into copies before they come here.
+    """Writes deflated members; links have been replaced by copies before.
 
     Members are compressed in threads, small ones several at a time, large ones block by block, and
-    written in the order they came in.
+    written in the order they were added.
 
     Parameters:
-        output: where the archive's bytes go.
-        install_target: the top folder, `"."` for none.
+        output: receives the archive's bytes.
+        install_target: the top-level folder, or `"."` for none.
     """
 
     holds_links = False
@@ -207,7 +207,7 @@ class ZipSink:
         raise NotImplementedError(message)
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Add a file that has been read."""
+        """Add a file whose content has been read."""
         self._add_small(_Part(self._file_member(entry), data))
 
     def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
@@ -227,7 +227,7 @@ class ZipSink:
         self._write(end_records(len(self._directory), self._position - start, start))
 
     def discard(self) -> None:
-        """Give up."""
+        """Abort."""
         self._pool.cancel()
 
     def _file_member(self, entry: FileEntry) -> Member:
@@ -255,7 +255,7 @@ class ZipSink:
         while left:
             block = stream.read(BLOCK)
             first, left = left == member.size, left - len(block)
-            # The last part is taken after the last block was read: the sum is complete then.
+            # The last part is taken after the last block was read, when the checksum is complete.
             member.checksum = checksum(block, member.checksum)
             part = _Part(member, block, first=first, last=not left)
             self._pool.put(partial(_compressed_part, part, dictionary, self._level))
@@ -289,7 +289,7 @@ def _member(entry: Entry, name: str, kind: int) -> Member:
 
 
 def _compressed(parts: list[_Part], level: int) -> list[_Part]:
-    """Compress small members; what does not become smaller is stored."""
+    """Compress small members; those that do not get smaller are stored."""
     result = []
     for part in parts:
         data = deflate_whole(part.data, level) if part.data else b""
