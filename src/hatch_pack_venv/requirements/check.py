@@ -43,12 +43,15 @@ class DependencyReport:
         problems: why it cannot be packed, a sentence each.
         notes: what only warns.
         relied_on: normalised names of what lower layers hold and what is packed needs.
+        met_by_base: the base interpreter's own packages that are required, each after the name of a
+            distribution that requires it.
     """
 
     pruned: PrunedDistributions | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     relied_on: frozenset[str] = frozenset()
+    met_by_base: tuple[tuple[str, InstalledDistribution], ...] = ()
 
     @property
     def left(self) -> frozenset[str]:
@@ -92,7 +95,8 @@ class _DependencyCheck:
         self.version = roots.environment.interpreter.version
         self.markers = marker_environment(roots.environment.interpreter)
         project = () if roots.project is None else (roots.project,)
-        installed = (*roots.environment.distributions, *_system_distributions(roots.environment))
+        self.system = _system_distributions(roots.environment)
+        installed = (*roots.environment.distributions, *self.system)
         self.own = by_key((*roots.wheels, *project, *installed))
         self.installed = by_key((*self.own.values(), *roots.below))
         self.keep = [Requirement(each) for each in options.keep]
@@ -182,7 +186,18 @@ class _DependencyCheck:
             problems=tuple(problems),
             notes=tuple(warnings),
             relied_on=self._relied_on(packed),
+            met_by_base=tuple(self._met_by_base(packed)),
         )
+
+    def _met_by_base(
+        self, packed: Mapping[str, InstalledDistribution]
+    ) -> Iterator[tuple[str, InstalledDistribution]]:
+        system = {each.key: each for each in self.system if packed.get(each.key) is each}
+        own = [each for each in packed.values() if each.key not in system]
+        for each, requirement in requirements_of(own if system else (), self.markers):
+            met = system.pop(canonicalize_name(requirement.name), None)
+            if met is not None:
+                yield each.name, met
 
     def _packed(self, pruned: PrunedDistributions | None) -> dict[str, InstalledDistribution]:
         gone = frozenset() if pruned is None else pruned.keys

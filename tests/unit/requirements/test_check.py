@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
-from support.fakes import SITE, distribution, environment
+from support.fakes import INTERPRETER, SITE, distribution, environment
 
 from hatch_pack_venv.config.options import PackOptions
 from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.requirements.check import DependencyReport, Roots, check_dependencies
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEEDED = distribution("needed", f"{SITE}/needed/__init__.py", f"{SITE}/needed/tests/test_a.py")
 SIX = distribution("six", f"{SITE}/six.py", f"{SITE}/_six/__init__.py")
@@ -48,3 +54,18 @@ def test_modules_that_are_required_and_left_out_are_told(pattern: str, what: str
 def test_parts_that_are_left_out_are_nobody_s_mistake(pattern: str) -> None:
     """Tests, one package of several, and what nothing requires."""
     assert checked(pattern) == DependencyReport()
+
+
+def test_what_the_base_interpreter_meets_is_known(tmp_path: Path) -> None:
+    """With the distribution that requires it; what nothing requires is left out."""
+    for name in ("needed", "other"):
+        metadata = tmp_path / "site-packages" / f"{name}-1.0.dist-info" / "METADATA"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    base = replace(INTERPRETER, site_packages=(tmp_path / "site-packages",))
+    app = distribution("app", requires=("needed",))
+    for visible, expected in (("true", [("app", "needed")]), ("false", [])):
+        config = {"include-system-site-packages": visible}
+        there = environment(app, interpreter=base, config=config)
+        report = check_dependencies(Roots(environment=there), PackOptions(check="off"))
+        assert [(user, met.name) for user, met in report.met_by_base] == expected
