@@ -17,7 +17,7 @@ from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
-from ..plan.validate import headers_notes
+from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
 from ..platforms.posix.activation import activation_scripts
@@ -245,8 +245,16 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
-        secrets = self._credentials(scanned, inputs.selection)
-        inputs = replace(inputs, problems=(*inputs.problems, *secrets))
+        problems = [
+            *self._credentials(scanned, inputs.selection),
+            *nested_environments(
+                entry
+                for entry in scanned
+                if entry.arcname.endswith(("/pyvenv.cfg", "/bin/python", "/Scripts/python.exe"))
+                and not inputs.selection.by_pattern(entry.arcname)
+            ),
+        ]
+        inputs = replace(inputs, problems=(*inputs.problems, *problems))
         selection = inputs.selection
         if selection.exclude or selection.include:
             unused = selection.unused(_named_by_patterns([*there, *read], environment))
