@@ -22,7 +22,7 @@ from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_na
 from ..platforms.platform import BundleRequest, check_possible, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
-from ..requirements.check import Roots, check_dependencies
+from ..requirements.check import Roots, check_dependencies, damage_findings
 from ..scan.editables import resolve_editables
 from ..scan.layers import (
     LayerArchives,
@@ -160,10 +160,13 @@ class _Planning:
         found = tuple(scan(environment))
         kept, told = self._without_archives(found, inputs.selection.brings_back)
         problems, more = self._seen_outside(kept, inputs.selection)
+        replaced = _reasons(overlays, None, excluded)
+        names = {entry.arcname for entry in found}
+        damage = damage_findings(environment, names, needs, options, replaced)
         inputs = replace(
             inputs,
-            problems=(*inputs.problems, *problems),
-            notes=(*inputs.notes, *told, *more),
+            problems=(*inputs.problems, *problems, *damage[0]),
+            notes=(*inputs.notes, *told, *more, *damage[1]),
         )
         regular = [*resolved.applied(kept, self.log)]
         there = [*paths.made_portable(regular)]
