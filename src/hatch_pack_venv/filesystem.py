@@ -115,6 +115,8 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
 
 
 _FACTS_LIMIT: Final = 1 << 24  # bytes
+IGNORE_ALL: Final = "*\n"
+"""The `.gitignore` of a folder of archives."""
 
 
 def proven_archive(facts: Path, name: str | None = None) -> Path | None:
