@@ -20,6 +20,7 @@ from support import hiding  # noqa: E402
 from support.environments import tool  # noqa: E402
 from support.interpreters import Python, bundlable, find_pythons  # noqa: E402
 from support.projects import copy_project  # noqa: E402
+from support.trees import extract  # noqa: E402
 
 
 def step(text: str) -> None:
@@ -78,7 +79,7 @@ def unpack(archive: Path, place: Path) -> Path:
     """Unpack the archive and return the environment's folder."""
     place.mkdir()
     with tarfile.open(archive) as tar:
-        tar.extractall(place, filter="data")
+        extract(tar, place)
     (root,) = place.iterdir()
     step(f"unpacked to {root}")
     return root

@@ -116,12 +116,12 @@ def relocate_script(
     this.
 
     Parameters:
-        prefixes: the paths by which the environment may be named; the interpreter has to lie in
-            `bin` of one of them.
-        entry_points: those that are declared by the script's name. A launcher as an installer
-            writes it for one of them is made anew, for `#!/usr/bin/env python` too, keeping the
-            interpreter's options; any other body is somebody's own and stays.
-        check: what a launcher that is made anew does first, as Python statements.
+        prefixes: the paths by which the environment may be named; the interpreter must be in `bin`
+            of one of them.
+        entry_points: those declared under the script's name. A launcher as an installer writes it
+            for one of them is generated anew, for `#!/usr/bin/env python` too, keeping the
+            interpreter's options; any other body was edited and is kept.
+        check: what such a launcher does first, as Python statements.
     """
     own = _OWN.match(content)
     head = own or _LONG.match(content) or _DIRECT.match(content)
