@@ -34,7 +34,8 @@ found = {}
 for format in CompressionFormat:
     for threads in (1, 3):
         compression = CompressionOptions(threads=threads)
-        (result,) = write_archives(planned, Path(sys.argv[1], "a"), [format], compression=compression)
+        base = Path(sys.argv[1], "a")
+        (result,) = write_archives(planned, base, [format], compression=compression)
         found[f"{format.suffix} {threads}"] = [result.sha256, result.content_digest]
 print(json.dumps(found))
 """
