@@ -47,7 +47,6 @@ def check_tree(
                 yield f"the link {name} leaves the environment: exclude it"
 
 
-<<<<<<< HEAD
 def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
     """Yield a sentence for each environment that lies within the one that is packed.
 
@@ -61,7 +60,8 @@ def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
                 f"{folder} is an environment of its own, which would not run on the target: leave"
                 f' it out (exclude-files = ["/{folder}/"]) and pack it by itself'
             )
-=======
+
+
 def check_zip_names(plan: PackPlan) -> None:
     """Refuse names that a zip file has no encoding for.
 
@@ -82,7 +82,6 @@ def check_zip_names(plan: PackPlan) -> None:
 
 def _is_text(name: str) -> bool:
     return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
->>>>>>> 92392bde4799e77a5d1f8f1fd8179951ca7a056b
 
 
 def check_reserved_names(entries: Mapping[str, Entry], environment: Environment) -> Iterator[str]:
