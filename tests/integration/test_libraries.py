@@ -77,3 +77,42 @@ def test_drivers_are_left_to_the_target(tmp_path: Path, name: str) -> None:
     left = collect(tmp_path, compile_library(tmp_path / "system" / name))
     assert left.found == {}
     assert list(left.left) == [name]
+
+
+def test_what_only_the_library_path_finds_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Module systems set LD_LIBRARY_PATH; without it the library is named as missing."""
+    answer = compile_library(tmp_path / "apps/libanswer.so.1")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    missing = collect(tmp_path, answer)
+    assert (missing.found, dict(missing.missing)) == (
+        {},
+        {"libanswer.so.1": frozenset({"lib/module.so"})},
+    )
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"relative:{tmp_path}/apps")
+    found = collect(tmp_path, answer)
+    assert (paths(found), dict(found.missing)) == ({"libanswer.so.1": answer}, {})
+
+
+def test_a_library_that_is_packed_elsewhere_is_not_missing(tmp_path: Path) -> None:
+    """Packages load their own libraries by path before the modules that need them."""
+    wheel = compile_library(tmp_path / "other/libwheel.so.1")
+    module = compile_library(tmp_path / "env/lib/module.so", "-Wl,--no-as-needed", str(wheel))
+    files = [ElfFile.from_path(path) for path in (module, wheel)]
+    objects = [("lib/module.so", files[0]), ("pkg.libs/libwheel.so.1", files[1])]
+    loader = Loader(cache=tmp_path / "none", folders=["/lib64"], library_path="")
+    given = [(name, file) for name, file in objects if file is not None]
+    found = collect_libraries(given, above=[], prefix=tmp_path / "env", loader=loader)
+    assert dict(found.missing) == {}
+
+
+@pytest.mark.parametrize("name", ["libdrm-b0291a67.so.2.4.0", "libgbm.so.1"])
+def test_a_wheel_s_own_copy_of_a_driver_s_library_is_not_left_to_the_target(
+    tmp_path: Path, name: str
+) -> None:
+    """It is packed and found in the environment, whatever its name."""
+    own = compile_library(tmp_path / "env/own" / name)
+    assert collect(tmp_path, own).left == {}
+    system = compile_library(tmp_path / "system/libdrm.so.2")
+    assert list(collect(tmp_path, system).left) == ["libdrm.so.2"]

@@ -48,84 +48,84 @@ _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 # which nothing is compressed. Of `create_archive` (linked): SHA-256 of the tar, of one with later
 # times clamped, and of what the zip says of its members.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "Linux, as it is": (
-        "3f037d186b1093028b1f0564d5ab404adf6b5b3d7e07be3a70864fd0316fda88",
-        "5ae0a3335557a08f4066c31345cf1f35405562d85dfdeaf6cd5762e61ae7fc7f",
-        "bd1d5a4215cc3dd4df1e5d6221d19e0b2067c5e4e92bb27a0041f9c6003eafb3",
-    ),
-    "Linux, without a top folder or records": (
-        "42f2a22ae9d029d63ee554d0c9f2c6bbe6ba688c57458e69e918539933fc2e6a",
-        "cead760e438e08db032af5c82fa311beb23d50f0bf4d34d91f567d45cffd85c0",
-        "edb7bc1e4b2cddca96e4823e18326017e00b4d6b825ddc1f4b2b68beb04ef0f1",
-    ),
-    "Linux, chosen files": (
-        "39c30ef6240796972f42c73da1d6897bff91f692a50ea8beaef1731194eb8f18",
-        "0d65a70645c918540008fdb8fdc3908610ae6b426bd6e459afafebefdd96c225",
-        "b15c2e421632a42c76aef35f2708ae27cfa7015dc4441b4e687d0c9ab25ec728",
-    ),
-    "Linux, what is required": (
-        "c99f72626907c67c73773c57a86ce590e1b2758c1bc9b8a42c2d0c2b90fe19cf",
-        "d0741181bcf368a8c52035f7ac25b0425be83c72772b2a74230a05b702a47e93",
-        "848e66eada4a50cb791e2f4f55d42566d2f07d3bb5b606827ddb083b74461f1e",
-    ),
-    "Linux, promised": (
-        "875c23c1cf104d0d47e0eab937ce67e135bccdd7bf1bcecbb3ade0cf1b030e6c",
-        "370f91f25e1f1df99c2f0063df6a35fc3ab6c98f1331dd8608cd6d9f65fb9df2",
-    ),
-    "Linux, a wheel": (
-        "93d824d8002258a2717ef05f4e52f29507887662aab5f8aca9ea850cf6b8fe14",
-        "2bc804df247077fa204cdba8811cb3b5e1a8664501c553f5bbd2873d4b752770",
-        "3bcb752f3cb14dcf66f6d7627a13f610f5787249ef0afdf1173388ceffb39b23",
-    ),
-    "Linux, neighbours": (
-        "519dab0fdcd934689de1f533c305fe11c2e12912ac3f34552b8270a4893764d8",
-        "6731555d667fdfaccedba636d346356b0fee3d07f24803e83f4b7728ab600bf8",
-        "c05dcc10e5563d5af0d16d11e736430118710fc78e6fd9dab7559d3e334fd711",
-    ),
-    "Windows, none": (
-        "abc8dd822939763325bcb58247efdbc8e9268b01a3b184f9cd0426fdc410bb66",
-        "e59f3152e7e9b831078cf6fccc66d7999c658ebc83f0d86ed524ebd47a996002",
-        "71d9e9e5042a2084e6b4290105c12c127417c473936aa7c144e6cc1cf0a8e1d8",
-    ),
     "Windows, default": (
-        "0b20d9fd2811e68cec0ca0281c4eb3242b8dc961ad3224135fa7260e24344822",
-        "e2fa75123de4712abb44752fa5e28f7b08ff20198b1af8f1ad769105ca76a5f6",
-        "83908e924c9eaab5ef2335129ea59d23a2ba7b2a4b19de6d5b80b53be9b659c0",
+        "3c6158c93757f222c861b32b709215dd5b593ba83e7ba8ae1f6985cd9c52ebe0",
+        "a02af72e84d56a548107ec8ce71240f03a97d668bc9bee45cfd8f00cd3f409c4",
+        "acbdd76b250f10efc6fd0f3f84722da559c4ad06dfecb86589180c3817ff62c5",
     ),
     "Windows, minimal": (
-        "53f7cbafbe412c253cf85f00be4cf17ac60dbc8170b2060846bffbd8cdea2cfd",
-        "e9d6d9bfc04ee0e8334133e431ff41f41c9e9fa7a5e06efccb471c43670eddf8",
-        "9123c3d3fdbe536355a877a70986d6ed5433b56be5a2cdbfa7d6fff3c2998270",
+        "058e6d6cd0e8f7280ae805928514998902415a5597545e8a6e2765e902f69c35",
+        "34fe2ad22f6d80096af4221a7102f0b3c3ec8c5c3112be2318743f54b002b2cb",
+        "6601de6ae403bf4a9d8aa9114b2d25d60d54d2700cc2fae52bb08f1449277966",
     ),
     "Windows, target": (
-        "a25fbd7fd08e6fcd7e24d76335d8a20c8f6d15e2c0ca4298d3a00ea1a99641d0",
-        "9a986e0ed5e3eb4b99fbd875e3145170a10171f3203e0a9f7088ddd20cc71ed0",
-        "796960f786be66f95f84d39a00be5f660b62b9c47a7a34983ebe1443a1b0ba74",
+        "e29b6ecbd107374729984020e88f0cbd61b40b9d67e6e4182320f1209bb4480b",
+        "a5c38b10d812e8d8bf3a00e53cd5fa53c1302f2379bb8f8c436e02716f1db8f6",
+        "f77e38bd7c7a03607e81b54ee7aedd1e5947066cf294fb9d6c3bb45b759dbed7",
     ),
     "macOS, bundled": (
-        "11b7230139815ecf24eefea5f7e61dacd3e6385bf3971653dae1d32d166451ff",
-        "65e26c93ce9ed36b90b38d85c398456e9feb41f6362a27d19d38ebaa41a9c2e8",
-        "aa16a3dc11aa920b87ac4703d8183331f5ab78e444d000cb61365e4738bb9f56",
+        "df3141007d61e483b1293e970c9624555385a06ed0b1651cae173f1fb070eb55",
+        "2cfdb1d939adcb4fee3717643946b7d909cf366aa8d1643d08ca82a6eb5dc8c1",
+        "050ae2a1f9282306b34c08d44b645eed45a7799c7f1a6014cb374a508bc7f2a3",
     ),
     "macOS, target": (
-        "d256ea9f82b635be7cc823cff8368ad476e6cffa1a9a6ffcbab2327e69c1037b",
-        "fbea55caf49a97c9680a056f1c518d999490c35348a5edce2b48dd8d650b09bf",
-        "f773720e5e0c06a8a9efdf2cce566a6422661db2fbe81870614825117b899c43",
+        "34c0a7d1d0a13766226660f59b3a3831c83de2c96df3a6b1dbdec80d402692d7",
+        "bb2685fd697cc3cb95bc0167a60ba4ecd600cf41f5d43821b0219a4da75e85db",
+        "6d479f4dc156d3e33dd014df3b9fdccce3adac1dcff0fdb192af6f634acd1a56",
+    ),
+    "Linux, as it is": (
+        "785dcee3838f127b0312b872f408ccd939c5790c9deaead6c615dc48332a8a62",
+        "ff1fe5ecf86cef1e4dea08007ee4b3472a29ef5f27de44a0d00ee75bd7ea31c8",
+        "d050df91b1ef926f3b21a492f3d2122e6508f0679b3b931bbe71528532506ebe",
     ),
     "Linux, linked": (
-        "9b0ca8e197defe95f4350c7ab6133119ce3906eb0728b7b868db75166f455a47",
-        "1e6392ca5eafe291efa4c6e0547efbe5a46336c8c3f1852493470e727fd3d9f2",
-        "80d829de705aca716fdfcb67d6aa4134b707652f9d4a82d1290705632865e1c6",
+        "959ee2f8c594d52efe63239ab39dd3c01b714a4d57850a581b75d8b5303da6ee",
+        "94190b795550eed1dd8aa0543c8d2e49ffc7f776a1edf899338965b7216a3ef9",
+        "99f7257255a32b74f81e13c93f131d29963c1aea7af5f95c5484842099793c53",
     ),
     "Windows, linked": (
-        "9abee8ced51047754ce58df949786b0c13966e16093c1e98efbb232beebafa50",
-        "1dcbfc4d8b730979c57bba52701f6e7bf60ec994f6bf5c4f42d19ea80906b7ed",
-        "cca750d1576cd853b08d9ebe0268dbbb64203c4f920f440a5ec94b45a0cd8b17",
+        "78e5b785e8e3c68d65a19b8e485f6a7255d2e9a3ce53cfac62d0e17a3dd38ea1",
+        "2e31eec3e8c568bd003c89ffda25513bcc860cd8554b05755aec5db0dcd9678f",
+        "60496eb322286ebd4dbb2367ce34a54c2edbe15f4c9fc92274ffbfb71b03856c",
+    ),
+    "Linux, without a top folder or records": (
+        "43d7547792394d1d059b4eb7bee6c84ec54b50627323b96ed76d1282f87d6ec6",
+        "2a1fb89b3dd682c8700d94b861ac77d2e86e3df3e9e12d3c0bd155b8d8858922",
+        "11661d9bfc3bf43278d1b67ab2638288b9459c41ac8096185f7e35723c215577",
     ),
     "macOS, linked": (
-        "7c95ef1f88ad3deeff20b647c2915f0556a04df39ac2c6a8f4bfaa7f68f5dd70",
-        "bfaf3fb9311ed2c19d3427f942438f4bf701ea99a62efa05a55f72ffd69ece8a",
-        "69f9deff7d7ea9d614a0d5eb5a2db5a2bbb0862457100403059c0f85d990d4dd",
+        "1111a98a26f4f52105a7903ada7971458800e39bcad30e663c8269589427601c",
+        "6d41341108979e47de60a0afc246991f39e188c0c1085757682030bf14adb5e5",
+        "42b9871c781d10ec398a1850d36952cd58fcac63f973b92f9c93d806a7c39012",
+    ),
+    "Linux, chosen files": (
+        "43dbe88b704d51817d952daa633eb25d5a8bf5089c59d02b8915b7f34760f367",
+        "d4d2f3475b1d1663e1060a012fb1b340b5e0a81058b57c0e5d3c525789dbd245",
+        "9470aaa1cd350d4da81ae2af2e5fd22c0c6b92536d29fa7f9f548e09aa8586e7",
+    ),
+    "Linux, a wheel": (
+        "31c47d94801504cd0a3c2e6918151d69dbbc33c9301f903732f2aa2476c3b888",
+        "191ff24a0a3fa2a10d3a472217be76b54827be6ae83f90ccf2d9c90f2ccdec0a",
+        "1843719805d112c810e72879d471b51d1ca6f9216a56541e9d441ad5156da7a4",
+    ),
+    "Linux, neighbours": (
+        "98ee0e08159e234f76a6360f815112cf911735bfa0756e7ad1407474de1f3366",
+        "3f03d6883eeeaff21e2be991670058b45e07acbff1b4e4df4eb1b4368561ba36",
+        "3c82ee08954e60e975c7167e5f42b765bb3baf6599c95a8672cc6ea4717c6d56",
+    ),
+    "Windows, none": (
+        "87bb4beb7011767bf1a43ccf69453f62ccc0caec4ab59e51a41aee46acc8282b",
+        "cdea7c506ed14d8fa2381db5af2a079e8c76ac51155b00b7cbde559fe90a8d43",
+        "ad67b3d6f8c6ea4689fe72085b3bbbf0e2ee59faf8a36cd924c4e0df8e73dacb",
+    ),
+    "Linux, what is required": (
+        "043b2a14dc5a481aa83f84a41ac7d3f199521afd806776c1645a6f8d07613bb0",
+        "8ec96c2635948bda1fa6bfc7cb806d9f94030a35d107f2670c0f43a4bebe0815",
+        "5d22a978a5db561dbf3c01e199e0faf2086a18e411d48dd6c459ef2156acdec7",
+    ),
+    "Linux, promised": (
+        "9d7461c3d22a3b07011ce24d4e6eca1e17947a11132cbbce57c072a64c9c3b14",
+        "cf93e90113bc830ac394cb76af63a9dad41d62c5cb7eb31d32d08b0cc1f2b6f4",
     ),
 }
 

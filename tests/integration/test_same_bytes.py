@@ -33,8 +33,8 @@ planned = plan(
 found = {}
 for format in CompressionFormat:
     for threads in (1, 3):
-        base, options = Path(sys.argv[1], "a"), CompressionOptions(threads=threads)
-        (result,) = write_archives(planned, base, [format], compression=options)
+        options = CompressionOptions(threads=threads)
+        (result,) = write_archives(planned, Path(sys.argv[1], "a"), [format], compression=options)
         found[f"{format.suffix} {threads}"] = [result.sha256, result.content_digest]
 print(json.dumps(found))
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from packaging.utils import canonicalize_name
 
@@ -17,14 +17,22 @@ from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport
 from ..plan.select import Selection
-from ..plan.validate import headers_notes
+from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
-from ..requirements.check import Roots, check_dependencies
+from ..requirements.check import Roots, check_dependencies, damage_findings
 from ..scan.editables import resolve_editables
-from ..scan.layers import LayerArchives, read_layers
+from ..scan.layers import (
+    LayerArchives,
+    ask_search_path,
+    describe_outside,
+    folders_outside,
+    plain_folders,
+    read_layers,
+    startup_code,
+)
 from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
 from ..scan.walk import credentials_in, own_archives, scan
 
@@ -151,7 +159,15 @@ class _Planning:
         )
         found = tuple(scan(environment))
         kept, told = self._without_archives(found, inputs.selection.brings_back)
-        inputs = replace(inputs, notes=(*inputs.notes, *told))
+        problems, more = self._seen_outside(kept, inputs.selection)
+        replaced = _reasons(overlays, None, excluded)
+        names = {entry.arcname for entry in found}
+        damage = damage_findings(environment, names, needs, options, replaced)
+        inputs = replace(
+            inputs,
+            problems=(*inputs.problems, *problems, *damage[0]),
+            notes=(*inputs.notes, *told, *more, *damage[1]),
+        )
         regular = [*resolved.applied(kept, self.log)]
         there = [*paths.made_portable(regular)]
         self.log.changes(regular, there, "its search path begins at its own place")
@@ -173,6 +189,22 @@ class _Planning:
             if f"{name}.json" in own
         ]
         return [entry for entry in found if entry.arcname not in own], notes
+
+    def _seen_outside(
+        self, found: Sequence[ScannedEntry], selection: Selection
+    ) -> tuple[list[str], list[str]]:
+        """Return errors and notes on what the environment imports from elsewhere."""
+        environment = self.environment
+        code = {
+            name: content
+            for name, content in startup_code(environment, found).items()
+            if not selection.why_excluded(name, environment)
+        }
+        if not environment.runs_here or not (code or environment.include_system_site_packages):
+            return [], []
+        plain = plain_folders(environment, found)
+        folders = folders_outside(ask_search_path(environment), environment)
+        return describe_outside([each for each in folders if each not in plain], code)
 
     def _credentials(self, entries: Iterable[ScannedEntry], selection: Selection) -> Iterator[str]:
         """Yield a sentence for each setting that is packed and holds a password."""
@@ -216,8 +248,16 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
-        secrets = self._credentials(scanned, inputs.selection)
-        inputs = replace(inputs, problems=(*inputs.problems, *secrets))
+        problems = [
+            *self._credentials(scanned, inputs.selection),
+            *nested_environments(
+                entry
+                for entry in scanned
+                if entry.arcname.endswith(("/pyvenv.cfg", "/bin/python", "/Scripts/python.exe"))
+                and not inputs.selection.by_pattern(entry.arcname)
+            ),
+        ]
+        inputs = replace(inputs, problems=(*inputs.problems, *problems))
         selection = inputs.selection
         if selection.exclude or selection.include:
             unused = selection.unused(_named_by_patterns([*there, *read], environment))
@@ -243,6 +283,8 @@ class _Planning:
         if bundle is not None:
             notes = [*bundle.notes, *headers_notes(plan)]
             plan = plan.with_facts(bundle.told(plan.head), notes)
+        elif needs.met_by_base:
+            plan = plan.with_facts(*_left_to_the_base(needs))
         return _named(plan, environment, options, self.project)
 
     def _bundle(
@@ -290,6 +332,18 @@ def _named_by_patterns(entries: Iterable[ScannedEntry], environment: Environment
     given = [*entries]
     found = (entry.arcname for entry in [*given, *with_copies(given)])
     return frozenset([*found, *generated])
+
+
+def _left_to_the_base(needs: DependencyReport) -> tuple[dict[str, Any], list[str]]:
+    """Return a fact and a note on the base interpreter's packages that the target must have."""
+    listed = [{"name": met.name, "version": met.version} for _, met in needs.met_by_base]
+    notes = [
+        f"{met.name} {met.version}, which {user} requires, is one of the base interpreter's own"
+        " packages and is not packed: the target's Python must have it, or install it into the"
+        " environment"
+        for user, met in needs.met_by_base
+    ]
+    return {"base_distributions": listed}, notes
 
 
 def _reasons(

@@ -23,6 +23,7 @@ DT_NULL: Final = 0
 DT_NEEDED: Final = 1
 DT_HASH: Final = 4
 DT_STRTAB: Final = 5
+DT_STRSZ: Final = 10
 DT_SYMTAB: Final = 6
 DT_SONAME: Final = 14
 DT_RPATH: Final = 15
@@ -162,6 +163,17 @@ class ElfHeaders:
             if segment.kind == PT_LOAD and 0 <= inside < segment.size:
                 return segment.offset + inside
         return None
+
+    def is_data(self, offset: int) -> bool:
+        """Whether a place in the file is loaded and none of the linker's own strings."""
+        names = self.file_offset(DT_STRTAB)
+        size = next((tag.value for tag in self.tags if tag.kind == DT_STRSZ), 0)
+        if names is not None and names <= offset < names + size:
+            return False
+        return any(
+            segment.kind == PT_LOAD and segment.offset <= offset < segment.offset + segment.size
+            for segment in self.segments
+        )
 
     def without_search_paths(self) -> bytes:
         """Return the tags without search paths, padded to the same length."""

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
-from ..metadata.files import proven_archive
+from ..metadata.files import IGNORE_ALL, proven_archive
 from ..model.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -199,9 +199,6 @@ def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
     return [f"the archives lie inside {name}: {'; '.join(warnings)}: {advice}"]
 
 
-_IGNORE: Final = "*\n"
-
-
 def remove_archives(folder: Path, name: str) -> list[Path]:
     """Remove a project's archives and the facts next to them; return what was removed.
 
@@ -224,7 +221,7 @@ def remove_if_empty(folder: Path) -> None:
     """Remove a folder if it is empty or holds only our `.gitignore`."""
     ignore = folder / ".gitignore"
     with suppress(OSError):
-        if os.listdir(folder) == [ignore.name] and ignore.read_text() == _IGNORE:
+        if os.listdir(folder) == [ignore.name] and ignore.read_text() == IGNORE_ALL:
             ignore.unlink()
         folder.rmdir()
 
@@ -242,4 +239,4 @@ def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
     )
     with suppress(OSError):  # a convenience: the archives are there
         if inside and names >= {*os.listdir(folder)}:
-            (folder / ".gitignore").write_text(_IGNORE)
+            (folder / ".gitignore").write_text(IGNORE_ALL)

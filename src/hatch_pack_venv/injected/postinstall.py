@@ -56,6 +56,15 @@ WHY_NOT_WRITTEN = {
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
 IN_USE = (5, 32)  # access denied, as for a program that runs; a sharing violation
+HAS_NOT = """
+import sys
+from importlib import metadata
+for name in sys.argv[1:]:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        print(name)
+"""
 Facts = Dict[str, Any]
 LAYERS_FILE = "pack_venv_layers.pth"
 SITECUSTOMIZE_MARK = '"""The layers below this environment: written by its postinstall.py."""'
@@ -129,6 +138,7 @@ class Tree(NamedTuple):
     floors: Dict[str, List[str]]  # of glibc and the like: the least version, the file that asks
     promised: str  # the interpreter's path that the archive names; empty for none
     neighbours: Neighbours
+    base_distributions: Dict[str, str]  # what the base interpreter must have, with versions
 
     @property
     def windows(self) -> bool:
@@ -219,6 +229,11 @@ def tree_from(data: Any, prefix: str) -> Tree:
         floors={key: floor_from(data, key) for key in FLOORS if key in data["platform"]},
         promised=promise_from(data),
         neighbours=neighbours_from(data),
+        base_distributions={
+            str(each.get("name")): str(each.get("version"))
+            for each in data.get("base_distributions") or []
+            if isinstance(each, dict)
+        },
     )
 
 
@@ -718,6 +733,28 @@ def write(tree: Tree, todo: Dict[str, Content]) -> None:
             put(path, content)
 
 
+def missing_distributions(tree: Tree) -> List[str]:
+    """Tell which packages the base interpreter has not that the environment takes from it."""
+    if not tree.base_distributions:
+        return []
+    names = list(tree.base_distributions)
+    done = subprocess.run(
+        [tree.python, "-E", "-B", "-c", HAS_NOT, *names],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=ANSWER_SECONDS,
+        check=False,
+        cwd=tree.prefix,
+    )
+    missing = done.stdout.decode("utf-8", "replace").split()
+    return [
+        f"{name} {tree.base_distributions[name]} is not installed for the interpreter: install it"
+        f" there, since {tree.label} needs it and does not hold it."
+        for name in names
+        if name in missing
+    ]
+
+
 def run_there(tree: Tree) -> Facts:
     """Return the facts of the environment's interpreter, if it runs, fits and is at home."""
     python = tree.python
@@ -725,6 +762,7 @@ def run_there(tree: Tree) -> Facts:
     wrong = misfits(tree, facts, python)
     if os.path.normcase(facts["prefix"]) != os.path.normcase(tree.prefix):
         wrong.append(f"{python!r} runs for {facts['prefix']!r}, not for {tree.prefix!r}.")
+    wrong += missing_distributions(tree)
     if wrong:
         raise ConnectError(*wrong)
     return facts

@@ -27,6 +27,8 @@ SIZE_LIMIT: Final = 16 << 20
 """Bytes of a file of metadata: five times the longest RECORD of the projects on PyPI."""
 DEPTH_LIMIT: Final = 64
 """Lists and objects of JSON within one another; what installers and this project write has six."""
+IGNORE_ALL: Final = "*\n"
+"""The `.gitignore` of a folder of archives."""
 _VALUES: Final = 100_000
 _BYTES_PER_VALUE: Final = 16
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

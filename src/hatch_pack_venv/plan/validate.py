@@ -14,9 +14,9 @@ from ..platforms.windows.check import PathBudget, foreign_modules, name_problem
 from .links import leads_to_layer, without_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from ..model.entries import Entry
+    from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
     from ..model.plan import PackPlan
 
@@ -45,6 +45,21 @@ def check_tree(
             target = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target.startswith(("../", "/")) or target == "..":
                 yield f"the link {name} leaves the environment: exclude it"
+
+
+def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
+    """Yield a sentence for each environment that lies within the one that is packed.
+
+    Its `pyvenv.cfg`, its interpreter and its launchers name places of this machine.
+    """
+    names = {entry.arcname for entry in scanned}
+    for name in sorted(name for name in names if name.endswith("/pyvenv.cfg")):
+        folder = posixpath.dirname(name)
+        if not names.isdisjoint({f"{folder}/bin/python", f"{folder}/Scripts/python.exe"}):
+            yield (
+                f"{folder} is an environment of its own, which would not run on the target: leave"
+                f' it out (exclude-files = ["/{folder}/"]) and pack it by itself'
+            )
 
 
 def check_zip_names(plan: PackPlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass, replace
@@ -43,12 +44,17 @@ class DependencyReport:
         problems: why it cannot be packed, a sentence each.
         notes: what only warns.
         relied_on: normalised names of what lower layers hold and what is packed needs.
+        met_by_base: the base interpreter's own packages that are required, each after the name of a
+            distribution that requires it.
+        members: normalised names of the project and of all that it requires.
     """
 
     pruned: PrunedDistributions | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     relied_on: frozenset[str] = frozenset()
+    met_by_base: tuple[tuple[str, InstalledDistribution], ...] = ()
+    members: frozenset[str] = frozenset()
 
     @property
     def left(self) -> frozenset[str]:
@@ -92,7 +98,8 @@ class _DependencyCheck:
         self.version = roots.environment.interpreter.version
         self.markers = marker_environment(roots.environment.interpreter)
         project = () if roots.project is None else (roots.project,)
-        installed = (*roots.environment.distributions, *_system_distributions(roots.environment))
+        self.system = _system_distributions(roots.environment)
+        installed = (*roots.environment.distributions, *self.system)
         self.own = by_key((*roots.wheels, *project, *installed))
         self.installed = by_key((*self.own.values(), *roots.below))
         self.keep = [Requirement(each) for each in options.keep]
@@ -182,7 +189,19 @@ class _DependencyCheck:
             problems=tuple(problems),
             notes=tuple(warnings),
             relied_on=self._relied_on(packed),
+            met_by_base=tuple(self._met_by_base(packed)),
+            members=self.closure.members,
         )
+
+    def _met_by_base(
+        self, packed: Mapping[str, InstalledDistribution]
+    ) -> Iterator[tuple[str, InstalledDistribution]]:
+        system = {each.key: each for each in self.system if packed.get(each.key) is each}
+        own = [each for each in packed.values() if each.key not in system]
+        for each, requirement in requirements_of(own if system else (), self.markers):
+            met = system.pop(canonicalize_name(requirement.name), None)
+            if met is not None:
+                yield each.name, met
 
     def _packed(self, pruned: PrunedDistributions | None) -> dict[str, InstalledDistribution]:
         gone = frozenset() if pruned is None else pruned.keys
@@ -285,6 +304,69 @@ def _taken_modules(
         if "/" not in on_top and not _NO_MODULE.fullmatch(on_top) and left_out(name):
             return f"the module {name}"
     return "all modules" if all(map(left_out, modules)) else None
+
+
+# What is often removed to save space, and what only building, reading or type checking needs.
+_SPARED: Final = re.compile(
+    r"(?i).*\.(?:py[cio]|typed|md|rst|txt|html|map|h|hpp|c|cpp|pyx|pxd|pxi|a|la|lib|exe)"
+    r"|(?:.*/)?(?:tests?|testing|docs?|examples?|benchmarks?|__pycache__|[^/]*\.(?:dist|egg)-info)/.*"
+    r"|(?:.*/)?(?:conftest|test_[^/]*|[^/]*_test)\.py"
+)
+
+
+def damage_findings(
+    environment: Environment,
+    scanned: Collection[str],
+    report: DependencyReport,
+    options: PackOptions,
+    replaced: Collection[str] = (),
+) -> tuple[list[str], list[str]]:
+    """Return errors and notes on distributions of which something is missing, or that are doubled.
+
+    Missing modules are dealt with as requirements that are not met; of data it is only noted.
+
+    Parameters:
+        scanned: arcnames of what the environment holds.
+        replaced: normalised names of distributions that do not go along as they are.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    if options.check == "off":
+        return problems, notes
+    seen: dict[tuple[str, str], str] = {}
+    for each in environment.distributions:
+        if each.editable is not None or each.key in replaced or each.key in report.left:
+            continue
+        missing = _missing_files(environment, each, scanned)
+        modules = [name for name in missing if name.endswith(_MODULE)]
+        strict = options.check == "error" and each.key in report.members
+        where = problems if strict and modules else notes
+        if missing:
+            where.append(
+                f"{each.name} {each.version} lacks {len(missing)} of the files that its RECORD"
+                f" lists, such as {(modules or missing)[0]}: install it again"
+            )
+        place = (each.key, posixpath.dirname(each.metadata_dir))
+        if seen.setdefault(place, each.metadata_dir) != each.metadata_dir:
+            (problems if strict else notes).append(
+                f"{each.name} is installed twice, {seen[place]} and {each.metadata_dir}: remove"
+                " both and install it again"
+            )
+    return problems, notes
+
+
+def _missing_files(
+    environment: Environment, distribution: InstalledDistribution, scanned: Collection[str]
+) -> list[str]:
+    """Return those of a distribution's files that are not there and may matter when it runs."""
+    scripts = f"{environment.scripts}/"
+    return [
+        name
+        for name in sorted(distribution.files.difference(scanned))
+        if not name.startswith((scripts, "share/", "include/", "../"))
+        and not _SPARED.fullmatch(name)
+        and not os.path.lexists(environment.prefix / name)  # as below a link to a folder
+    ]
 
 
 def _system_distributions(environment: Environment) -> list[InstalledDistribution]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from dataclasses import replace
 from operator import attrgetter
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
-from ..metadata.files import SIZE_LIMIT, open_file, proven_archive, read_file
+from ..metadata.files import IGNORE_ALL, SIZE_LIMIT, open_file, proven_archive, read_file
 from ..metadata.path_files import keys_with_credentials
 from ..model.entries import (
     DirectoryEntry,
@@ -167,7 +168,8 @@ def own_archives(
 ) -> frozenset[str]:
     """Return the arcnames of what earlier packing has written into an environment.
 
-    They are archives of ours, the facts beside them, and folders that hold nothing else.
+    They are archives of ours, the facts beside them, what hides them from Git, and folders that
+    hold nothing else.
 
     Parameters:
         output: the folder that archives are written to.
@@ -176,10 +178,19 @@ def own_archives(
     told = [entry.arcname for entry in scanned if entry.arcname.endswith(_FACTS)]
     proven = [name for name in told if proven_archive(prefix / name) is not None]
     taken = {*proven, *(name.removesuffix(".json") for name in proven)}
+    ignores = {posixpath.join(posixpath.dirname(name), ".gitignore") for name in proven}
     folders = parents_of(taken)
     inside = None if output is None else os.path.realpath(output)
     if inside is not None and inside.startswith(f"{prefix}{os.sep}"):
-        folders |= parents_of([Path(inside, "x").relative_to(prefix).as_posix()])
+        ignores.add(Path(inside, ".gitignore").relative_to(prefix).as_posix())
+        folders |= parents_of(ignores)
+    taken |= {
+        entry.arcname
+        for entry in scanned
+        if entry.arcname in ignores
+        and isinstance(entry, FileEntry)
+        and _read(entry) == IGNORE_ALL.encode()
+    }
     if not folders and not taken:
         return frozenset()
     others = (

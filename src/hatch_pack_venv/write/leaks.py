@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from ..binary.elf import MAGIC, DamagedElfError, ElfHeaders
-from ..model.build_paths import _BEFORE, Finding
+from ..model.build_paths import _BEFORE, ENVIRONMENT, Finding
 from ..model.errors import LeakError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Opened: TypeAlias = "Callable[[], AbstractContextManager[BinaryIO]]"
 _TEXT_HEAD: Final = 8000  # bytes without a NUL that make a file text; git's rule
 _SMALL: Final = 1 << 16  # bytes; below this, searching is faster than determining the file's kind
 _LONGEST_NAME: Final = 256  # bytes of a name below a build path, and a few more
+_MOST_OFFSETS: Final = 10_000
 _NOTHING: Final = re.compile(rb"(?!)")
 _LONG_FORM: Final = re.compile(rb"#![ \t]*/bin/sh[ \t]*\r?\n'''exec' [^\n]*")
 _DIRECT: Final = re.compile(rb"#![^\n]*")
@@ -43,6 +44,9 @@ class LeakScanner:
         self.margin = (
             max((len(each.path) for each in leak_policy.build_paths), default=0) + _LONGEST_NAME
         )
+        own = [each.path for each in leak_policy.build_paths if each.kind == ENVIRONMENT]
+        listed = b"|".join(map(re.escape, own))
+        self.own_place = re.compile(b"(?:" + listed + b")(?=[/\0])") if own else None
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
@@ -98,6 +102,8 @@ class FileScanner:
         self._pattern = look.pattern or _NOTHING
         self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
         self._is_elf = False
+        self._offsets: list[int] = []  # of the environment's own place, in an ELF file
+        self._read = 0
 
     def feed(self, data: bytes) -> None:
         """Scan the next piece."""
@@ -106,7 +112,7 @@ class FileScanner:
     def _begin(self, data: bytes) -> None:
         if data.startswith(MAGIC):
             self._is_elf = True
-            self._feed = _ignore
+            self._feed = self._feed_elf
         elif b"\0" in data[:_TEXT_HEAD]:
             self._feed = _ignore
         else:
@@ -124,6 +130,19 @@ class FileScanner:
         self._search(buffer, end)
         rest = max(end - _BEFORE, 0)
         self._data, self._from = buffer[rest:], end - rest
+
+    def _feed_elf(self, data: bytes) -> None:
+        """Note where the environment's own place stands; `finish` knows what is only debug data."""
+        pattern = self._look.own_place
+        if pattern is None:
+            return
+        margin = self._look.margin
+        seam = self._data + data[:margin]
+        for piece, start in ((seam, self._read - len(self._data)), (data, self._read)):
+            if len(self._offsets) < _MOST_OFFSETS:
+                self._offsets += [start + match.start() for match in pattern.finditer(piece)]
+        self._read += len(data)
+        self._data = (seam if len(data) < margin else data)[-margin:]
 
     def _search(self, buffer: bytes, end: int) -> None:
         """Search for paths that start before `end`."""
@@ -161,6 +180,8 @@ class FileScanner:
     def _look_at_elf(self, headers: ElfHeaders | None) -> None:
         if headers is None:
             return
+        if any(map(headers.is_data, self._offsets)):
+            self._kinds.add(ENVIRONMENT)
         folders = [folder for text in headers.search_paths for folder in text.text.split(":")]
         for path in [*folders, *headers.needed]:
             place = self._watch.path_at(os.fsencode(path), 0)

@@ -135,3 +135,15 @@ def test_an_archive_without_project_name_is_named_by_its_folder(tree: Tree) -> N
     """Name and version may be unknown: the message then names the folder."""
     tree.write_manifest(manifest(PYTHON) | {"name": None, "version": None})
     assert tree.run("--no-compile").out.startswith("connected app to ")
+
+
+def test_packages_that_the_base_has_to_have_are_looked_for(tree: Tree) -> None:
+    """Connecting and --check name the one that is not there, by its name and version."""
+    told = {"name": "no-such-package", "version": "2.5"}
+    tree.write_manifest({**manifest(PYTHON), "base_distributions": [told]})
+    for arguments in ((), ("--check",)):
+        done = tree.run(*arguments)
+        assert done.status == 1
+        assert "no-such-package 2.5 is not installed for the interpreter: " in done.err
+    tree.write_manifest({**manifest(PYTHON), "base_distributions": []})
+    assert tree.run("--check").status == 0

@@ -10,7 +10,7 @@ from support.fakes import SITE, distribution, environment, file, plan
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.model.results import REST, sizes_by_owner
-from hatch_pack_venv.plan.validate import check_size, headers_notes
+from hatch_pack_venv.plan.validate import check_size, headers_notes, nested_environments
 from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.write.archive import write_archives
 
@@ -68,3 +68,13 @@ def test_what_compiles_when_run_is_told_that_headers_stay_out(name: str) -> None
     assert not [*headers_notes(plan(file("a"), environment=environment(distribution("six"))))]
     header = file("include/python3.11/Python.h")
     assert not [*headers_notes(plan(header, environment=environment(distribution(name))))]
+
+
+@pytest.mark.parametrize("python", ["bin/python", "Scripts/python.exe"])
+def test_an_environment_in_the_environment_is_told(python: str) -> None:
+    """By its folder, with the pattern that leaves it out; a lone `pyvenv.cfg` is none."""
+    entries = [file("pyvenv.cfg"), file("bin/python"), file("a/one/pyvenv.cfg")]
+    assert [*nested_environments(entries)] == []
+    (problem,) = nested_environments([*entries, file(f"a/one/{python}")])
+    assert problem.startswith("a/one is an environment of its own, ")
+    assert 'exclude-files = ["/a/one/"]' in problem

@@ -101,6 +101,28 @@ def test_binary_files_say_nothing(arcname: str, content: bytes) -> None:
     assert findings(content, arcname) == []
 
 
+@pytest.mark.parametrize("piece", [7, 100, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "debug", "expected"),
+    [
+        ("/home/alice/app/.venv/share/calc", "", [ENVIRONMENT]),
+        ("x" * 5000 + ":/home/alice/app/.venv", "y" * 5000, [ENVIRONMENT]),
+        ("/home/alice/app/.venv2/share", "", []),
+        ("/home/alice/app/share", "", []),
+        ("share", "/home/alice/app/.venv/include/numpy.h", []),
+    ],
+)
+def test_the_environment_in_the_data_of_a_program_is_a_finding(
+    text: str, debug: str, expected: list[str], piece: int
+) -> None:
+    """A path that was compiled in is known not to follow; debug data are never loaded."""
+    unused = 99  # a tag that means nothing: its text is data of the file
+    content = make_elf((unused, text)) + debug.encode() + b"\0"
+    found = findings(content, "bin/calc", piece=piece)
+    assert [name for finding in found for name in finding.names] == expected
+    assert not any(finding.problem for finding in found)
+
+
 @pytest.mark.parametrize("piece", [10, 1 << 20])
 @pytest.mark.parametrize(
     ("tag", "text", "kind", "fatal"),

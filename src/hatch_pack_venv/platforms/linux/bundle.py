@@ -190,6 +190,7 @@ class _Bundler:
         config = bundled_config(self.environment.interpreter.version, self.environment.prompt)
         self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
         self.notes += _left_to_the_target(libraries)
+        self.notes += _missing(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
             scanned=tuple(self._adapted(entry, served) for entry in scanned)
@@ -314,3 +315,15 @@ def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
     for name, users in libraries.left.items():
         what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
         yield f"{name} is left to the target, which needs it for {', '.join(what)}"
+
+
+def _missing(libraries: Libraries) -> Iterator[str]:
+    """Yield a note on each library that some files need and this machine does not have."""
+    for name, users in libraries.missing.items():
+        first, *others = sorted(users)
+        more = f" and {len(others)} more" if others else ""
+        yield (
+            f"{name} was not found and is needed by {first}{more}, which cannot be loaded without"
+            " it: install it, or set LD_LIBRARY_PATH as where the environment is used, and pack"
+            " again"
+        )

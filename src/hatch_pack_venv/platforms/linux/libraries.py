@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import posixpath
 import re
 import struct
 from dataclasses import dataclass, field
@@ -41,9 +42,12 @@ class Loader:
         self,
         cache: Path = _CACHE,
         folders: Sequence[str] = ("/lib64", "/usr/lib64", "/lib", "/usr/lib"),
+        library_path: str | None = None,
     ) -> None:
         self.cache = cache
         self.folders = tuple(folders)
+        listed = os.environ.get("LD_LIBRARY_PATH", "") if library_path is None else library_path
+        self.last = tuple(filter(os.path.isabs, re.split("[:;]", listed)))
         self._files: dict[Path, ElfFile | None] = {}
 
     def find(self, name: str, chain: Sequence[ElfFile]) -> ElfFile | None:
@@ -73,7 +77,7 @@ class Loader:
         for folder in _searched(chain):
             yield Path(folder, name)
         yield from self._cached.get(name, ())
-        for folder in self.folders:
+        for folder in (*self.folders, *self.last):
             yield Path(folder, name)
 
     @cached_property
@@ -165,6 +169,7 @@ class Libraries:
 
     found: Mapping[str, ElfFile] = field(default_factory=dict)
     left: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    missing: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def serve(self, file: ElfFile) -> bool:
         """Return whether a file needs one of them."""
@@ -188,11 +193,18 @@ def collect_libraries(
         asked_for: keys of `COPYLEFT` that may be bundled.
     """
     collector = _Collector(prefix, frozenset(asked_for), loader or Loader())
+    names = set()
     for arcname, file in objects:
+        names.add(posixpath.basename(arcname))
         collector.add(arcname, [file, *above])
     return Libraries(
         found=dict(sorted(collector.found.items())),
         left={name: frozenset(users) for name, users in sorted(collector.left.items())},
+        missing={
+            name: frozenset(users)
+            for name, users in sorted(collector.missing.items())
+            if name not in names
+        },
     )
 
 
@@ -208,20 +220,32 @@ class _Collector:
         ] + [*_DRIVERS]
         self.found: dict[str, ElfFile] = {}
         self.left: dict[str, set[str]] = {}
+        self.missing: dict[str, set[str]] = {}
 
     def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
         """Search for the libraries that the first file of a chain needs."""
         for name in chain[0].needed:
             if name in self.found or is_of_glibc(name) or name.startswith("libpython"):
                 continue
+            file = self.loader.find(name, chain)
+            if file is not None and self._is_packed(file.path):
+                continue  # a wheel's own copy, whatever its name
             if any(fnmatch.fnmatch(name, pattern) for pattern in self.refused):
                 self.left.setdefault(name, set()).add(arcname)
                 continue
-            file = self.loader.find(name, chain)
-            if file is None or self._is_packed(file.path) or needs_private_glibc(file):
+            if file is None:
+                self._miss(name, arcname, chain)
+                continue
+            if needs_private_glibc(file):
                 continue
             self.found[name] = file
             self.add(arcname, [file, *chain])
+
+    def _miss(self, name: str, arcname: str, chain: Sequence[ElfFile]) -> None:
+        """Note a library that is not there; files for other systems are never loaded."""
+        same = chain[0].headers.kind == chain[-1].headers.kind
+        if same and not name.startswith("libc.musl"):
+            self.missing.setdefault(name, set()).add(arcname)
 
     def _is_packed(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self.prefix)

@@ -1,0 +1,61 @@
+"""What a real interpreter imports from elsewhere is asked once, and told."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.environments import run, tool
+
+from hatch_pack_venv import PackOptions
+from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.model.errors import PlanError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatch_pack_venv.model.plan import PackPlan
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    """Make an empty environment beside a folder that holds a module."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "shared.py").touch()
+    run(tool("uv"), "venv", "--quiet", "--python", sys.executable, tmp_path / "env")
+    return tmp_path / "env"
+
+
+def planned(prefix: Path, **table: object) -> PackPlan:
+    options = PackOptions.from_mapping({"interpreter": "target", **table})
+    return plan_source(Source.read(prefix, options), None)
+
+
+def site(prefix: Path) -> Path:
+    return next(prefix.glob("lib/python3*/site-packages"))
+
+
+def test_a_folder_that_a_path_file_s_code_names_is_refused(prefix: Path) -> None:
+    """By the file's name, unless a pattern leaves the file out."""
+    overlay = site(prefix) / "_uv_ephemeral_overlay.pth"
+    overlay.write_text(f"import site; site.addsitedir('{prefix.parent}/shared')\n")
+    with pytest.raises(PlanError) as caught:
+        planned(prefix)
+    (problem,) = caught.value.problems
+    assert f"_uv_ephemeral_overlay.pth adds {prefix.parent}/shared to sys.path" in problem
+    assert planned(prefix, **{"exclude-files": ["_uv_ephemeral_overlay.pth"]}).notes == ()
+
+
+def test_a_folder_that_code_finds_out_is_noted(prefix: Path) -> None:
+    """A `sitecustomize.py` that computes what it adds gives a note that names the folder."""
+    text = "import os, sys\nsys.path.append(os.path.join(sys.prefix, '..', 'shared'))\n"
+    (site(prefix) / "sitecustomize.py").write_text(text)
+    (note,) = planned(prefix).notes
+    assert note.startswith(f"{prefix}/../shared is on the environment's sys.path and stays out")
+
+
+def test_code_that_fails_is_nobody_s_folder(prefix: Path) -> None:
+    """Start-up code that breaks or prints does not keep an environment from being packed."""
+    (site(prefix) / "loud.pth").write_text("import sys; print('hello'); 1 / 0\n")
+    assert planned(prefix).notes == ()
