@@ -94,18 +94,15 @@ class _Scanner:
         if isinstance(child, OSError):
             return _unreadable(arcname, child)
         try:
-            return self._read_entry(arcname, child)
-        except OSError as error:  # it has gone since its folder was listed, or is another kind now
+            status = child.stat(follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                return self._link(arcname, Path(child.path), int(status.st_mtime))
+        except OSError as error:  # it was removed, or replaced, since its folder was listed
             return _unreadable(arcname, error)
-
-    def _read_entry(self, arcname: str, child: os.DirEntry[str]) -> ScannedEntry:
-        status = child.stat(follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
             return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
-        if stat.S_ISLNK(status.st_mode):
-            return self._link(arcname, Path(child.path), int(status.st_mtime))
         return UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
