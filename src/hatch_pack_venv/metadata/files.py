@@ -73,7 +73,7 @@ def read_file(path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
     descriptor = open_descriptor(path)
     try:
         size = os.fstat(descriptor).st_size
-        data = b"" if size > limit else _read(descriptor, limit + 1)
+        data = b"" if size > limit else read_descriptor(descriptor, limit + 1)
     finally:
         os.close(descriptor)
     if max(size, len(data)) > limit:
@@ -82,8 +82,8 @@ def read_file(path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
     return data
 
 
-def _read(descriptor: int, most: int) -> bytes:
-    """Read to the end; files grow, and those of `/proc` have no size."""
+def read_descriptor(descriptor: int, most: int) -> bytes:
+    """Read an open file to its end; files grow, and those of `/proc` have no size."""
     size = min(os.fstat(descriptor).st_size + 1, most)
     data = os.read(descriptor, max(size, 512))
     while data and len(data) < most and (more := os.read(descriptor, min(most, 1 << 20))):

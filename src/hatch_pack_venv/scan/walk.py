@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
-from ..metadata.files import IGNORE_ALL, SIZE_LIMIT, open_file, proven_archive, read_file
+from ..metadata.files import (
+    IGNORE_ALL,
+    SIZE_LIMIT,
+    open_descriptor,
+    proven_archive,
+    read_descriptor,
+    read_file,
+)
 from ..metadata.path_files import keys_with_credentials
 from ..model.entries import (
     DirectoryEntry,
@@ -245,8 +252,11 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
 
 def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
     """Read a small file; if any heads are given, only one that begins so, in two bytes."""
-    with open_file(path) as stream:
-        if heads and stream.read(2) not in heads:
+    descriptor = open_descriptor(path)
+    try:
+        head = os.read(descriptor, 2) if heads else b""
+        if heads and head not in heads:
             return None
-        stream.seek(0)
-        return stream.read(SIZE_LIMIT)
+        return head + read_descriptor(descriptor, SIZE_LIMIT)
+    finally:
+        os.close(descriptor)
