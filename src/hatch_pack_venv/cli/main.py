@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except PackVenvError as error:
         sys.exit(f"pack-venv: error: {error.for_terminal}")
     except KeyboardInterrupt as error:
-        print("pack-venv: error: interrupted, nothing was written", file=sys.stderr)
+        said = str(error) or "interrupted, nothing was written"
+        print(f"pack-venv: error: {said}", file=sys.stderr)
         sys.exit(128 + getattr(error, "number", signal.SIGINT))
     except MemoryError:
         sys.exit(

@@ -59,7 +59,7 @@ def aborting(app: Application) -> Iterator[None]:
     except PackVenvError as error:
         app.abort(f"{PLUGIN_NAME}: {error.for_terminal}")
     except Interrupted as error:
-        app.abort(f"{PLUGIN_NAME}: interrupted, nothing was written", code=128 + error.number)
+        app.abort(f"{PLUGIN_NAME}: {error}", code=128 + error.number)
 
 
 @contextmanager

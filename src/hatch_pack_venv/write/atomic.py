@@ -32,7 +32,14 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.settled = _Course.settled
         super().__init__(number)
+
+    def __str__(self) -> str:
+        """Return what to tell the user."""
+        if self.settled:
+            return "interrupted, after the output was put in place"
+        return "interrupted, nothing was written"
 
 
 _SIGNALS: Final = tuple(
@@ -47,6 +54,7 @@ class _Course:
     """How far the work has come that a signal would interrupt."""
 
     settled = False
+    passed_over = False
 
 
 def terminable() -> AbstractContextManager[None]:
@@ -56,14 +64,14 @@ def terminable() -> AbstractContextManager[None]:
     that comes too late is passed over. Whoever has a handler of their own keeps it, and so do those
     who ignore a signal (`nohup`).
     """
-    _Course.settled = False
+    _Course.settled = _Course.passed_over = False
     return _handling(_interrupt, lambda handler: handler in _OF_NOBODY)
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    if not _Course.settled:
+    if not _Course.settled or _Course.passed_over:
         raise Interrupted(number)
-    _Course.settled = False
+    _Course.passed_over = True
 
 
 @contextmanager

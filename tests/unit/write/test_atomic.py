@@ -250,7 +250,7 @@ def test_a_signal_while_files_are_replaced_comes_too_late(
     monkeypatch.setattr(Path, "rename", lambda one, two: raising(one, two, real=real_rename))
     with terminable():
         write_output(scene.plan(), out, output)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted, match="after the output was put in place"):
             signal.raise_signal(number)
     assert raised
     names = [path.name for path in (scene.root / "made").rglob("*") if "partial" in path.name]
