@@ -80,26 +80,68 @@ def headers_notes(plan: PackPlan) -> Iterator[str]:
         )
 
 
+_ANY_DIGEST: Final = "0" * 64  # as long as any other
 _LARGEST: Final = 10  # how many an error names
 
 
-def check_size(plan: PackPlan, limit: int | None) -> None:
-    """Refuse a plan of more bytes than are allowed.
+def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
+    """Return the bytes of all files of an unpacked archive, the manifest among them.
+
+    Parameters:
+        copied: links that copies stand for, which the manifest lists.
+    """
+    head = {**plan.head, "content_digest": _ANY_DIGEST}
+    return plan.size + len(
+        manifest.render_manifest(head, plan.entries, lambda _arcname: _ANY_DIGEST, copied)
+    )
+
+
+def check_size(plan: PackPlan, limit: int | None, copied: Iterable[SymlinkEntry] = ()) -> None:
+    """Refuse a plan that unpacks to more bytes than are allowed.
+
+    Parameters:
+        copied: links that copies stand for.
 
     Raises:
-        PlanError: the sentence tells both sizes, and the largest distributions with theirs.
+        PlanError: if it is too large; the sentence gives both sizes, and the largest distributions
+            with theirs.
     """
-    if limit is None or plan.size <= limit:
+    size = 0 if limit is None else unpacked_size(plan, copied)
+    if limit is None or size <= limit:
         return
     sizes = sizes_by_owner(plan.entries, plan.distributions)
     told = ", ".join(f"{name} {human_size(size)}" for name, size in sizes.most_common(_LARGEST))
     raise PlanError(
         "it is too large",
         [
-            f"{human_size(plan.size)} ({plan.size} bytes) unpacked are more than the"
+            f"{human_size(size)} ({size} bytes) unpacked are more than the"
             f" {human_size(limit)} of max-size; the largest parts are {told}"
         ],
     )
+
+
+def check_zip_names(plan: PackPlan) -> None:
+    """Refuse names that a zip file cannot hold: it knows text only.
+
+    Raises:
+        PlanError: lists all of them.
+    """
+    problems = [
+        f"{entry.arcname!a} has a name that is not UTF-8, as zip files need it: rename or"
+        " exclude it, or choose a tar format"
+        for entry in plan.entries
+        if not entry.arcname.isascii() and not _is_text(entry.arcname)
+    ]
+    if problems:
+        raise PlanError("it cannot be packed as a zip file", problems)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
