@@ -241,6 +241,8 @@ class _Planning:
         bundle = None
         if self.bundled:
             bundle = self._bundle(inputs, scanned, overlays)
+            for name in bundle.trimmed:
+                self.log.leave_out(name, f'interpreter-trim = "{options.interpreter_trim.value}"')
             why = "it finds the bundled libraries by the interpreter's search path"
             self.log.changes(scanned, bundle.scanned, why)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries

@@ -203,6 +203,7 @@ class _Bundler:
             facts=self._facts(libraries, owners),
             distributions=self.system.distributions,
             notes=tuple(self.notes),
+            trimmed=tuple(self.runtime.trimmed),
         )
 
     def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
