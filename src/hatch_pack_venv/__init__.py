@@ -1,13 +1,16 @@
 """Pack prepared virtual environments into portable, reproducible archives.
 
 The names below are imported when they are first used: a build that packs nothing imports this
-package too, and should not pay for what packs.
+package too, and should not pay for what packs. Nor is `typing` imported here: Ctrl-C would end with
+a traceback during the hundredth of a second that it takes.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from __future__ import annotations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from .api.convert_symlinks import convert_symlinks
     from .api.pack import pack
     from .api.venvstacks import create_archive, export_venv, get_archive_path
@@ -47,6 +50,8 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
+    from importlib import import_module
+
     value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -1,6 +1,17 @@
-"""`python -m hatch_pack_venv` is the command `pack-venv`."""
+"""`pack-venv`, which is `python -m hatch_pack_venv`: interruptible while it still starts."""
 
-from .cli.main import main
+import sys
+
+
+def main() -> None:
+    """Run the command and exit."""
+    try:
+        from .cli.main import main as run  # takes a tenth of a second
+    except KeyboardInterrupt:
+        sys.stderr.write("pack-venv: error: interrupted, nothing was written\n")
+        raise SystemExit(130) from None
+    run()
+
 
 if __name__ == "__main__":
     main()

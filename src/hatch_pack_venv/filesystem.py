@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from packaging.utils import canonicalize_name
-
-from .model import manifest
 from .model.entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
 
 if TYPE_CHECKING:
@@ -82,16 +77,32 @@ def special_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Iterator[ScannedEntry]:
+_DEEPEST: Final = 100
+_MOST: Final = 250_000
+_NO_FILES: Final = ("/proc", "/sys")
+"""Where the kernel tells of itself; folders there have no end (`/proc/self/root`)."""
+
+
+def copies_of(path: Path, arcname: str) -> Iterator[ScannedEntry]:
     """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
 
-    Links in it are followed; one that leads nowhere or to a folder it lies in is yielded as
-    unsupported.
+    Links in it are followed. One that leads nowhere or to a folder it lies in is yielded as
+    unsupported, and so is what has no end: the kernel's own folders, folders within folders, and
+    links that multiply each other.
 
     Parameters:
         path: a real path.
-        parents: the real folders that are being walked.
     """
+    for count, entry in enumerate(_copies(path, arcname, ())):
+        if count == _MOST:
+            reason = f"leads to {path}, which holds more than {_MOST} files and folders"
+            yield UnsupportedEntry(arcname=arcname, reason=reason)
+            return
+        yield entry
+
+
+def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[ScannedEntry]:
+    """Yield the entries; `parents` are the real folders that are being walked."""
     try:
         status = path.stat()
         children = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else []
@@ -107,52 +118,13 @@ def copies_of(path: Path, arcname: str, parents: tuple[Path, ...] = ()) -> Itera
         )
     elif path in parents:
         yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
+    elif any(path.is_relative_to(folder) for folder in _NO_FILES):
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, which holds no files")
+    elif len(parents) == _DEEPEST:
+        reason = f"lies more than {_DEEPEST} folders deep, at {path}"
+        yield UnsupportedEntry(arcname=arcname, reason=reason)
     else:
         yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
         for child in children:
             real = Path(os.path.realpath(child))
-            yield from copies_of(real, f"{arcname}/{child.name}", (*parents, path))
-
-
-_FACTS_LIMIT: Final = 1 << 24  # bytes
-IGNORE_ALL: Final = "*\n"
-"""The `.gitignore` of a folder of archives."""
-
-
-def proven_archive(facts: Path, name: str | None = None) -> Path | None:
-    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
-
-    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
-
-    Parameters:
-        name: of the project that it has to be of; by default any.
-    """
-    told = _read_facts(facts)
-    archive = facts.with_name(facts.name.removesuffix(".json"))
-    head = told.get("manifest")
-    if told.get("archive") != archive.name or not isinstance(head, dict):
-        return None
-    if head.get("format_version") != manifest.FORMAT_VERSION:
-        return None
-    if name is not None and canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
-        return None
-    return archive if not archive.exists() or _is_as_told(archive, told) else None
-
-
-def _read_facts(facts: Path) -> dict[str, Any]:
-    try:
-        if facts.is_symlink() or facts.stat().st_size > _FACTS_LIMIT:
-            return {}
-        told = json.loads(facts.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
-    if archive.is_symlink() or not archive.is_file():
-        return False
-    if archive.stat().st_size != told.get("size"):
-        return False
-    with archive.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == told.get("sha256")
+            yield from _copies(real, f"{arcname}/{child.name}", (*parents, path))

@@ -9,7 +9,7 @@ import pytest
 from support.archives import FORMAT_NAMES, make_packed
 
 from hatch_pack_venv.model.errors import ArchiveProblem
-from hatch_pack_venv.read.archives import read_members
+from hatch_pack_venv.read.contents import read_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable

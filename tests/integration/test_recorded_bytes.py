@@ -48,84 +48,84 @@ _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 # which nothing is compressed. Of `create_archive` (linked): SHA-256 of the tar, of one with later
 # times clamped, and of what the zip says of its members.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "Linux, as it is": (
-        "c901b56b893152e309bfed536fc33405d908fce33bb452e55664f4845f221a56",
-        "e3e252b7d44c12397b693965c3b1cc5929a05e856e8dcedc380f03f3519f44c9",
-        "82a08e7b05fe8dc297d1dd4d6a695d0567d5f3c7cf921e3ff837c8a495c77847",
-    ),
-    "Linux, without a top folder or records": (
-        "2cee94200431153550c8fbd004a53abab79f3bbc242ea4f29dbfe17005345e45",
-        "de697896617a21c0df251146661385f171ff952f178e6348c2e1f28a302046a4",
-        "dc6eebebcb4b37c8ad27b56306c7ae4c14a38b63a1282398c807c5097092b14c",
-    ),
-    "Linux, chosen files": (
-        "175e784828c92850fec96b924f7551fb4ef154c3c9bed3d1497d698cd188d54b",
-        "facc88f45db645bb49358834412558370aa11b9a19ecb9667d3228409e97f001",
-        "275200e36231d31ac8e43147faf51d42a184e698a5d15d03591191def9cec9c6",
-    ),
-    "Linux, what is required": (
-        "b4d262a72a04d70253b4e110c3ba2613a08886cbcbea913b26fc8b95eacead9c",
-        "7e57d87c0889048f23f0fedee7c51de4f99c89e5f6c807e64aeeb59a75687dca",
-        "ab4ad6ab83f8608afe52aa878227de6a2e4a7f62a5e18dc6ecd1905b1caff8c7",
-    ),
-    "Linux, promised": (
-        "941c0befd984ddbb6cc438447a269ba24897ba08c69645b77c76c3ff5e68978c",
-        "9f5d354241ed929693f132a5174cf145278eda6fc39c69b3420ac72f9f00c3d0",
-    ),
-    "Linux, a wheel": (
-        "f13a5d138a8fe5eba6cd3907859e2251f5a3f88c8092b470138e53b0ddcf40c4",
-        "d169ac43df57fe62ecef0bda2b448c65ba37c1b3f6b05407404fd58e3fd2c8dc",
-        "a16a682de05e74e2d67d19e6791863676e1f880d29f1f9175effccd705a602ee",
-    ),
-    "Linux, neighbours": (
-        "ed734823fb1aee0ffcf0aff4a3a17ac55fb2de993b47bc046a638869d34d7da3",
-        "cd66a81e96e334a42253fb9b38539909e42a27980df5e173dea42534e7f446ea",
-        "27165b169f2b862fe48ebd5d414abd411d8352a5ad8370aed9a1631038843208",
-    ),
-    "Windows, none": (
-        "5ca43d35c7a5ca3747907000e81e4a13fd43229b339a723903da5bd0bf2c93e2",
-        "4a4dd0653cd0d0190fdc2a75d9907748ad00bcc8b648bc8815f73f78b7e251d7",
-        "28b70ad3e912e983229192d3f7a83c62c18f51be009ab52613d39c3bedbd3af0",
-    ),
     "Windows, default": (
-        "8cad64b0b95938b675eb4760e1a046cc25c6c42b420c71684da1a89df09af12d",
-        "b3ab30a985596db06ee41cb31ec1599ad5a104ff802fefdae4aca49f9cc7e41e",
-        "57ffcb2e4ef588ab9319ac9a762f972469183fe38b08ab421a5591a0e42ebb09",
+        "3c6158c93757f222c861b32b709215dd5b593ba83e7ba8ae1f6985cd9c52ebe0",
+        "a02af72e84d56a548107ec8ce71240f03a97d668bc9bee45cfd8f00cd3f409c4",
+        "acbdd76b250f10efc6fd0f3f84722da559c4ad06dfecb86589180c3817ff62c5",
     ),
     "Windows, minimal": (
-        "4d72504944607adfd4a10eb2a7f0b80e76d67a63b50837a07950e3e7d96260de",
-        "66d1955b0d4798e27510b36595a866802950573857a49d10d696fa1fb4d31582",
-        "13b58f8eb1fea01f4b3b68f60292c516d5ac6bfcd0884e909df7bc8ca0d09d25",
+        "058e6d6cd0e8f7280ae805928514998902415a5597545e8a6e2765e902f69c35",
+        "34fe2ad22f6d80096af4221a7102f0b3c3ec8c5c3112be2318743f54b002b2cb",
+        "6601de6ae403bf4a9d8aa9114b2d25d60d54d2700cc2fae52bb08f1449277966",
     ),
     "Windows, target": (
-        "205d8e2febe909d2318a12166ad9088a0183987e590c2e3a750cfc7e4f5cd355",
-        "d2944f182f94cba6ba502810d5f2d46bdaa5c3e97dbff247d3bfa8e3a467aa3b",
-        "ee7d32e1ddd5a3289a6cb709ad8005df6904d63aa1ea1a7b90f7d8b848121a7b",
+        "e29b6ecbd107374729984020e88f0cbd61b40b9d67e6e4182320f1209bb4480b",
+        "a5c38b10d812e8d8bf3a00e53cd5fa53c1302f2379bb8f8c436e02716f1db8f6",
+        "f77e38bd7c7a03607e81b54ee7aedd1e5947066cf294fb9d6c3bb45b759dbed7",
     ),
     "macOS, bundled": (
-        "3775ef46880753e34a65270c9777a44e5eacfbbae1ffcd213c72da54bff2b398",
-        "a3c39327e0833118d09a3b4c18055dea3aa5b9fcce99393b62ee672d4a44211a",
-        "b674e314025d0bbb53ec3952cfcd6f55921067a55547f26f6044157592b4e502",
+        "df3141007d61e483b1293e970c9624555385a06ed0b1651cae173f1fb070eb55",
+        "2cfdb1d939adcb4fee3717643946b7d909cf366aa8d1643d08ca82a6eb5dc8c1",
+        "050ae2a1f9282306b34c08d44b645eed45a7799c7f1a6014cb374a508bc7f2a3",
     ),
     "macOS, target": (
-        "666e477e135b2ffad2f9e312744e10378921612908847fa008c26c255091e488",
-        "7f2f93cd0ca0bf4d0192eadb83221842ba937ceccd0bb44d23d526e86d1ce487",
-        "c7e087929b9037c73ce2b1e91547adb086a1807e2fadda798eef77e18880904d",
+        "34c0a7d1d0a13766226660f59b3a3831c83de2c96df3a6b1dbdec80d402692d7",
+        "bb2685fd697cc3cb95bc0167a60ba4ecd600cf41f5d43821b0219a4da75e85db",
+        "6d479f4dc156d3e33dd014df3b9fdccce3adac1dcff0fdb192af6f634acd1a56",
+    ),
+    "Linux, as it is": (
+        "785dcee3838f127b0312b872f408ccd939c5790c9deaead6c615dc48332a8a62",
+        "ff1fe5ecf86cef1e4dea08007ee4b3472a29ef5f27de44a0d00ee75bd7ea31c8",
+        "d050df91b1ef926f3b21a492f3d2122e6508f0679b3b931bbe71528532506ebe",
     ),
     "Linux, linked": (
-        "d2c9b1a75f7b2af1953fc0d6b2f2a911baca223531d11d78b5f7f329fdf00ee8",
-        "c1543016f31e732ff00d26cae4fbaeae2d5257b533c219965e651e47fc8d32eb",
-        "981e421623e146a70bce50db75d8851c43b91fe641ad07c2afb15f0213d63225",
+        "959ee2f8c594d52efe63239ab39dd3c01b714a4d57850a581b75d8b5303da6ee",
+        "94190b795550eed1dd8aa0543c8d2e49ffc7f776a1edf899338965b7216a3ef9",
+        "99f7257255a32b74f81e13c93f131d29963c1aea7af5f95c5484842099793c53",
     ),
     "Windows, linked": (
-        "1fea3d30fca134124a9887ff693789af75e7882edd0540579719beaca9403d22",
-        "cf329e204ddcc9602a5fc5bcb92b9452fcd499d3b6995a50a040435ed1dfc68f",
-        "191433d800365a5491fcf4ada2efd14492edd25340a241dee33a8100a4373fe0",
+        "78e5b785e8e3c68d65a19b8e485f6a7255d2e9a3ce53cfac62d0e17a3dd38ea1",
+        "2e31eec3e8c568bd003c89ffda25513bcc860cd8554b05755aec5db0dcd9678f",
+        "60496eb322286ebd4dbb2367ce34a54c2edbe15f4c9fc92274ffbfb71b03856c",
+    ),
+    "Linux, without a top folder or records": (
+        "43d7547792394d1d059b4eb7bee6c84ec54b50627323b96ed76d1282f87d6ec6",
+        "2a1fb89b3dd682c8700d94b861ac77d2e86e3df3e9e12d3c0bd155b8d8858922",
+        "11661d9bfc3bf43278d1b67ab2638288b9459c41ac8096185f7e35723c215577",
     ),
     "macOS, linked": (
-        "5cca0d2cb114b5070a335a20f6354f5353d17c227adc36d63657102dfc933fd9",
-        "f0e64aac5f130fa8b87a334e5f66a8201f916a2baa59cbcd72dbbeade67b9b2c",
-        "5209be9cd5f6459550a145854f6e57f192564f3043d7f96a2be5752be9d11889",
+        "1111a98a26f4f52105a7903ada7971458800e39bcad30e663c8269589427601c",
+        "6d41341108979e47de60a0afc246991f39e188c0c1085757682030bf14adb5e5",
+        "42b9871c781d10ec398a1850d36952cd58fcac63f973b92f9c93d806a7c39012",
+    ),
+    "Linux, chosen files": (
+        "43dbe88b704d51817d952daa633eb25d5a8bf5089c59d02b8915b7f34760f367",
+        "d4d2f3475b1d1663e1060a012fb1b340b5e0a81058b57c0e5d3c525789dbd245",
+        "9470aaa1cd350d4da81ae2af2e5fd22c0c6b92536d29fa7f9f548e09aa8586e7",
+    ),
+    "Linux, a wheel": (
+        "31c47d94801504cd0a3c2e6918151d69dbbc33c9301f903732f2aa2476c3b888",
+        "191ff24a0a3fa2a10d3a472217be76b54827be6ae83f90ccf2d9c90f2ccdec0a",
+        "1843719805d112c810e72879d471b51d1ca6f9216a56541e9d441ad5156da7a4",
+    ),
+    "Linux, neighbours": (
+        "98ee0e08159e234f76a6360f815112cf911735bfa0756e7ad1407474de1f3366",
+        "3f03d6883eeeaff21e2be991670058b45e07acbff1b4e4df4eb1b4368561ba36",
+        "3c82ee08954e60e975c7167e5f42b765bb3baf6599c95a8672cc6ea4717c6d56",
+    ),
+    "Windows, none": (
+        "87bb4beb7011767bf1a43ccf69453f62ccc0caec4ab59e51a41aee46acc8282b",
+        "cdea7c506ed14d8fa2381db5af2a079e8c76ac51155b00b7cbde559fe90a8d43",
+        "ad67b3d6f8c6ea4689fe72085b3bbbf0e2ee59faf8a36cd924c4e0df8e73dacb",
+    ),
+    "Linux, what is required": (
+        "043b2a14dc5a481aa83f84a41ac7d3f199521afd806776c1645a6f8d07613bb0",
+        "8ec96c2635948bda1fa6bfc7cb806d9f94030a35d107f2670c0f43a4bebe0815",
+        "5d22a978a5db561dbf3c01e199e0faf2086a18e411d48dd6c459ef2156acdec7",
+    ),
+    "Linux, promised": (
+        "9d7461c3d22a3b07011ce24d4e6eca1e17947a11132cbbce57c072a64c9c3b14",
+        "cf93e90113bc830ac394cb76af63a9dad41d62c5cb7eb31d32d08b0cc1f2b6f4",
     ),
 }
 
@@ -167,10 +167,12 @@ def _distribution(site: str, name: str, *files: str, more: str = "") -> dict[str
 # Answers like a CPython 3.11.7 that is installed above the environments, whatever really runs.
 _ANSWER: Final = """\
 import json, os, subprocess, sys
-done = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True, text=True)
-facts = json.loads(done.stdout)
+subprocess.run([sys.executable, *sys.argv[1:]], check=True)
+with open(sys.argv[-1]) as file:
+    facts = json.load(file)
 fixed = json.loads(os.environ["RECORDED_FACTS"])
-print(json.dumps({key: fixed.get(key, value) for key, value in facts.items()}))
+with open(sys.argv[-1], "w") as file:
+    json.dump({key: fixed.get(key, value) for key, value in facts.items()}, file)
 """
 _STARTS_HELLO: Final = "import sys\nfrom hello import main\nsys.exit(main())\n"
 _PYTHON: Final = '#!/bin/sh\nexec "$RECORDED_PYTHON" "$RECORDED_ANSWER" "$@"\n'

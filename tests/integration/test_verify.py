@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,6 +114,43 @@ def test_a_broken_connection_is_found(folder: Path) -> None:
     (folder / "bin" / "python3").unlink()
     (folder / "bin" / "python3").symlink_to("/bin/sh")
     assert found(folder) == [("connection", "pyvenv.cfg")]
+
+
+@pytest.mark.parametrize("module", ["shlex", "json", "stat", "ctypes", "concurrent"])
+def test_nothing_beside_postinstall_is_imported(folder: Path, module: str) -> None:
+    """In a folder that others may write to, a module cannot take the place of Python's own."""
+    (folder / f"{module}.py").write_text("open(__file__ + '.ran', 'w')\n")
+    subprocess.run([sys.executable, folder / "postinstall.py", "-q"], check=True, cwd=folder)
+    assert not (folder / f"{module}.py.ran").exists()
+
+
+@pytest.mark.parametrize("name", ["pyvenv.cfg", f"{SITE}/my_app/fifo.py", "bin/python3"])
+def test_postinstall_waits_for_no_fifo(folder: Path, name: str) -> None:
+    """A planted FIFO is replaced or passed over, and `verify` and `--check` name it."""
+    os.mkfifo(folder / name)
+    assert ("added", name) in found(folder)
+    run = partial(subprocess.run, capture_output=True, text=True, timeout=30, check=False)
+    done = run([sys.executable, folder / "postinstall.py", "-q"])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_devices_and_deep_folders_are_only_named(folder: Path) -> None:
+    """What has no end is not read, and 1,100 folders within one another are walked."""
+    subprocess.run([sys.executable, folder / "postinstall.py", "-q"], check=True)
+    (folder / "bin/python3").unlink()
+    (folder / "bin/python3").symlink_to("/dev/zero")
+    (folder / "zero").symlink_to("/dev/zero")
+    deep = str(folder)
+    for _ in range(1100):
+        deep += "/d"
+        os.mkdir(deep)
+    try:
+        told = found(folder)
+    finally:
+        subprocess.run(["rm", "-r", folder / "d"], check=True)  # `shutil` does not reach the end
+    assert ("leaves", "zero") in told
+    assert ("connection", "pyvenv.cfg") in told
+    assert len([name for what, name in told if what == "added" and name.startswith("d/")]) == 1099
 
 
 def told_of(path: Path) -> str:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from ..model.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
     from ..model.results import Progress
+
+
+class TerminalFormatter(logging.Formatter):
+    """Formats what is logged so that no name in it acts on the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message in one line."""
+        return printable(super().format(record))
 
 
 @contextmanager

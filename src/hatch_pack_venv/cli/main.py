@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -14,15 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .. import __version__
-from ..api.progress import result_line, terminal_progress
+from ..api.progress import TerminalFormatter, result_line, terminal_progress
 from ..config.options import PackOptions
 from ..model.environment import environment_name
-from ..model.errors import ArchiveProblem, OptionsError, PackVenvError, PlanError
+from ..model.errors import (
+    ArchiveProblem,
+    EnvironmentProblem,
+    OptionsError,
+    OutputProblem,
+    PackVenvError,
+    PlanError,
+)
 from ..model.formats import CompressionFormat
 from ..model.results import silent
 from ..write.atomic import terminable
 from .arguments import add_packing_options, add_reading_commands, given_keys
-from .render import Style, describe_findings, inspection_lines, preview_lines, verification_lines
+from .render import (
+    Style,
+    describe_findings,
+    for_terminal,
+    inspection_lines,
+    preview_lines,
+    verification_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,29 +61,75 @@ examples:
 
 Each command tells more with --help: pack-venv pack --help
 
-Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage.
+Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage, 130
+interrupted (128 and the number of the signal that ended it).
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    parsed = _parser().parse_args(arguments)
-    _set_up_logging(parsed.quiet, parsed.verbose)
+    _prepare_streams()
     try:
         with terminable():
+            parsed = _parser().parse_args(arguments)
+            _set_up_logging(parsed.quiet, parsed.verbose)
+            _check_current_folder(parsed)
             parsed.run(parsed)
     except PackVenvError as error:
-        sys.exit(f"pack-venv: error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("pack-venv: error: interrupted, nothing was written")
-    except (
-        BrokenPipeError
-    ):  # the reader of our output has seen enough: `pack-venv inspect X | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"pack-venv: error: {error.for_terminal}")
+    except KeyboardInterrupt as error:
+        print("pack-venv: error: interrupted, nothing was written", file=sys.stderr)
+        sys.exit(128 + getattr(error, "number", signal.SIGINT))
+    except MemoryError:
+        sys.exit(
+            "pack-venv: error: there is not enough memory: free some, or use fewer --threads and a"
+            " lower --compression-level"
+        )
+    except BrokenPipeError:
+        _let_go_of_output()  # its reader has seen enough: `pack-venv inspect X | head`
     sys.exit(0)
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams such that everything can be printed, also where one is closed.
+
+    Whatever is opened next would take a closed one's number, and get what is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_output() -> None:
+    """Send what is still to be written to standard output to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_current_folder(parsed: argparse.Namespace) -> None:
+    """Refuse relative paths where the current folder was removed; absolute ones do without it.
+
+    Raises:
+        EnvironmentProblem: says which path it is.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        given = [parsed.output or "."] if "output" in parsed else []
+        given += [each for each in vars(parsed).values() if isinstance(each, Path)]
+        given += getattr(parsed, "paths", ())
+        relative = [str(each) for each in given if not os.path.isabs(each)]
+        if relative:
+            raise EnvironmentProblem(
+                f"{relative[0]!r} cannot be found, because the current folder was removed: change"
+                " to one that exists, or name absolute paths"
+            ) from None
+        os.chdir("/")
 
 
 def _pack(parsed: argparse.Namespace) -> None:
@@ -183,9 +244,22 @@ def _one_or_all(results: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str
 
 def _print(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
     """Print a result, as JSON or in lines."""
-    for line in [json.dumps(result, indent=1)] if parsed.json else lines:
-        print(line)
-    sys.stdout.flush()
+    style = _style()
+    try:
+        if parsed.json:
+            print(json.dumps(result, indent=1))
+        else:
+            for line in lines:
+                print(for_terminal(line, style))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go_of_output()
+        raise OutputProblem(
+            f"the results cannot be printed: {error.strerror}; redirect standard output to where"
+            " there is room"
+        ) from error
 
 
 def _style() -> Style:
@@ -262,4 +336,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _set_up_logging(quiet: bool, verbose: bool) -> None:  # noqa: FBT001
     level = logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="pack-venv: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TerminalFormatter("pack-venv: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])

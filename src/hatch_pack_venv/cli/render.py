@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from ..model.errors import printable
 from ..model.requirements import describe_requirements
 from ..model.results import human_size
 
@@ -64,18 +66,24 @@ class Style:
         return self.paint(mark * full, "cyan") + " " * (_BAR_WIDTH - full)
 
 
-def shown(text: str) -> str:
-    """Return a text that is safe for a terminal: names in archives may hold control characters."""
-    return text if text.isprintable() else repr(text)
+_PAINTED: Final = re.compile(r"(\033\[(?:0|1|2|31|32|33|36)m)")
+
+
+def for_terminal(line: str, style: Style) -> str:
+    """Return a line as it may go to a terminal: nothing but our own colours acts on it."""
+    if not style.colours:
+        return printable(line)
+    parts = _PAINTED.split(line)
+    return "".join(part if number % 2 else printable(part) for number, part in enumerate(parts))
 
 
 def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
     """Yield a description of an archive, then its distributions, largest first."""
     head = found.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
-    yield style.paint(shown(name or str(found.path)), "bold")
+    yield style.paint(name or str(found.path), "bold")
     for label, value in _facts(found):
-        yield f"  {label:<15} {shown(value)}"
+        yield f"  {label:<15} {value}"
     distributions = f"{len(found.distributions)} distributions"
     sections = (
         (distributions, found.distributions),
@@ -121,7 +129,7 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
 
 def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
     largest = max(part.size or 0 for part in parts)
-    names = [shown(f"{part.name} {part.version or ''}".rstrip()) for part in parts]
+    names = [printable(f"{part.name} {part.version or ''}".rstrip()) for part in parts]
     column = max(map(len, names))
     for name, part in zip(names, parts, strict=True):
         if part.size is None:
@@ -135,7 +143,7 @@ def verification_lines(result: Verification, style: Style) -> Iterator[str]:
     """Yield each finding, or a line that everything is as packed if there is none."""
     for finding in result.findings:
         what = style.paint(f"{finding.what:<10}", "red")
-        yield f"{what} {shown(finding.path)} {shown(finding.detail)}"
+        yield f"{what} {finding.path} {finding.detail}"
     if not result.is_whole:
         return
     parts = [f"{result.entry_count} entries", human_size(result.size)]
@@ -182,7 +190,7 @@ def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool
     size = human_size(sum(step.size for step in steps))
     yield f"{style.paint(f'{len(steps)} {title}', 'bold')} ({size})"
     if every:
-        yield from (f"  {shown(step.path)}: {shown(step.why)}" for step in steps)
+        yield from (f"  {step.path}: {step.why}" for step in steps)
         return
     counts = Counter(step.why for step in steps)
     sizes: Counter[str] = Counter()

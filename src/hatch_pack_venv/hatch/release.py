@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
-from ..filesystem import IGNORE_ALL, proven_archive
+from ..metadata.files import IGNORE_ALL, proven_archive
 from ..model.errors import EnvironmentProblem
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..model.errors import OptionsError, PackVenvError
+from ..model.errors import OptionsError, PackVenvError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,13 +51,34 @@ def build_table(root: Path) -> tuple[str, str]:
 @contextmanager
 def aborting(app: Application) -> Iterator[None]:
     """Abort the build with a single message if a user's mistake is found."""
-    from ..write.atomic import terminable
+    from ..write.atomic import Interrupted, terminable
 
     try:
-        with terminable():
+        with terminable(), _logging():
             yield
     except PackVenvError as error:
-        app.abort(f"{PLUGIN_NAME}: {error}")
+        app.abort(f"{PLUGIN_NAME}: {error.for_terminal}")
+    except Interrupted as error:
+        app.abort(f"{PLUGIN_NAME}: interrupted, nothing was written", code=128 + error.number)
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Show what is logged, names in it escaped, where nobody else would; Python shows it raw."""
+    from ..api.progress import TerminalFormatter
+
+    logger = logging.getLogger("hatch_pack_venv")
+    if logger.hasHandlers():
+        yield
+        return
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(TerminalFormatter())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def check_output(root: Path, options: PackOptions, table: str) -> None:
@@ -133,6 +155,6 @@ def display_results(
     for result in results:
         path = result.path
         shown = path.relative_to(root) if path.is_relative_to(root) else path
-        app.display_info(result_line({**result.to_dict(), "path": shown}))
+        app.display_info(printable(result_line({**result.to_dict(), "path": shown})))
     for warning in upload_warnings(results, packages):
-        app.display_warning(f"{PLUGIN_NAME}: {warning}")
+        app.display_warning(f"{PLUGIN_NAME}: {printable(warning)}")

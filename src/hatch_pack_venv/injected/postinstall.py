@@ -9,6 +9,12 @@ What the environment needs stands in the manifest, `share/venv/metadata/pack-ven
 that is written depends on where the environment lies: only on the interpreter that it is given.
 """
 
+import sys
+
+# Whoever may write into this folder could put a module there that shadows the standard library's.
+if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    del sys.path[0]
+
 import argparse
 import contextlib
 import errno
@@ -22,8 +28,8 @@ import platform
 import py_compile
 import re
 import shlex
+import stat
 import subprocess
-import sys
 import sysconfig
 import time
 import warnings
@@ -190,7 +196,7 @@ def parse_manifest(content: bytes, prefix: str) -> Tree:
     """Read the manifest's bytes."""
     try:
         data = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = f"The manifest {MANIFEST} is broken: it is not JSON; unpack the archive again."
         raise ConnectError(message) from None
     for key, values in KNOWN.items():
@@ -452,8 +458,7 @@ def misfit_of(tree: Tree, neighbour: Neighbour) -> Iterator[str]:
         yield f"The neighbour {folder} is missing: unpack its archive there."
         return
     try:
-        with open(os.path.join(place, *MANIFEST.split("/")), "rb") as stream:
-            data = json.loads(stream.read())
+        data = json.loads(read(os.path.join(place, *MANIFEST.split("/"))))
         needed = need(data, "python.version", str), need(data, "python.abi", str)
         has = {str(each["name"]): str(each["version"]) for each in data["distributions"]}
     except (OSError, ValueError, KeyError, TypeError, ConnectError):
@@ -662,8 +667,7 @@ def resolved(content: Content) -> Union[bytes, str]:
     if not isinstance(content, Copy):
         return content
     try:
-        with open(content.source, "rb") as stream:
-            return stream.read()
+        return read(content.source)
     except OSError as error:
         message = f"The interpreter has no {content.source!r} to copy ({error.strerror}):"
         message += " use one that was installed with venv, from python.org or by uv."
@@ -684,11 +688,17 @@ def make(path: str, content: Union[bytes, str]) -> None:
 def found(path: str) -> Union[bytes, str, None]:
     """Return a link's text, a file's bytes, or None."""
     with contextlib.suppress(OSError):
-        if os.path.islink(path):
-            return os.readlink(path)
-        with open(path, "rb") as stream:
-            return stream.read()
+        return os.readlink(path) if os.path.islink(path) else read(path)
     return None
+
+
+def read(path: str) -> bytes:
+    """Return a file's bytes; what is none is not waited for (a FIFO) and has no end (a device)."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        return stream.read()
 
 
 def sweep(folder: str) -> None:
@@ -819,8 +829,7 @@ def compile_source(path: str) -> Optional[str]:
     cache = importlib.util.cache_from_source(path)
     mode = py_compile.PycInvalidationMode.CHECKED_HASH
     try:
-        with open(path, "rb") as stream:
-            mark = importlib.util.source_hash(stream.read())
+        mark = importlib.util.source_hash(read(path))
         with contextlib.suppress(OSError), open(cache, "rb") as stream:
             head = stream.read(16)
             by_hash = head[4:8] in (b"\1\0\0\0", b"\3\0\0\0")
@@ -843,7 +852,7 @@ def compile_all(folders: List[str]) -> Optional[str]:
         for top in folders
         for folder, _, names in os.walk(top)
         for name in names
-        if name.endswith(".py")
+        if name.endswith(".py") and os.path.isfile(os.path.join(folder, name))
     ]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
@@ -882,8 +891,7 @@ def read_tree() -> Tree:
     prefix = os.path.dirname(os.path.realpath(__file__))
     path = os.path.join(prefix, *MANIFEST.split("/"))
     try:
-        with open(path, "rb") as stream:
-            return parse_manifest(stream.read(), prefix)
+        return parse_manifest(read(path), prefix)
     except OSError as error:
         message = f"The manifest {path!r} cannot be read ({error.strerror}); unpack it again."
         raise ConnectError(message) from None

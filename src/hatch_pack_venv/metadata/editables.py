@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import itertools
-import json
 import os
 import posixpath
 import re
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ..model.distribution import Editable, Exposed
+from .files import parse_json, read_file, read_json, read_text
 from .path_files import path_lines
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ def developed(prefix: Path, site: str, owned: Iterable[str]) -> Iterator[tuple[P
     Parameters:
         owned: lines of `.pth` files that belong to other editable installs.
     """
-    links = {path: _linked_folder(path) for path in sorted((prefix / site).glob("*.egg-link"))}
+    links = {path: _linked_folder(path) for path in _ending(prefix / site, ".egg-link")}
     lines = {
         line
-        for path in sorted((prefix / site).glob("*.pth"))
+        for path in _ending(prefix / site, ".pth")
         for line in path_lines(_text(path))
         if _is_foreign(prefix, site, line)
     } - set(owned)
     for folder in sorted({*filter(None, links.values()), *map(Path, lines)}):
         if folder.name in ("site-packages", "dist-packages"):
             continue  # another environment, with a line that somebody wrote by hand
-        for metadata in filter(Path.is_dir, sorted(folder.glob("*.egg-info"))):
+        for metadata in filter(Path.is_dir, _ending(folder, ".egg-info")):
             hooks = [p for p, linked in links.items() if linked == folder and _names(p, metadata)]
             exposed = (Exposed(name="", path=folder),)
             editable = Editable(
@@ -159,15 +159,25 @@ class _HookReader:
                 self.hooks.add(arcname)
 
 
+def _ending(folder: Path, suffix: str) -> list[Path]:
+    """Return what in a folder has a suffix, in order; nothing where it cannot be listed."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names) if name.endswith(suffix)]
+
+
 def _declared_source(direct_url: str | None) -> str | None:
     try:
-        facts: Any = json.loads(direct_url or "{}")
+        facts: Any = parse_json(direct_url or "{}")
         if not facts.get("dir_info", {}).get("editable", False):
             return None
         url = str(facts["url"])
+        source = unquote(urlsplit(url).path) if url.startswith("file:") else url
     except (ValueError, AttributeError, KeyError):
         return None
-    return unquote(urlsplit(url).path) if url.startswith("file:") else url
+    return None if "\0" in source else source
 
 
 def _project_of(exposed: tuple[Exposed, ...]) -> Path | None:
@@ -176,13 +186,13 @@ def _project_of(exposed: tuple[Exposed, ...]) -> Path | None:
         return None
     first = exposed[0].path
     for folder in (first, *first.parents):
-        if any((folder / name).is_file() for name in PROJECT_FILES):
+        if any(os.path.isfile(folder / name) for name in PROJECT_FILES):
             return folder
     return first
 
 
 def _linked_folder(egg_link: Path) -> Path | None:
-    lines = _text(egg_link).splitlines()
+    lines = path_lines(_text(egg_link))
     return Path(os.path.normpath(lines[0].strip())) if lines else None
 
 
@@ -197,8 +207,9 @@ def _is_foreign(prefix: Path, site: str, line: str) -> bool:
 
 
 def _text(path: Path) -> str:
+    """Return a file's text; empty for what is none, which the scan tells of."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return read_text(path) or ""
     except OSError:
         return ""
 
@@ -210,6 +221,11 @@ class UnknownFinderError(Exception):
     """A finder says nothing of what it redirects, or what it needs is not there: its text."""
 
 
+_FINDER_LIMIT: Final = 1 << 20  # bytes
+# What `ast` raises for what is no Python, or nested more deeply than its stack.
+_NO_LITERAL: Final = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
+
+
 def read_finder(module: Path) -> list[Exposed] | None:
     """Return what a module redirects; `None` if it is none of the known finders.
 
@@ -217,13 +233,17 @@ def read_finder(module: Path) -> list[Exposed] | None:
         UnknownFinderError: it is one, but what it needs cannot be read.
     """
     try:
-        tree = ast.parse(module.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        tree = ast.parse(read_file(module, _FINDER_LIMIT))
+    except (OSError, *_NO_LITERAL):
         return None
     found: list[Exposed] = []
     known = False
     for reader in (_setuptools, _editables, _scikit_build, _meson):
-        part = reader(tree)
+        try:
+            part = reader(tree)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            message = f"{module} is not written as its kind of finder is"
+            raise UnknownFinderError(message) from error
         if part is not None:
             known = True
             found += part
@@ -244,15 +264,27 @@ def _setuptools(tree: ast.Module) -> list[Exposed] | None:
         return None
     found = [each for name, path in mapping.items() for each in _package_or_module(name, path)]
     for name, paths in namespaces.items():
-        found += [Exposed(name=_folder(name), path=Path(path)) for path in paths]
+        found += [Exposed(name=_folder(name), path=_path(path)) for path in paths]
     return found
+
+
+def _path(path: Any) -> Path:
+    """Return a path that a finder names.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    if "\0" in path:
+        message = "a path holds a NUL"
+        raise ValueError(message)
+    return Path(path)
 
 
 def _package_or_module(name: str, path: str) -> Iterator[Exposed]:
     """Find what a path without a suffix stands for: a folder, or a module beside it."""
     folder, stem = os.path.split(path)
     if os.path.isdir(path):
-        yield Exposed(name=_folder(name), path=Path(path))
+        yield Exposed(name=_folder(name), path=_path(path))
         return
     above = posixpath.dirname(_folder(name))
     candidates = os.listdir(folder) if os.path.isdir(folder) else []
@@ -262,7 +294,7 @@ def _package_or_module(name: str, path: str) -> Iterator[Exposed]:
     if not modules:
         raise UnknownFinderError(f"{path} does not exist")
     for module in sorted(modules):
-        yield Exposed(name=posixpath.join(above, module), path=Path(folder, module))
+        yield Exposed(name=posixpath.join(above, module), path=_path(folder) / module)
 
 
 def _editables(tree: ast.Module) -> list[Exposed] | None:
@@ -292,7 +324,7 @@ def _scikit_build(tree: ast.Module) -> list[Exposed] | None:
             return [
                 *(_module(name, path) for name, path in files.items() if os.path.isabs(path)),
                 *(
-                    Exposed(name=_folder(name), path=Path(path))
+                    Exposed(name=_folder(name), path=_path(path))
                     for name, paths in folders.items()
                     for path in paths
                     if os.path.isabs(path)
@@ -315,7 +347,7 @@ def _meson(tree: ast.Module) -> list[Exposed] | None:
 def _install_plan(build: Path) -> Iterator[Exposed]:
     path = build / "meson-info" / "intro-install_plan.json"
     try:
-        plan: Mapping[str, Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        plan: Mapping[str, Mapping[str, Any]] = read_json(path)
     except (OSError, ValueError):
         raise UnknownFinderError(f"its build folder {build} holds no install plan") from None
     for kind, targets in plan.items():
@@ -326,7 +358,7 @@ def _install_plan(build: Path) -> Iterator[Exposed]:
             if kind == "install_subdirs" or os.path.isdir(source):
                 yield from _subfolder(Path(source), name, target)
             elif os.path.exists(source):
-                yield Exposed(name=name, path=Path(source))
+                yield Exposed(name=name, path=_path(source))
             else:
                 raise UnknownFinderError(f"{source} is not built")
 
@@ -349,8 +381,8 @@ def _module(name: str, path: str) -> Exposed:
     """Expose a module's file; of a package, which its `__init__` stands for, the folder."""
     folder, file = os.path.split(path)
     if file.startswith("__init__."):
-        return Exposed(name=_folder(name), path=Path(folder))
-    return Exposed(name=posixpath.join(posixpath.dirname(_folder(name)), file), path=Path(path))
+        return Exposed(name=_folder(name), path=_path(folder))
+    return Exposed(name=posixpath.join(posixpath.dirname(_folder(name)), file), path=_path(path))
 
 
 def _folder(name: str) -> str:
@@ -364,5 +396,5 @@ def _calls(tree: ast.Module) -> Iterator[ast.Call]:
 def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
-    except (ValueError, TypeError):
+    except _NO_LITERAL:
         return None

@@ -6,6 +6,7 @@ import keyword
 import os
 import posixpath
 import re
+from contextlib import suppress
 from dataclasses import replace
 from email.parser import HeaderParser
 from importlib.metadata import PathDistribution, distributions
@@ -16,11 +17,13 @@ from packaging.utils import canonicalize_name
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.errors import EnvironmentProblem
 from .editables import developed, recognise
+from .files import open_file, read_text
 from .record import recorded_arcname, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from email.message import Message
+    from os import PathLike
     from pathlib import Path
 
     from ..model.distribution import Editable
@@ -32,27 +35,54 @@ _DEVELOP_SCRIPT: Final = re.compile(
 )
 
 
-def _read_distribution(found: PathDistribution, site: str, prefix: Path) -> InstalledDistribution:
+class Metadata(PathDistribution):
+    """The metadata of one distribution, read as files that others wrote are read.
+
+    Raises:
+        OSError: a file of it is no regular one, or too large.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+    def read_text(self, filename: str | PathLike[str]) -> str | None:
+        """Return a file's text; names are kept byte by byte, what only people read need not be."""
+        path = os.path.join(self.folder, filename) if filename else self.folder
+        return read_text(path, "surrogateescape" if filename in _NAMING_FILES else "replace")
+
+
+_NAMING_FILES: Final = {"RECORD", "top_level.txt", "direct_url.json", "entry_points.txt"}
+
+
+def _read_distribution(found: Metadata, site: str, prefix: Path) -> InstalledDistribution:
     """Read one distribution that lies in the site-packages folder `site` (an arcname).
 
     Raises:
         EnvironmentProblem: its metadata is unreadable; the message names the folder.
     """
-    metadata_dir = posixpath.join(site, _folder_of(found).name)
+    metadata_dir = posixpath.join(site, found.folder.name)
     try:
         metadata = _headers(found)
         name, version = metadata["Name"], metadata["Version"]
         entry_points = tuple(parse_entry_points(found.read_text("entry_points.txt") or ""))
-    except (OSError, ValueError) as error:
-        raise EnvironmentProblem(f"{metadata_dir} cannot be read: {error}") from error
+        files = frozenset(_recorded_files(found, site, prefix))
+        files = files or frozenset(files_without_record(found.folder, site, prefix))
+        requires = tuple(_requirements(found, metadata))
+        direct_url = found.read_text("direct_url.json")
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{error.filename} cannot be read: {error.strerror}; install the package again"
+        ) from error
+    except ValueError as error:
+        raise EnvironmentProblem(
+            f"{metadata_dir} cannot be read: {error}; install the package again"
+        ) from error
     if not name or not version:
         raise EnvironmentProblem(
             f"{prefix / metadata_dir} has no name or version in its metadata: what an"
             " interrupted installation leaves; remove the folder or install the package again"
         )
-    files = frozenset(_recorded_files(found, site, prefix))
-    files = files or frozenset(files_without_record(_folder_of(found), site, prefix))
-    direct_url = found.read_text("direct_url.json")
     editable = recognise(prefix, site, files, direct_url)
     if editable is not None:
         editable = replace(editable, names=_module_names(found, name, entry_points))
@@ -62,7 +92,7 @@ def _read_distribution(found: PathDistribution, site: str, prefix: Path) -> Inst
         metadata_dir=metadata_dir,
         files=files,
         entry_points=entry_points,
-        requires=tuple(_requirements(found, metadata)),
+        requires=requires,
         requires_python=metadata.get("Requires-Python"),
         extras=tuple(metadata.get_all("Provides-Extra") or ()),
         direct_url=direct_url,
@@ -71,7 +101,7 @@ def _read_distribution(found: PathDistribution, site: str, prefix: Path) -> Inst
 
 
 def _read_developed(
-    found: PathDistribution, editable: Editable, site: str, prefix: Path, scripts: str
+    found: Metadata, editable: Editable, site: str, prefix: Path, scripts: str
 ) -> InstalledDistribution:
     """Read one that `setup.py develop` made, whose metadata lie in its source folder.
 
@@ -108,15 +138,15 @@ def installed_distributions(
     yield from _developed_distributions(prefix, sites, installed, scripts)
 
 
-def _with_metadata(site: Path) -> list[PathDistribution]:
+def _with_metadata(site: Path) -> list[Metadata]:
     found = [
-        distribution
+        Metadata(_folder_of(distribution))
         for distribution in distributions(path=[str(site)])
         if isinstance(distribution, PathDistribution)
         # pip renames what it is about to remove to `~ame`; an interrupted run leaves it.
         and not _folder_of(distribution).name.startswith("~")
     ]
-    return sorted(found, key=lambda each: _folder_of(each).name)
+    return sorted(found, key=lambda each: each.folder.name)
 
 
 def _developed_distributions(
@@ -127,9 +157,7 @@ def _developed_distributions(
     owned = {line for each in installed if each.editable for line in each.editable.lines}
     for site in sites:
         for metadata, editable in developed(prefix, site, owned):
-            distribution = _read_developed(
-                PathDistribution(metadata), editable, site, prefix, scripts
-            )
+            distribution = _read_developed(Metadata(metadata), editable, site, prefix, scripts)
             if distribution.key not in keys:
                 keys.add(distribution.key)
                 yield distribution
@@ -141,28 +169,26 @@ def _folder_of(found: PathDistribution) -> Path:
     return folder
 
 
-def _headers(found: PathDistribution) -> Message:
+def _headers(found: Metadata) -> Message:
     """Return the core metadata without the description, which takes most of the time to parse."""
     text = found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
     return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 
-def _requirements(found: PathDistribution, metadata: Message) -> Iterable[str]:
-    if _folder_of(found).suffix == ".dist-info":
+def _requirements(found: Metadata, metadata: Message) -> Iterable[str]:
+    if found.folder.suffix == ".dist-info":
         return metadata.get_all("Requires-Dist") or ()
     return found.requires or ()  # reads the metadata once more, or requires.txt
 
 
-def _recorded_files(found: PathDistribution, site: str, prefix: Path) -> Iterator[str]:
+def _recorded_files(found: Metadata, site: str, prefix: Path) -> Iterator[str]:
     for row in rows_of(found.read_text("RECORD") or ""):
         arcname = recorded_arcname(row[0], site, prefix)
         if not arcname.startswith("../"):
             yield arcname
 
 
-def _module_names(
-    found: PathDistribution, name: str, entry_points: Iterable[EntryPoint]
-) -> frozenset[str]:
+def _module_names(found: Metadata, name: str, entry_points: Iterable[EntryPoint]) -> frozenset[str]:
     """Return the top-level modules that metadata speak of, and the one named as the project is."""
     named = [name.replace("-", "_"), *(point.module for point in entry_points)]
     named += (found.read_text("top_level.txt") or "").split()
@@ -175,7 +201,7 @@ def _develop_scripts(prefix: Path, scripts: str, key: str) -> Iterator[str]:
     for path in sorted((prefix / scripts).iterdir()):
         if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
             continue
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             match = _DEVELOP_SCRIPT.match(stream.read(1024))
         if match and canonicalize_name(match[1].decode("utf-8", "replace")) == key:
             yield f"{scripts}/{path.name}"
@@ -211,23 +237,30 @@ def files_without_record(metadata: Path, site: str, prefix: Path) -> Iterator[st
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text("utf-8", "surrogateescape")
-    except OSError:  # not there, or the metadata are one file
-        return []
+    text = read_text(path) or ""  # not there, or the metadata are one file
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _files_of(site: Path, top: str) -> Iterator[str]:
-    """Yield the files of a top-level module or regular package, relative to site-packages."""
+    """Yield the files of a top-level module or regular package, relative to site-packages.
+
+    Only what lies there has a name that can be: `top` may be anything.
+    """
+    folder, name = posixpath.split(top)
+    if posixpath.normpath(top) != top or top.startswith(("..", "/")):
+        return
+    beside: list[str] = []
+    with suppress(OSError, ValueError):
+        beside = os.listdir(site / folder)
     package = site / top
-    if not package.is_symlink() and (package / "__init__.py").is_file():
-        for folder, _, names in os.walk(package):
-            relative = os.path.relpath(folder, site)
-            yield from (posixpath.join(relative, name) for name in names)
-    for path in site.glob(f"{top}.*"):
-        if path.name.endswith(_MODULES) and path.is_file():
-            yield path.name
+    if name in beside and not package.is_symlink() and os.path.isfile(package / "__init__.py"):
+        for below, _, names in os.walk(package):
+            relative = os.path.relpath(below, site)
+            yield from (posixpath.join(relative, each) for each in names)
+    for each in beside:
+        is_module = each.startswith(f"{name}.") and each.endswith(_MODULES)
+        if is_module and os.path.isfile(site / folder / each):
+            yield posixpath.join(folder, each)
 
 
 _ENTRY_POINT_VALUE: Final = re.compile(

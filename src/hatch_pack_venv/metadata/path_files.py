@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from .files import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ def names_a_local_path(direct_url: bytes) -> bool:
     One that cannot be read is taken to tell it.
     """
     try:
-        url = json.loads(direct_url)["url"]
+        url = parse_json(direct_url)["url"]
     except (ValueError, KeyError, TypeError):
         return True
     return not isinstance(url, str) or url.startswith("file:")
@@ -71,8 +72,11 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
 
 
 def path_lines(text: str) -> list[str]:
-    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them."""
-    lines = (line.rstrip() for line in text.splitlines())
+    """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them.
+
+    One that holds a NUL names nothing.
+    """
+    lines = (line.rstrip() for line in text.splitlines() if "\0" not in line)
     return [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
 
 

@@ -75,8 +75,17 @@ def _rows_of_folder(
 
 
 def rows_of(record: str) -> Iterator[list[str]]:
-    """Yield the rows of a RECORD that name a file."""
-    return (row for row in csv.reader(record.splitlines()) if row and row[0])
+    """Yield the rows of a RECORD that name a file.
+
+    Raises:
+        ValueError: it is damaged: a field is longer than any name; the line is told.
+    """
+    rows = csv.reader(record.splitlines())
+    try:
+        yield from (row for row in rows if row and row[0])
+    except csv.Error as error:
+        message = f"line {rows.line_num} of its RECORD is damaged ({error})"
+        raise ValueError(message) from None
 
 
 def recorded_arcname(name: str, site: str, prefix: Path) -> str:

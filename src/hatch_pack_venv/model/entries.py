@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import calendar
 import enum
+import posixpath
+import re
 import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
-from .errors import OptionsError
+from .errors import ArchiveProblem, OptionsError
 
 if TYPE_CHECKING:
     import os
@@ -284,6 +286,10 @@ class Times:
         return max(0, time if self.latest is None else min(time, self.latest))
 
 
+_LATEST: Final = 253402300799
+"""Seconds: tools that unpack and list archives know no later time."""
+
+
 def source_date_epoch(environ: Mapping[str, str]) -> int:
     """Read `SOURCE_DATE_EPOCH` (https://reproducible-builds.org/specs/source-date-epoch/)."""
     text = environ.get("SOURCE_DATE_EPOCH")
@@ -292,4 +298,126 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit()):
         problem = f"it must be a whole number of seconds since 1970, not {text!r}"
         raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
+    if len(text) > len(str(_LATEST)) or int(text) > _LATEST:
+        problem = f"it must be at most {_LATEST}, the end of the year 9999"
+        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
     return int(text)
+
+
+Kind: TypeAlias = Literal["file", "directory", "link", "other"]
+Chunks: TypeAlias = "Iterator[bytes]"
+"""A file's bytes; what is not taken is passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What stands in an archive or a folder under one name.
+
+    Parameters:
+        name: relative, with `/` between its parts and nothing to normalise in it.
+        mode: the permission bits.
+        size: of a file, in bytes.
+        linkname: a link's text.
+    """
+
+    name: str
+    kind: Kind
+    mode: int
+    size: int = 0
+    linkname: str = ""
+
+
+_WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:[\\/]")
+
+
+_LONGEST_NAME: Final = 4096  # PATH_MAX
+
+
+def leads_out(name: str) -> bool:
+    """Whether a member of this name would be written outside, on any platform."""
+    either = name.replace("\\", "/")
+    return (
+        name.startswith("/")
+        or _WINDOWS_ABSOLUTE.match(name) is not None
+        or ".." in either.split("/")
+    )
+
+
+def portable_name(archive: Path, name: str) -> str:
+    """Return a member's name without what does not matter in it (`./`, `//`, a last `/`).
+
+    Raises:
+        ArchiveProblem: it is absolute or leads upwards, on any platform, or no file can have it.
+    """
+    if len(name) > _LONGEST_NAME:
+        raise ArchiveProblem(
+            f"{archive} is refused: its entry {name[:80]!r}… has a name of {len(name)} characters,"
+            f" and no system takes more than {_LONGEST_NAME}"
+        )
+    if leads_out(name):
+        raise ArchiveProblem(
+            f"{archive} is refused: its entry {name!r} would be written outside of the folder it"
+            " is unpacked into"
+        )
+    if "\0" in name or not name:
+        raise ArchiveProblem(f"{archive} is refused: its entry {name!r} has no possible name")
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def leaves(name: str, linkname: str) -> bool:
+    """Whether a link's text leads out of the archive.
+
+    A `..` behind another part counts as leading out: where that part is a link, what it means is
+    only known when it is followed.
+    """
+    parts = [part for part in linkname.split("/") if part not in ("", ".")]
+    upwards = len(parts) - len([*_without_leading_parents(parts)])
+    depth = name.count("/")
+    inner = ".." in parts[upwards:]
+    return posixpath.isabs(linkname) or inner or upwards > depth
+
+
+def _without_leading_parents(parts: list[str]) -> list[str]:
+    for index, part in enumerate(parts):
+        if part != "..":
+            return parts[index:]
+    return []
+
+
+class Names:
+    """The names seen so far, each once and none below anything but a folder.
+
+    Parameters:
+        archive: for messages.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        self.last = ""
+        self._archive = archive
+        self._seen: set[str] = set()
+        # By their hashes: one name of 4 kB can have 2,000 folders above it.
+        self._folders: set[int] = set()
+        self._others: set[int] = set()
+
+    def add(self, name: str, kind: str, linkname: str) -> None:
+        """Take the next member.
+
+        Raises:
+            ArchiveProblem: the name was there before, as this or as another kind, or its folder
+                is a file or a link; a link's text is empty.
+        """
+        parents = [name[:index] for index, letter in enumerate(name) if letter == "/"]
+        below = next((parent for parent in parents if hash(parent) in self._others), None)
+        if below is not None:
+            raise self._refusal(name, f"lies below {below!r}, which is no folder")
+        if name in self._seen or (kind != "directory" and hash(name) in self._folders):
+            raise self._refusal(name, "is there twice")
+        if kind == "link" and not linkname:
+            raise self._refusal(name, "is a link to nothing")
+        self._seen.add(name)
+        self._folders.update(map(hash, parents))
+        (self._folders if kind == "directory" else self._others).add(hash(name))
+        self.last = name
+
+    def _refusal(self, name: str, why: str) -> ArchiveProblem:
+        return ArchiveProblem(f"{self._archive} is refused: its entry {name!r} {why}")

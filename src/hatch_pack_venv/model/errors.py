@@ -12,8 +12,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """Return a text in one line as it may go to a terminal.
+
+    Names of files can hold line breaks, escape sequences, marks that turn the direction of writing
+    around, and bytes that are no text: all these are spelled as Python spells them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 class PackVenvError(Exception):
     """A problem that the user can fix; `str()` of it is the message to show."""
+
+    @property
+    def for_terminal(self) -> str:
+        """The message as it may go to a terminal, whatever names stand in it."""
+        return printable(str(self))
 
 
 class EnvironmentProblem(PackVenvError):
@@ -63,9 +81,17 @@ class ProblemList(PackVenvError):
 
     def __str__(self) -> str:
         """Return the summary and the problems, one per line if there are several."""
+        return "\n".join(self._lines())
+
+    @property
+    def for_terminal(self) -> str:
+        """The message as it may go to a terminal, a line for each problem."""
+        return "\n".join(map(printable, self._lines()))
+
+    def _lines(self) -> list[str]:
         if len(self.problems) == 1:
-            return f"{self.summary}: {self.problems[0]}"
-        return "\n".join([f"{self.summary}:", *(f"  - {problem}" for problem in self.problems)])
+            return [f"{self.summary}: {self.problems[0]}"]
+        return [f"{self.summary}:", *(f"  - {problem}" for problem in self.problems)]
 
 
 class OptionsError(ProblemList, ValueError):

@@ -26,6 +26,85 @@ FORMAT_VERSION: Final = 1
 _BY_NAME: Final = attrgetter("arcname")
 _quoted: Final = json.encoder.encode_basestring_ascii
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
+SIZE_LIMIT: Final = 1 << 28
+"""Bytes that readers take; a million files make about 200 MB."""
+
+
+_NAMED: Final = {"name": str, "version": (str, type(None))}
+_FLOOR: Final = {"version": str, "file": str}
+_LAYER: Final = {
+    "path": str,
+    "python_version?": str,
+    "site_packages?": [str],
+    "distributions": [_NAMED],
+    "content_digest?": (str, type(None)),
+    "python?": str,
+}
+_LINK: Final = {"path": str, "target": str}
+_SHAPE: Final[dict[str, Any]] = {
+    "format_version": int,
+    "name?": (str, type(None)),
+    "version?": (str, type(None)),
+    "interpreter?": str,
+    "interpreter_path?": str,
+    "python": {
+        "version?": str,
+        "implementation?": str,
+        "abi?": str,
+        "cache_tag?": (str, type(None)),
+        "pointer_bits?": int,
+    },
+    "platform": {
+        "system?": str,
+        "machine?": str,
+        "tag?": str,
+        "glibc?": _FLOOR,
+        "glibcxx?": _FLOOR,
+        "macos?": _FLOOR,
+        "windows?": _FLOOR,
+        "path_budget?": {"longest_member?": str, "longest_member_length?": int},
+        "seldom?": [{"version": str, "file": str, "module": str}],
+    },
+    "layout?": {
+        "scripts?": str,
+        "site_packages?": [str],
+        "include_system_site_packages?": bool,
+        "prompt?": (str, type(None)),
+    },
+    "distributions?": [_NAMED],
+    "neighbours?": {
+        "layers?": [_LAYER],
+        "base_runtime?": _LAYER,
+        "dynlib_dirs?": [str],
+        "linked?": [str],
+    },
+    "content_digest": str,
+    "directories": [str],
+    "links": [_LINK],
+    "copied_links": [_LINK],
+    "files": list,
+}
+"""The types of what readers use; a key with `?` may be absent, and others may be there."""
+
+
+def has_shape(data: Any) -> bool:
+    """Whether parsed JSON has a manifest's keys, each of its type; files are for who lists them."""
+    return _fits(data, _SHAPE)
+
+
+def _fits(data: Any, shape: Any) -> bool:
+    match shape:
+        case dict():
+            return isinstance(data, dict) and all(
+                _fits(data[name], kind) if name in data else key.endswith("?")
+                for key, kind in shape.items()
+                for name in (key.removesuffix("?"),)
+            )
+        case [kind]:
+            return isinstance(data, list) and all(_fits(each, kind) for each in data)
+        case tuple():
+            return type(data) in shape
+    return type(data) is shape
 
 
 def manifest_head(

@@ -91,6 +91,7 @@ class ExportResult:
 Progress: TypeAlias = "Callable[[int], None]"
 """Called with the number of bytes just read."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)b)?", re.IGNORECASE)
+_DIGITS: Final = 20  # no disk holds more bytes
 REST: Final = "the interpreter and files of no distribution"
 
 
@@ -105,6 +106,8 @@ def parsed_size(text: str) -> int | None:
     """Return the bytes meant by `250MB`, `1.5 GiB` or `1000`, or `None` if it is not a size."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or (match[3] and not match[2]):
+        return None
+    if len(match[1]) > _DIGITS:
         return None
     exponent = " kmgt".index((match[2] or " ").lower())
     return int(float(match[1]) * (1024 if match[3] else 1000) ** exponent)

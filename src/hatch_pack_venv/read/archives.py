@@ -1,78 +1,141 @@
-"""Archives and folders read back, member by member, in bounded memory; nothing is written.
+"""Tar and zip files read back, member by member, in bounded memory.
 
-Whatever could reach out of the folder it is unpacked into is refused by name: an archive is judged
-here before any tool unpacks it.
+Whatever could reach out of the folder it is unpacked into is refused by name, and so is whatever
+two tools could read differently: an archive is judged here before any tool unpacks it. Headers are
+read here and not by `tarfile` and `zipfile`, which pass over much of what other tools go by.
 """
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
-import os
-import posixpath
 import re
 import stat
 import struct
 import sys
-import tarfile
-import zipfile
 import zlib
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TypeAlias, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
-from ..model.errors import ArchiveProblem, DamagedArchive
+from ..model import manifest
+from ..model.entries import Member, portable_name
+from ..model.errors import ArchiveProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+    from ..model.entries import Chunks, Kind
 
 
-_SKIP_BLOCK: Final = 1 << 16
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+BLOCK: Final = 1 << 16
+
+
+class FormatError(ValueError):
+    """Bytes that are not what they should be: the reason."""
 
 
 class _Onwards:
-    """A stream that is only read onwards; `tarfile` reads headers from it.
+    """A stream that is only read onwards, and ends where it should.
 
     Sizes that a header asks for are limited, or a few hostile bytes would fill the memory.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._position = 0
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int) -> None:
-        if position < self._position:
-            message = "a header leads backwards"
-            raise tarfile.ReadError(message)
-        while self._position < position:
-            if not self.read(min(_SKIP_BLOCK, position - self._position)):
-                message = "the end is missing"
-                raise EOFError(message)
 
     def read(self, size: int) -> bytes:
-        if size > _SKIP_BLOCK:
-            message = f"a header claims {size} bytes"
-            raise tarfile.ReadError(message)
+        """Read up to `size` bytes; fewer at the end."""
+        if size > BLOCK:
+            raise FormatError(f"a header claims {size} bytes")
         data = self._stream.read(size)
         while len(data) < size and (more := self._stream.read(size - len(data))):
             data += more
-        self._position += len(data)
+        return data
+
+    def exactly(self, size: int) -> bytes:
+        """Read `size` bytes."""
+        data = self.read(size)
+        if len(data) < size:
+            message = "the end is missing"
+            raise EOFError(message)
         return data
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the next bytes."""
         while size:
-            data = self.read(min(_SKIP_BLOCK, size))
-            if not data:
-                message = "the end is missing"
-                raise EOFError(message)
+            data = self.exactly(min(BLOCK, size))
             size -= len(data)
             yield data
+
+
+# tar: POSIX.1-1988 with the extended headers of POSIX.1-2001 (pax) or of GNU
+
+
+_TAR_BLOCK: Final = 512
+_TAR_FIELDS: Final = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 100s 8s 32s 32s 8s 8s 155s 12x")
+_USTAR: Final = b"ustar\x0000"
+_GNU: Final = b"ustar  \0"
+_OCTAL: Final = re.compile(rb" *([0-7]*)[ \0]*")
+_LARGEST: Final = (1 << 63) - 1
+_TAR_KINDS: Final[dict[bytes, Kind]] = {b"0": "file", b"2": "link", b"5": "directory"}
+_NO_DIFFERENCE: Final = {"atime", "ctime", "comment", "gid", "gname", "mtime", "uid", "uname"}
+_PAX_RECORD: Final = re.compile(rb"([1-9][0-9]{0,5}) ([^=]+)=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TarHeader:
+    """A header block, and what extended ones before it have said instead."""
+
+    type: bytes
+    name: str
+    mode: int
+    size: int
+    linkname: str
+
+    @classmethod
+    def from_block(cls, block: bytes) -> _TarHeader:
+        """Read a block; its fields must be such that every tool reads the same."""
+        fields = _TAR_FIELDS.unpack(block)
+        name, mode, _, _, size, _, checksum, kind, linkname, magic, *_, prefix = fields
+        if magic not in (_USTAR, _GNU):
+            raise FormatError("a header is missing")
+        blank = block[:148] + b" " * 8 + block[156:]
+        if _number(checksum) != sum(blank):
+            raise FormatError("the check sum of a header is wrong")
+        if magic == _GNU and prefix.strip(b"\0"):
+            raise FormatError("a header of GNU's kind holds more than a name")
+        parts = [part.partition(b"\0")[0] for part in (prefix, name)]
+        return cls(
+            type=kind,
+            name=_text(b"/".join(filter(None, parts))),
+            mode=_number(mode) & 0o7777,
+            size=_number(size),
+            linkname=_text(linkname.partition(b"\0")[0]),
+        )
+
+
+def _number(field: bytes) -> int:
+    """Return a header's number: octal digits, or a large one in binary as GNU writes it."""
+    match = _OCTAL.fullmatch(field)
+    if match is not None:
+        return int(match[1] or b"0", 8)
+    number = int.from_bytes(field[1:], "big")
+    if field[0] != 0x80 or number > _LARGEST:
+        raise FormatError(f"a header holds the number {field!r}")
+    return number
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
@@ -80,347 +143,357 @@ def tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]
 
     Raises:
         ArchiveProblem: it holds what no archive of ours holds: hard links, devices, sparse files,
-            names that lead out of it.
-        tarfile.TarError, EOFError: it is damaged or cut off.
+            names that lead out of it, headers that tools read differently.
+        FormatError, EOFError: it is damaged or cut off.
     """
     onwards = _Onwards(stream)
-    tar = tarfile.TarFile(fileobj=cast("BinaryIO", onwards), mode="r", encoding="utf-8")
-    header: tarfile.TarInfo | None = cast("Any", tar).firstmember
-    while header is not None:
+    while (block := onwards.exactly(_TAR_BLOCK)).strip(b"\0"):
+        header = _whole_header(path, onwards, _TarHeader.from_block(block))
         member = _tar_member(path, header)
-        onwards.seek(header.offset_data)
         if member.name:
-            yield member, onwards.chunks(member.size)
-        onwards.seek(tar.offset)
-        try:
-            header = tarfile.TarInfo.fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            header = None
-    _check_end(onwards)
-
-
-def _check_end(onwards: _Onwards) -> None:
-    """Read on to the end, where compressors keep their check sums: zeros only."""
-    padding = onwards.read(tarfile.BLOCKSIZE)
-    if len(padding) < tarfile.BLOCKSIZE:
-        message = "the end is missing"
-        raise EOFError(message)
-    while padding:
+            chunks = onwards.chunks(member.size)
+            yield member, chunks
+            for _ in chunks:
+                pass
+        onwards.exactly(-member.size % _TAR_BLOCK)
+    onwards.exactly(_TAR_BLOCK)
+    while padding := onwards.read(BLOCK):  # to the end, where compressors keep their check sums
         if padding.strip(b"\0"):
-            message = "something follows the end"
-            raise tarfile.ReadError(message)
-        padding = onwards.read(_SKIP_BLOCK)
+            raise FormatError("something follows the end")
 
 
-def _tar_member(path: Path, header: tarfile.TarInfo) -> Member:
-    if header.issym():
-        kind: Kind = "link"
-    elif header.isdir():
-        kind = "directory"
-    elif header.isreg() and not header.issparse():
-        kind = "file"
-    else:
-        what = "a hard link" if header.islnk() else "no file, folder or symbolic link"
+def _whole_header(path: Path, onwards: _Onwards, header: _TarHeader) -> _TarHeader:
+    """Return a member's header with what the extended one before it says, of which one may be.
+
+    Of two that name the member, some tools take the first and others the last.
+    """
+    told: dict[str, str] = {}
+    kinds = b""
+    while header.type in (b"x", b"L", b"K"):
+        if header.type in kinds or b"x" in kinds or (kinds and header.type == b"x"):
+            raise ArchiveProblem(
+                f"{path} is refused: an entry has two headers that name it, which tools read"
+                " differently"
+            )
+        kinds += header.type
+        data = onwards.exactly(header.size)
+        onwards.exactly(-header.size % _TAR_BLOCK)
+        if header.type == b"x":
+            told = _pax_records(data)
+        else:
+            told["path" if header.type == b"L" else "linkpath"] = _text(data.removesuffix(b"\0"))
+        header = _TarHeader.from_block(onwards.exactly(_TAR_BLOCK))
+    size = told.get("size", str(header.size))
+    if not re.fullmatch("[0-9]{1,19}", size) or int(size) > _LARGEST:
+        raise FormatError(f"an extended header tells the size {size[:40]!r}")
+    return replace(
+        header,
+        name=told.get("path", header.name),
+        linkname=told.get("linkpath", header.linkname),
+        size=int(size),
+    )
+
+
+def _pax_records(data: bytes) -> dict[str, str]:
+    """Return the records of an extended header: `LENGTH KEY=VALUE` in a line, each key once."""
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(data):
+        match = _PAX_RECORD.match(data, position)
+        end = position + int(match[1]) if match else 0
+        if match is None or match.end() >= end or data[end - 1 : end] != b"\n":
+            raise FormatError("an extended header is none")
+        key, value = _text(match[2]), _text(data[match.end() : end - 1])
+        known = key in {"path", "linkpath", "size", *_NO_DIFFERENCE}
+        if key in found or not (known or (key, value) == ("hdrcharset", "BINARY")):
+            raise FormatError(f"an extended header tells {key!r}, or twice")
+        found[key] = value
+        position = end
+    return found
+
+
+def _tar_member(path: Path, header: _TarHeader) -> Member:
+    kind = _TAR_KINDS.get(header.type)
+    if kind is None:
+        what = "a hard link" if header.type == b"1" else "no file, folder or symbolic link"
         raise ArchiveProblem(f"{path} is refused: its entry {header.name!r} is {what}")
+    if (kind == "file" and header.name.endswith("/")) or (kind != "file" and header.size):
+        raise ArchiveProblem(
+            f"{path} is refused: its entry {header.name!r} is a {kind} to some tools, and not to"
+            " others"
+        )
     return Member(
         name=portable_name(path, header.name),
         kind=kind,
         mode=header.mode,
-        size=header.size if kind == "file" else 0,
+        size=header.size,
         linkname=header.linkname if kind == "link" else "",
     )
 
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-_BLOCK: Final = 1 << 16
+# zip, as APPNOTE.TXT describes it
+
+
+_LOCAL: Final = struct.Struct("<4s 5H 3L 2H")
+_CENTRAL: Final = struct.Struct("<4s 2B 5H 3L 5H 2L")
+_END: Final = struct.Struct("<4s 4H 2L H")
+_END_64: Final = struct.Struct("<4s Q 2H 2L 4Q")
+_LOCATOR: Final = struct.Struct("<4s L Q L")
+_MAX_16: Final = 0xFFFF
+_MAX_32: Final = 0xFFFFFFFF
+_STORED, _DEFLATED = 0, 8
+_UNIX: Final = 3
+_UTF_8: Final = 0x800
+_MS_DOS_DIRECTORY: Final = 0x10
 _LINK_LIMIT: Final = 4096  # bytes of a link's text, PATH_MAX
-_MAGIC: Final[tuple[tuple[bytes, Callable[[BinaryIO], object]], ...]] = (
-    (b"\xfd7zXZ\0", lzma.LZMAFile),
-    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
-    (b"BZh", bz2.BZ2File),
-    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
-)
-_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
-_TAR: Final = b"ustar"
-_TAR_OFFSET: Final = 257
-
-# What the standard library's readers raise for bytes that are not what they should be.
-_DAMAGE: Final = (
-    EOFError,
-    OSError,
-    RuntimeError,
-    UnicodeError,
-    ValueError,
-    lzma.LZMAError,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    zstd.ZstdError,
-)
-Advance: TypeAlias = "Callable[[int], object]"
-"""Told of bytes that were read: an archive's own, or those of a folder's files."""
 
 
-def bytes_to_read(path: Path) -> int:
-    """Return how many bytes an archive has, or the files of a folder, as far as can be told."""
-    if not path.is_dir():
-        return path.stat().st_size
-    found = (
-        os.lstat(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names
-    )
-    return sum(status.st_size for status in found if stat.S_ISREG(status.st_mode))
+def zip_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
+    """Yield the members of a zip file that is written from its first byte to its last.
 
-
-def read_members(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
-    """Read an archive or a folder, whichever there is.
-
-    Parameters:
-        advance: told of the bytes that were read.
-
-    Raises:
-        DamagedArchive: it is damaged or cut off.
-        ArchiveProblem: it cannot be read, or holds what no archive of ours
-            holds: names that lead out of it, one name twice, hard links, devices.
+    What stands before a member must say the same as the directory at the end: some tools go by the
+    one, some by the other.
     """
-    if path.is_dir():
-        return _read_folder(path, advance)
-    return _Archive(path, advance).members()
+    count, start, end = _zip_end(stream)
+    stream.seek(start)
+    directory = io.BytesIO(stream.read(end - start))
+    position = expected = 0
+    for _ in range(count):
+        entry, position = _zip_entry(path, directory, position)
+        member = _zip_member(path, stream, entry)
+        if entry.offset != expected:
+            raise FormatError("members overlap, or something lies between them")
+        data = entry.offset + _check_local_header(path, stream, entry)
+        if member.name:
+            yield member, _zip_chunks(stream, entry, data) if member.kind == "file" else iter(())
+        expected = data + entry.compressed
+    if position != end - start or expected != start:
+        raise FormatError("its directory is not what it says")
 
 
-class _Archive:
-    def __init__(self, path: Path, advance: Advance) -> None:
-        self.path = path
-        self.names = Names(path)
-        self.advance = advance
-        self.position = 0
-
-    def members(self) -> Iterator[tuple[Member, Chunks]]:
-        with _telling_damage(self.path, self.names), self.path.open("rb") as stream:
-            for member, chunks in _archive_members(self.path, stream):
-                self.names.add(member.name, member.kind, member.linkname)
-                guarded = self._guarded(chunks, stream)
-                yield member, guarded
-                for _ in guarded:
-                    pass
-            self.advance(os.fstat(stream.fileno()).st_size - self.position)
-
-    def _guarded(self, chunks: Chunks, stream: BinaryIO) -> Chunks:
-        with _telling_damage(self.path, self.names):
-            for chunk in chunks:
-                self._follow(stream)
-                yield chunk
-
-    def _follow(self, stream: BinaryIO) -> None:
-        """Tell how far the archive was read; a zip file's end is read first."""
-        count = stream.tell() - self.position
-        if count > 0:
-            self.advance(count)
-            self.position += count
+def _zip_end(stream: BinaryIO) -> tuple[int, int, int]:
+    """Return the number of members, and where their directory begins and ends."""
+    size = stream.seek(0, io.SEEK_END)
+    tail = _at(stream, size - _END.size, _END.size)
+    count, length, start = _END.unpack(tail)[4:7]
+    end = size - _END.size
+    if max(count, _MAX_16 if _MAX_32 in (length, start) else 0) == _MAX_16:
+        records = _at(stream, end - _LOCATOR.size - _END_64.size, _END_64.size)
+        end -= _LOCATOR.size + _END_64.size
+        count, length, start = _END_64.unpack(records)[7:]
+    right = _end_records(count, length, start) == _at(stream, end, size - end)
+    if not right or start + length != end or length > manifest.SIZE_LIMIT:
+        raise FormatError("its end is not what it should be")
+    return count, start, end
 
 
-@contextmanager
-def _telling_damage(path: Path, names: Names) -> Iterator[None]:
-    """Turn what the readers raise into one sentence that names the place."""
-    try:
-        yield
-    except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise ArchiveProblem(f"{path} cannot be read: {error.strerror}") from error
-        where = f" in or after {names.last}" if names.last else ""
-        reason = str(error) or type(error).__name__
-        raise DamagedArchive(f"{path} is damaged or cut off{where}: {reason}") from error
-
-
-def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    start = stream.read(_TAR_OFFSET + len(_TAR))
-    stream.seek(0)
-    for magic, decompress in _MAGIC:
-        if start.startswith(magic):
-            return tar_members(path, cast("BinaryIO", decompress(stream)))
-    if start.startswith(_ZIP):
-        return _zip_members(path, stream)
-    if start[_TAR_OFFSET:] == _TAR:
-        return tar_members(path, stream)
-    raise ArchiveProblem(
-        f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
-        " zstd and zip"
+def _end_records(count: int, size: int, offset: int) -> bytes:
+    """Return what ends a file with a directory of this size at this offset."""
+    records = b""
+    if count >= _MAX_16 or size >= _MAX_32 or offset >= _MAX_32:
+        records = _END_64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+        records += _LOCATOR.pack(b"PK\6\7", 0, offset + size, 1)
+    short = min(count, _MAX_16)
+    return records + _END.pack(
+        b"PK\5\6", 0, 0, short, short, min(size, _MAX_32), min(offset, _MAX_32), 0
     )
 
 
-def _zip_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    with zipfile.ZipFile(stream) as archive:
-        for info in archive.infolist():
-            if info.flag_bits & 1:
-                raise ArchiveProblem(f"{path} is refused: its entry {info.filename!r} is encrypted")
-            member = _zip_member(path, archive, info)
-            if member.name:
-                is_file = member.kind == "file"
-                yield member, _zip_chunks(archive, info) if is_file else iter(())
-
-
-def _zip_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    mode = info.external_attr >> 16
-    kinds: dict[int, Kind] = {0: "file", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
-    kind = "directory" if info.is_dir() else kinds.get(stat.S_IFMT(mode))
-    if kind is None or (kind == "link" and info.file_size > _LINK_LIMIT):
-        raise ArchiveProblem(f"{path} is refused: its entry {info.filename!r} is no file or folder")
-    linkname = archive.read(info).decode("utf-8", "surrogateescape") if kind == "link" else ""
-    return Member(
-        name=portable_name(path, info.filename),
-        kind=kind,
-        mode=stat.S_IMODE(mode),
-        size=info.file_size,
-        linkname=linkname,
-    )
-
-
-def _zip_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    with archive.open(info) as stream:
-        while data := stream.read(_BLOCK):
-            yield data
-
-
-def _read_folder(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
-    try:
-        yield from _folder_members(path, "", advance)
-    except OSError as error:
-        raise ArchiveProblem(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def _folder_members(root: Path, folder: str, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
-    for child in sorted(os.scandir(root / folder), key=lambda child: child.name):
-        name = f"{folder}/{child.name}" if folder else child.name
-        status = child.stat(follow_symlinks=False)
-        member = _folder_member(name, child, status)
-        is_file = member.kind == "file"
-        yield member, _file_chunks(Path(child.path), advance) if is_file else iter(())
-        if member.kind == "directory":
-            yield from _folder_members(root, name, advance)
-
-
-def _folder_member(name: str, child: os.DirEntry[str], status: os.stat_result) -> Member:
-    kinds: dict[int, Kind] = {
-        stat.S_IFREG: "file",
-        stat.S_IFDIR: "directory",
-        stat.S_IFLNK: "link",
-    }
-    kind = kinds.get(stat.S_IFMT(status.st_mode), "other")
-    return Member(
-        name=name,
-        kind=kind,
-        mode=stat.S_IMODE(status.st_mode),
-        size=status.st_size if kind == "file" else 0,
-        linkname=os.readlink(child.path) if kind == "link" else "",
-    )
-
-
-def _file_chunks(path: Path, advance: Advance) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while data := stream.read(_BLOCK):
-            advance(len(data))
-            yield data
-
-
-Kind: TypeAlias = Literal["file", "directory", "link", "other"]
+def _at(stream: BinaryIO, position: int, size: int) -> bytes:
+    if position < 0:
+        message = "the end is missing"
+        raise EOFError(message)
+    stream.seek(position)
+    return _Onwards(stream).exactly(size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """What stands in an archive or a folder under one name.
+class _ZipEntry:
+    """A record of the directory."""
 
-    Parameters:
-        name: relative, with `/` between its parts and nothing to normalise in it.
-        mode: the permission bits.
-        size: of a file, in bytes.
-        linkname: a link's text.
-    """
-
-    name: str
-    kind: Kind
-    mode: int
-    size: int = 0
-    linkname: str = ""
+    name: bytes
+    version: int
+    flags: int
+    method: int
+    time: tuple[int, int]
+    checksum: int
+    compressed: int
+    size: int
+    attributes: int
+    offset: int
 
 
-Chunks: TypeAlias = "Iterator[bytes]"
-"""A file's bytes; what is not taken is passed over."""
-_WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:[\\/]")
+def _zip_entry(path: Path, directory: BinaryIO, position: int) -> tuple[_ZipEntry, int]:
+    """Read a record of the directory; return it and where the next begins."""
+    fields = _CENTRAL.unpack(_at(directory, position, _CENTRAL.size))
+    signature, made_by, system, version, flags, method, *rest = fields
+    time, date, checksum, compressed, size, name_length, extra_length, *rest = rest
+    comment, disk, internal, attributes, offset = rest
+    name = _at(directory, position + _CENTRAL.size, name_length)
+    extra = _at(directory, position + _CENTRAL.size + name_length, extra_length)
+    following = position + _CENTRAL.size + name_length + extra_length
+    size, compressed, offset = _large(extra, (size, compressed, offset))
+    if flags & 1:
+        raise ArchiveProblem(f"{path} is refused: its entry {_text(name)!r} is encrypted")
+    plain = (signature, system, made_by) == (b"PK\1\2", _UNIX, version)
+    plain = plain and not (comment or disk or internal) and version in (20, 45)
+    plain = plain and flags == (0 if name.isascii() else _UTF_8)
+    plain = plain and method in (_STORED, _DEFLATED) and (method or size == compressed)
+    if not plain:
+        raise FormatError(f"its entry {_text(name)!r} is written as none of ours")
+    entry = _ZipEntry(
+        name=name,
+        version=version,
+        flags=flags,
+        method=method,
+        time=(time, date),
+        checksum=checksum,
+        compressed=compressed,
+        size=size,
+        attributes=attributes,
+        offset=offset,
+    )
+    return entry, following
 
 
-def portable_name(archive: Path, name: str) -> str:
-    """Return a member's name without what does not matter in it (`./`, `//`, a last `/`).
+def _large(extra: bytes, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Return numbers of a record, those that need it from its extra field of 64 bits each."""
+    large = [number for number in numbers if number == _MAX_32]
+    if not large and not extra:
+        return numbers
+    layout = struct.Struct(f"<HH{len(large)}Q")
+    if len(extra) != layout.size or extra[:4] != struct.pack("<HH", 1, 8 * len(large)):
+        raise FormatError("an extra field is none of ours")
+    found = iter(layout.unpack(extra)[2:])
+    return tuple(next(found) if number == _MAX_32 else number for number in numbers)
 
-    Raises:
-        ArchiveProblem: it is absolute or leads upwards, on any platform.
-    """
-    either = name.replace("\\", "/")
-    if name.startswith("/") or _WINDOWS_ABSOLUTE.match(name) or ".." in either.split("/"):
+
+def _check_local_header(path: Path, stream: BinaryIO, entry: _ZipEntry) -> int:
+    """Compare what stands before a member with the directory; return how long it is."""
+    fields: tuple[Any, ...] = _LOCAL.unpack(_at(stream, entry.offset, _LOCAL.size))
+    compressed, size, name_length, extra_length = map(int, fields[7:])
+    name = _at(stream, entry.offset + _LOCAL.size, name_length)
+    extra = _at(stream, entry.offset + _LOCAL.size + name_length, extra_length)
+    size, compressed = _large(extra, (size, compressed))
+    expected = (b"PK\3\4", entry.version, entry.flags, entry.method, *entry.time, entry.checksum)
+    same = fields[:7] == expected and name == entry.name
+    if not same or (size, compressed) != (entry.size, entry.compressed):
         raise ArchiveProblem(
-            f"{archive} is refused: its entry {name!r} would be written outside of the folder it"
-            " is unpacked into"
+            f"{path} is refused: what stands before its entry {_text(entry.name)!r} says otherwise"
+            " than the directory at its end"
         )
-    if "\0" in name:
-        raise ArchiveProblem(f"{archive} is refused: its entry {name!r} has no possible name")
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
+    return _LOCAL.size + name_length + extra_length
 
 
-def leaves(name: str, linkname: str) -> bool:
-    """Whether a link's text leads out of the archive.
+def _zip_member(path: Path, stream: BinaryIO, entry: _ZipEntry) -> Member:
+    name = _text(entry.name)
+    portable = portable_name(path, name)
+    kinds: dict[tuple[int, int, bool], Kind] = {
+        (0, 0, False): "file",
+        (stat.S_IFREG, 0, False): "file",
+        (stat.S_IFLNK, 0, False): "link",
+        (stat.S_IFDIR, _MS_DOS_DIRECTORY, True): "directory",
+    }
+    mode = entry.attributes >> 16
+    kind = kinds.get((stat.S_IFMT(mode), entry.attributes & _MAX_16, name.endswith("/")))
+    if kind is None or (kind == "link" and entry.size > _LINK_LIMIT):
+        raise ArchiveProblem(f"{path} is refused: its entry {name!r} is no file or folder")
+    if kind == "directory" and (entry.size or entry.checksum or entry.compressed):
+        raise ArchiveProblem(f"{path} is refused: its folder {name!r} holds bytes of its own")
+    linkname = ""
+    if kind == "link":
+        start = entry.offset + _check_local_header(path, stream, entry)
+        linkname = _text(b"".join(_zip_chunks(stream, entry, start)))
+    return Member(
+        name=portable, kind=kind, mode=stat.S_IMODE(mode), size=entry.size, linkname=linkname
+    )
 
-    A `..` behind another part counts as leading out: where that part is a link, what it means is
-    only known when it is followed.
-    """
-    parts = [part for part in linkname.split("/") if part not in ("", ".")]
-    upwards = len(parts) - len([*_without_leading_parents(parts)])
-    depth = name.count("/")
-    inner = ".." in parts[upwards:]
-    return posixpath.isabs(linkname) or inner or upwards > depth
+
+def _zip_chunks(stream: BinaryIO, entry: _ZipEntry, start: int) -> Iterator[bytes]:
+    """Yield a member's bytes, as many as its headers say, with their check sum."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None
+    size = checksum = 0
+    stream.seek(start)
+    for packed in _Onwards(stream).chunks(entry.compressed):
+        for data in (packed,) if inflater is None else _inflated(inflater, packed):
+            size += len(data)
+            if size > entry.size:
+                raise FormatError("a member is longer than it says")
+            checksum = zlib.crc32(data, checksum)
+            yield data
+    ended = inflater is None or (inflater.eof and not inflater.unused_data)
+    if not ended or (size, checksum) != (entry.size, entry.checksum):
+        raise FormatError("a member is not what its check sum says")
 
 
-def _without_leading_parents(parts: list[str]) -> list[str]:
-    for index, part in enumerate(parts):
-        if part != "..":
-            return parts[index:]
-    return []
+def _inflated(inflater: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    """Inflate a part in pieces, so that a few bytes do not become gigabytes at once."""
+    while packed:
+        if inflater.eof:
+            raise FormatError("something follows a member")
+        if data := inflater.decompress(packed, BLOCK):
+            yield data
+        packed = inflater.unconsumed_tail
 
 
-class Names:
-    """The names seen so far, each once and none below anything but a folder.
+# compressed streams
 
-    Parameters:
-        archive: for messages.
-    """
 
-    def __init__(self, archive: Path) -> None:
-        self.last = ""
-        self._archive = archive
-        self._seen: set[str] = set()
-        self._folders: set[str] = set()
-        self._others: set[str] = set()
+_XZ_MEMORY: Final = 160 << 20
+"""Bytes that a reader of xz may take: our largest dictionary has 64 MiB."""
 
-    def add(self, name: str, kind: str, linkname: str) -> None:
-        """Take the next member.
 
-        Raises:
-            ArchiveProblem: the name was there before, as this or as another kind, or its folder
-                is a file or a link; a link's text is empty.
-        """
-        parents = [name[:index] for index, letter in enumerate(name) if letter == "/"]
-        below = next((parent for parent in parents if parent in self._others), None)
-        if below is not None:
-            raise self._refusal(name, f"lies below {below!r}, which is no folder")
-        if name in self._seen or (kind != "directory" and name in self._folders):
-            raise self._refusal(name, "is there twice")
-        if kind == "link" and not linkname:
-            raise self._refusal(name, "is a link to nothing")
-        self._seen.add(name)
-        self._folders.update(parents)
-        (self._folders if kind == "directory" else self._others).add(name)
-        self.last = name
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
-    def _refusal(self, name: str, why: str) -> ArchiveProblem:
-        return ArchiveProblem(f"{self._archive} is refused: its entry {name!r} {why}")
+
+class _Decompressed(io.RawIOBase):
+    """The contents of streams that follow each other; nothing else may follow."""
+
+    def __init__(self, stream: BinaryIO, make: Callable[[], _Decompressor]) -> None:
+        self._stream = stream
+        self._make = make
+        self._decompressor = make()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        while True:
+            data = b""
+            if self._decompressor.eof:
+                data = self._decompressor.unused_data or self._stream.read(BLOCK)
+                if not data:
+                    return 0
+                self._decompressor = self._make()
+            elif self._decompressor.needs_input:
+                data = self._stream.read(BLOCK)
+                if not data:
+                    message = "the end is missing"
+                    raise EOFError(message)
+            found = self._decompressor.decompress(data, len(view))
+            if found:
+                view[: len(found)] = found
+                return len(found)
+
+
+def _decompressing(make: Callable[[], _Decompressor]) -> Callable[[BinaryIO], BinaryIO]:
+    return lambda stream: cast("BinaryIO", io.BufferedReader(_Decompressed(stream, make), BLOCK))
+
+
+DECOMPRESSORS: Final[tuple[tuple[bytes, Callable[[BinaryIO], object]], ...]] = (
+    (
+        b"\xfd7zXZ\0",
+        _decompressing(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)),
+    ),
+    (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
+    (b"BZh", _decompressing(bz2.BZ2Decompressor)),
+    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
+)

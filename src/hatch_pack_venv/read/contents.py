@@ -1,35 +1,206 @@
-"""What an archive or an unpacked folder really holds: names, hashes, and its manifest's bytes."""
+"""What an archive or an unpacked folder really holds: names, hashes, and its manifest's bytes.
+
+Nothing is written, and only regular files are read.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import lzma
+import os
+import re
+import stat
+import struct
+import sys
+import zlib
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, cast
 
+from ..metadata.files import SIZE_LIMIT, open_file, parse_json
 from ..model import manifest
-from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from ..model.entries import DirectoryEntry, FileEntry, Member, Names, SymlinkEntry
 from ..model.errors import ArchiveProblem, DamagedArchive
 from ..model.results import silent
-from .archives import bytes_to_read, read_members
+from .archives import BLOCK, DECOMPRESSORS, tar_members, zip_members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
-    from ..model.entries import Entry
+    from ..model.entries import Chunks, Entry, Kind
     from ..model.results import Reporter
-    from .archives import Chunks, Member
 
 
-SIZE_LIMIT: Final = 1 << 28  # bytes; a million files take about 200 MB
-_KINDS: Final = {"format_version": int, "content_digest": str, "python": dict, "platform": dict}
-_LISTS: Final = {
-    "directories": (),
-    "links": ("path", "target"),
-    "copied_links": ("path", "target"),
-    "files": ("path", "sha256", "mode"),
-}
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_MAGIC_OF_TAR: Final = b"ustar"
+_TAR_OFFSET: Final = 257
+
+# What the standard library's readers raise for bytes that are not what they should be.
+_DAMAGE: Final = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    UnicodeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
+    zstd.ZstdError,
+)
+Advance: TypeAlias = "Callable[[int], object]"
+"""Told of bytes that were read: an archive's own, or those of a folder's files."""
+
+
+def bytes_to_read(path: Path) -> int:
+    """Return how many bytes an archive has, or the files of a folder, as far as can be told."""
+    if not path.is_dir():
+        return path.stat().st_size
+    size = 0
+    folders = [str(path)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as children:
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    folders.append(child.path)
+                elif child.is_file(follow_symlinks=False):
+                    size += child.stat(follow_symlinks=False).st_size
+    return size
+
+
+def read_members(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
+    """Read an archive or a folder, whichever there is.
+
+    Parameters:
+        advance: told of the bytes that were read.
+
+    Raises:
+        DamagedArchive: it is damaged or cut off.
+        ArchiveProblem: it cannot be read, or holds what no archive of ours
+            holds: names that lead out of it, one name twice, hard links, devices.
+    """
+    if path.is_dir():
+        return _read_folder(path, advance)
+    return _Archive(path, advance).members()
+
+
+class _Archive:
+    def __init__(self, path: Path, advance: Advance) -> None:
+        self.path = path
+        self.names = Names(path)
+        self.advance = advance
+        self.position = 0
+
+    def members(self) -> Iterator[tuple[Member, Chunks]]:
+        with _telling_damage(self.path, self.names), open_file(self.path) as stream:
+            for member, chunks in _archive_members(self.path, stream):
+                self.names.add(member.name, member.kind, member.linkname)
+                guarded = self._guarded(chunks, stream)
+                yield member, guarded
+                for _ in guarded:
+                    pass
+            self.advance(os.fstat(stream.fileno()).st_size - self.position)
+
+    def _guarded(self, chunks: Chunks, stream: BinaryIO) -> Chunks:
+        with _telling_damage(self.path, self.names):
+            for chunk in chunks:
+                self._follow(stream)
+                yield chunk
+
+    def _follow(self, stream: BinaryIO) -> None:
+        """Tell how far the archive was read; a zip file's end is read first."""
+        count = stream.tell() - self.position
+        if count > 0:
+            self.advance(count)
+            self.position += count
+
+
+@contextmanager
+def _telling_damage(path: Path, names: Names) -> Iterator[None]:
+    """Turn what the readers raise into one sentence that names the place."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ArchiveProblem(f"{path} cannot be read: {error.strerror}") from error
+        where = f" in or after {names.last}" if names.last else ""
+        reason = str(error) or type(error).__name__
+        raise DamagedArchive(f"{path} is damaged or cut off{where}: {reason}") from error
+
+
+def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
+    start = stream.read(_TAR_OFFSET + len(_MAGIC_OF_TAR))
+    stream.seek(0)
+    for magic, decompress in DECOMPRESSORS:
+        if start.startswith(magic):
+            return tar_members(path, cast("BinaryIO", decompress(stream)))
+    if start.startswith(_ZIP):
+        return zip_members(path, stream)
+    if start[_TAR_OFFSET:] == _MAGIC_OF_TAR:
+        return tar_members(path, stream)
+    raise ArchiveProblem(
+        f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
+        " zstd and zip"
+    )
+
+
+def _read_folder(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
+    """Yield what lies in a folder, parents first; however deep, one step at a time."""
+    try:
+        listings = [_listing(path, "")]
+        while listings:
+            found = next(listings[-1], None)
+            if found is None:
+                listings.pop()
+                continue
+            name, child = found
+            member = _folder_member(name, child, child.stat(follow_symlinks=False))
+            is_file = member.kind == "file"
+            yield member, _file_chunks(Path(child.path), advance) if is_file else iter(())
+            if member.kind == "directory":
+                listings.append(_listing(path, name))
+    except OSError as error:
+        raise ArchiveProblem(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _listing(root: Path, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    above = f"{folder}/" if folder else ""
+    children = sorted(os.scandir(root / folder), key=attrgetter("name"))
+    return iter([(above + child.name, child) for child in children])
+
+
+def _folder_member(name: str, child: os.DirEntry[str], status: os.stat_result) -> Member:
+    kinds: dict[int, Kind] = {
+        stat.S_IFREG: "file",
+        stat.S_IFDIR: "directory",
+        stat.S_IFLNK: "link",
+    }
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "other")
+    return Member(
+        name=name,
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        size=status.st_size if kind == "file" else 0,
+        linkname=os.readlink(child.path) if kind == "link" else "",
+    )
+
+
+def _file_chunks(path: Path, advance: Advance) -> Iterator[bytes]:
+    with open_file(path) as stream:
+        while data := stream.read(BLOCK):
+            advance(len(data))
+            yield data
+
+
+_LISTS: Final = ("directories", "links", "copied_links", "files")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MODE: Final = re.compile(r"[0-7]{1,4}")
+_LARGEST: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +232,23 @@ class Listing:
     whole: bool
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Self:
+    def from_bytes(cls, content: bytes | bytearray) -> Self:
         """Read a manifest's text.
 
         Raises:
             ArchiveProblem: it is none, or of a later format.
         """
         try:
-            data = json.loads(content)
-        except (ValueError, RecursionError):
+            data = parse_json(content)
+        except ValueError:
             raise ArchiveProblem("it is not JSON") from None
-        if not isinstance(data, dict) or not _is_of_our_shape(data):
+        if not manifest.has_shape(data) or not all(map(_is_file, data["files"])):
             raise ArchiveProblem("it does not list what a manifest lists")
         if data["format_version"] != manifest.FORMAT_VERSION:
             version = data["format_version"]
             raise ArchiveProblem(f"it has the format version {version}: use a newer pack-venv")
         digest = data.pop("manifest_sha256", None)
+        digest = digest if isinstance(digest, str) else None
         whole = digest == manifest.own_digest(data)
         whole = whole and content == manifest.render({**data, "manifest_sha256": digest})
         return cls(
@@ -117,28 +289,23 @@ class Listing:
         return False
 
 
-def _is_of_our_shape(data: dict[str, Any]) -> bool:
-    kinds = all(isinstance(data.get(key), kind) for key, kind in _KINDS.items())
-    return kinds and all(
-        isinstance(data.get(key), list) and all(_is_row(row, fields) for row in data[key])
-        for key, fields in _LISTS.items()
+def _is_file(row: Any) -> bool:
+    if not isinstance(row, dict):
+        return False
+    size, sha256, mode = row.get("size"), row.get("sha256"), row.get("mode")
+    return (
+        isinstance(row.get("path"), str)
+        and type(size) is int
+        and 0 <= size <= _LARGEST
+        and isinstance(sha256, str)
+        and _SHA256.fullmatch(sha256) is not None
+        and isinstance(mode, str)
+        and _MODE.fullmatch(mode) is not None
     )
 
 
-def _is_row(row: Any, fields: tuple[str, ...]) -> bool:
-    if not fields:
-        return isinstance(row, str)
-    if not isinstance(row, dict) or not all(isinstance(row.get(field), str) for field in fields):
-        return False
-    return "mode" not in fields or (isinstance(row.get("size"), int) and row["mode"].isdigit())
-
-
 def _listed_file(row: Mapping[str, Any]) -> ListedFile:
-    try:
-        mode = int(row["mode"], 8)
-    except ValueError:
-        mode = -1
-    return ListedFile(sha256=row["sha256"], size=row["size"], mode=mode)
+    return ListedFile(sha256=row["sha256"], size=row["size"], mode=int(row["mode"], 8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +336,7 @@ class Contents:
     outside: list[str] = field(default_factory=list)
     entry_count: int = 0
     damage: str | None = None
-    kept: dict[str, bytes] = field(default_factory=dict)
+    kept: dict[str, bytes | bytearray] = field(default_factory=dict)
 
     @classmethod
     def from_path(
@@ -190,7 +357,7 @@ class Contents:
         Raises:
             ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
         """
-        reader = _Reader(hashing=hashing, keep=keep)
+        reader = _Reader(path, hashing=hashing, keep=keep)
         damage = None
         try:
             with report(bytes_to_read(path)) as advance:
@@ -233,28 +400,41 @@ class Contents:
 class _Reader:
     """Takes members; the manifest is the last that has its name at the top or one below it."""
 
-    def __init__(self, *, hashing: bool, keep: Callable[[str], bool]) -> None:
+    def __init__(self, path: Path, *, hashing: bool, keep: Callable[[str], bool]) -> None:
+        self.path = path
         self.hashing = hashing
         self.keep = keep
         self.top: str | None = None
         self.seen: dict[str, Held] = {}
-        self.kept: dict[str, bytes] = {}
+        self.kept: dict[str, bytes | bytearray] = {}
+        self.left = manifest.SIZE_LIMIT
 
     def take(self, member: Member, chunks: Chunks) -> None:
         top = self._top_of_manifest(member)
         if top is not None:
+            self._forget_manifest()
             self.top = top
         kept = bytearray() if top is not None or self.keep(member.name) else None
+        limit = min(self.left, SIZE_LIMIT if top is None else manifest.SIZE_LIMIT)
         digest = hashlib.sha256()
-        size = 0
         for chunk in chunks if self.hashing or kept is not None else ():
             digest.update(chunk)
-            size += len(chunk)
-            if kept is not None and size <= SIZE_LIMIT:
+            if kept is not None:
                 kept += chunk
+                if len(kept) > limit:
+                    raise ArchiveProblem(
+                        f"{self.path} is refused: its {member.name!r} has more than {limit} bytes,"
+                        " which no archive needs for such a file"
+                    )
         if kept is not None:
-            self.kept[member.name] = bytes(kept)
+            self.kept[member.name] = kept
+            self.left -= len(kept)
         self.seen[member.name] = Held(member=member, sha256=digest.hexdigest())
+
+    def _forget_manifest(self) -> None:
+        """Let go of what another file was taken for."""
+        if self.top is not None:
+            self.left += len(self.kept.pop(self.top + manifest.ARCNAME, b""))
 
     @property
     def has_manifest(self) -> bool:

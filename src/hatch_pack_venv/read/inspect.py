@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
 import re
 from collections import Counter
@@ -14,6 +13,7 @@ from packaging.utils import canonicalize_name
 from pathspec import GitIgnoreSpec
 
 from ..config.values import PRESETS
+from ..metadata.record import rows_of
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
 from .contents import Contents
@@ -203,9 +203,14 @@ def _owned_files(contents: Contents) -> Iterator[tuple[str, set[str]]]:
         info = posixpath.dirname(record)
         site = posixpath.dirname(info)
         name = posixpath.basename(info).removesuffix(".dist-info").rpartition("-")[0]
-        rows = csv.reader(content.decode("utf-8", "surrogateescape").splitlines())
-        files = {posixpath.normpath(posixpath.join(site, row[0])) for row in rows if row}
-        yield canonicalize_name(name), files
+        try:
+            rows = [*rows_of(content.decode("utf-8", "surrogateescape"))]
+        except ValueError as error:
+            raise ArchiveProblem(f"{contents.path} is damaged: in {record}, {error}") from None
+        yield (
+            canonicalize_name(name),
+            {posixpath.normpath(posixpath.join(site, row[0])) for row in rows},
+        )
 
 
 def _rest(contents: Contents, sizes: Mapping[str, int]) -> Iterator[Part]:

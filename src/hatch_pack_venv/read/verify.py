@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import posixpath
 import re
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..injected import postinstall
+from ..metadata.files import open_file, read_json
 from ..model import manifest
+from ..model.entries import leaves
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
-from .archives import leaves
 from .contents import Contents
 
 if TYPE_CHECKING:
@@ -41,12 +41,15 @@ class Connection:
     def of(cls, contents: Contents) -> Self:
         """Find out whether a folder is connected: it has a `pyvenv.cfg` that was not packed."""
         listing = contents.listing
-        there, packed = (each.get("pyvenv.cfg") for each in (contents.members, listing.files))
-        written = there is not None and (packed is None or there.sha256 != packed.sha256)
+        there, packed = contents.members.get("pyvenv.cfg"), listing.files.get("pyvenv.cfg")
+        written = there is not None and there.member.kind == "file"
+        if there is not None and packed is not None:
+            written = written and there.sha256 != packed.sha256
         ours = listing.head.get("interpreter") in ("target", "promised", "neighbour")
-        if not (written and contents.is_folder and ours):
+        sites = listing.head.get("layout", {}).get("site_packages")
+        if not (written and contents.is_folder and ours and sites):
             return cls(tree=None)
-        content = contents.kept.get(manifest.ARCNAME, b"")
+        content = bytes(contents.kept.get(manifest.ARCNAME, b""))
         try:
             tree = postinstall.parse_manifest(content, os.path.realpath(contents.path))
             pieces = postinstall.pieces(tree, "/python", "")
@@ -282,14 +285,15 @@ def _compared_with_facts(contents: Contents) -> Iterator[Finding]:
     """Compare an archive with the `.json` beside it, if there is one."""
     path = contents.path.with_name(f"{contents.path.name}.json")
     try:
-        facts = json.loads(path.read_bytes())
+        facts = read_json(path)
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        yield Finding(what="facts", path=path.name, detail=f"cannot be read: {error}")
+        reason = error.strerror if isinstance(error, OSError) else error
+        yield Finding(what="facts", path=path.name, detail=f"cannot be read: {reason}")
         return
-    with contents.path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_file(contents.path) as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         size = stream.tell()
     head = {key: value for key, value in contents.listing.head.items() if key != "content_digest"}
     found = {

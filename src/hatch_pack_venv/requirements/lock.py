@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValida
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..metadata.files import parse_json
 from ..model.errors import LockProblem
 from .closure import python_satisfies
 
@@ -32,7 +32,7 @@ _PASSWORD: Final = re.compile(r"(?<=//)[^/@]*@")
 def origin_of(distribution: InstalledDistribution) -> DirectUrl | None:
     """Return where a distribution was installed from; `None` where nothing readable tells it."""
     try:
-        return DirectUrl.from_dict(json.loads(distribution.direct_url or "null"))
+        return DirectUrl.from_dict(parse_json(distribution.direct_url or "null"))
     except (ValueError, AttributeError, TypeError, DirectUrlValidationError):
         return None
 

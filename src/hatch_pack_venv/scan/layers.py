@@ -6,7 +6,6 @@ interpreter, which is asked for its facts.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from packaging.utils import canonicalize_name
 
+from ..metadata.files import parse_json, read_json
 from ..metadata.installed import installed_distributions
 from ..metadata.path_files import path_lines
 from ..model import manifest
@@ -245,7 +245,7 @@ class LayerArchives:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path, manifest.SIZE_LIMIT)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -310,7 +310,7 @@ def ask_search_path(environment: Environment) -> list[str]:
             check=False,
             cwd=environment.prefix,
         )
-        found = json.loads((answer.stdout.splitlines() or ["[]"])[-1])
+        found = parse_json((answer.stdout.splitlines() or ["[]"])[-1])
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return []
     return [path for path in found if isinstance(path, str) and path]

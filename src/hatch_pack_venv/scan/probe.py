@@ -2,7 +2,8 @@
 
 The interpreter is asked in a process of its own with `-I -S -B`: isolated from the user's
 settings, without `site` (so that no `.pth` file of the environment runs), and without writing byte
-code beside the standard library.
+code beside the standard library. It answers into a file, so that nothing which is printed along the
+way can be taken for the answer.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from ..metadata.files import open_file, read_file, read_json
 from ..metadata.installed import installed_distributions
 from ..model.build_paths import (
     _ON_WINDOWS,
@@ -118,7 +124,7 @@ def _read_config(prefix: Path) -> dict[str, str]:
         raise EnvironmentProblem(f"{prefix} is a file, not an environment's folder")
     path = prefix / "pyvenv.cfg"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode("utf-8").splitlines()
     except FileNotFoundError:
         within = prefix / ".venv"
         found = (within / "pyvenv.cfg").is_file()
@@ -126,7 +132,11 @@ def _read_config(prefix: Path) -> dict[str, str]:
         raise EnvironmentProblem(
             f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {instead}"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be read: {error.strerror}; repair or recreate the environment"
+        ) from error
+    except UnicodeDecodeError as error:
         raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
     pairs = (line.partition("=") for line in lines)
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
@@ -182,6 +192,9 @@ def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpr
 
 
 _TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a few
+_ANSWER_LIMIT: Final = 1 << 20  # bytes; an answer has about a thousand
+_SAID_LIMIT: Final = 1 << 20  # bytes that are printed meanwhile
+_LAST_WORDS: Final = 4096
 
 # Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
 _QUESTIONS: Final = """
@@ -197,7 +210,7 @@ base = getattr(sys, "_base_executable", None)
 if sys.version_info < (3, 11) or not base:
     base = sys.executable
 free_threaded = "t" if var("Py_GIL_DISABLED") else ""
-print(json.dumps({
+answer = json.dumps({
     "version": platform.python_version(),
     "minor": "%d.%d" % sys.version_info[:2],
     "implementation": sys.implementation.name,
@@ -217,9 +230,14 @@ print(json.dumps({
     "include": os.path.realpath(sysconfig.get_path("include")),
     "wheel_folder": var("WHEEL_PKG_DIR"),
     "debian": "deb_system" in sysconfig.get_scheme_names(),
-}))
+})
+with open(sys.argv[1], "w") as file:
+    file.write(answer)
 """
-_PATHS: Final = ("executable", "base_prefix", "stdlib", "library", "include", "wheel_folder")
+_TEXTS: Final = ("version", "minor", "implementation", "abi", "cache_tag", "system", "machine")
+_PATHS: Final = ("executable", "base_prefix", "stdlib")
+_NAMES: Final = ("platform", "platlibdir")
+_PATHS_OR_NONE: Final = ("library", "include", "wheel_folder")
 
 
 def ask_interpreter(executable: Path) -> Interpreter:
@@ -229,7 +247,7 @@ def ask_interpreter(executable: Path) -> Interpreter:
         EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
     """
     facts = _ask(executable)
-    paths = {key: Path(facts[key]) for key in _PATHS if facts[key] is not None}
+    paths = {key: Path(facts[key]) for key in (*_PATHS, *_PATHS_OR_NONE) if facts[key] is not None}
     sites = tuple(dict.fromkeys(map(Path, facts["site_packages"])))
     interpreter = Interpreter(**{**facts, **paths, "site_packages": sites})
     interpreter.check_supported(executable)
@@ -237,25 +255,97 @@ def ask_interpreter(executable: Path) -> Interpreter:
 
 
 def _ask(executable: Path) -> dict[str, Any]:
-    command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS]
+    with tempfile.TemporaryDirectory(prefix="pack-venv-") as folder:
+        answer = os.path.join(folder, "answer")
+        command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS, answer]
+        status, said = _run(executable, command)
+        if status != 0:
+            reason = (said.strip().splitlines() or ["no message"])[-1]
+            raise EnvironmentProblem(
+                f"{executable} does not run (exit status {status}: {reason}): repair or recreate"
+                " the environment"
+            )
+        try:
+            facts = read_json(answer, _ANSWER_LIMIT)
+        except (OSError, ValueError):
+            facts = None
+    if not _is_answer(facts):
+        raise EnvironmentProblem(
+            f"{executable} does not answer as a Python does: repair or recreate the environment"
+        )
+    names = (*_TEXTS, *_NAMES, *_PATHS, *_PATHS_OR_NONE, "pointer_bits", "site_packages", "debian")
+    return {key: facts.get(key) for key in names}
+
+
+def _is_answer(facts: Any) -> bool:
+    """Whether these are the facts that were asked for, each of its type."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("site_packages"), list):
+        return False
+    texts = [facts.get(key) for key in (*_TEXTS, *_NAMES, *_PATHS)]
+    texts += [facts.get(key) or "" for key in _PATHS_OR_NONE] + facts["site_packages"]
+    return (
+        all(isinstance(text, str) and "\0" not in text for text in texts)
+        and re.fullmatch(r"\d{1,3}\.\d{1,3}", facts["minor"]) is not None
+        and type(facts.get("pointer_bits")) is int
+        and type(facts.get("debian")) is bool
+    )
+
+
+def _run(executable: Path, command: list[str]) -> tuple[int, str]:
+    """Run a command for a bounded time; return its status and the end of what it printed.
+
+    Raises:
+        EnvironmentProblem: it cannot be started, does not end, or prints without an end.
+    """
     # By it a framework's Python on macOS would take itself for the one that runs this.
     environ = {key: os.environ[key] for key in os.environ if key != "__PYVENV_LAUNCHER__"}
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, env=environ
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise EnvironmentProblem(
             f"{executable} cannot be started ({error}): repair or recreate the environment"
         ) from error
-    if answer.returncode != 0:
-        reason = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+    said = bytearray()
+    listener = threading.Thread(target=_listen, args=(process, said), daemon=True)
+    try:
+        listener.start()
+        listener.join(_TIMEOUT)
+        status = process.wait(0 if listener.is_alive() else 1)
+    except subprocess.TimeoutExpired:
+        wrong = f"gave no answer within {_TIMEOUT} seconds"
+        if len(said) > _SAID_LIMIT:
+            wrong = "prints without an end instead of answering"
         raise EnvironmentProblem(
-            f"{executable} does not run (exit status {answer.returncode}: {reason}): repair or"
-            " recreate the environment"
-        )
-    facts: dict[str, Any] = json.loads(answer.stdout)
-    return facts
+            f"{executable} {wrong}: repair or recreate the environment"
+        ) from None
+    finally:
+        _end(process)
+    return status, said[-_LAST_WORDS:].decode("utf-8", "replace")
+
+
+def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
+    """Take what a process prints, as long as that is not too much."""
+    if process.stdout is not None:
+        with process.stdout as stream:
+            while len(said) <= _SAID_LIMIT and (data := os.read(stream.fileno(), _LAST_WORDS)):
+                said += data
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and on POSIX those that it has started and left behind."""
+    with suppress(OSError):  # it has ended, and left none
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
 
 
 # In the first lines of a script: `#!/PREFIX/bin/python`, `'''exec' "/PREFIX/bin/python" …`.
@@ -280,7 +370,7 @@ def _heads(folder: Path) -> Iterator[bytes]:
     for path in sorted(folder.iterdir()):
         # What cannot be read here is told of by the scan.
         if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
-            with path.open("rb") as stream:
+            with open_file(path) as stream:
                 head = stream.read(_HEAD)
             if head.startswith(b"#") or path.name.startswith("activate"):
                 yield head

@@ -10,14 +10,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ..filesystem import (
-    IGNORE_ALL,
-    copies_of,
-    portable_linkname,
-    proven_archive,
-    resolve_link,
-    special_kind,
-)
+from ..filesystem import copies_of, portable_linkname, resolve_link, special_kind
+from ..metadata.files import IGNORE_ALL, SIZE_LIMIT, open_file, proven_archive, read_file
 from ..metadata.path_files import keys_with_credentials
 from ..model.entries import (
     DirectoryEntry,
@@ -100,9 +94,12 @@ class _Scanner:
         if isinstance(child, OSError):
             return _unreadable(arcname, child)
         try:
-            status = child.stat(follow_symlinks=False)
-        except OSError as error:  # it has gone since its folder was listed
+            return self._read_entry(arcname, child)
+        except OSError as error:  # it has gone since its folder was listed, or is another kind now
             return _unreadable(arcname, error)
+
+    def _read_entry(self, arcname: str, child: os.DirEntry[str]) -> ScannedEntry:
+        status = child.stat(follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
@@ -137,7 +134,7 @@ class _Scanner:
         if folder == self.environment.scripts:
             return entry.size <= _SCRIPT_LIMIT
         if name in _REWRITTEN or name.endswith(".pth"):
-            return True
+            return entry.size <= SIZE_LIMIT
         return (
             posix_data_files.may_be_rewritten(arcname) and entry.size <= posix_data_files.SIZE_LIMIT
         )
@@ -240,7 +237,7 @@ def _read(entry: FileEntry) -> bytes:
     if isinstance(entry.content, bytes):
         return entry.content
     try:
-        return Path(entry.content).read_bytes() if isinstance(entry.content, str) else b""
+        return read_file(entry.content) if isinstance(entry.content, str) else b""
     except OSError:
         return b""  # writing will tell
 
@@ -251,8 +248,8 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
 
 def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
     """Read a small file; if any heads are given, only one that begins so, in two bytes."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         if heads and stream.read(2) not in heads:
             return None
         stream.seek(0)
-        return stream.read()
+        return stream.read(SIZE_LIMIT)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final
 from ..model.entries import DirectoryEntry
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
-from .atomic import PendingFile, pending_folder, telling_write_errors, uninterrupted
+from .atomic import (
+    PendingFile,
+    commit_all,
+    pending_folder,
+    telling_write_errors,
+    uninterrupted,
+)
 from .sinks.directory import DirectorySink
 from .sinks.hashed_file import HashedOutput
 from .sinks.tar import TarSink
@@ -72,8 +78,7 @@ def write_archives(
             _write_facts(pending[-1], results[-1], plan)
         for file in pending:
             file.finish()
-        for file in pending:
-            file.commit()
+        commit_all(pending)
     _log_findings(results[0].findings if results else ())
     return results
 

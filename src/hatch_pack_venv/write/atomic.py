@@ -18,43 +18,93 @@ from ..model import manifest
 from ..model.errors import OutputProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from types import FrameType, TracebackType
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the work.
+
+    Parameters:
+        number: the signal's; shells add 128 to it for an exit status.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+_SIGNALS: Final = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)
+)
+_OF_NOBODY: Final = (signal.SIG_DFL, signal.default_int_handler)
+
+
+class _Course:
+    """How far the work has come that a signal would interrupt."""
+
+    settled = False
+
+
+def terminable() -> AbstractContextManager[None]:
+    """Let each signal that would end the process raise `Interrupted` in the block instead.
+
+    So nothing half written is left behind. When the output stands in its place, the first signal
+    that comes too late is passed over. Whoever has a handler of their own keeps it, and so do those
+    who ignore a signal (`nohup`).
+    """
+    _Course.settled = False
+    return _handling(_interrupt, lambda handler: handler in _OF_NOBODY)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    if not _Course.settled:
+        raise Interrupted(number)
+    _Course.settled = False
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that nothing half written is left behind.
-
-    Whoever has a handler of their own keeps it.
-    """
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _handling(
+    handler: Callable[[int, FrameType | None], object], takes: Callable[[object], bool]
+) -> Iterator[None]:
+    """Handle signals in a block, as far as the main thread runs it, which alone can."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    taken = [number for number in _SIGNALS if takes(before[number])]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
     try:
+        for number in taken:
+            signal.signal(number, handler)
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the block has ended.
+def uninterrupted(*, settles: bool = False) -> Iterator[None]:
+    """Let signals wait until the block has ended.
 
-    For what is made and then noted down for removal: an interrupt between the two would leave it.
+    For what is made and then noted down for removal, and for what is replaced together. Blocking
+    them would not do: another thread would take them, and Python handle them here.
+
+    Parameters:
+        settles: whether the output stands in its place when the block has ended well.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    late: list[int] = []
     try:
-        yield
+        with _handling(
+            lambda number, _frame: late.append(number),
+            lambda handler: handler not in (signal.SIG_IGN, None),
+        ):
+            yield
+            _Course.settled = _Course.settled or settles
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in late[:1]:
+            signal.raise_signal(number)
 
 
 _HERE: Final = -100  # AT_FDCWD, linux/fcntl.h
@@ -181,6 +231,7 @@ class PendingFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_new = True
         with telling_write_errors(path):
             self._made = missing_folders(path.parent)
             if path.is_dir():
@@ -203,6 +254,7 @@ class PendingFile:
         with suppress(OSError):
             self.stream.close()
         self.partial.unlink(missing_ok=True)
+        self._earlier.unlink(missing_ok=True)
         remove_empty(self._made)
 
     @property
@@ -220,9 +272,46 @@ class PendingFile:
             self.partial.chmod(0o666 & ~_umask())
 
     def commit(self) -> None:
-        """Replace the file of that name."""
+        """Replace the file of that name; what was there takes the partial file's name."""
         with telling_write_errors(self.path):
-            self.partial.replace(self.path)
+            self._is_new = not self.replaces
+            if self._is_new:
+                self.partial.replace(self.path)
+            elif not exchange(self.partial, self.path):
+                with suppress(OSError):  # a file system without hard links: nothing to go back to
+                    os.link(self.path, self._earlier, follow_symlinks=False)
+                self.partial.replace(self.path)
+
+    def undo(self) -> None:
+        """Make it as it was before `commit`."""
+        if self._is_new:
+            self.path.replace(self.partial)
+        elif os.path.lexists(self._earlier):
+            self._earlier.replace(self.path)
+        elif os.path.lexists(self.partial):
+            exchange(self.partial, self.path)
+
+    @property
+    def _earlier(self) -> Path:
+        """Where the earlier file is kept if the two cannot change places."""
+        return self.partial.with_suffix(f".{_OLD}{_SUFFIX}")
+
+
+def commit_all(files: Sequence[PendingFile]) -> None:
+    """Put finished files in their places: all of them, or none.
+
+    Raises:
+        OutputProblem: one could not be; those before it are as they were.
+    """
+    with uninterrupted(settles=True):
+        for number, file in enumerate(files):
+            try:
+                file.commit()
+            except BaseException:
+                for done in reversed(files[:number]):
+                    with suppress(OSError):
+                        done.undo()
+                raise
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -326,7 +415,7 @@ def pending_folder(target: Path) -> Iterator[Path]:
             work = stack.enter_context(_locked_folder(target))
             stack.callback(shutil.rmtree, work, ignore_errors=True)
         yield work / "new"
-        with telling_write_errors(target):
+        with telling_write_errors(target), uninterrupted(settles=True):
             if not target.exists() or not exchange(work / "new", target):
                 _move(work / "new", target, work / _OLD)
 

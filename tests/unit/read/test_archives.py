@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from support.trees import tree_state
 
+from hatch_pack_venv.model.entries import leaves, portable_name
 from hatch_pack_venv.model.errors import ArchiveProblem
-from hatch_pack_venv.read.archives import leaves, portable_name, read_members
-from hatch_pack_venv.read.contents import Contents
+from hatch_pack_venv.read.contents import Contents, read_members
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,9 @@ from support.trees import Scene, lasting_state
 from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
+from hatch_pack_venv.write import atomic
 from hatch_pack_venv.write import stream as content
+from hatch_pack_venv.write.atomic import Interrupted, PendingFile, terminable, uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,23 +164,130 @@ def test_the_disk_has_what_replaces_an_earlier_archive(
     """Each file before any is put in its place; a new archive is left to the system to write."""
     out, _ = before(scene, "several", history)
     calls: list[str] = []
-    replaced, fsync = Path.replace, os.fsync
+    commit, fsync = PendingFile.commit, os.fsync
 
     def noted_fsync(descriptor: int) -> None:
         name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
         calls.append(f"synced {name.rpartition('.')[0].rpartition('.')[0]}")
         fsync(descriptor)
 
-    def noted_replace(self: Path, target: Path) -> Path:
-        calls.append(f"in place {target.name}")
-        return replaced(self, target)
+    def noted_commit(self: PendingFile) -> None:
+        calls.append(f"in place {self.path.name}")
+        commit(self)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
+    monkeypatch.setattr(PendingFile, "commit", noted_commit)
     write_output(scene.plan(), out, "several")
     names = ["app.tar", "app.tar.json", "app.zip", "app.zip.json"]
     synced = [f"synced .{name}" for name in names] if history == "earlier" else []
     assert calls == synced + [f"in place {name}" for name in names]
+
+
+def no_exchange(_one: Path, _other: Path) -> bool:
+    """Do as a file system that cannot let two files change places."""
+    return False
+
+
+every_file_system = pytest.mark.parametrize("can_exchange", [True, False])
+
+
+@every_history
+@every_file_system
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_files_are_replaced_together(
+    scene: Scene, history: str, failing: int, can_exchange: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If one of two archives and their `.json` files cannot be, the others are as they were."""
+    out, _ = before(scene, "several", history)
+    (scene.env / "new").write_text("new")
+    state = lasting_state(scene.root)
+    commit = PendingFile.commit
+    calls: list[PendingFile] = []
+
+    def failing_commit(self: PendingFile) -> None:
+        calls.append(self)
+        if len(calls) == failing:
+            raise OutputProblem("no luck")
+        commit(self)
+
+    if not can_exchange:
+        monkeypatch.setattr(atomic, "exchange", no_exchange)
+    monkeypatch.setattr(PendingFile, "commit", failing_commit)
+    with pytest.raises(OutputProblem, match="no luck"):
+        write_output(scene.plan(), out, "several")
+    assert lasting_state(scene.root) == state
+
+
+@every_history
+@every_file_system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("output", ["several", "folder"])
+def test_a_signal_while_files_are_replaced_comes_too_late(
+    scene: Scene,
+    output: str,
+    number: signal.Signals,
+    history: str,
+    can_exchange: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All are new, each beside its own `.json`, nothing else is left, and the run ends well."""
+    out, _ = before(scene, output, history)
+    if not can_exchange:
+        monkeypatch.setattr(atomic, "exchange", no_exchange)
+    raised: list[int] = []
+
+    def raising(path: Path, *arguments: object, real: Callable[..., object]) -> object:
+        if not raised and ".json" not in path.name:
+            raised.append(number)
+            signal.raise_signal(number)
+        return real(path, *arguments)
+
+    real_exchange, real_replace, real_rename = atomic.exchange, Path.replace, Path.rename
+    monkeypatch.setattr(
+        atomic, "exchange", lambda one, two: bool(raising(one, two, real=real_exchange))
+    )
+    monkeypatch.setattr(Path, "replace", lambda one, two: raising(one, two, real=real_replace))
+    monkeypatch.setattr(Path, "rename", lambda one, two: raising(one, two, real=real_rename))
+    with terminable():
+        write_output(scene.plan(), out, output)
+        with pytest.raises(Interrupted):
+            signal.raise_signal(number)
+    assert raised
+    names = [path.name for path in (scene.root / "made").rglob("*") if "partial" in path.name]
+    assert names == []
+
+
+def test_a_caller_without_handlers_is_interrupted_afterwards() -> None:
+    """What Python itself does at Ctrl-C is done when the block has ended."""
+    reached = []
+
+    def work() -> None:
+        with uninterrupted(settles=True):
+            signal.raise_signal(signal.SIGINT)
+            reached.append(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ignored_signals_and_others_handlers_stay() -> None:
+    """`nohup` ignores SIGHUP; a server has a SIGTERM of its own."""
+    seen: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: seen.append(number))
+    try:
+        with terminable():
+            signal.raise_signal(signal.SIGHUP)
+            with uninterrupted():
+                signal.raise_signal(signal.SIGTERM)
+                assert seen == []
+            assert seen == [signal.SIGTERM]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @every_history

@@ -5,13 +5,14 @@ Debian's and conda's records are read as files; RPM's database is queried with `
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ...metadata.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +53,10 @@ def _conda_owners(paths: Collection[Path], prefix: Path) -> dict[Path, Owner]:
     }
     found: dict[Path, Owner] = {}
     for record in sorted(prefix.glob("conda-meta/*.json")) if wanted else ():
-        package = json.loads(record.read_bytes())
+        try:
+            package = read_json(record)
+        except (OSError, ValueError):
+            continue  # what it owns has no licence then, which is told
         texts = Path(package.get("extracted_package_dir") or prefix, "info", "licenses")
         owner = Owner(
             name=package["name"],

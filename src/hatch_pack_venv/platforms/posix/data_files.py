@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ...metadata.files import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -76,11 +78,13 @@ def _relocated_kernelspec(
     placeholder.
     """
     try:
-        spec: Any = json.loads(content)
+        spec: Any = parse_json(content)
         argv: list[str] = [*map(_text, spec["argv"])]
     except (ValueError, KeyError, TypeError):
         return None
-    if any(re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in prefix_aliases):
+    if argv and any(
+        re.fullmatch(f"{re.escape(prefix)}{_PYTHON}", argv[0]) for prefix in prefix_aliases
+    ):
         argv[0] = "python"
     root = "{resource_dir}/" + _way_up(arcname)
     spec["argv"] = [_replaced(argument, prefix_aliases, root) for argument in argv]

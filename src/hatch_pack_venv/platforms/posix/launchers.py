@@ -130,7 +130,7 @@ def relocate_script(
     body = content[head.end() :]
     entry_point = started_by(body, entry_points)
     if own:
-        options: list[str] | None = shlex.split(own["options"].decode())
+        options = _own_options(own["options"])
     else:
         command = head["command"].decode("utf-8", "surrogateescape").strip()
         options = _options(command, prefixes, env=entry_point is not None)
@@ -213,6 +213,14 @@ def _statements(entry_point: EntryPoint) -> list[str]:
 
 
 # the head
+
+
+def _own_options(quoted: bytes) -> list[str] | None:
+    """Return the options in a launcher of ours; `None` where somebody has changed them."""
+    try:
+        return shlex.split(quoted.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None
 
 
 def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] | None:

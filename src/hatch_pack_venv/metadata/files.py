@@ -1,0 +1,195 @@
+"""How files that others wrote are read: regular ones only, of bounded size, in any encoding.
+
+A FIFO would be waited for, a device never ends, and a few kilobytes of JSON can fill the memory.
+All readers of metadata, settings and manifests come through here.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from packaging.utils import canonicalize_name
+
+from ..model import manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import StrPath
+
+
+SIZE_LIMIT: Final = 16 << 20
+"""Bytes of a file of metadata: five times the longest RECORD of the projects on PyPI."""
+DEPTH_LIMIT: Final = 64
+"""Lists and objects of JSON within one another; what installers and this project write has six."""
+IGNORE_ALL: Final = "*\n"
+"""The `.gitignore` of a folder of archives."""
+_VALUES: Final = 100_000
+_BYTES_PER_VALUE: Final = 16
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_SPECIAL: Final = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+_LIKE_ABSENT: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def open_file(path: StrPath) -> BinaryIO:
+    """Open a regular file for reading; nothing is waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a FIFO, a socket or a device.
+    """
+    return os.fdopen(open_descriptor(path), "rb")
+
+
+def open_descriptor(path: StrPath) -> int:
+    """Do as `open_file` does, and return the descriptor."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(mode):
+            what = _SPECIAL.get(stat.S_IFMT(mode), "a device")
+            raise OSError(errno.EINVAL, f"it is {what}, not a file", os.fspath(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_file(path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
+    """Return the bytes of a regular file.
+
+    Parameters:
+        limit: the most bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more bytes; `strerror` says which.
+    """
+    descriptor = open_descriptor(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        data = b"" if size > limit else _read(descriptor, limit + 1)
+    finally:
+        os.close(descriptor)
+    if max(size, len(data)) > limit:
+        told = f"it has {max(size, len(data))} bytes, and no more than {limit} were expected"
+        raise OSError(errno.EFBIG, told, os.fspath(path))
+    return data
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    """Read to the end; files grow, and those of `/proc` have no size."""
+    size = min(os.fstat(descriptor).st_size + 1, most)
+    data = os.read(descriptor, max(size, 512))
+    while data and len(data) < most and (more := os.read(descriptor, min(most, 1 << 20))):
+        data += more
+    return data
+
+
+def read_text(path: StrPath, errors: str = "surrogateescape") -> str | None:
+    """Return the text of a file of metadata, its lines ended by `\\n`; `None` without one.
+
+    One that this user may not read is taken for absent, as `importlib.metadata` does.
+
+    Parameters:
+        errors: what becomes of bytes that are no UTF-8; by default they are kept.
+
+    Raises:
+        OSError: it is no regular file, too large, or leads in a loop.
+    """
+    try:
+        data = read_file(path)
+    except _LIKE_ABSENT:
+        return None
+    text = data.decode("utf-8", errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def read_json(path: StrPath, limit: int = SIZE_LIMIT) -> Any:
+    """Return what a file of JSON holds.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or too large.
+        ValueError: it is no JSON, or `parse_json` refuses it.
+    """
+    return parse_json(read_file(path, limit))
+
+
+def parse_json(data: str | bytes | bytearray) -> Any:
+    """Return what JSON text in UTF-8 means.
+
+    How deep and how much is found out before anything is parsed: each value takes ten times as
+    many bytes in memory as it may take in the text, and each level of nesting one of the stack.
+
+    Raises:
+        ValueError: it is no JSON, is nested too deeply, or consists of next to nothing but values.
+    """
+    content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    brackets = content.count(b"[") + content.count(b"{")
+    if content.count(b",") + brackets > _VALUES + len(content) // _BYTES_PER_VALUE:
+        message = "it holds far more values than text"
+        raise ValueError(message)
+    if brackets > DEPTH_LIMIT:
+        _check_depth(content)
+    return json.loads(content.decode("utf-8", "surrogatepass"))
+
+
+def _check_depth(content: bytes | bytearray) -> None:
+    """Refuse what is nested too deeply: innermost pairs of brackets go until none is left.
+
+    Each step is one of C: 20,000 files of a manifest take some milliseconds.
+    """
+    if b"\\" in content:
+        content = content.replace(rb"\\", b"").replace(rb"\"", b"")
+    without_strings = b"".join(content.translate(None, _NO_STRUCTURE).split(b'"')[::2])
+    for _ in range(DEPTH_LIMIT):
+        without_strings = without_strings.replace(b"[]", b"").replace(b"{}", b"")
+    if without_strings:
+        message = f"it is nested more than {DEPTH_LIMIT} deep, or its brackets do not match"
+        raise ValueError(message)
+
+
+_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+
+
+def proven_archive(facts: Path, name: str | None = None) -> Path | None:
+    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
+
+    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+
+    Parameters:
+        name: of the project that it has to be of; by default any.
+    """
+    told = _read_facts(facts)
+    archive = facts.with_name(facts.name.removesuffix(".json"))
+    head = told.get("manifest")
+    if told.get("archive") != archive.name or not isinstance(head, dict):
+        return None
+    if head.get("format_version") != manifest.FORMAT_VERSION:
+        return None
+    if name is not None and canonicalize_name(str(head.get("name"))) != canonicalize_name(name):
+        return None
+    return archive if not archive.exists() or _is_as_told(archive, told) else None
+
+
+def _read_facts(facts: Path) -> dict[str, Any]:
+    try:
+        told = {} if facts.is_symlink() else read_json(facts)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_as_told(archive: Path, told: dict[str, Any]) -> bool:
+    if archive.is_symlink() or not archive.is_file():
+        return False
+    if archive.stat().st_size != told.get("size"):
+        return False
+    with open_file(archive) as stream:
+        digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+    return digest.hexdigest() == told.get("sha256")

@@ -1,0 +1,160 @@
+"""What comes from files does not act on the terminal, and what goes wrong there is one sentence."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.fakes import fake_interpreter
+
+from hatch_pack_venv.__main__ import main as early_main
+from hatch_pack_venv.api.progress import TerminalFormatter
+from hatch_pack_venv.cli import main as command
+from hatch_pack_venv.cli.render import Style, for_terminal
+from hatch_pack_venv.model.errors import OptionsError, PackVenvError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from pathlib import Path
+
+
+ODD = {
+    "\x1b[2Jx": "\\x1b[2Jx",
+    "a\nb\r\0": "a\\nb\\r\\x00",
+    "\x9b31m\x7f": "\\x9b31m\\x7f",
+    "\u202egpj.exe\u2028": "\\u202egpj.exe\\u2028",
+    "caf\udce9": "caf\\udce9",
+    "caf\u00e9 \u65e5": "caf\u00e9 \u65e5",
+}
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_what_would_act_is_spelled_out(text: str) -> None:
+    """Escape sequences, line breaks, C1 codes, marks of direction, bytes that are no text."""
+    assert printable(text) == ODD[text]
+    assert PackVenvError(f"{text} is wrong").for_terminal == f"{ODD[text]} is wrong"
+    several = OptionsError("wrong", [text, "other"])
+    assert several.for_terminal == f"wrong:\n  - {ODD[text]}\n  - other"
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s", (text,), None)
+    assert TerminalFormatter("note: %(message)s").format(record) == f"note: {ODD[text]}"
+
+
+def test_only_our_own_colours_reach_a_terminal() -> None:
+    """With colours, a name that holds another sequence is still spelled out."""
+    style = Style(colours=True)
+    line = f"{style.paint('x', 'red')} \x1b[2J\x1b]0;t\x07"
+    assert for_terminal(line, style) == "\x1b[31mx\x1b[0m \\x1b[2J\\x1b]0;t\\x07"
+    assert "\x1b" not in for_terminal(line, Style())
+
+
+def run(*arguments: object) -> object:
+    with pytest.raises(SystemExit) as caught:
+        command.main([str(argument) for argument in arguments])
+    return caught.value.code
+
+
+def test_names_in_errors_are_spelled_out(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A FIFO of an odd name cannot be packed; the message that names it is one line."""
+    os.mkfifo(prefix / "f\x1b[31m\n")
+    monkeypatch.setattr("hatch_pack_venv.scan.probe.ask_interpreter", fake_interpreter)
+    code = run("pack", prefix, "--interpreter", "target", "-o", prefix.parent / "out")
+    assert isinstance(code, str)
+    assert "f\\x1b[31m\\n" in code
+    assert "\x1b" not in code
+
+
+class FullDisk(io.StringIO):
+    """Standard output on a full disk."""
+
+    def flush(self) -> None:
+        """Fail as `/dev/full` does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_results_that_cannot_be_printed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence instead of a traceback, and nothing is tried again at the end."""
+    let_go: list[int] = []
+    monkeypatch.setattr(command, "_let_go_of_output", lambda: let_go.append(1))
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    with pytest.raises(PackVenvError, match="cannot be printed: No space left on device"):
+        command._print({}, ["x"], command._parser().parse_args(["inspect", "x"]))
+    assert let_go
+
+
+def test_json_stays_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What programs read is not spelled in another way."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    parsed = command._parser().parse_args(["inspect", "x", "--json"])
+    command._print({"path": "a\x1b\n"}, [], parsed)
+    assert json.loads(out.getvalue()) == {"path": "a\x1b\n"}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt()])
+def test_no_memory_and_ctrl_c_are_one_line(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither ends with a traceback; an interrupt is 130."""
+
+    def fail(_parsed: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "_inspect", fail)
+    code = run("inspect", "x")
+    if isinstance(error, MemoryError):
+        assert isinstance(code, str)
+        assert "not enough memory" in code
+    else:
+        assert code == 130
+        assert capsys.readouterr().err == "pack-venv: error: interrupted, nothing was written\n"
+
+
+class Interrupting:
+    """Interrupts the import of the command."""
+
+    def find_spec(
+        self, name: str, _path: Sequence[str] | None = None, _target: object = None
+    ) -> ModuleSpec | None:
+        """Raise where the command is looked for."""
+        if name == "hatch_pack_venv.cli.main":
+            raise KeyboardInterrupt
+        return None
+
+
+def test_ctrl_c_while_the_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tenth of a second that imports take is covered, too."""
+    monkeypatch.delitem(sys.modules, "hatch_pack_venv.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as caught:
+        early_main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "pack-venv: error: interrupted, nothing was written\n"
+
+
+def test_a_removed_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths are refused in one sentence; absolute ones are found."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for arguments in (
+        ["verify", "a.tar"],
+        ["pack", "env"],
+        ["pack", "/env"],
+        ["export", "/e", "x"],
+    ):
+        code = run(*arguments)
+        assert isinstance(code, str)
+        assert "because the current folder was removed" in code
+    assert run("verify", tmp_path / "no.tar") == (
+        f"pack-venv: error: there is no archive or folder {tmp_path}/no.tar"
+    )
