@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.binaries import compile_library
+from support.binaries import compile_library, rpath, runpath
 from support.machine import needs
 
 from hatch_pack_venv.binary.elf import ElfFile
@@ -16,6 +16,7 @@ from hatch_pack_venv.platforms.linux.libraries import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = needs("gcc")
@@ -116,3 +117,28 @@ def test_a_wheel_s_own_copy_of_a_driver_s_library_is_not_left_to_the_target(
     assert collect(tmp_path, own).left == {}
     system = compile_library(tmp_path / "system/libdrm.so.2")
     assert list(collect(tmp_path, system).left) == ["libdrm.so.2"]
+
+
+@pytest.mark.parametrize("flags", [rpath, runpath])
+def test_another_library_than_at_home_is_told(
+    tmp_path: Path, flags: Callable[[str], tuple[str, str]]
+) -> None:
+    """What LD_LIBRARY_PATH gives comes before a DT_RUNPATH and the system's, after a DT_RPATH."""
+    system = compile_library(tmp_path / "system/libanswer.so.1")
+    other = compile_library(tmp_path / "apps/libanswer.so.1")
+    path = flags(str(tmp_path / "system"))
+    module = compile_library(tmp_path / "env/m.so", "-Wl,--no-as-needed", str(system), *path)
+    file = ElfFile.from_path(module)
+    assert file is not None
+    loader = Loader(cache=tmp_path / "none", folders=["/lib64"], library_path=str(other.parent))
+    found = collect_libraries([("m.so", file)], above=[], prefix=tmp_path / "env", loader=loader)
+    assert paths(found) == {"libanswer.so.1": system}
+    assert dict(found.others) == ({} if flags is rpath else {"libanswer.so.1": other})
+    bare = collect(tmp_path, system)
+    assert dict(bare.others) == {}
+
+
+@pytest.mark.parametrize("name", ["libwayland-client.so.0", "libxcb-dri3.so.0", "libva-drm.so.2"])
+def test_what_drivers_are_linked_with_is_the_target_s(tmp_path: Path, name: str) -> None:
+    """As OpenGL itself; an older copy would keep the target's driver from loading."""
+    assert list(collect(tmp_path, compile_library(tmp_path / "system" / name)).left) == [name]

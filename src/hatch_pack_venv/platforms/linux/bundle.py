@@ -319,7 +319,7 @@ def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
 
 
 def _missing(libraries: Libraries) -> Iterator[str]:
-    """Yield a note on each library that some files need and this machine does not have."""
+    """Yield a note on each library that is not there, or is another than at home."""
     for name, users in libraries.missing.items():
         first, *others = sorted(users)
         more = f" and {len(others)} more" if others else ""
@@ -327,4 +327,10 @@ def _missing(libraries: Libraries) -> Iterator[str]:
             f"{name} was not found and is needed by {first}{more}, which cannot be loaded without"
             " it: install it, or set LD_LIBRARY_PATH as where the environment is used, and pack"
             " again"
+        )
+    for name, path in libraries.others.items():
+        yield (
+            f"{name} is packed from {libraries.found[name].path}, but LD_LIBRARY_PATH gives"
+            f" {path} on this machine: unset it, or give what needs the library a DT_RPATH to the"
+            " right one"
         )
