@@ -10,6 +10,7 @@ from support.fakes import SITE, distribution, environment
 from support.machine import needs
 
 from hatch_pack_venv.binary.elf import ElfFile
+from hatch_pack_venv.platforms.linux.bundle import describe_missing
 from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,

@@ -47,9 +47,10 @@ def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
 
     Its `pyvenv.cfg`, its interpreter and its launchers name places of this machine.
     """
-    names = {entry.arcname for entry in scanned}
-    for name in sorted(name for name in names if name.endswith("/pyvenv.cfg")):
-        folder = posixpath.dirname(name)
+    entries = list(scanned)
+    inner = [entry.arcname for entry in entries if entry.arcname.endswith("/pyvenv.cfg")]
+    names = {entry.arcname for entry in entries} if inner else set()
+    for folder in sorted(map(posixpath.dirname, inner)):
         if not names.isdisjoint({f"{folder}/bin/python", f"{folder}/Scripts/python.exe"}):
             yield (
                 f"{folder} is an environment of its own, which would not run on the target: leave"
