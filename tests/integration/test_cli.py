@@ -431,8 +431,8 @@ def test_names_cannot_command_the_terminal(
     assert run("verify", folder) == 1
     told = capsys.readouterr().out
     assert told.splitlines() == [
-        r"added      '\x1b[2J' is a directory that was not packed",
-        r"added      '\udcff' is a directory that was not packed",
+        r"added      \x1b[2J is a directory that was not packed",
+        r"added      \udcff is a directory that was not packed",
     ]
 
 

@@ -131,7 +131,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", ["pack", "export"])
 def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) -> None:
-    """Ctrl-C ends with one line and status 1; the earlier output is all that is there."""
+    """Ctrl-C ends with one line and status 130; the earlier output is all that is there."""
     out = tmp_path / "out"
     target = out / "app"
     arguments = [str(environment), "--interpreter", "target"]
@@ -151,6 +151,6 @@ def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) 
             assert time.monotonic() < end
         process.send_signal(signal.SIGINT)
         _, message = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert message == "pack-venv: error: interrupted, nothing was written\n"
     assert lasting_state(out) == state

@@ -34,6 +34,8 @@ DT_VERNEEDNUM: Final = 0x6FFFFFFF
 PT_LOAD: Final = 1
 PT_DYNAMIC: Final = 2
 _LONGEST: Final = 1 << 16  # bytes of the section, and of a string in the string table
+_FARTHEST: Final = 1 << 40  # bytes; file systems refuse to seek beyond their limits
+_ALL_TEXTS: Final = 1 << 20  # bytes of all strings together
 _VER_FLG_WEAK: Final = 2
 _MOST: Final = 4096  # libraries, and versions of one; a damaged file may claim any number
 
@@ -189,9 +191,8 @@ class ElfHeaders:
             count = self._symbol_count(stream)
             if table is None or count is None:
                 return None
-            stream.seek(table)
             layout = f"{self.order}I{20 if self.wide else 12}x"
-            data = stream.read(count * struct.calcsize(layout))
+            data = _at(stream, table, count * struct.calcsize(layout))
             return [name for (name,) in struct.iter_unpack(layout, data)]
         except (struct.error, ValueError, OverflowError):
             return None
@@ -199,20 +200,19 @@ class ElfHeaders:
     def _symbol_count(self, stream: BinaryIO) -> int | None:
         plain, gnu = self.file_offset(DT_HASH), self.file_offset(DT_GNU_HASH)
         if plain is not None:
-            stream.seek(plain + 4)
-            (count,) = struct.unpack(f"{self.order}I", stream.read(4))
+            (count,) = struct.unpack(f"{self.order}I", _at(stream, plain + 4, 4))
             return int(count)
         return self._counted_by_gnu_hash(stream, gnu) if gnu is not None else None
 
     def _counted_by_gnu_hash(self, stream: BinaryIO, offset: int) -> int:
         """Walk to the end of the chain that starts last; the last hash of a chain is odd."""
-        stream.seek(offset)
-        buckets, first, blooms, _ = struct.unpack(f"{self.order}4I", stream.read(16))
-        stream.seek(blooms * (8 if self.wide else 4), 1)
-        last = max(struct.unpack(f"{self.order}{buckets}I", stream.read(4 * buckets)), default=0)
+        buckets, first, blooms, _ = struct.unpack(f"{self.order}4I", _at(stream, offset, 16))
+        offset += 16 + blooms * (8 if self.wide else 4)
+        table = _at(stream, offset, 4 * buckets)
+        last = max(struct.unpack(f"{self.order}{buckets}I", table), default=0)
         if last < first:
             return int(first)
-        stream.seek(4 * (last - first), 1)
+        _at(stream, offset + 4 * buckets + 4 * (last - first), 0)
         while not struct.unpack(f"{self.order}I", stream.read(4))[0] & 1:
             last += 1
         return int(last) + 1
@@ -324,8 +324,7 @@ def _read(stream: BinaryIO) -> ElfHeaders:
     if dynamic is None:
         return headers
     size = struct.calcsize(headers.layout)
-    stream.seek(dynamic.offset)
-    data = stream.read(min(dynamic.size, _LONGEST) // size * size)
+    data = _at(stream, dynamic.offset, min(dynamic.size, _LONGEST) // size * size)
     tags: list[Tag] = []
     for tag in struct.iter_unpack(headers.layout, data):
         if tag[0] == DT_NULL:
@@ -357,13 +356,17 @@ def _version_needs(
     headers: ElfHeaders, stream: BinaryIO, offset: int, count: int
 ) -> Iterator[VersionNeed]:
     """Walk Elfxx_Verneed and Elfxx_Vernaux (LSB, "Symbol Version Requirements")."""
+    left = 4 * _MOST
     for _ in range(min(count, _MOST)):
-        stream.seek(offset)
-        _, versions, name, first, following = struct.unpack(f"{headers.order}2H3I", stream.read(16))
+        needed = struct.unpack(f"{headers.order}2H3I", _at(stream, offset, 16))
+        _, versions, name, first, following = needed
         library, at = _string(stream, headers.strings + name), offset + first
+        left -= min(versions, _MOST) + 1
+        if left < 0:
+            raise DamagedElfError("it requires more versions than any file")
         for _ in range(min(versions, _MOST)):
-            stream.seek(at)
-            _, flags, _, name, distance = struct.unpack(f"{headers.order}I2H2I", stream.read(16))
+            need = struct.unpack(f"{headers.order}I2H2I", _at(stream, at, 16))
+            _, flags, _, name, distance = need
             version = _string(stream, headers.strings + name)
             yield VersionNeed(library, version, bool(flags & _VER_FLG_WEAK))
             at += distance
@@ -375,8 +378,7 @@ def _segments(stream: BinaryIO, order: str, *, wide: bool) -> Iterator[Segment]:
     header = stream.read(48 if wide else 36)
     (offset,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", header, 16 if wide else 12)
     size, count = struct.unpack_from(f"{order}HH", header, 38 if wide else 26)
-    stream.seek(offset)
-    table = stream.read(size * count)
+    table = _at(stream, offset, size * count)
     for index in range(count):
         if wide:
             kind, _, offset, address, _, length = struct.unpack_from(
@@ -388,14 +390,32 @@ def _segments(stream: BinaryIO, order: str, *, wide: bool) -> Iterator[Segment]:
 
 
 def _texts(headers: ElfHeaders, stream: BinaryIO) -> Iterator[Text]:
+    left = _ALL_TEXTS
     for kind, value in headers.tags:
         if kind in (DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH):
-            yield Text(kind, value, _string(stream, headers.strings + value))
+            text = Text(kind, value, _string(stream, headers.strings + value))
+            left -= len(text.text)
+            if left < 0:
+                raise DamagedElfError("its strings are longer than those of any file")
+            yield text
+
+
+def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
+    """Read from an offset that a file gives, at most to its end.
+
+    Raises:
+        DamagedElfError: if no file has such an offset.
+    """
+    if offset > _FARTHEST:
+        raise DamagedElfError(f"it refers to the offset {offset}")
+    if size > _LONGEST:  # or memory would be taken for all that it claims
+        size = min(size, max(0, stream.seek(0, os.SEEK_END) - offset))
+    stream.seek(offset)
+    return stream.read(size)
 
 
 def _string(stream: BinaryIO, offset: int) -> str:
-    stream.seek(offset)
-    data = b""
+    data = _at(stream, offset, 0)
     while b"\0" not in data and len(data) < _LONGEST:
         block = stream.read(256)
         if not block:

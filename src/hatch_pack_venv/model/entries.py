@@ -299,7 +299,7 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
         problem = f"it must be a whole number of seconds since 1970, not {text!r}"
         raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
     if len(text) > len(str(_LATEST)) or int(text) > _LATEST:
-        problem = f"it must be at most {_LATEST}, the end of the year 9999"
+        problem = f"it must be at most {_LATEST}, the end of the year 9999, not {text[:40]!r}"
         raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
     return int(text)
 
@@ -330,7 +330,7 @@ class Member:
 _WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:[\\/]")
 
 
-_LONGEST_NAME: Final = 4096  # PATH_MAX
+_LONGEST_NAME: Final = 8192  # twice the PATH_MAX of Linux
 
 
 def leads_out(name: str) -> bool:
@@ -352,7 +352,7 @@ def portable_name(archive: Path, name: str) -> str:
     if len(name) > _LONGEST_NAME:
         raise ArchiveProblem(
             f"{archive} is refused: its entry {name[:80]!r}… has a name of {len(name)} characters,"
-            f" and no system takes more than {_LONGEST_NAME}"
+            f" more than the {_LONGEST_NAME} that any system takes"
         )
     if leads_out(name):
         raise ArchiveProblem(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..model import manifest
-from ..model.entries import DirectoryEntry, SymlinkEntry
+from ..model.entries import DirectoryEntry, SymlinkEntry, leads_out
 from ..model.errors import PlanError
 from ..model.results import human_size, sizes_by_owner
 from ..platforms.windows.check import PathBudget, foreign_modules, name_problem
@@ -32,6 +32,11 @@ def check_tree(
     """
     for name, entry in entries.items():
         folder = name.rpartition("/")[0]
+        if "\\" in name or leads_out(name):
+            yield (
+                f"{name!r} has a backslash or a drive in its name, which Windows takes for the end"
+                " of a folder's name: rename or exclude it"
+            )
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
             yield f"{name} lies below {folder}, which is no folder: exclude one"
         if name == fixed_path or leaving or not isinstance(entry, SymlinkEntry):
@@ -56,6 +61,28 @@ def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
                 f"{folder} is an environment of its own, which would not run on the target: leave"
                 f' it out (exclude-files = ["/{folder}/"]) and pack it by itself'
             )
+
+
+def check_zip_names(plan: PackPlan) -> None:
+    """Refuse names that a zip file has no encoding for.
+
+    Raises:
+        PlanError: lists the names that are not UTF-8.
+    """
+    odd = [entry.arcname for entry in plan.entries if not _is_text(entry.arcname)]
+    if odd:
+        raise PlanError(
+            "a zip file cannot hold it",
+            [
+                f"the name {name!r} is not UTF-8, and every tool would unpack it under another:"
+                " rename or exclude it, or choose a tar format"
+                for name in odd
+            ],
+        )
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def check_reserved_names(entries: Mapping[str, Entry], environment: Environment) -> Iterator[str]:
@@ -119,30 +146,6 @@ def check_size(plan: PackPlan, limit: int | None, copied: Iterable[SymlinkEntry]
             f" {human_size(limit)} of max-size; the largest parts are {told}"
         ],
     )
-
-
-def check_zip_names(plan: PackPlan) -> None:
-    """Refuse names that a zip file cannot hold: it knows text only.
-
-    Raises:
-        PlanError: lists all of them.
-    """
-    problems = [
-        f"{entry.arcname!a} has a name that is not UTF-8, as zip files need it: rename or"
-        " exclude it, or choose a tar format"
-        for entry in plan.entries
-        if not entry.arcname.isascii() and not _is_text(entry.arcname)
-    ]
-    if problems:
-        raise PlanError("it cannot be packed as a zip file", problems)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:

@@ -322,6 +322,7 @@ class Contents:
 
     Parameters:
         install_target: the top folder, `"."` for none.
+        top: the install target itself, where the archive has an entry for it.
         outside: names of members beside the install target.
         entry_count: members, the install target's own among them.
         damage: what was wrong with the archive after its manifest.
@@ -332,6 +333,7 @@ class Contents:
     is_folder: bool
     listing: Listing
     install_target: str = "."
+    top: Held | None = None
     members: dict[str, Held] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
     entry_count: int = 0
@@ -384,6 +386,7 @@ class Contents:
             is_folder=path.is_dir(),
             listing=listing,
             install_target=reader.top.rstrip("/") or ".",
+            top=reader.seen.get(reader.top.rstrip("/")),
             members=reader.below(reader.top),
             outside=[name for name in reader.seen if not f"{name}/".startswith(reader.top)],
             damage=damage,

@@ -180,6 +180,9 @@ class _Comparison:
             for name, held in self.contents.members.items()
             if name not in self.connection.names
         }
+        top = self.contents.top
+        if top is not None and not self.contents.is_folder:
+            yield from self._of_mode(self.contents.install_target, top.member.mode, 0o755)
         changed = [finding for name, held in members.items() for finding in self._of(name, held)]
         yield from changed
         yield from self._missing()

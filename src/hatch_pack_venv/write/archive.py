@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ..model.entries import DirectoryEntry
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
+from ..plan.validate import check_zip_names
 from .atomic import (
     PendingFile,
     commit_all,
@@ -59,6 +60,9 @@ def write_archives(
         PackVenvError: if something cannot be read or written; nothing is left behind, and earlier
             archives of the same names are kept.
     """
+    formats = tuple(formats)
+    if any(not format.is_tar_format for format in formats):
+        check_zip_names(plan)
     _log(plan)
     results: list[PackResult] = []
     with ExitStack() as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from .sinks import Sink
 
 
-_BINARY: Final = getattr(os, "O_BINARY", 0)  # only Windows distinguishes text files
+# Only Windows has text files; a file that has become a FIFO must not be waited for.
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def whole(entry: FileEntry) -> bytes:
@@ -43,10 +45,12 @@ def whole(entry: FileEntry) -> bytes:
             return stream.read()
     size = entry.size
     try:
-        descriptor = os.open(entry.content, os.O_RDONLY | _BINARY)
+        descriptor = os.open(entry.content, _FLAGS)
         try:
             before = os.fstat(descriptor)
-            data = os.read(descriptor, size + 1)  # one byte more than expected
+            data = b""
+            if stat.S_ISREG(before.st_mode):
+                data = os.read(descriptor, size + 1)  # one byte more than expected
             while 0 < len(data) < size and (more := os.read(descriptor, size + 1 - len(data))):
                 data += more
             same = before.st_mtime_ns == os.fstat(descriptor).st_mtime_ns
@@ -54,7 +58,7 @@ def whole(entry: FileEntry) -> bytes:
             os.close(descriptor)
     except OSError as error:
         raise unreadable(entry, error) from error
-    if len(data) != size or not same:
+    if len(data) != size or not same or not stat.S_ISREG(before.st_mode):
         raise changed(entry)
     return data
 
@@ -70,7 +74,7 @@ def opened(entry: FileEntry) -> Iterator[BinaryIO]:
         yield io.BytesIO(entry.content)
         return
     try:
-        stream = io.FileIO(_source(entry))
+        stream = io.FileIO(_source(entry), opener=lambda path, _flags: os.open(path, _FLAGS))
     except OSError as error:
         raise unreadable(entry, error) from error
     with stream:
@@ -113,7 +117,7 @@ def _source(entry: FileEntry) -> str:
 def _state(descriptor: int) -> tuple[int, int]:
     """Return the attributes that change when a file is written to."""
     status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
+    return status.st_size if stat.S_ISREG(status.st_mode) else -1, status.st_mtime_ns
 
 
 _AT_ONCE: Final = 1 << 20

@@ -121,6 +121,13 @@ def test_a_wrong_source_date_epoch_is_one_sentence(text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [str(2**63), "253402300800", "1" * 5000])
+def test_a_source_date_epoch_beyond_all_calendars_is_refused(text: str) -> None:
+    """Tools that unpack would refuse it, or Python to read so many digits."""
+    with pytest.raises(PackVenvError, match="it must be at most 253402300799"):
+        Times.reproducible({"SOURCE_DATE_EPOCH": text})
+
+
 def test_clamped_times_keep_what_is_early() -> None:
     """Only what is later than the limit changes; fractions of the limit are cut off."""
     limit = datetime(2001, 9, 9, 1, 46, 40, 900_000, tzinfo=UTC)

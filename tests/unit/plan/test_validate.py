@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.fakes import SITE, distribution, environment, file, plan
 
+from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.model.results import REST, sizes_by_owner
 from hatch_pack_venv.plan.validate import (
@@ -14,6 +17,11 @@ from hatch_pack_venv.plan.validate import (
     nested_environments,
     unpacked_size,
 )
+from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.write.archive import write_archives
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_what_is_too_large_names_the_largest() -> None:
@@ -37,6 +45,25 @@ def test_what_is_too_large_names_the_largest() -> None:
         "large 1.0": 2000,
         REST: 1,
     }
+
+
+@pytest.mark.parametrize("name", ["bin/..\\\\..\\\\x", "\\\\x", "a\\\\b", "a/C:\\\\x"])
+def test_names_that_windows_takes_for_folders_are_refused(name: str) -> None:
+    """When packing, and not by `verify` afterwards."""
+    with pytest.raises(PlanError, match="has a backslash or a drive in its name"):
+        plan(file(name))
+
+
+def test_names_that_zip_has_no_encoding_for_are_refused(tmp_path: Path) -> None:
+    """All of them at once, before anything is written; tar formats hold them."""
+    made = plan(file("caf\udce9.txt"), file("n\udcff"), file("caf\u00e9"))
+    with pytest.raises(PlanError) as caught:
+        write_archives(made, tmp_path / "a", [CompressionFormat.GZIP, CompressionFormat.ZIP])
+    assert len(caught.value.problems) == 2
+    assert r"caf\udce9.txt" in caught.value.for_terminal
+    assert [*tmp_path.iterdir()] == []
+    (result,) = write_archives(made, tmp_path / "a", [CompressionFormat.GZIP])
+    assert verify(result.path).findings == ()
 
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
@@ -67,5 +94,5 @@ def test_a_zip_file_holds_no_name_that_is_not_utf_8() -> None:
     with pytest.raises(PlanError) as caught:
         check_zip_names(plan(file("caf\udce9.txt"), file("\udcff/x")))
     assert len(caught.value.problems) == 3  # a folder among them
-    assert any(r"'caf\udce9.txt' has a name" in problem for problem in caught.value.problems)
+    assert any(r"name 'caf\udce9.txt' is not" in problem for problem in caught.value.problems)
     assert all(problem.isascii() for problem in caught.value.problems)

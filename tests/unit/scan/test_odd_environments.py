@@ -114,9 +114,9 @@ FINDERS = {
 @pytest.mark.parametrize("case", FINDERS)
 def test_odd_finders_are_a_sentence(demo: Path, case: str) -> None:
     """What a finder redirects is read as data, whatever it holds."""
-    write(demo, f"{SITE}/e.pth", b"import __editable___demo_finder\n")
+    write(demo, f"{SITE}/__editable__.demo.pth", b"import __editable___demo_finder\n")
     write(demo, f"{SITE}/__editable___demo_finder.py", FINDERS[case])
-    write(demo, f"{INFO}/RECORD", b"e.pth,,\n__editable___demo_finder.py,,\n")
+    write(demo, f"{INFO}/RECORD", b"__editable__.demo.pth,,\n__editable___demo_finder.py,,\n")
     planned(demo)
 
 

@@ -16,6 +16,7 @@ from support.fakes import file, folder, inputs, link, plan
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ FORMATS = list(CompressionFormat)
 BORDERS = [512, 10_240, 1 << 15, 1 << 16, 1 << 18, 1 << 20]
 SIZES = [0, 1, 511, 513, *(border + more for border in BORDERS for more in (-1, 0, 1))]
 
-_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="/\0")
+_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="/\0\\")
 _SHORT = st.text(_CHARACTERS, min_size=1, max_size=12)
-_LONG = st.sampled_from(["a" * 255, "ä" * 127, "n\nl" * 60, "  ", " x ", "-rf", "*.py", "\\", "~"])
+_LONG = st.sampled_from(["a" * 255, "ä" * 127, "n\nl" * 60, "  ", " x ", "-rf", "*.py", "~"])
 _NAMES = st.one_of(_SHORT, _LONG).filter(
     lambda name: name not in (".", "..") and len(name.encode()) <= 255
 )
@@ -74,7 +75,10 @@ def _bytes(size: int, seed: int) -> bytes:
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(planned=trees())
 def test_any_tree_is_read_back_as_planned(format: CompressionFormat, planned: PackPlan) -> None:
-    """Names, kinds, modes, bytes, link texts and order are the plan's, with any threads."""
+    """Names, kinds, modes, bytes, link texts and order are the plan's, whatever the threads.
+
+    And what is packed verifies.
+    """
     with tempfile.TemporaryDirectory() as work:
         base = Path(work, "a")
         level = format.levels.fastest if format.levels else None
@@ -82,6 +86,7 @@ def test_any_tree_is_read_back_as_planned(format: CompressionFormat, planned: Pa
             planned, base, [format], compression=CompressionOptions(level=level, threads=2)
         )
         assert read_archive(result.path, format) == planned_content(planned, format)
+        assert verify(result.path).findings == ()
         first = result.path.read_bytes()
         write_archives(
             planned, base, [format], compression=CompressionOptions(level=level, threads=1)

@@ -22,6 +22,7 @@ from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.write.stream import write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from hatch_pack_venv.model.plan import PackPlan
@@ -155,6 +156,45 @@ def test_a_file_written_to_while_it_is_read_is_one_error(
     with pytest.raises(SourceProblem, match=r"/a changed while it was packed: pack again"):
         written(plan(entry))
     assert len(seen) == 2
+
+
+def become_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def become_endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("size", [0, 3, 3 << 20])
+@pytest.mark.parametrize("become", [become_fifo, become_endless, become_folder])
+@pytest.mark.parametrize("writer", [False, True])
+def test_a_file_that_is_none_any_more_is_one_error(
+    tmp_path: Path, size: int, become: Callable[[Path], None], writer: bool
+) -> None:
+    """What became a FIFO, a device or a folder since the scan is not waited for, and is named."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(size))
+    entry = on_disk(path)
+    become(path)
+    held = os.open(path, os.O_RDWR) if writer and become is become_fifo else None
+    try:
+        with pytest.raises(SourceProblem, match=r"/a (changed|cannot be read)"):
+            written(plan(entry))
+        patches = (Patch(offset=0, replacement=b""),)
+        content = PatchedFile(path=str(path), patches=patches)
+        with pytest.raises(SourceProblem, match=r"/a (changed|cannot be read)"):
+            written(plan(replace(entry, content=content)))
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def test_a_file_that_vanished_is_one_error(tmp_path: Path) -> None:

@@ -182,13 +182,19 @@ class ZstdCompressor(_Stream):
 
     def write(self, data: bytes) -> None:
         """Compress the next bytes."""
-        for block in self._cutter.cut(data):
-            self._output.write(self._compressor.compress(block))
+        try:
+            for block in self._cutter.cut(data):
+                self._output.write(self._compressor.compress(block))
+        except zstd.ZstdError as error:  # libzstd's only one for valid input
+            raise MemoryError(str(error)) from error
 
     def close(self) -> None:
         """Compress the remaining bytes, and end the frame."""
-        self._output.write(self._compressor.compress(self._cutter.rest()))
-        self._output.write(self._compressor.flush())
+        try:
+            self._output.write(self._compressor.compress(self._cutter.rest()))
+            self._output.write(self._compressor.flush())
+        except zstd.ZstdError as error:
+            raise MemoryError(str(error)) from error
 
     def discard(self) -> None:
         """Have libzstd stop its threads."""

@@ -45,7 +45,10 @@ class OrderedPool(Generic[T]):
         Parameters:
             weight: the number of jobs that this one counts as, by the memory it holds.
         """
-        self._pending.append((self._pool.submit(work), weight))
+        try:
+            self._pending.append((self._pool.submit(work), weight))
+        except RuntimeError as error:  # a thread's stack takes megabytes
+            raise MemoryError(str(error)) from error
         self._weight += weight
         while self._pending and (self._weight > self._limit or self._pending[0][0].done()):
             self._take_next()

@@ -1,0 +1,230 @@
+"""Interpreters that answer badly, low memory, closed streams, signals, and flipped bits."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from support.fakes import file, folder, plan
+from support.shells import unmeasured
+
+from hatch_pack_venv import CompressionFormat
+from hatch_pack_venv.model.errors import EnvironmentProblem, PackVenvError
+from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.scan import probe
+from hatch_pack_venv.scan.probe import ask_interpreter
+from hatch_pack_venv.write.archive import write_archives
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def interpreter(tmp_path: Path, script: str) -> Path:
+    """Make a program that stands for an environment's interpreter."""
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+REAL: Final = f'exec "{os.path.realpath(sys.executable)}" "$@"'
+GOOD: Final = {
+    "as it is": REAL,
+    "prints before": f"echo hello; echo 'no \\033[31m' >&2; {REAL}",
+    "prints bytes": f"printf '\\377\\376'; {REAL}",
+    "prints after": f'"{os.path.realpath(sys.executable)}" "$@"; echo bye',
+    "starts another that stays": f"sleep 0.2 & {REAL}",
+}
+BAD: Final = {
+    "prints nothing": "exit 0",
+    "prints other JSON": "echo '{}'",
+    "answers other JSON": 'for last; do :; done; echo "{}" > "$last"',
+    "answers a list": 'for last; do :; done; echo "[1]" > "$last"',
+    "answers wrong types": (
+        'for last; do :; done; echo \'{"minor": 3, "site_packages": [1]}\' > "$last"'
+    ),
+    "answers bytes": "for last; do :; done; printf '\\377' > \"$last\"",
+    "answers nested": ("for last; do :; done; head -c 100000 /dev/zero | tr '\\0' '[' > \"$last\""),
+    "answers megabytes": 'for last; do :; done; head -c 5000000 /dev/zero > "$last"',
+    "answers with a FIFO": 'for last; do :; done; mkfifo "$last"',
+    "prints without an end": "exec cat /dev/zero",
+    "prints errors without an end": "exec yes >&2",
+    "fails": "printf '\\033[31mno\\n' >&2; exit 3",
+    "is killed": "kill -9 $$",
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_what_is_printed_does_not_matter(tmp_path: Path, case: str) -> None:
+    """The answer comes in a file of its own."""
+    found = ask_interpreter(interpreter(tmp_path, GOOD[case]))
+    assert found.minor == f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_answer_is_one_sentence(tmp_path: Path, case: str) -> None:
+    """At once, without the memory that it would take, and nothing in it acts on a terminal."""
+    began = time.monotonic()
+    with pytest.raises(EnvironmentProblem, match="repair or recreate the environment") as caught:
+        ask_interpreter(interpreter(tmp_path, BAD[case]))
+    assert time.monotonic() - began < 10
+    assert caught.value.for_terminal.isprintable()
+
+
+def test_an_interpreter_that_hangs_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that it has started."""
+    monkeypatch.setattr(probe, "_TIMEOUT", 0.5)
+    script = f"sleep 77 & echo $! > {tmp_path}/child; wait"
+    with pytest.raises(EnvironmentProblem, match=r"gave no answer within 0\.5 seconds"):
+        ask_interpreter(interpreter(tmp_path, script))
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and Path(f"/proc/{child}/stat").exists():
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+            break
+        time.sleep(0.05)
+    else:
+        assert not Path(f"/proc/{child}").exists()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("env") / "app"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
+    (path / "data").write_bytes(os.urandom(20_000_000))
+    return path
+
+
+def command(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "hatch_pack_venv", *map(str, arguments)]
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        words, text=True, env=unmeasured(), **{"stderr": subprocess.PIPE, **options}
+    )
+
+
+@pytest.mark.parametrize("format", ["tar.gz", "tar.zst", "zip"])
+def test_low_memory_is_one_sentence(environment: Path, tmp_path: Path, format: str) -> None:
+    """An archive, or a sentence; nothing is left."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (200 << 20, 200 << 20))
+
+    out = tmp_path / "out"
+    arguments = ("pack", environment, "-o", out / "a", "--format", format)
+    process = command(*arguments, "--interpreter", "target", preexec_fn=limit)
+    _, said = process.communicate()
+    assert "Traceback" not in said
+    if process.returncode:
+        assert "not enough memory" in said
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_is_no_error(environment: Path, tmp_path: Path, closed: str) -> None:
+    """The archive is written, and nothing that is printed gets into it."""
+    shell = {"stdout": ">&-", "stderr": "2>&-"}[closed]
+    script = f'"$@" {shell}'
+    words = [sys.executable, "-m", "hatch_pack_venv", "pack", str(environment)]
+    words += ["-o", str(tmp_path / "a")]
+    words += ["--format", "tar", "--interpreter", "target"]
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *words], capture_output=True, check=False, env=unmeasured()
+    )
+    assert done.returncode == 0
+    assert verify(tmp_path / "a.tar").is_whole
+
+
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_signals_end_with_their_status(
+    environment: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """One line, 128 and the signal's number, and nothing left in the folder."""
+    process = command(
+        *("pack", environment, "-o", tmp_path / "a", "--format", "tar.xz"),
+        *("--interpreter", "target"),
+    )
+    while process.poll() is None and not [*tmp_path.glob(".*.partial")]:
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (
+        128 + number,
+        "pack-venv: error: interrupted, nothing was written\n",
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+def tree(root: Path) -> dict[str, object]:
+    """Return what lies in a folder: modes, and what files hold."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.stat().st_mode & 0o777,
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def by_unzip(archive: Path, root: Path) -> None:
+    subprocess.run(["unzip", "-qo", archive, "-d", root], check=True, capture_output=True)
+
+
+def by_libarchive(archive: Path, root: Path) -> None:
+    root.mkdir()
+    subprocess.run(["bsdtar", "-xpf", archive, "-C", root], check=True, capture_output=True)
+
+
+def by_python(archive: Path, root: Path) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        zipped.extractall(root)
+        for info in zipped.infolist():
+            (root / info.filename).chmod(info.external_attr >> 16 & 0o777)
+
+
+UNPACKERS: Final[dict[str, Callable[[Path, Path], None]]] = {
+    "unzip": by_unzip,
+    "bsdtar": by_libarchive,
+    "python": by_python,
+}
+
+
+def test_a_flipped_bit_that_verifies_changes_nothing(tmp_path: Path) -> None:
+    """What is accepted with one bit flipped unpacks to the same tree with every tool."""
+    planned = plan(file("bin/demo", b"#!python\n", executable=True), folder("e"), file("a", b"x"))
+    (result,) = write_archives(planned, tmp_path / "a", [CompressionFormat.ZIP])
+    result.path.with_name("a.zip.json").unlink()
+    there = [name for name in UNPACKERS if name == "python" or shutil.which(name)]
+    unpackers = {name: UNPACKERS[name] for name in there}
+    for name, unpack in unpackers.items():
+        unpack(result.path, tmp_path / name)
+    expected = {name: tree(tmp_path / name) for name in unpackers}
+    data = result.path.read_bytes()
+    changed = tmp_path / "changed.zip"
+    accepted = 0
+    for at in range(0, len(data), 17):
+        changed.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        try:
+            if not verify(changed).is_whole:
+                continue
+        except PackVenvError:
+            continue
+        accepted += 1
+        for name, unpack in unpackers.items():
+            shutil.rmtree(tmp_path / name)
+            unpack(changed, tmp_path / name)
+            assert tree(tmp_path / name) == expected[name], (at, name)
+    assert accepted < 10

@@ -1,0 +1,62 @@
+"""How a build ends: one message, names in it spelled out, and the status of a signal."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Any
+
+import pytest
+
+from hatch_pack_venv.hatch.shared import aborting
+from hatch_pack_venv.model.errors import PlanError
+
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+class App:
+    """Ends as Hatch's own application does."""
+
+    def abort(self, message: str, code: int = 1) -> None:
+        raise SystemExit((message, code))
+
+
+def ended(error: BaseException | None = None, number: int | None = None) -> Any:
+    app: Any = App()
+
+    def work() -> None:
+        with aborting(app):
+            if error is not None:
+                raise error
+            assert number is not None
+            signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as caught:
+        work()
+    return caught.value.code
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_aborts_the_build_with_its_status(number: signal.Signals) -> None:
+    """One line instead of a traceback; afterwards signals do what they did."""
+    before = signal.getsignal(number)
+    assert ended(number=number) == ("pack-venv: interrupted, nothing was written", 128 + number)
+    assert signal.getsignal(number) == before
+
+
+def test_names_in_problems_are_spelled_out() -> None:
+    """A line for each problem, and no more."""
+    message, code = ended(PlanError("no", ["a\x1b[31m\nb", "c"]))
+    assert (message, code) == ("pack-venv: no:\n  - a\\x1b[31m\\nb\n  - c", 1)
+
+
+def test_names_in_notes_are_spelled_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hatch sets up no logging, so that Python would show notes as they are."""
+    app: Any = App()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
+    with aborting(app):
+        logging.getLogger("hatch_pack_venv").warning("note \x1b[2J")
+    assert capsys.readouterr().err == "note \\x1b[2J\n"
+    assert logging.getLogger("hatch_pack_venv").handlers == []
