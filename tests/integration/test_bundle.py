@@ -16,6 +16,7 @@ from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.planning import Source, plan_source
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import InterpreterProblem
+from hatch_pack_venv.plan.explain import preview
 from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
     sizes = [packed.size for packed in by_trim.values()]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 2 * sizes[1]
+
+
+def test_a_preview_tells_what_trim_leaves_out(prefix: Path) -> None:
+    """By the folder or file, with the key; without a trim nothing is."""
+    for trim, expected in (("default", True), ("none", False)):
+        left = preview(plan(prefix, {"interpreter-trim": trim})).left_out
+        named = {each.path for each in left if each.why == f'interpreter-trim = "{trim}"'}
+        assert any(name.endswith("/idlelib") for name in named) is expected
+        assert any(name.startswith("include/python3") for name in named) is expected
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.binaries import compile_library
+from support.binaries import compile_library, rpath, runpath
+from support.fakes import SITE, distribution, environment
 from support.machine import needs
 
 from hatch_pack_venv.binary.elf import ElfFile
+from hatch_pack_venv.platforms.linux.bundle import describe_missing
 from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,
@@ -16,6 +18,7 @@ from hatch_pack_venv.platforms.linux.libraries import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = needs("gcc")
@@ -95,7 +98,7 @@ def test_what_only_the_library_path_finds_comes_along(
     assert (paths(found), dict(found.missing)) == ({"libanswer.so.1": answer}, {})
 
 
-def test_a_library_that_is_packed_elsewhere_is_not_missing(tmp_path: Path) -> None:
+def test_a_library_that_is_packed_elsewhere_is_notdescribe_missing(tmp_path: Path) -> None:
     """Packages load their own libraries by path before the modules that need them."""
     wheel = compile_library(tmp_path / "other/libwheel.so.1")
     module = compile_library(tmp_path / "env/lib/module.so", "-Wl,--no-as-needed", str(wheel))
@@ -116,3 +119,47 @@ def test_a_wheel_s_own_copy_of_a_driver_s_library_is_not_left_to_the_target(
     assert collect(tmp_path, own).left == {}
     system = compile_library(tmp_path / "system/libdrm.so.2")
     assert list(collect(tmp_path, system).left) == ["libdrm.so.2"]
+
+
+@pytest.mark.parametrize("flags", [rpath, runpath])
+def test_another_library_than_at_home_is_told(
+    tmp_path: Path, flags: Callable[[str], tuple[str, str]]
+) -> None:
+    """What LD_LIBRARY_PATH gives comes before a DT_RUNPATH and the system's, after a DT_RPATH."""
+    system = compile_library(tmp_path / "system/libanswer.so.1")
+    other = compile_library(tmp_path / "apps/libanswer.so.1")
+    path = flags(str(tmp_path / "system"))
+    module = compile_library(tmp_path / "env/m.so", "-Wl,--no-as-needed", str(system), *path)
+    file = ElfFile.from_path(module)
+    assert file is not None
+    loader = Loader(cache=tmp_path / "none", folders=["/lib64"], library_path=str(other.parent))
+    found = collect_libraries([("m.so", file)], above=[], prefix=tmp_path / "env", loader=loader)
+    assert paths(found) == {"libanswer.so.1": system}
+    assert dict(found.others) == ({} if flags is rpath else {"libanswer.so.1": other})
+    bare = collect(tmp_path, system)
+    assert dict(bare.others) == {}
+
+
+@pytest.mark.parametrize("name", ["libwayland-client.so.0", "libxcb-dri3.so.0", "libva-drm.so.2"])
+def test_what_drivers_are_linked_with_is_the_target_s(tmp_path: Path, name: str) -> None:
+    """As OpenGL itself; an older copy would keep the target's driver from loading."""
+    assert list(collect(tmp_path, compile_library(tmp_path / "system" / name)).left) == [name]
+
+
+@pytest.mark.parametrize(
+    ("tag", "told"),
+    [("cp312-cp312-manylinux_2_17_x86_64", False), ("cp312-cp312-linux_x86_64", True)],
+)
+def test_what_wheels_from_an_index_lack_is_optional(
+    tmp_path: Path, tag: str, *, told: bool
+) -> None:
+    """A module that was built here is named with the library it cannot find; numba's are not."""
+    wheel = distribution("numba", f"{SITE}/omppool.so")
+    (tmp_path / wheel.metadata_dir).mkdir(parents=True)
+    (tmp_path / wheel.metadata_dir / "WHEEL").write_text(f"Wheel-Version: 1.0\nTag: {tag}\n")
+    lacking = Libraries(missing={"libgomp.so.1.0.0": frozenset({f"{SITE}/omppool.so"})})
+    notes = [*describe_missing(lacking, environment(wheel, prefix=tmp_path))]
+    assert [note.partition(" and is needed by ")[0] for note in notes] == (
+        ["libgomp.so.1.0.0 was not found"] if told else []
+    )
+    assert len([*describe_missing(lacking, environment(prefix=tmp_path))]) == 1

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..model.entries import SymlinkEntry
 from ..model.errors import PlanError
-from ..model.formats import CompressionOptions, usable_cpus
+from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import silent
 from ..plan.explain import Preview, preview
 from ..plan.links import without_links
 from ..plan.select import Selection
-from ..plan.validate import check_size, for_windows
+from ..plan.validate import check_size, check_zip_names, for_windows
 from ..write.archive import write_archives, write_folder
 from ..write.bytecode import with_byte_code
 from .planning import Source, plan_source
@@ -153,12 +154,21 @@ def _whole_plan(
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:
-        check_size(_as_written(whole, options), options.max_size)
+        check_size(*_as_written(whole, options))
+        if CompressionFormat.ZIP in options.formats:
+            check_zip_names(whole)
         yield for_windows(whole, environment)  # byte code has the longest names
 
 
-def _as_written(plan: PackPlan, options: PackOptions) -> PackPlan:
-    """Return a plan as in the largest of the formats: some store copies instead of links."""
-    if options.max_size is None or all(format.is_tar_format for format in options.formats):
-        return plan
-    return replace(plan, entries=tuple(without_links(plan.entries)))
+def _as_written(
+    plan: PackPlan, options: PackOptions
+) -> tuple[PackPlan, int | None, list[SymlinkEntry]]:
+    """Return a plan as in the largest of the formats, the limit, and links that are copied there.
+
+    Some formats store copies instead of links.
+    """
+    limit = options.max_size
+    if limit is None or all(format.is_tar_format for format in options.formats):
+        return plan, limit, []
+    links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
+    return replace(plan, entries=tuple(without_links(plan.entries))), limit, links

@@ -188,7 +188,8 @@ class _Planning:
             for name in sorted(own)
             if f"{name}.json" in own
         ]
-        return [entry for entry in found if entry.arcname not in own], notes
+        kept = [entry for entry in found if entry.arcname not in own] if own else [*found]
+        return kept, notes
 
     def _seen_outside(
         self, found: Sequence[ScannedEntry], selection: Selection
@@ -241,6 +242,8 @@ class _Planning:
         bundle = None
         if self.bundled:
             bundle = self._bundle(inputs, scanned, overlays)
+            for name in bundle.trimmed:
+                self.log.leave_out(name, f'interpreter-trim = "{options.interpreter_trim.value}"')
             why = "it finds the bundled libraries by the interpreter's search path"
             self.log.changes(scanned, bundle.scanned, why)
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
@@ -248,17 +251,16 @@ class _Planning:
             runtime = fixed_interpreter_entries(options.interpreter, environment)
         read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
+        selection = inputs.selection
         problems = [
-            *self._credentials(scanned, inputs.selection),
+            *self._credentials(scanned, selection),
             *nested_environments(
-                entry
-                for entry in scanned
-                if entry.arcname.endswith(("/pyvenv.cfg", "/bin/python", "/Scripts/python.exe"))
-                and not inputs.selection.by_pattern(entry.arcname)
+                scanned
+                if not selection.exclude
+                else [e for e in scanned if not selection.by_pattern(e.arcname)]
             ),
         ]
         inputs = replace(inputs, problems=(*inputs.problems, *problems))
-        selection = inputs.selection
         if selection.exclude or selection.include:
             unused = selection.unused(_named_by_patterns([*there, *read], environment))
             inputs = replace(inputs, notes=(*inputs.notes, *unused))

@@ -64,20 +64,26 @@ def aborting(app: Application) -> Iterator[None]:
 
 @contextmanager
 def _logging() -> Iterator[None]:
-    """Show what is logged, names in it escaped, where nobody else would; Python shows it raw."""
+    """Show what is logged as it is, names in it escaped.
+
+    Logging that another hook has set up would show notes as warnings, Python alone shows them raw.
+    Handlers of the logger `hatch_pack_venv` itself are left to do their work.
+    """
     from ..api.progress import TerminalFormatter
 
     logger = logging.getLogger("hatch_pack_venv")
-    if logger.hasHandlers():
+    if logger.handlers:
         yield
         return
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(TerminalFormatter())
     logger.addHandler(handler)
+    logger.propagate = False
     try:
         yield
     finally:
+        logger.propagate = True
         logger.removeHandler(handler)
 
 

@@ -45,6 +45,8 @@ def updated_record(
     for row in installed:
         arcname = recorded_arcname(row[0], site, prefix)
         entry = entries.get(arcname)
+        if isinstance(entry, DirectoryEntry):
+            rows += _rows_of_folder(arcname, site, installed, entries)
         if entry is None or isinstance(entry, DirectoryEntry):
             continue
         _, digest, size = row if len(row) == _COLUMNS else (*row, "", "")[:_COLUMNS]
@@ -55,6 +57,21 @@ def updated_record(
         name = arcname[len(inside) :] if is_inside else posixpath.relpath(arcname, site)
         rows.append([name, digest, size])
     return record if rows == installed else _text(rows)
+
+
+def _rows_of_folder(
+    folder: str, site: str, rows: Iterable[list[str]], entries: Mapping[str, Entry]
+) -> Iterator[list[str]]:
+    """Yield rows for the files that stand for a link to a folder, as virtualenv lists those.
+
+    A folder of which other rows list files is one that a RECORD names besides.
+    """
+    inside = f"{posixpath.relpath(folder, site)}/"
+    if any(row[0].startswith(inside) for row in rows):
+        return
+    for name, entry in entries.items():
+        if name.startswith(f"{folder}/") and not isinstance(entry, DirectoryEntry):
+            yield [posixpath.relpath(name, site), "", ""]
 
 
 def rows_of(record: str) -> Iterator[list[str]]:

@@ -224,6 +224,7 @@ class Bundle:
         facts: what the manifest records about it.
         distributions: the base interpreter's packages that are included.
         notes: what a user may want to know.
+        trimmed: arcnames of the interpreter's files and folders that `interpreter-trim` leaves out.
     """
 
     scanned: tuple[ScannedEntry, ...]
@@ -231,6 +232,7 @@ class Bundle:
     facts: Mapping[str, Any]
     distributions: tuple[InstalledDistribution, ...] = ()
     notes: tuple[str, ...] = ()
+    trimmed: tuple[str, ...] = ()
 
     def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the bundle adds to and changes in a manifest's head."""

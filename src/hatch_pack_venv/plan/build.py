@@ -212,9 +212,9 @@ class _Planner:
         dropped = self._why_dropped(name)
         if dropped is not None:
             return why or dropped
-        debris = self.platform.why_left_out(name)
-        if debris is not None:
-            return None if self.inputs.selection.brings_back(name) else debris
+        debris = self.platform.debris
+        if debris is not None and debris.fullmatch(name):
+            return None if self.inputs.selection.brings_back(name) else "left by the file manager"
         if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
             content = entry.content
             if isinstance(content, bytes) and names_a_local_path(content):

@@ -114,7 +114,7 @@ class Preview:
         unchanged: number of files, folders and links packed unchanged.
         rewritten: entries of the environment packed with changes.
         added: entries from elsewhere: the interpreter, wheels, this project.
-        left_out: entries of the environment that are not packed.
+        left_out: entries of the environment that are not packed, and parts of the interpreter.
         refused: what prevents packing, one sentence each; all other fields are then empty.
         notes: what else packing would report.
         beside: facts that would be published next to an archive.
@@ -161,7 +161,14 @@ def preview(plan: PackPlan) -> Preview:
         unchanged=len(packed) - len(rewritten),
         rewritten=tuple(_decision(entries[name], changed) for name in rewritten),
         added=tuple(_decision(entries[n], changed) for n in entries if n not in scanned),
-        left_out=tuple(_decision(scanned[n], left_out) for n in scanned if n not in entries),
+        left_out=(
+            *(_decision(scanned[n], left_out) for n in scanned if n not in entries),
+            *(
+                Decision(path=name, why=why)
+                for name, why in left_out.items()
+                if name not in scanned and name not in entries
+            ),
+        ),
         notes=plan.notes,
         beside=plan.beside,
     )

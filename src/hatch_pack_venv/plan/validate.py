@@ -52,9 +52,10 @@ def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
 
     Its `pyvenv.cfg`, its interpreter and its launchers name places of this machine.
     """
-    names = {entry.arcname for entry in scanned}
-    for name in sorted(name for name in names if name.endswith("/pyvenv.cfg")):
-        folder = posixpath.dirname(name)
+    entries = list(scanned)
+    inner = [entry.arcname for entry in entries if entry.arcname.endswith("/pyvenv.cfg")]
+    names = {entry.arcname for entry in entries} if inner else set()
+    for folder in sorted(map(posixpath.dirname, inner)):
         if not names.isdisjoint({f"{folder}/bin/python", f"{folder}/Scripts/python.exe"}):
             yield (
                 f"{folder} is an environment of its own, which would not run on the target: leave"
@@ -107,23 +108,41 @@ def headers_notes(plan: PackPlan) -> Iterator[str]:
         )
 
 
+_ANY_DIGEST: Final = "0" * 64  # as long as any other
 _LARGEST: Final = 10  # how many an error names
 
 
-def check_size(plan: PackPlan, limit: int | None) -> None:
-    """Refuse a plan of more bytes than are allowed.
+def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
+    """Return the bytes of all files of an unpacked archive, the manifest among them.
+
+    Parameters:
+        copied: links that copies stand for, which the manifest lists.
+    """
+    head = {**plan.head, "content_digest": _ANY_DIGEST}
+    return plan.size + len(
+        manifest.render_manifest(head, plan.entries, lambda _arcname: _ANY_DIGEST, copied)
+    )
+
+
+def check_size(plan: PackPlan, limit: int | None, copied: Iterable[SymlinkEntry] = ()) -> None:
+    """Refuse a plan that unpacks to more bytes than are allowed.
+
+    Parameters:
+        copied: links that copies stand for.
 
     Raises:
-        PlanError: the sentence tells both sizes, and the largest distributions with theirs.
+        PlanError: if it is too large; the sentence gives both sizes, and the largest distributions
+            with theirs.
     """
-    if limit is None or plan.size <= limit:
+    size = 0 if limit is None else unpacked_size(plan, copied)
+    if limit is None or size <= limit:
         return
     sizes = sizes_by_owner(plan.entries, plan.distributions)
     told = ", ".join(f"{name} {human_size(size)}" for name, size in sizes.most_common(_LARGEST))
     raise PlanError(
         "it is too large",
         [
-            f"{human_size(plan.size)} ({plan.size} bytes) unpacked are more than the"
+            f"{human_size(size)} ({size} bytes) unpacked are more than the"
             f" {human_size(limit)} of max-size; the largest parts are {told}"
         ],
     )

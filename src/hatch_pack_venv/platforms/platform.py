@@ -21,6 +21,7 @@ from .windows import check as windows_check
 from .windows.requirements import WindowsFileRequirements
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -86,6 +87,9 @@ class BundleRequest:
 class Platform(Protocol):
     """A system that an environment can be for; each has its own folder next to this module."""
 
+    debris: re.Pattern[str] | None
+    """Matches the arcnames of files that the system's file manager leaves, and nobody wants."""
+
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
         """Return the environment markers (PEP 508) that this machine's Python would get wrong."""
         ...
@@ -113,10 +117,6 @@ class Platform(Protocol):
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
         """Return the rewriter of an environment's small files."""
-        ...
-
-    def why_left_out(self, arcname: str) -> str | None:
-        """Return why the system's own debris is left out, or `None` for all other files."""
         ...
 
     def check(
@@ -148,6 +148,8 @@ class _Posix:
 class _Linux(_Posix):
     """Linux, and systems that nothing else is known about."""
 
+    debris: re.Pattern[str] | None = None
+
     def markers(self, interpreter: Interpreter) -> dict[str, str]:  # noqa: ARG002
         """Return no markers: this machine's are right."""
         return {}
@@ -175,9 +177,6 @@ class _Linux(_Posix):
             brings_back=request.brings_back,
         )
 
-    def why_left_out(self, arcname: str) -> None:
-        """Leave nothing out."""
-
     def check(
         self,
         entries: Mapping[str, Entry],  # noqa: ARG002
@@ -192,6 +191,8 @@ class _Linux(_Posix):
 
 class _Macos(_Posix):
     """macOS."""
+
+    debris: re.Pattern[str] | None = macos_check.FINDER_FILES
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
         """Return the markers of a Mac."""
@@ -216,10 +217,6 @@ class _Macos(_Posix):
 
         return macos_bundle(environment, request.scanned, request.trim, request.brings_back)
 
-    def why_left_out(self, arcname: str) -> str | None:
-        """Leave out the Finder's own files."""
-        return "left by the Finder" if macos_check.is_left_by_finder(arcname) else None
-
     def check(
         self,
         entries: Mapping[str, Entry],
@@ -236,6 +233,8 @@ class _Macos(_Posix):
 
 class _Windows:
     """Windows."""
+
+    debris: re.Pattern[str] | None = None
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
         """Return the markers of Windows."""
@@ -272,9 +271,6 @@ class _Windows:
         return WindowsRewriter.of(
             environment, last, bundled=rules.bundled, passed_over=rules.own_lines
         )
-
-    def why_left_out(self, arcname: str) -> None:
-        """Leave nothing out."""
 
     def check(
         self,

@@ -389,7 +389,6 @@ def _zip_member(path: Path, stream: BinaryIO, entry: _ZipEntry) -> Member:
     name = _text(entry.name)
     portable = portable_name(path, name)
     kinds: dict[tuple[int, int, bool], Kind] = {
-        (0, 0, False): "file",
         (stat.S_IFREG, 0, False): "file",
         (stat.S_IFLNK, 0, False): "link",
         (stat.S_IFDIR, _MS_DOS_DIRECTORY, True): "directory",

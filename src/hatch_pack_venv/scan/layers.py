@@ -255,6 +255,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 _HARMLESS: Final = re.compile(
     r"_virtualenv\.pth|distutils-precedence\.pth|a1_coverage\.pth|.*-nspkg\.pth|__editable__.*"
 )
+_STARTUP: Final = (".pth", "/sitecustomize.py")
 _CODE_LINE: Final = re.compile(rb"(?m)^import[ \t]")
 _ANSWER_SECONDS: Final = 60
 _SEARCH_PATH: Final = "import json, sys; print(json.dumps(sys.path))"
@@ -268,7 +269,7 @@ def startup_code(environment: Environment, scanned: Iterable[ScannedEntry]) -> d
     """
     hooks = {name for each in environment.distributions if each.editable for name in each.files}
     found = {}
-    for entry in scanned:
+    for entry in [each for each in scanned if each.arcname.endswith(_STARTUP)]:
         folder, _, name = entry.arcname.rpartition("/")
         if folder not in environment.site_packages or entry.arcname in hooks:
             continue

@@ -179,7 +179,8 @@ def own_archives(
         output: the folder that archives are written to.
     """
     prefix = environment.prefix
-    told = [entry.arcname for entry in scanned if entry.arcname.endswith(_FACTS)]
+    facts = [entry.arcname for entry in scanned if entry.arcname.endswith(".json")]
+    told = [name for name in facts if name.endswith(_FACTS)]
     proven = [name for name in told if proven_archive(prefix / name) is not None]
     taken = {*proven, *(name.removesuffix(".json") for name in proven)}
     ignores = {posixpath.join(posixpath.dirname(name), ".gitignore") for name in proven}
@@ -222,11 +223,9 @@ def credentials_in(
     what installers wrote on where a distribution came from.
     """
     owned: frozenset[str] | None = None
-    for entry in entries:
+    for entry in [each for each in entries if each.arcname.endswith(_SETTINGS)]:
         name = entry.arcname
-        if not name.endswith(_SETTINGS) or not isinstance(entry, FileEntry):
-            continue
-        if entry.size > _SETTINGS_LIMIT:
+        if not isinstance(entry, FileEntry) or entry.size > _SETTINGS_LIMIT:
             continue
         if _ORIGIN not in name:
             if owned is None:

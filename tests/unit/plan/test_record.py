@@ -18,6 +18,7 @@ from hatch_pack_venv.scan.wheels import WheelOverlay
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_pack_venv.model.entries import ScannedEntry
     from hatch_pack_venv.model.plan import PackPlan
 
 INFO = f"{SITE}/tool-1.0.dist-info"
@@ -95,6 +96,22 @@ def test_a_record_with_nothing_to_change_stays_as_it_is(record: bytes) -> None:
         environment=environment(distribution("tool")),
     )
     assert content_of(planned, f"{INFO}/RECORD") == record
+
+
+def test_a_folder_that_stands_for_a_link_is_listed_by_its_files() -> None:
+    """virtualenv lists its links into its cache; a folder besides its files is left out."""
+    entries: list[ScannedEntry] = [
+        *(folder(f"{SITE}/{name}") for name in ("tool", "tool/sub", "other")),
+        *(file(f"{SITE}/{name}") for name in ("tool/__init__.py", "tool/sub/a.py", "other/x.py")),
+        file(f"{INFO}/RECORD", b"tool,,\nother,,\nother/x.py,,\ntool-1.0.dist-info/RECORD,,\n"),
+    ]
+    planned = plan(*entries, environment=environment(distribution("tool")))
+    assert [row[0] for row in rows(planned, f"{INFO}/RECORD")] == [
+        "tool/__init__.py",
+        "tool/sub/a.py",
+        "other/x.py",
+        "tool-1.0.dist-info/RECORD",
+    ]
 
 
 def test_a_wheels_record_is_made(tmp_path: Path) -> None:

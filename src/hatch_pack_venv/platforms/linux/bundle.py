@@ -190,7 +190,7 @@ class _Bundler:
         config = bundled_config(self.environment.interpreter.version, self.environment.prompt)
         self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
         self.notes += _left_to_the_target(libraries)
-        self.notes += _missing(libraries)
+        self.notes += describe_missing(libraries, self.environment)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
             scanned=tuple(self._adapted(entry, served) for entry in scanned)
@@ -203,6 +203,7 @@ class _Bundler:
             facts=self._facts(libraries, owners),
             distributions=self.system.distributions,
             notes=tuple(self.notes),
+            trimmed=tuple(self.runtime.trimmed),
         )
 
     def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
@@ -317,13 +318,38 @@ def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
         yield f"{name} is left to the target, which needs it for {', '.join(what)}"
 
 
-def _missing(libraries: Libraries) -> Iterator[str]:
-    """Yield a note on each library that some files need and this machine does not have."""
+def describe_missing(libraries: Libraries, environment: Environment) -> Iterator[str]:
+    """Yield a note on each library that is not there, or is another than at home.
+
+    Of wheels from an index it is left untold: they were checked when they were built (auditwheel),
+    and what they lack is optional, such as numba's thread pools.
+    """
     for name, users in libraries.missing.items():
-        first, *others = sorted(users)
+        built_here = sorted(each for each in users if not _is_portable(each, environment))
+        if not built_here:
+            continue
+        first, *others = built_here
         more = f" and {len(others)} more" if others else ""
         yield (
             f"{name} was not found and is needed by {first}{more}, which cannot be loaded without"
             " it: install it, or set LD_LIBRARY_PATH as where the environment is used, and pack"
             " again"
         )
+    for name, path in libraries.others.items():
+        yield (
+            f"{name} is packed from {libraries.found[name].path}, but LD_LIBRARY_PATH gives"
+            f" {path} on this machine: unset it, or give what needs the library a DT_RPATH to the"
+            " right one"
+        )
+
+
+def _is_portable(arcname: str, environment: Environment) -> bool:
+    """Return whether a file came in a wheel for many systems (PEP 600, PEP 656)."""
+    owner = next((each for each in environment.distributions if arcname in each.files), None)
+    if owner is None:
+        return False
+    try:
+        text = (environment.prefix / owner.metadata_dir / "WHEEL").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return "manylinux" in text or "musllinux" in text

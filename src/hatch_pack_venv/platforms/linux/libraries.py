@@ -65,6 +65,20 @@ class Loader:
             (file for file in files if file is not None and file.headers.kind == kind), None
         )
 
+    def preferred(self, name: str, chain: Sequence[ElfFile]) -> Path | None:
+        """Return what `LD_LIBRARY_PATH` gives for a library, if it comes before what `find` gives.
+
+        A DT_RPATH comes before it, a DT_RUNPATH after it.
+        """
+        if "/" in name:
+            return None
+        before = [] if chain[0].is_runpath else _searched(chain)
+        if any(self._read(Path(folder, name)) is not None for folder in before):
+            return None
+        files = ((path, self._read(path)) for path in (Path(each, name) for each in self.last))
+        kind = chain[0].headers.kind
+        return next((path for path, file in files if file and file.headers.kind == kind), None)
+
     def _read(self, path: Path) -> ElfFile | None:
         if path not in self._files:
             try:
@@ -155,6 +169,14 @@ _DRIVERS: Final = (
     "libEGL*.so*",
     "libdrm*.so*",
     "libgbm.so*",
+    # What drivers are linked with: an older one would keep them from loading.
+    "libva.so*",
+    "libva-*.so*",
+    "libwayland-*.so*",
+    "libxcb-dri*.so*",
+    "libxcb-glx.so*",
+    "libxcb-present.so*",
+    "libxshmfence.so*",
 )
 
 
@@ -165,11 +187,14 @@ class Libraries:
     Parameters:
         found: each library, with its path on this machine, by the name that others need it by.
         left: for each library left to the target, the arcnames of the files that need it.
+        missing: for each library that was found nowhere, the arcnames of what needs it.
+        others: for each library that comes along, what `LD_LIBRARY_PATH` gave instead of it.
     """
 
     found: Mapping[str, ElfFile] = field(default_factory=dict)
     left: Mapping[str, frozenset[str]] = field(default_factory=dict)
     missing: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     def serve(self, file: ElfFile) -> bool:
         """Return whether a file needs one of them."""
@@ -200,6 +225,7 @@ def collect_libraries(
     return Libraries(
         found=dict(sorted(collector.found.items())),
         left={name: frozenset(users) for name, users in sorted(collector.left.items())},
+        others=dict(sorted(collector.others.items())),
         missing={
             name: frozenset(users)
             for name, users in sorted(collector.missing.items())
@@ -221,6 +247,7 @@ class _Collector:
         self.found: dict[str, ElfFile] = {}
         self.left: dict[str, set[str]] = {}
         self.missing: dict[str, set[str]] = {}
+        self.others: dict[str, Path] = {}
 
     def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
         """Search for the libraries that the first file of a chain needs."""
@@ -239,6 +266,9 @@ class _Collector:
             if needs_private_glibc(file):
                 continue
             self.found[name] = file
+            other = self.loader.preferred(name, chain)
+            if other is not None and os.path.realpath(other) != os.path.realpath(file.path):
+                self.others[name] = other
             self.add(arcname, [file, *chain])
 
     def _miss(self, name: str, arcname: str, chain: Sequence[ElfFile]) -> None:

@@ -66,6 +66,7 @@ def macos_bundle(
             "libraries": libraries,
             "left_to_the_target": {},
         },
+        trimmed=tuple(runtime.trimmed),
     )
 
 

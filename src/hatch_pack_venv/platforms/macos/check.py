@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
     from ...model.requirements import FileRequirements
 
 
-_FINDER: Final = {".DS_Store", ".AppleDouble", "__MACOSX", ".Spotlight-V100", ".Trashes"}
+FINDER_FILES: Final = re.compile(
+    r"(?s)(?:.*/)?"
+    r"(?:(?:\.DS_Store|\.AppleDouble|__MACOSX|\.Spotlight-V100|\.Trashes)(?:/.*)?|\._[^/]*)"
+)
+"""Arcnames of the Finder's own files.
 
-
-def is_left_by_finder(arcname: str) -> bool:
-    """Return whether a name belongs to the Finder's own files.
-
-    `._name` holds the attributes of `name` on file systems without them (AppleDouble); no module
-    can be imported under such a name.
-    """
-    parts = arcname.split("/")
-    return posixpath.basename(arcname).startswith("._") or not _FINDER.isdisjoint(parts)
+`._name` holds the attributes of `name` on file systems without them (AppleDouble); no module can be
+imported under such a name.
+"""
 
 
 def fold(name: str) -> str:

@@ -320,6 +320,7 @@ class Runtime(ABC):
         self.interpreter = environment.interpreter
         self.trim = trim
         self.brings_back = brings_back
+        self.trimmed: list[str] = []
         self._libdir = _library_folder(environment)
 
     @abstractmethod
@@ -344,7 +345,9 @@ class Runtime(ABC):
         folder = self.interpreter.include
         if folder is None or not folder.is_dir():
             return
-        if self.trim.has_headers or self.brings_back is not None:
+        if not self.trim.has_headers and self.brings_back is None:
+            self.trimmed.append(f"include/{folder.name}")
+        else:
             for entry in copies_of(folder, f"include/{folder.name}"):
                 if self.trim.has_headers or self._is_brought_back(entry.arcname):
                     yield entry
@@ -376,11 +379,15 @@ class Runtime(ABC):
         for child in sorted(folder.iterdir()):
             name = f"{arcname}/{child.name}"
             cut = is_cut or self.trim.cuts(child)
-            if is_of_no_bundle(child, on_top=on_top) or (cut and self.brings_back is None):
+            if is_of_no_bundle(child, on_top=on_top):
                 continue
-            if child.is_dir() and not child.is_symlink():
+            if cut and self.brings_back is None:
+                self.trimmed.append(name)
+            elif child.is_dir() and not child.is_symlink():
                 yield from self._folder(name, child, is_cut=cut)
-            elif child.exists() and (not cut or self._is_brought_back(name)):
+            elif cut and not self._is_brought_back(name):
+                self.trimmed.append(name)
+            elif child.exists():
                 yield from self._files(name, child)
 
     def _files(self, arcname: str, path: Path) -> Iterator[ScannedEntry]:

@@ -16,7 +16,7 @@ from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.model.build_paths import BASE, ENVIRONMENT, BuildPath
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.plan.select import Selection
-from hatch_pack_venv.platforms.macos.check import is_left_by_finder, name_problems
+from hatch_pack_venv.platforms.macos.check import FINDER_FILES, name_problems
 from hatch_pack_venv.platforms.macos.requirements import MacosFileRequirements, MacosRequirements
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_what_the_finder_leaves_stays_out() -> None:
     """.DS_Store and AppleDouble files, unless `include-files` names them; on macOS alone."""
     junk = [f"{SITE}/.DS_Store", f"{SITE}/pkg/._x.py", "._bin"]
     entries = [file(f"{SITE}/pkg/x.py"), *map(file, junk)]
-    assert all(map(is_left_by_finder, junk))
+    assert all(map(FINDER_FILES.fullmatch, junk))
     assert not set(junk) & set(names(plan_for_mac(*entries).entries))
     kept = plan_for_mac(*entries, selection=Selection(include=("._x.py",)))
     assert set(junk) & set(names(kept.entries)) == {f"{SITE}/pkg/._x.py"}
