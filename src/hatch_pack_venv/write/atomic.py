@@ -7,6 +7,7 @@ import glob
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -342,7 +343,8 @@ def remove_abandoned(path: Path) -> None:
     pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
     for partial in sorted(path.parent.glob(pattern)):
         with suppress(OSError), _opened_for_lock(partial) as handle:
-            if not _lock(handle):
+            mode = os.fstat(handle).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or not _lock(handle):
                 continue  # of a run that is still alive
             if (partial / _OLD).exists() and not path.exists():
                 (partial / _OLD).rename(path)
@@ -374,7 +376,9 @@ def _locked_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened_for_lock(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDONLY)
+    # Others may have given such a name to a FIFO, which is not waited for, or to a link.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags)
     try:
         yield handle
     finally:

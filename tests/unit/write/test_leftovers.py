@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,3 +52,14 @@ def test_the_folder_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
         first.mkdir()
         write_folder(plan(file("a")), target)
         assert first.is_dir()
+
+
+def test_what_others_gave_such_a_name_is_left_alone(tmp_path: Path) -> None:
+    """A FIFO is not waited for, and what a link leads to is neither moved nor removed."""
+    os.mkfifo(tmp_path / ".app.tar.fifo.partial")
+    (tmp_path / "mine" / "old").mkdir(parents=True)
+    (tmp_path / ".app.tar.link.partial").symlink_to("mine")
+    with PendingFile(tmp_path / "app.tar"):
+        pass
+    assert names(tmp_path) == [".app.tar.fifo.partial", ".app.tar.link.partial", "mine"]
+    assert names(tmp_path / "mine") == ["old"]
