@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
-from support.environments import install, make_environment, run, tool
+from support.environments import install, make_environment, run, shared, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
 from support.projects import copy_project
@@ -69,25 +69,35 @@ class Built:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Callable[..., Built]:
-    """Build projects once for this module, by name and interpreter mode."""
-    done: dict[tuple[str, str, str], Built] = {}
+    """Build projects once for all workers, by name, interpreter mode and Python."""
 
     def build_once(name: str, mode: str, python: Python | None = None) -> Built:
         python = python or bundlable()[-1]
-        key = (name, mode, python.version)
-        if key not in done:
-            root = tmp_path_factory.mktemp(name) / "project"
-            # One xz of an interpreter is enough; the other CPythons' archives are made fast.
-            more = "" if python == bundlable()[-1] else 'format = "tar.gz"\ncompression-level = 1\n'
-            done[key] = _build(name, mode, python, root, plugin_wheels, more)
-        return done[key]
+        # One xz of an interpreter is enough; the other CPythons' archives are made fast.
+        more = "" if python == bundlable()[-1] else 'format = "tar.gz"\ncompression-level = 1\n'
+
+        def fill(folder: Path) -> None:
+            untouched = _build(name, mode, python, folder / "project", plugin_wheels, more)
+            (folder / "untouched").write_text(json.dumps(untouched))
+
+        folder = shared(tmp_path_factory, f"{name}-{mode}-{python.version}", fill)
+        made = (folder / "project/dist-venv").iterdir()
+        return Built(
+            name=name,
+            mode=mode,
+            python=python,
+            project=folder / "project",
+            archives=sorted(path for path in made if path.suffix != ".json"),
+            untouched=json.loads((folder / "untouched").read_text()),
+        )
 
     return build_once
 
 
 def _build(
     name: str, mode: str, python: Python, root: Path, plugin_wheels: Path, more: str
-) -> Built:
+) -> bool:
+    """Build a copy of a project; return whether environment and base are as they were."""
     copy_project(name, root)
     configuration = root / "pyproject.toml"
     table = "[tool.hatch.build.hooks.pack-venv]\n"
@@ -107,16 +117,7 @@ def _build(
         install(environment, "--no-deps", "--editable", root, variables=variables)
     before = (tree_state(environment), tree_state(python.prefix))
     run(tool("hatch"), "build", "-t", "wheel", cwd=root, env=variables)
-    untouched = before == (tree_state(environment), tree_state(python.prefix))
-    archives = sorted(path for path in (root / "dist-venv").iterdir() if path.suffix != ".json")
-    return Built(
-        name=name,
-        mode=mode,
-        python=python,
-        project=root,
-        archives=archives,
-        untouched=untouched,
-    )
+    return before == (tree_state(environment), tree_state(python.prefix))
 
 
 each_mode = pytest.mark.parametrize("mode", ["bundled", "target"])
