@@ -167,12 +167,11 @@ def _distribution(site: str, name: str, *files: str, more: str = "") -> dict[str
 # Answers like a CPython 3.11.7 that is installed above the environments, whatever really runs.
 _ANSWER: Final = """\
 import json, os, subprocess, sys
-subprocess.run([sys.executable, *sys.argv[1:]], check=True)
-with open(sys.argv[-1]) as file:
-    facts = json.load(file)
+word = sys.argv[-1]
+done = subprocess.run([sys.executable, *sys.argv[1:]], check=True, capture_output=True, text=True)
+facts = json.loads(done.stdout.partition(word)[2])
 fixed = json.loads(os.environ["RECORDED_FACTS"])
-with open(sys.argv[-1], "w") as file:
-    json.dump({key: fixed.get(key, value) for key, value in facts.items()}, file)
+print(word, json.dumps({key: fixed.get(key, value) for key, value in facts.items()}))
 """
 _STARTS_HELLO: Final = "import sys\nfrom hello import main\nsys.exit(main())\n"
 _PYTHON: Final = '#!/bin/sh\nexec "$RECORDED_PYTHON" "$RECORDED_ANSWER" "$@"\n'

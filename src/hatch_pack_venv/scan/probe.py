@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from ..metadata.files import open_file, read_file, read_json
+from ..metadata.files import open_file, parse_json, read_file
 from ..metadata.installed import installed_distributions
 from ..model.build_paths import (
     _ON_WINDOWS,
@@ -192,8 +192,7 @@ def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpr
 
 
 _TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a few
-_ANSWER_LIMIT: Final = 1 << 20  # bytes; an answer has about a thousand
-_SAID_LIMIT: Final = 1 << 20  # bytes that are printed meanwhile
+_SAID_LIMIT: Final = 1 << 20  # bytes; an answer has about a thousand
 _LAST_WORDS: Final = 4096
 
 # Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
@@ -231,8 +230,7 @@ answer = json.dumps({
     "wheel_folder": var("WHEEL_PKG_DIR"),
     "debian": "deb_system" in sysconfig.get_scheme_names(),
 })
-with open(sys.argv[1], "w") as file:
-    file.write(answer)
+os.write(1, ("\\n%s %s\\n" % (sys.argv[1], answer)).encode())
 """
 _TEXTS: Final = ("version", "minor", "implementation", "abi", "cache_tag", "system", "machine")
 _PATHS: Final = ("executable", "base_prefix", "stdlib")
@@ -255,20 +253,20 @@ def ask_interpreter(executable: Path) -> Interpreter:
 
 
 def _ask(executable: Path) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="pack-venv-") as folder:
-        answer = os.path.join(folder, "answer")
-        command = [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS, answer]
-        status, said = _run(executable, command)
-        if status != 0:
-            reason = (said.strip().splitlines() or ["no message"])[-1]
-            raise EnvironmentProblem(
-                f"{executable} does not run (exit status {status}: {reason}): repair or recreate"
-                " the environment"
-            )
-        try:
-            facts = read_json(answer, _ANSWER_LIMIT)
-        except (OSError, ValueError):
-            facts = None
+    # Start-up code may print as well: the answer is the line that begins with a word of its own.
+    word = secrets.token_hex(8)
+    status, said = _run(executable, [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS, word])
+    if status != 0:
+        last = said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
+        reason = (last.splitlines() or ["no message"])[-1]
+        raise EnvironmentProblem(
+            f"{executable} does not run (exit status {status}: {reason}): repair or recreate"
+            " the environment"
+        )
+    try:
+        facts = parse_json(said.partition(word.encode())[2].partition(b"\n")[0])
+    except ValueError:
+        facts = None
     if not _is_answer(facts):
         raise EnvironmentProblem(
             f"{executable} does not answer as a Python does: repair or recreate the environment"
@@ -291,8 +289,8 @@ def _is_answer(facts: Any) -> bool:
     )
 
 
-def _run(executable: Path, command: list[str]) -> tuple[int, str]:
-    """Run a command for a bounded time; return its status and the end of what it printed.
+def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
+    """Run a command for a bounded time; return its status and what it printed.
 
     Raises:
         EnvironmentProblem: it cannot be started, does not end, or prints without an end.
@@ -327,7 +325,7 @@ def _run(executable: Path, command: list[str]) -> tuple[int, str]:
         ) from None
     finally:
         _end(process)
-    return status, said[-_LAST_WORDS:].decode("utf-8", "replace")
+    return status, bytes(said)
 
 
 def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
