@@ -34,12 +34,16 @@ _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUA
 
 
 def pytest_configure() -> None:
-    """Let interrupts through, also where a shell started the tests in the background.
+    """Let signals through, also where a shell started the tests in the background, or nohup.
 
-    There SIGINT is ignored (POSIX, "Asynchronous Lists"), and by every process that a test starts.
+    There SIGINT, SIGQUIT (POSIX, "Asynchronous Lists") or SIGHUP is ignored, and by every process
+    that a test starts.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_report_header() -> list[str]:
