@@ -78,7 +78,8 @@ def make_tree(prefix: Path, wheels: list[Path], base: str = FRAMEWORK) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(site)  # noqa: S202 - wheels of the tests own download
     launcher = scripts / "hello"
-    launcher.write_text(f"#!{MAC}/bin/python3.12\nfrom hello import main\nmain()\n")
+    body = "import sys\nfrom hello import main\nsys.exit(main())\n"
+    launcher.write_text(f"#!{MAC}/bin/python3.12\n{body}")
     launcher.chmod(0o755)
     for junk in (prefix / ".DS_Store", site / "._hello.py", site / ".DS_Store"):
         junk.write_bytes(b"\0\0\0\1Bud1")
