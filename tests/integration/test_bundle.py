@@ -67,6 +67,7 @@ def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
     assert sizes[0] > 2 * sizes[1]
 
 
+@needs("whole standard library")
 def test_a_preview_tells_what_trim_leaves_out(prefix: Path) -> None:
     """By the folder or file, with the key; without a trim nothing is."""
     for trim, expected in (("default", True), ("none", False)):
@@ -76,6 +77,7 @@ def test_a_preview_tells_what_trim_leaves_out(prefix: Path) -> None:
         assert any(name.startswith("include/python3") for name in named) is expected
 
 
+@needs("whole standard library")
 @pytest.mark.parametrize(
     ("trim", "pattern", "inside"),
     [

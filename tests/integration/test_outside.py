@@ -48,9 +48,9 @@ def test_a_folder_that_a_path_file_s_code_names_is_refused(prefix: Path) -> None
 
 
 def test_a_folder_that_code_finds_out_is_noted(prefix: Path) -> None:
-    """A `sitecustomize.py` that computes what it adds gives a note that names the folder."""
-    text = "import os, sys\nsys.path.append(os.path.join(sys.prefix, '..', 'shared'))\n"
-    (site(prefix) / "sitecustomize.py").write_text(text)
+    """A `.pth` file that computes what it adds gives a note that names the folder."""
+    text = "import os, sys; sys.path.append(os.path.join(sys.prefix, '..', 'shared'))\n"
+    (site(prefix) / "found.pth").write_text(text)
     (note,) = planned(prefix).notes
     assert note.startswith(f"{prefix}/../shared is on the environment's sys.path and stays out")
 
