@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from support import hiding
 from support.environments import install, make_environment, run
-from support.interpreters import bundlable
+from support.interpreters import Python, bundlable
 from support.machine import needs
 from support.trees import make_wheel
 
@@ -16,10 +16,14 @@ from hatch_pack_venv import PackOptions, pack
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs("namespaces")
+pytestmark = needs("namespaces", "shared CPython")
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 OPTIONS: Final = PackOptions.from_mapping({"format": "tar", "vendor-libraries": False})
-PYTHON: Final = bundlable()[-1]
+
+
+@pytest.fixture(scope="module")
+def python() -> Python:
+    return bundlable()[-1]
 
 
 def wheel(folder: Path, name: str) -> Path:
@@ -43,11 +47,11 @@ def moved(env: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("edited", [False, True])
 @pytest.mark.parametrize("order", [("alpha", "beta"), ("beta", "alpha")])
 def test_of_two_scripts_of_one_name_the_last_runs_as_at_home(
-    tmp_path: Path, order: tuple[str, str], *, edited: bool
+    python: Python, tmp_path: Path, order: tuple[str, str], *, edited: bool
 ) -> None:
     """Whichever distribution was installed last, and with what somebody wrote into its launcher."""
     (tmp_path / "there").mkdir()
-    env = make_environment(tmp_path / "env", PYTHON, by="uv")
+    env = make_environment(tmp_path / "env", python, by="uv")
     for name in order:
         install(env, "--offline", "--no-index", wheel(tmp_path, name))
     if edited:
@@ -57,6 +61,6 @@ def test_of_two_scripts_of_one_name_the_last_runs_as_at_home(
     before = run(env / "bin/tool", env=BARE)
     assert before.split() == [order[1], "eu" if edited else "None"]
     root = moved(env, tmp_path)
-    hide = [env, PYTHON.path.resolve().parents[1]]
+    hide = [env, python.path.resolve().parents[1]]
     done = hiding.run_hidden([root / "bin/tool"], hide=hide, env=BARE)
     assert done.stdout == before, done.stderr
