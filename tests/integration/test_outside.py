@@ -55,6 +55,16 @@ def test_a_folder_that_code_finds_out_is_noted(prefix: Path) -> None:
     assert note.startswith(f"{prefix}/../shared is on the environment's sys.path and stays out")
 
 
+def test_what_start_up_code_prints_is_no_search_path(prefix: Path) -> None:
+    """Neither JSON that is printed at the end, nor another process that keeps the output open."""
+    code = "import atexit, os, subprocess; atexit.register(print, 5); "
+    folder = "os.path.join(sys.prefix, '..', 'shared')"
+    code += f"subprocess.Popen(['sleep', '0.2']); import sys; sys.path.append({folder})\n"
+    (site(prefix) / "loud.pth").write_text(code)
+    (note,) = planned(prefix).notes
+    assert note.startswith(f"{prefix}/../shared is on the environment's sys.path")
+
+
 def test_code_that_fails_is_nobody_s_folder(prefix: Path) -> None:
     """Start-up code that breaks or prints does not keep an environment from being packed."""
     (site(prefix) / "loud.pth").write_text("import sys; print('hello'); 1 / 0\n")

@@ -383,6 +383,17 @@ def test_the_target_without_a_table_is_the_hook_on_request(project: Path) -> Non
     assert files(project, "dist-venv") == PACKED
 
 
+def test_the_target_reads_the_hook_in_a_hatch_toml(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """There too it is the target that packs, and not the hook of the wheel that it builds."""
+    table = "[build.targets.wheel]\npackages = ['my_app']\n[build.hooks.pack-venv]\n"
+    (project / "hatch.toml").write_text(table + "format = 'tar.gz'\n")
+    assert told(capfd, project, PackVenvBuilder, directory=None)[0] == 0
+    assert "pack-venv:" not in told(capfd, project, PackVenvBuilder, directory=None)[1]
+    assert files(project, "dist-venv") == PACKED
+
+
 def test_the_target_leaves_nothing_after_a_mistake(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,11 +15,10 @@ from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import silent
 from ..plan.explain import Preview, preview
 from ..plan.links import without_links
-from ..plan.select import Selection
 from ..plan.validate import check_size, check_zip_names, for_windows
 from ..write.archive import write_archives, write_folder
 from ..write.bytecode import with_byte_code
-from .planning import Source, plan_source
+from .planning import Source, plan_source, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,12 +144,11 @@ def _whole_plan(
     environment, options = source.environment, source.options
     plan = plan_source(source, project, archives)
     check_size(plan, options.max_size)  # before anything is compiled
-    patterns = Selection(exclude=options.exclude_files, include=options.include_files)
     with with_byte_code(
         plan,
         environment,
         options.bytecode,
-        patterns=patterns,
+        patterns=selection_of(options),
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:

@@ -254,11 +254,7 @@ class _Planning:
         selection = inputs.selection
         problems = [
             *self._credentials(scanned, selection),
-            *nested_environments(
-                scanned
-                if not selection.exclude
-                else [e for e in scanned if not selection.by_pattern(e.arcname)]
-            ),
+            *nested_environments(e for e in scanned if not selection.by_pattern(e.arcname)),
         ]
         inputs = replace(inputs, problems=(*inputs.problems, *problems))
         if selection.exclude or selection.include:

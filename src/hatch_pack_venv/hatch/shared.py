@@ -79,11 +79,11 @@ def _logging() -> Iterator[None]:
     handler.setLevel(logging.WARNING)
     handler.setFormatter(TerminalFormatter())
     logger.addHandler(handler)
-    logger.propagate = False
+    before, logger.propagate = logger.propagate, False
     try:
         yield
     finally:
-        logger.propagate = True
+        logger.propagate = before
         logger.removeHandler(handler)
 
 

@@ -27,7 +27,7 @@ def check_tree(
     """Yield a sentence for each entry that cannot lie where it does.
 
     Parameters:
-        promised: arcname of the one link that leads out because it was asked for.
+        fixed_path: arcname of the one link that leads out because it was asked for.
         leaving: whether any link may.
     """
     for name, entry in entries.items():

@@ -1,28 +1,28 @@
 """What an environment imports from elsewhere: its layers, and folders outside that it sees.
 
 A layer is read like an environment, from its files; nothing of it is run but the base runtime's
-interpreter, which is asked for its facts.
+interpreter, which is asked for its facts. The environment's own start-up code is run where only
+that can tell what it adds to `sys.path`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from packaging.utils import canonicalize_name
 
-from ..metadata.files import parse_json, read_json
+from ..metadata.files import read_json
 from ..metadata.installed import installed_distributions
 from ..metadata.path_files import path_lines
 from ..model import manifest
 from ..model.entries import FileEntry
 from ..model.errors import EnvironmentProblem, PlanError
 from ..model.layers import Layer, Layers, LibraryFolder
-from .probe import ask_interpreter
+from .probe import answer_of, ask_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -257,8 +257,7 @@ _HARMLESS: Final = re.compile(
 )
 _STARTUP: Final = (".pth", "/sitecustomize.py")
 _CODE_LINE: Final = re.compile(rb"(?m)^import[ \t]")
-_ANSWER_SECONDS: Final = 60
-_SEARCH_PATH: Final = "import json, sys; print(json.dumps(sys.path))"
+_SEARCH_PATH: Final = "import json, os, sys; answer = json.dumps(sys.path)"
 
 
 def startup_code(environment: Environment, scanned: Iterable[ScannedEntry]) -> dict[str, bytes]:
@@ -301,20 +300,13 @@ def ask_search_path(environment: Environment) -> list[str]:
     """
     # The user's own packages count where the environment sees them.
     mode = "-E" if environment.include_system_site_packages else "-I"
-    python = str(environment.prefix / environment.scripts / "python")
+    python = environment.prefix / environment.scripts / "python"
     try:
-        answer = subprocess.run(
-            [python, mode, "-B", "-c", _SEARCH_PATH],
-            capture_output=True,
-            text=True,
-            timeout=_ANSWER_SECONDS,
-            check=False,
-            cwd=environment.prefix,
-        )
-        found = parse_json((answer.stdout.splitlines() or ["[]"])[-1])
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        found = answer_of(python, (mode,), _SEARCH_PATH)
+    except EnvironmentProblem:
         return []
-    return [path for path in found if isinstance(path, str) and path]
+    paths = found if isinstance(found, list) else []
+    return [path for path in paths if isinstance(path, str) and path]
 
 
 def folders_outside(search_path: Iterable[str], environment: Environment) -> list[str]:

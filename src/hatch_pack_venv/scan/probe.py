@@ -42,7 +42,7 @@ from ..platforms.macos import detect as macos_detect
 from ..platforms.windows import detect as windows_detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from _typeshed import StrPath
 
@@ -230,6 +230,8 @@ answer = json.dumps({
     "wheel_folder": var("WHEEL_PKG_DIR"),
     "debian": "deb_system" in sysconfig.get_scheme_names(),
 })
+"""
+_ANSWER: Final = """
 os.write(1, ("\\n%s %s\\n" % (sys.argv[1], answer)).encode())
 """
 _TEXTS: Final = ("version", "minor", "implementation", "abi", "cache_tag", "system", "machine")
@@ -252,10 +254,19 @@ def ask_interpreter(executable: Path) -> Interpreter:
     return interpreter
 
 
-def _ask(executable: Path) -> dict[str, Any]:
+def answer_of(executable: Path, options: Sequence[str], questions: str) -> Any:
+    """Run an interpreter for a bounded time and return what it answers; `None` for no JSON.
+
+    Parameters:
+        questions: a program that assigns the text of its answer, as JSON, to `answer`.
+
+    Raises:
+        EnvironmentProblem: if it cannot be started, fails, does not end, or prints without an end.
+    """
     # Start-up code may print as well: the answer is the line that begins with a word of its own.
     word = secrets.token_hex(8)
-    status, said = _run(executable, [str(executable), "-I", "-S", "-B", "-c", _QUESTIONS, word])
+    command = [str(executable), *options, "-B", "-c", questions + _ANSWER, word]
+    status, said = _run(executable, command)
     if status != 0:
         last = said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
         reason = (last.splitlines() or ["no message"])[-1]
@@ -264,9 +275,13 @@ def _ask(executable: Path) -> dict[str, Any]:
             " the environment"
         )
     try:
-        facts = parse_json(said.partition(word.encode())[2].partition(b"\n")[0])
+        return parse_json(said.partition(word.encode())[2].partition(b"\n")[0])
     except ValueError:
-        facts = None
+        return None
+
+
+def _ask(executable: Path) -> dict[str, Any]:
+    facts = answer_of(executable, ("-I", "-S"), _QUESTIONS)
     if not _is_answer(facts):
         raise EnvironmentProblem(
             f"{executable} does not answer as a Python does: repair or recreate the environment"

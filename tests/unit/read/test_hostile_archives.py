@@ -191,6 +191,20 @@ def is_accepted(path: Path) -> bool:
         return False
 
 
+def test_a_zip_files_entry_says_what_kind_of_file_it_is(zipped: Path) -> None:
+    """Each bit of the kind, in each entry: tools take an entry without one for what they like."""
+    data = zipped.read_bytes()
+    with zipfile.ZipFile(zipped) as archive:
+        place, count = archive.start_dir, len(archive.infolist())
+    for _ in range(count):
+        names = struct.unpack_from("<3H", data, place + 28)
+        kind = place + 41  # the high byte of the mode in the external attributes
+        for bit in (0x10, 0x20, 0x40, 0x80):
+            zipped.write_bytes(data[:kind] + bytes([data[kind] ^ bit]) + data[kind + 1 :])
+            assert not is_accepted(zipped), (place, bit)
+        place += 46 + sum(names)
+
+
 def test_every_flipped_bit_of_a_zip_files_headers_is_found(zipped: Path) -> None:
     """Local headers, directory and end, bit by bit: nothing in them is without a meaning."""
     data = zipped.read_bytes()
