@@ -122,11 +122,13 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         """Build the project's wheel with its other hooks."""
         from hatchling.builders.wheel import WheelBuilder
 
-        config = copy.deepcopy(self.raw_config)
-        build = config.get("tool", {}).get("hatch", {}).get("build", {})
-        for table in (build, build.get("targets", {}).get("wheel", {})):
-            table.get("hooks", {}).pop(PLUGIN_NAME, None)
         builder = WheelBuilder(
-            self.root, plugin_manager=self.plugin_manager, config=config, app=self.app
+            self.root,
+            plugin_manager=self.plugin_manager,
+            config=copy.deepcopy(self.raw_config),
+            app=self.app,
         )
+        hatch = builder.metadata.hatch  # of pyproject.toml or hatch.toml
+        for table in (hatch.build_config, hatch.build_targets.get("wheel", {})):
+            table.get("hooks", {}).pop(PLUGIN_NAME, None)
         return Path(next(builder.build(directory=directory, versions=["standard"])))
