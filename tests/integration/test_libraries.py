@@ -98,7 +98,7 @@ def test_what_only_the_library_path_finds_comes_along(
     assert (paths(found), dict(found.missing)) == ({"libanswer.so.1": answer}, {})
 
 
-def test_a_library_that_is_packed_elsewhere_is_notdescribe_missing(tmp_path: Path) -> None:
+def test_a_library_that_is_packed_elsewhere_is_not_described_as_missing(tmp_path: Path) -> None:
     """Packages load their own libraries by path before the modules that need them."""
     wheel = compile_library(tmp_path / "other/libwheel.so.1")
     module = compile_library(tmp_path / "env/lib/module.so", "-Wl,--no-as-needed", str(wheel))

@@ -14,7 +14,7 @@ from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValida
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ..metadata.files import parse_json
+from ..metadata.files import open_file, parse_json
 from ..model.errors import LockProblem
 from .closure import python_satisfies
 
@@ -184,7 +184,7 @@ class Lock:
             LockProblem: it is not there, or is none of version 1.
         """
         try:
-            with path.open("rb") as stream:
+            with open_file(path) as stream:
                 data = tomllib.load(stream)
             return cls(Pylock.from_dict(data), path, markers, extras, others)
         except FileNotFoundError:

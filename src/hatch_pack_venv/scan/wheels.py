@@ -23,6 +23,7 @@ from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from ..metadata.files import open_file
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.entries import FileEntry
 from ..model.errors import WheelProblem
@@ -76,6 +77,7 @@ class WheelOverlay:
         name, version = _check_fits(path, environment.interpreter)
         destination = _Entries(environment, name)
         try:
+            open_file(path).close()  # a FIFO would be waited for
             with WheelFile.open(path) as source:
                 installer.install(source, destination, {"INSTALLER": _INSTALLER})
                 metadata_dir = posixpath.join(destination.root, source.dist_info_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -266,3 +267,11 @@ def test_what_is_no_lock_file_is_refused(tmp_path: Path, content: bytes | None, 
     with pytest.raises(LockProblem, match=said) as caught:
         Lock.from_path(path, marker_environment(INTERPRETER))
     assert str(path) in str(caught.value)
+
+
+def test_a_lock_file_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    """It is a sentence at once."""
+    path = tmp_path / "pylock.toml"
+    os.mkfifo(path)
+    with pytest.raises(LockProblem, match=r"cannot be read: .*it is a FIFO, not a file"):
+        Lock.from_path(path, marker_environment(INTERPRETER))

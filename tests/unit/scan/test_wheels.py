@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,6 +144,13 @@ def test_wheels_that_cannot_be_used_are_named(tmp_path: Path, name: str, message
         (tmp_path / name).write_bytes(b"no zip file")
     with pytest.raises(WheelProblem, match=message):
         WheelOverlay.from_path(tmp_path / name, environment())
+
+
+def test_a_wheel_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    """It is a sentence at once."""
+    os.mkfifo(tmp_path / "a-1.0-py3-none-any.whl")
+    with pytest.raises(WheelProblem, match=r"cannot be read: .*it is a FIFO, not a file"):
+        WheelOverlay.from_path(tmp_path / "a-1.0-py3-none-any.whl", environment())
 
 
 def test_a_wheel_cannot_write_outside(tmp_path: Path) -> None:

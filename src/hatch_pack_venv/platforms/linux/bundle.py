@@ -19,6 +19,7 @@ from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
+from ...metadata.files import read_text
 from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring
@@ -349,7 +350,7 @@ def _is_portable(arcname: str, environment: Environment) -> bool:
     if owner is None:
         return False
     try:
-        text = (environment.prefix / owner.metadata_dir / "WHEEL").read_text("utf-8", "replace")
+        text = read_text(environment.prefix / owner.metadata_dir / "WHEEL") or ""
     except OSError:
         return False
     return "manylinux" in text or "musllinux" in text

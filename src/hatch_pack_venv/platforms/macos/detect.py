@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from packaging.tags import mac_platforms
 
+from ...metadata.files import read_text
 from ...model.errors import EnvironmentProblem
 from ...model.interpreter import Interpreter
 from .requirements import common_architectures, read_macho
@@ -120,11 +122,8 @@ def _processor(interpreter: Interpreter) -> str:
 def prefix_aliases(prefix: Path, config: Mapping[str, str]) -> tuple[str, ...]:
     """Return the paths at which an environment was created on its Mac, from its own files."""
     told = [match[1] for match in [_COMMAND.search(config.get("command", ""))] if match]
-    try:
-        text = (prefix / "bin" / "activate").read_text("utf-8", "surrogateescape")
-        told += _ACTIVATED.findall(text)
-    except OSError:
-        pass
+    with suppress(OSError):
+        told += _ACTIVATED.findall(read_text(prefix / "bin" / "activate") or "")
     return tuple(dict.fromkeys(path.rstrip("/ ") for path in told))
 
 

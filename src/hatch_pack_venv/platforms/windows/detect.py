@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...binary.pe import PeFile
+from ...metadata.files import open_file, read_text
 from ...model.errors import EnvironmentProblem
 from ...model.interpreter import Interpreter
 
@@ -109,7 +110,7 @@ def _told_paths(prefix: Path, config: Mapping[str, str]) -> Iterator[str]:
         yield command[1].strip()
     for name in ("activate.bat", "activate"):
         try:
-            text = (prefix / SCRIPTS / name).read_text("utf-8", "surrogateescape")
+            text = read_text(prefix / SCRIPTS / name) or ""
         except OSError:
             continue
         yield from (match[1].rstrip("\\/ ") for match in _ACTIVATED.finditer(text))
@@ -126,7 +127,7 @@ def _version(prefix: Path, config: Mapping[str, str]) -> str:
 
 def _machine(python: Path) -> str:
     try:
-        with python.open("rb") as stream:
+        with open_file(python) as stream:
             program = PeFile.from_stream(stream)
     except OSError as error:
         raise EnvironmentProblem(f"{python} cannot be read: {error.strerror}") from error

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from hatch_pack_venv.model.interpreter import Interpreter
 
 
+def test_activation_scripts_that_are_fifos_are_not_waited_for(tmp_path: Path) -> None:
+    """They tell nothing, and the scan names them."""
+    prefix = make_environment(tmp_path / "env")
+    for name in ("activate", "activate.bat"):
+        (prefix / "Scripts" / name).unlink(missing_ok=True)
+        os.mkfifo(prefix / "Scripts" / name)
+    assert read_environment(prefix).is_windows
+
+
 @pytest.mark.parametrize("by", CONFIGS)
 def test_the_facts_are_read_from_the_tree(tmp_path: Path, by: str) -> None:
     """What venv, virtualenv and uv write tells all that the interpreter would say."""
