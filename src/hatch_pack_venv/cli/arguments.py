@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
-    from ..config.table import Group, Key, Option
+    from ..config.key import Group, Key, Option
 
 
 _INSPECT = """\
