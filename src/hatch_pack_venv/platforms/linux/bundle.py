@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
 from ...binary.strip import stripped
 from ...filesystem import copies_of
+from ...injected import newer_libraries
 from ...metadata.files import read_text
 from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
@@ -121,6 +123,8 @@ def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
 
 
 _LICENCES: Final = "share/licenses"
+_CHOICE: Final = "_pack_venv_libraries"
+"""The module, and the `.pth` file that calls it; the name comes before those of packages."""
 
 
 def make_bundle(
@@ -182,6 +186,7 @@ class _Bundler:
         self.entries += self._modules(libraries)
         self.entries += self._vendored(libraries)
         self.entries += tcl_scripts(libraries.found)
+        self.entries += self._choice(libraries)
         paths = [file.path.resolve() for file in libraries.found.values()]
         owners = find_owners(
             [*paths, self.runtime.executable.file.path],
@@ -265,6 +270,24 @@ class _Bundler:
         contents = relinked(files, ("$ORIGIN",), strip=self.trim.strips)
         for (name, file), content in zip(libraries.found.items(), contents, strict=True):
             yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
+
+    def _choice(self, libraries: Libraries) -> Iterator[ScannedEntry]:
+        """Yield what loads the system's compiler libraries first where they are newer than ours."""
+        packed = [(posixpath.basename(name), file) for name, file in self.packed.items()]
+        versions = {
+            name: max(
+                newer_libraries.highest_version(str(file.path), name)
+                for packed_name, file in [*libraries.found.items(), *packed]
+                if packed_name == name
+            )
+            for name in sorted(newer_libraries.PREFIXES.keys() & libraries.found.keys())
+        }
+        if versions:
+            site = self.environment.site_packages[0]
+            source = files("hatch_pack_venv.injected") / "newer_libraries.py"
+            yield FileEntry.from_bytes(f"{site}/{_CHOICE}.py", source.read_bytes())
+            line = f"import {_CHOICE}; {_CHOICE}.prefer_newer({versions})\n"
+            yield FileEntry.from_bytes(f"{site}/{_CHOICE}.pth", line.encode())
 
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
         """Turn a packed module's DT_RUNPATH into DT_RPATH: the executable's then applies too."""
