@@ -124,7 +124,7 @@ def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[Sca
         reason = f"lies more than {_DEEPEST} folders deep, at {path}"
         yield UnsupportedEntry(arcname=arcname, reason=reason)
     else:
-        yield DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+        yield DirectoryEntry.from_status(arcname, status)
         for child in children:
             real = Path(os.path.realpath(child))
             yield from _copies(real, f"{arcname}/{child.name}", (*parents, path))

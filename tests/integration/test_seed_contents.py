@@ -20,6 +20,7 @@ from support.trees import tree_state
 
 from hatch_pack_venv import CompressionFormat, export_venv
 from hatch_pack_venv.api import venvstacks as seed
+from hatch_pack_venv.read.verify import verify
 
 if TYPE_CHECKING:
     from support.interpreters import Python
@@ -126,7 +127,7 @@ def test_the_content_digest_is_the_same_in_every_format(source: Path) -> None:
 
 @every_format
 def test_modes_and_owners(source: Path, format: CompressionFormat) -> None:
-    """No setuid, setgid, sticky, group-write or other-write bit, no owner, whoever it was."""
+    """No setuid, setgid, sticky, group-write or other-write bit, none added; no owner."""
     strange = source / "share/strange"
     strange.mkdir()
     for name, mode in {
@@ -136,12 +137,13 @@ def test_modes_and_owners(source: Path, format: CompressionFormat) -> None:
         "group": 0o664,
         "private": 0o600,
         "mine": 0o700,
+        "frozen": 0o444,
     }.items():
         (strange / name).write_text(name)
         if os.geteuid() == 0:
             os.chown(strange / name, 12345, 54321)
         (strange / name).chmod(mode)
-    strange.chmod(0o3777)
+    strange.chmod(0o3770)
     found = contents(packed(source, format))
     modes = {
         name.rpartition("/")[2]: each.mode
@@ -153,10 +155,11 @@ def test_modes_and_owners(source: Path, format: CompressionFormat) -> None:
         "setgid": 0o755,
         "sticky": 0o644,
         "group": 0o644,
-        "private": 0o644,
-        "mine": 0o755,
+        "private": 0o600,
+        "mine": 0o700,
+        "frozen": 0o444,
     }
-    assert found["env/share/strange"].mode == 0o755
+    assert found["env/share/strange"].mode == 0o750
     for each in found.values():
         assert each.kind == "link" or not each.mode & 0o7022
         assert each.owner == (0, 0, "", "")
@@ -215,21 +218,25 @@ def test_a_naive_time_is_local(source: Path, zone: str, monkeypatch: pytest.Monk
 
 @every_format
 def test_clamped_archives_are_the_same_bytes(source: Path, format: CompressionFormat) -> None:
-    """A second archive of a touched copy of the environment does not differ, umask or not."""
+    """A second archive of a copy with later times does not differ."""
     limit = datetime.fromtimestamp(OLD, UTC)
     first = packed(source, format, clamp_mtime=limit).read_bytes()
     other = source.parents[1] / "other/place/env"
-    mask = os.umask(0o077)
-    try:
-        shutil.copytree(source, other, symlinks=True, copy_function=shutil.copyfile)
-        for name in os.listdir(source / "bin"):
-            mode = (source / "bin" / name).lstat().st_mode
-            if not (source / "bin" / name).is_symlink():
-                (other / "bin" / name).chmod(mode & 0o700)
-        second = packed(other, format, clamp_mtime=limit).read_bytes()
-    finally:
-        os.umask(mask)
-    assert first == second
+    shutil.copytree(source, other, symlinks=True, copy_function=shutil.copy)
+    assert packed(other, format, clamp_mtime=limit).read_bytes() == first
+
+
+def test_kept_modes_are_verified(source: Path) -> None:
+    """The manifest has those of files and of folders, and an export has them, too."""
+    (source / "share/data").chmod(0o400)
+    (source / "share").chmod(0o550)
+    path = packed(source, "tar")
+    assert verify(path, external_links=True).is_whole
+    exported = export_venv(source, source.parents[1] / "exported")
+    assert verify(exported, external_links=True).is_whole
+    (exported / "share").chmod(0o755)
+    found = verify(exported, external_links=True).findings
+    assert [finding.path for finding in found] == ["share"]
 
 
 @pytest.mark.parametrize("target", ["app", "with space é", "."])

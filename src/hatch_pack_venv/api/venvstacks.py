@@ -6,7 +6,9 @@ They keep `bin/python` as the link it is and rely on the injected post-install s
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ from ..platforms.platform import platform_of
 from ..scan.probe import build_paths_of, read_environment
 from ..scan.walk import scan
 from ..write.archive import write_archives, write_folder
+from .prepared import Preparation
 from .progress import terminal_progress
 
 if TYPE_CHECKING:
@@ -42,12 +45,14 @@ def get_archive_path(
     """Return the path of the file that `create_archive` writes for a base name.
 
     Parameters:
+        archive_base_name: may begin with `~`.
         format: by default zip on Windows and tar.xz elsewhere.
 
     Raises:
         OptionsError: if there is no such format (also a `ValueError`).
     """
-    return CompressionFormat.get_format(format).archive_path(archive_base_name)
+    base_name = os.path.expanduser(archive_base_name)
+    return CompressionFormat.get_format(format).archive_path(base_name)
 
 
 def create_archive(
@@ -59,13 +64,19 @@ def create_archive(
     work_dir: StrPath | None = None,
     show_progress: bool = True,
     format: CompressionFormat | str | None = None,
+    prepare_deployed_env: Callable[[Path], None] | None = None,
+    record_files: str = "exclude",
 ) -> Path:
-    """Pack an environment into an archive without touching it.
+    """Pack an environment, or an interpreter's own prefix, into an archive without touching it.
 
     Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` in site-packages are left out;
     `postinstall.py` is injected and recreates `pyvenv.cfg` on the target. Launchers and activation
     scripts locate themselves. Links out of the environment are kept, except in zip files and on
-    Windows, where all links are replaced by copies. Owners are dropped; modes are 755 or 644.
+    Windows, where all links are replaced by copies; so are relative links to a neighbour that is
+    not there yet. Owners are dropped. Modes lose setuid, setgid, sticky and the right of group and
+    others to write, and gain nothing.
+
+    Paths may begin with `~`. The environment's interpreter need not be on this machine.
 
     Parameters:
         source_dir: the environment.
@@ -73,9 +84,15 @@ def create_archive(
         install_target: the archive's top-level folder; by default the environment's name.
         clamp_mtime: no entry is later than this; a naive datetime is local time.
         work_dir: where temporary files go, except the partial archive, which is next to its final
-            path. Packing streams, so none are needed today.
+            path. Packing streams: only `prepare_deployed_env` needs any.
         show_progress: whether to show a progress bar if standard error is a terminal.
         format: by default zip on Windows and tar.xz elsewhere.
+        prepare_deployed_env: called once with the absolute path of a temporary copy of what is
+            packed, named like the install target and with nothing beside it; whatever it changes
+            there is packed (venvstacks 0.7 and later makes links to neighbours there, by their
+            names on the target).
+        record_files: `"update"` packs RECORD files, true for what is packed (venvstacks 0.7 and
+            later keeps them); `"exclude"` leaves them out.
 
     Returns:
         The archive's path, as returned by `get_archive_path`.
@@ -84,10 +101,17 @@ def create_archive(
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
     chosen = CompressionFormat.get_format(format)
-    _check_arguments(install_target, work_dir)
-    plan = _plan(source_dir, install_target, clamp_mtime)
+    work = None if work_dir is None else Path(os.path.expanduser(work_dir))
+    _check_arguments(install_target, work, record_files)
+    plan = _plan(source_dir, install_target, clamp_mtime, records=record_files == "update")
     report = terminal_progress if show_progress else silent
-    results = write_archives(plan, archive_base_name, [chosen], report=report)
+    base_name = os.path.expanduser(archive_base_name)
+    with ExitStack() as stack:
+        if prepare_deployed_env is not None:
+            times = Times.clamped(clamp_mtime)
+            preparation = Preparation(prepare=prepare_deployed_env, times=times, work_dir=work)
+            plan = stack.enter_context(preparation.archived(plan))
+        results = write_archives(plan, base_name, [chosen], report=report)
     return results[0].path
 
 
@@ -95,6 +119,10 @@ def export_venv(
     source_dir: StrPath,
     target_dir: StrPath,
     run_postinstall: Callable[[Path, Path], None] | None = None,
+    *,
+    prepare_deployed_env: Callable[[Path], None] | None = None,
+    record_files: str = "exclude",
+    hard_links: bool = False,
 ) -> Path:
     """Do the same as `create_archive`, into a folder.
 
@@ -102,8 +130,16 @@ def export_venv(
 
     Parameters:
         target_dir: the folder that becomes the environment.
-        run_postinstall: called with the paths of the exported environment's Python and of its
-            post-install script; if omitted, the script is not run.
+        run_postinstall: called last, with the paths of the exported environment's Python and of its
+            post-install script; if omitted, the script is not run. Its errors leave the export as
+            it is. (venvstacks' documentation says the same of its own; its code passes the
+            environment's folder first, and its callers use the script only.)
+        prepare_deployed_env: called with the absolute path of the exported environment, before
+            `run_postinstall`; what it changes is recorded in the manifest. If it fails, the folder
+            is as it was before.
+        record_files: as for `create_archive`.
+        hard_links: share inodes with the environment where mode and content are the same. Whoever
+            writes into such a file changes both; `prepare_deployed_env` must replace files instead.
 
     Returns:
         The exported environment's absolute path.
@@ -111,9 +147,14 @@ def export_venv(
     Raises:
         PackVenvError: if exporting fails; nothing was changed or left behind.
     """
-    target = Path(os.path.abspath(target_dir))
-    plan = _plan(source_dir, None, None)
-    write_folder(plan, target)
+    target = Path(os.path.abspath(os.path.expanduser(target_dir)))
+    _check_arguments(None, None, record_files)
+    plan = _plan(source_dir, None, None, records=record_files == "update")
+    then = None
+    if prepare_deployed_env is not None:
+        preparation = Preparation(prepare=prepare_deployed_env, times=Times.clamped(None))
+        then = partial(preparation.in_place, plan)
+    write_folder(plan, target, hard_links=hard_links, then=then)
     if run_postinstall is not None:
         layout = plan.head["layout"]["scripts"]
         python = "python.exe" if plan.head["platform"]["system"] == "win32" else "python"
@@ -121,20 +162,28 @@ def export_venv(
     return target
 
 
-def _check_arguments(install_target: str | None, work_dir: StrPath | None) -> None:
+def _check_arguments(install_target: str | None, work_dir: Path | None, record_files: str) -> None:
+    problems = []
     if install_target is not None and (
         not install_target or install_target == ".." or set(install_target) & set("/\\")
     ):
-        problem = f"install_target must be a folder's name, or '.', not {install_target!r}"
-        raise OptionsError("the arguments are wrong", [problem])
-    if work_dir is not None and not Path(work_dir).is_dir():
+        problems.append(f"install_target must be a folder's name, or '.', not {install_target!r}")
+    if record_files not in ("exclude", "update"):
+        problems.append(f"record_files must be 'exclude' or 'update', not {record_files!r}")
+    if problems:
+        raise OptionsError("the arguments are wrong", problems)
+    if work_dir is not None and not work_dir.is_dir():
         raise OutputProblem(f"the folder for temporary files, {work_dir}, does not exist")
 
 
 def _plan(
-    source_dir: StrPath, install_target: str | None, clamp_mtime: datetime | None
+    source_dir: StrPath,
+    install_target: str | None,
+    clamp_mtime: datetime | None,
+    *,
+    records: bool,
 ) -> PackPlan:
-    environment = read_environment(source_dir)
+    environment = read_environment(os.path.expanduser(source_dir))
     name = environment.requested.name
     inputs = PlanInputs(
         name=name,
@@ -142,7 +191,8 @@ def _plan(
         interpreter="linked",
         build_paths=build_paths_of(environment, home=os.path.expanduser("~")),
         external_links=True,
-        selection=Selection(records=False, sitecustomize=False),
+        keeps_modes=True,
+        selection=Selection(records=records, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
     )
     headers = HeaderReader()

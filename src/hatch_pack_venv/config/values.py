@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ..model.formats import CompressionFormat
+from ..model.formats import SHORT_NAMES, CompressionFormat
 from ..model.interpreter import COPYLEFT, Trim, Vendoring, is_fixed_path
 from ..model.results import parsed_size
 
@@ -192,12 +192,13 @@ def formats(value: Any) -> tuple[CompressionFormat, ...]:
     """Return distinct archive formats."""
     known_names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
     items = value if isinstance(value, list) else [value]
-    known = all(isinstance(item, str) and item in known_names for item in items)
-    if not items or not known or len(set(items)) < len(items):
+    named = [SHORT_NAMES.get(item, item) if isinstance(item, str) else None for item in items]
+    found = tuple(known_names[name] for name in named if name in known_names)
+    if not items or len(found) < len(items) or len(set(found)) < len(items):
         choices = ", ".join(repr(name) for name in known_names)
         message = f"one or a list of {choices}, each once"
         raise WrongValueError(message)
-    return tuple(known_names[item] for item in items)
+    return found
 
 
 def template(value: Any) -> str:

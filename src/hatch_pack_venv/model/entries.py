@@ -13,7 +13,7 @@ import posixpath
 import re
 import stat
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 from .errors import ArchiveProblem, OptionsError
@@ -63,6 +63,8 @@ class FileEntry:
             to stream them from when the archive is written.
         size: in bytes; must match what `content` yields.
         executable: whether the owner may execute it: mode 755, else 644.
+        mode: its permission bits, in place of those two; the plan drops those that a scan found,
+            unless they are kept.
     """
 
     arcname: str
@@ -70,15 +72,17 @@ class FileEntry:
     size: int
     executable: bool = False
     mtime: int | None = None
+    mode: int | None = field(default=None, compare=False)
 
-    def with_time(self, mtime: int) -> FileEntry:
-        """Return a copy with another time, in a third of the time that `replace` takes."""
+    def normalised(self, mtime: int, mode: int | None) -> FileEntry:
+        """Return a copy with another time and mode, in a third of the time that `replace` takes."""
         return FileEntry(
             arcname=self.arcname,
             content=self.content,
             size=self.size,
             executable=self.executable,
             mtime=mtime,
+            mode=mode,
         )
 
     @classmethod
@@ -90,6 +94,7 @@ class FileEntry:
             size=status.st_size,
             executable=bool(status.st_mode & stat.S_IXUSR),
             mtime=int(status.st_mtime),
+            mode=stat.S_IMODE(status.st_mode),
         )
 
     @classmethod
@@ -108,14 +113,25 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryEntry:
-    """A folder; its children are separate entries."""
+    """A folder; its children are separate entries.
+
+    Parameters:
+        mode: its permission bits, instead of 755; the plan drops those that a scan found, unless
+            they are kept.
+    """
 
     arcname: str
     mtime: int | None = None
+    mode: int | None = field(default=None, compare=False)
 
-    def with_time(self, mtime: int) -> DirectoryEntry:
-        """Return a copy with another time."""
-        return DirectoryEntry(arcname=self.arcname, mtime=mtime)
+    @classmethod
+    def from_status(cls, arcname: str, status: os.stat_result) -> DirectoryEntry:
+        """Return the entry of a folder."""
+        return cls(arcname=arcname, mtime=int(status.st_mtime), mode=stat.S_IMODE(status.st_mode))
+
+    def normalised(self, mtime: int, mode: int | None) -> DirectoryEntry:
+        """Return a copy with another time and mode."""
+        return DirectoryEntry(arcname=self.arcname, mtime=mtime, mode=mode)
 
 
 class TargetKind(enum.Enum):
@@ -165,8 +181,8 @@ class SymlinkEntry:
     optional: bool = False
     mtime: int | None = None
 
-    def with_time(self, mtime: int) -> SymlinkEntry:
-        """Return a copy with another time."""
+    def normalised(self, mtime: int, mode: int | None) -> SymlinkEntry:  # noqa: ARG002
+        """Return a copy with another time; a link has no mode of its own."""
         return replace(self, mtime=mtime)
 
 
@@ -230,15 +246,20 @@ def collisions(
     return sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
 
 
-DIRECTORY_MODE: Final = 0o755
 SYMLINK_MODE: Final = 0o777
 
 
+SAFE_MODE: Final = 0o755
+"""The bits of a kept mode: not setuid, setgid, sticky, nor writing by group or others."""
+
+
 def mode_of(entry: Entry) -> int:
-    """Return an entry's permission bits: 755 or 644, depending on the owner's execute bit."""
-    if isinstance(entry, FileEntry):
-        return 0o755 if entry.executable else 0o644
-    return DIRECTORY_MODE if isinstance(entry, DirectoryEntry) else SYMLINK_MODE
+    """Return an entry's permission bits: 755 or 644 by the owner's execute bit, or those kept."""
+    if isinstance(entry, SymlinkEntry):
+        return SYMLINK_MODE
+    if entry.mode is not None:
+        return entry.mode
+    return SAFE_MODE if isinstance(entry, DirectoryEntry) or entry.executable else 0o644
 
 
 DEFAULT_TIME: Final = calendar.timegm((2020, 2, 2, 0, 0, 0))

@@ -81,13 +81,16 @@ class CompressionFormat(enum.StrEnum):
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
-        """Return the format named `"xz"`, `"tar.xz"` or a member; `None` is the platform default.
+        """Return the format named `"xz"`, `"tar.xz"`, `"txz"` or a member.
+
+        `None` is the platform default.
 
         Raises:
             OptionsError: if there is no such format.
         """
         if format is None:
             return cls(cls.ZIP if os.name == "nt" else cls.XZ)
+        format = SHORT_NAMES.get(format, format)
         for member in cls:
             if format in (member.value, member.suffix.removeprefix(".")):
                 return member
@@ -122,6 +125,8 @@ _SUFFIXES: Final = {
     "zstd": ".tar.zst",
     "zip": ".zip",
 }
+SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
+"""Other names of formats, those of conda-pack; archives get the usual extension."""
 _LEVELS: Final = {
     "bzip2": Levels(fastest=1, smallest=9, default=9),
     "gzip": Levels(fastest=0, smallest=9, default=5),

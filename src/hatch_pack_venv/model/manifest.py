@@ -11,7 +11,7 @@ import json
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from .entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
+from .entries import SAFE_MODE, DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -80,6 +80,7 @@ _SHAPE: Final[dict[str, Any]] = {
     },
     "content_digest": str,
     "directories": [str],
+    "directory_modes?": dict,
     "links": [_LINK],
     "copied_links": [_LINK],
     "files": list,
@@ -169,7 +170,8 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
             case FileEntry():
                 line = f'["file", {name}, "{mode_of(entry):o}", "{sha256(entry.arcname)}"]\n'
             case DirectoryEntry():
-                line = f'["directory", {name}]\n'
+                mode = "" if mode_of(entry) == SAFE_MODE else f', "{mode_of(entry):o}"'
+                line = f'["directory", {name}{mode}]\n'
             case SymlinkEntry():
                 line = f'["link", {name}, {_quoted(entry.linkname)}]\n'
         digest.update(line.encode())
@@ -190,8 +192,14 @@ def render_manifest(
             can be recomputed from what the archive holds.
     """
     entries = sorted(entries, key=_BY_NAME)
+    kept = {
+        each.arcname: f"{mode_of(each):o}"
+        for each in entries
+        if isinstance(each, DirectoryEntry) and mode_of(each) != SAFE_MODE
+    }
     lists = {
         "directories": [each.arcname for each in entries if isinstance(each, DirectoryEntry)],
+        **({"directory_modes": kept} if kept else {}),
         "links": _listed(entry for entry in entries if isinstance(entry, SymlinkEntry)),
         "copied_links": _listed(copied),
     }

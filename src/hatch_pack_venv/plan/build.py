@@ -35,7 +35,7 @@ from ..platforms.platform import RewriteRules, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
-from .order import complete_folders, in_order, with_times
+from .order import complete_folders, in_order, normalised
 from .select import BY_PATTERN, Selection, is_written_for_layers, note_on
 from .validate import check_reserved_names, check_tree
 
@@ -60,6 +60,7 @@ class PlanInputs:
         install_target: the archive's top-level folder, or `"."` for none.
         build_paths: folders of the build machine that packed files should not name.
         external_links: whether links may leave the environment; otherwise copies replace them.
+        keeps_modes: whether files and folders keep their modes, as far as these are safe.
         excluded_project: normalised name of a distribution to leave out.
         excluded_editables: normalised names of editable installs to leave out unless a packed
             distribution needs them.
@@ -76,6 +77,7 @@ class PlanInputs:
     interpreter: InterpreterMode = "bundled"
     build_paths: tuple[BuildPath, ...] = ()
     external_links: bool = False
+    keeps_modes: bool = False
     excluded_project: str | None = None
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
@@ -460,7 +462,9 @@ class _Planner:
             facts = inputs.layers.facts(self.environment, inputs.relied_on, leading)
             head = {**head, "neighbours": facts}
         return PackPlan(
-            entries=tuple(in_order(with_times(entries.values(), inputs.times))),
+            entries=tuple(
+                in_order(normalised(entries.values(), inputs.times, keeps_modes=inputs.keeps_modes))
+            ),
             install_target=inputs.install_target,
             head=head,
             manifest_time=inputs.times.of(None),

@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..model import manifest
-from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry, UnsupportedEntry, parents_of
+from ..model.entries import (
+    SAFE_MODE,
+    DirectoryEntry,
+    FileEntry,
+    SymlinkEntry,
+    UnsupportedEntry,
+    parents_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,19 +38,29 @@ with zstd, which looks farther.
 """
 
 
-def with_times(entries: Iterable[Entry], times: Times) -> list[Entry]:
-    """Set the time of each entry, and of entries that can replace a link."""
-    return [_with_time(entry, times) for entry in entries]
+def normalised(entries: Iterable[Entry], times: Times, *, keeps_modes: bool = False) -> list[Entry]:
+    """Set the time and mode of each entry, and of entries that can replace a link.
+
+    Parameters:
+        keeps_modes: whether entries keep the permission bits that were found, as far as these are
+            safe.
+    """
+    return [_normalised(entry, times, keeps_modes=keeps_modes) for entry in entries]
 
 
-def _with_time(entry: Entry, times: Times) -> Entry:
-    if isinstance(entry, SymlinkEntry) and entry.copies:
-        copies = tuple(
-            copy if isinstance(copy, UnsupportedEntry) else _with_time(copy, times)
-            for copy in entry.copies
-        )
-        entry = replace(entry, copies=copies)
-    return entry.with_time(times.of(entry.mtime))
+def _normalised(entry: Entry, times: Times, *, keeps_modes: bool) -> Entry:
+    if isinstance(entry, SymlinkEntry):
+        if entry.copies:
+            copies = tuple(
+                copy
+                if isinstance(copy, UnsupportedEntry)
+                else _normalised(copy, times, keeps_modes=keeps_modes)
+                for copy in entry.copies
+            )
+            entry = replace(entry, copies=copies)
+        return entry.normalised(times.of(entry.mtime), None)
+    mode = entry.mode & SAFE_MODE if keeps_modes and entry.mode is not None else None
+    return entry.normalised(times.of(entry.mtime), mode)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

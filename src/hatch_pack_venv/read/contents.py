@@ -197,7 +197,7 @@ def _file_chunks(path: Path, advance: Advance) -> Iterator[bytes]:
             yield data
 
 
-_LISTS: Final = ("directories", "links", "copied_links", "files")
+_LISTS: Final = ("directories", "directory_modes", "links", "copied_links", "files")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MODE: Final = re.compile(r"[0-7]{1,4}")
 _LARGEST: Final = (1 << 63) - 1
@@ -218,6 +218,7 @@ class Listing:
 
     Parameters:
         head: what it says before it lists the files.
+        directories: the permission bits of folders, by name.
         links: the texts of links, by name.
         copied_links: the same of links that this format put copies in the place of.
         files: by name; the manifest itself is not among them.
@@ -225,7 +226,7 @@ class Listing:
     """
 
     head: Mapping[str, Any]
-    directories: frozenset[str]
+    directories: Mapping[str, int]
     links: Mapping[str, str]
     copied_links: Mapping[str, str]
     files: Mapping[str, ListedFile]
@@ -242,7 +243,12 @@ class Listing:
             data = parse_json(content)
         except ValueError:
             raise ArchiveProblem("it is not JSON") from None
-        if not manifest.has_shape(data) or not all(map(_is_file, data["files"])):
+        modes = data.get("directory_modes", {}) if isinstance(data, dict) else {}
+        if (
+            not manifest.has_shape(data)
+            or not all(map(_is_file, data["files"]))
+            or not all(map(_is_mode, modes.values()))
+        ):
             raise ArchiveProblem("it does not list what a manifest lists")
         if data["format_version"] != manifest.FORMAT_VERSION:
             version = data["format_version"]
@@ -253,7 +259,7 @@ class Listing:
         whole = whole and content == manifest.render({**data, "manifest_sha256": digest})
         return cls(
             head={key: value for key, value in data.items() if key not in _LISTS},
-            directories=frozenset(data["directories"]),
+            directories={name: int(modes.get(name, "755"), 8) for name in data["directories"]},
             links={link["path"]: link["target"] for link in data["links"]},
             copied_links={link["path"]: link["target"] for link in data["copied_links"]},
             files={file["path"]: _listed_file(file) for file in data["files"]},
@@ -270,9 +276,11 @@ class Listing:
             SymlinkEntry(arcname=name, linkname=text)
             for name, text in {**self.links, **self.copied_links}.items()
         ]
-        entries += [DirectoryEntry(arcname=name) for name in self.directories]
         entries += [
-            FileEntry(arcname=name, content=b"", size=file.size, executable=file.mode == 0o755)
+            DirectoryEntry(arcname=name, mode=mode) for name, mode in self.directories.items()
+        ]
+        entries += [
+            FileEntry(arcname=name, content=b"", size=file.size, mode=file.mode)
             for name, file in self.files.items()
         ]
         return [
@@ -299,9 +307,12 @@ def _is_file(row: Any) -> bool:
         and 0 <= size <= _LARGEST
         and isinstance(sha256, str)
         and _SHA256.fullmatch(sha256) is not None
-        and isinstance(mode, str)
-        and _MODE.fullmatch(mode) is not None
+        and _is_mode(mode)
     )
+
+
+def _is_mode(value: Any) -> bool:
+    return isinstance(value, str) and _MODE.fullmatch(value) is not None
 
 
 def _listed_file(row: Mapping[str, Any]) -> ListedFile:

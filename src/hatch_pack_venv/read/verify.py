@@ -205,7 +205,7 @@ class _Comparison:
                 detail = f"leads to {member.linkname!r} instead of {listing.links[name]!r}"
                 yield Finding(what="link", path=name, detail=detail)
         elif name in listing.directories and member.kind == "directory":
-            yield from self._of_mode(name, member.mode, 0o755)
+            yield from self._of_mode(name, member.mode, listing.directories[name])
         elif name in {*listing.files, *listing.links, *listing.directories}:
             detail = f"is a {member.kind} now, which it was not"
             yield Finding(what="changed", path=name, detail=detail)

@@ -109,7 +109,7 @@ class _Scanner:
         if stat.S_ISREG(status.st_mode):
             return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
         if stat.S_ISDIR(status.st_mode):
-            return DirectoryEntry(arcname=arcname, mtime=int(status.st_mtime))
+            return DirectoryEntry.from_status(arcname, status)
         return UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
+from ..model import manifest
 from ..model.entries import DirectoryEntry
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
@@ -19,27 +21,30 @@ from .atomic import (
     telling_write_errors,
     uninterrupted,
 )
-from .sinks.directory import DirectorySink
+from .sinks.directory import DirectorySink, can_hold_links
 from .sinks.hashed_file import HashedOutput
 from .sinks.tar import TarSink
 from .sinks.zip import ZipSink
 from .stream import write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from _typeshed import StrPath
 
     from ..model.build_paths import Finding
+    from ..model.entries import FileEntry, SymlinkEntry
     from ..model.formats import Compression, CompressionFormat
     from ..model.plan import PackPlan
     from ..model.results import Reporter
     from .sinks import Sink
+    from .stream import Written
 
 
 logger = logging.getLogger("hatch_pack_venv")
 _FINDINGS_SHOWN: Final = 10
+_BLOCK: Final = 1 << 20
 
 
 def write_archives(
@@ -148,6 +153,7 @@ def write_folder(
     threads: int | None = None,
     hard_links: bool = False,
     report: Reporter = silent,
+    then: Callable[[Path], None] | None = None,
 ) -> ExportResult:
     """Write a plan into a folder, which replaces an empty one or an earlier export.
 
@@ -155,18 +161,15 @@ def write_folder(
         threads: number of writing threads, or `None` for the number of CPUs available to this
             process.
         hard_links: share inodes with the source where possible.
+        then: called with the target when everything is in its place.
 
     Raises:
-        PackVenvError: if something cannot be read or written; the target is unchanged.
+        PackVenvError: if something cannot be read or written; the target is unchanged, as it is
+            when `then` fails.
     """
     _log(plan)
-    with pending_folder(target) as folder, telling_write_errors(target):
-        folder.mkdir()
-        sink = DirectorySink(folder, threads or usable_cpus(), hard_links=hard_links)
-        # The folder itself is the install target.
-        sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
-        with report(plan.size) as progress:
-            written = write(replace(plan, install_target="."), sink, progress)
+    with pending_folder(target, then) as folder, telling_write_errors(target):
+        written = fill_folder(plan, folder, threads, hard_links=hard_links, report=report)
     _log_findings(written.findings)
     return ExportResult(
         path=target,
@@ -176,6 +179,71 @@ def write_folder(
         findings=written.findings,
         needs=plan.needs,
     )
+
+
+def fill_folder(
+    plan: PackPlan,
+    folder: Path,
+    threads: int | None = None,
+    *,
+    hard_links: bool = False,
+    report: Reporter = silent,
+) -> Written:
+    """Make a folder that is itself the install target, and write a plan into it."""
+    folder.mkdir()
+    sink = DirectorySink(folder, threads or usable_cpus(), hard_links=hard_links)
+    sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
+    with report(plan.size) as progress:
+        return write(replace(plan, install_target="."), sink, progress)
+
+
+def rewrite_manifest(plan: PackPlan, folder: Path) -> None:
+    """Replace the manifest in a folder that has been filled and changed since.
+
+    Parameters:
+        plan: what the folder holds now.
+    """
+    sink = _Manifest(holds_links=can_hold_links(folder))
+    with silent(plan.size) as progress:
+        write(replace(plan, install_target="."), sink, progress)
+    path = folder / manifest.ARCNAME
+    path.unlink()
+    path.write_bytes(sink.content)
+    os.utime(path, (plan.manifest_time,) * 2)
+
+
+class _Manifest:
+    """A sink that keeps the manifest alone."""
+
+    shares_files = False
+
+    def __init__(self, *, holds_links: bool) -> None:
+        self.holds_links = holds_links
+        self.content = b""
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Keep nothing."""
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Keep nothing."""
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Keep the manifest."""
+        if entry.arcname == manifest.ARCNAME:
+            self.content = data
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Read a file, so that it is hashed; a manifest may be large."""
+        data = b""
+        while block := stream.read(_BLOCK):
+            data += block if entry.arcname == manifest.ARCNAME else b""
+        self.add_bytes(entry, data)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def discard(self) -> None:
+        """Do nothing."""
 
 
 def _log(plan: PackPlan) -> None:

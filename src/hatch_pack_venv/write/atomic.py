@@ -408,10 +408,13 @@ def _umask() -> int:
 
 
 @contextmanager
-def pending_folder(target: Path) -> Iterator[Path]:
+def pending_folder(target: Path, then: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Give a new folder to fill, which takes the place of `target` when the block ends well.
 
     An empty folder or an earlier export is replaced, anything else is refused.
+
+    Parameters:
+        then: called with `target` when it is in its place; if it fails, `target` is as it was.
 
     Raises:
         OutputProblem: there is something else, or the folder cannot be written.
@@ -427,9 +430,24 @@ def pending_folder(target: Path) -> Iterator[Path]:
             work = stack.enter_context(_locked_folder(target))
             stack.callback(shutil.rmtree, work, ignore_errors=True)
         yield work / "new"
-        with telling_write_errors(target), uninterrupted(settles=True):
+        with telling_write_errors(target), uninterrupted(settles=then is None):
             if not target.exists() or not exchange(work / "new", target):
                 _move(work / "new", target, work / _OLD)
+        if then is not None:
+            try:
+                then(target)
+            except BaseException:
+                with uninterrupted():
+                    _move_back(work, target)
+                raise
+
+
+def _move_back(work: Path, target: Path) -> None:
+    """Undo that a folder took its place; what was there lies in `work`, if anything was."""
+    earlier = next(filter(Path.exists, (work / "new", work / _OLD)), None)
+    target.rename(work / "failed")
+    if earlier is not None:
+        earlier.rename(target)
 
 
 def _move(new: Path, target: Path, aside: Path) -> None:

@@ -33,9 +33,12 @@ def test_the_signatures_are_those_of_the_interface() -> None:
     assert parameters(get_archive_path) == "(archive_base_name, format=None)"
     assert parameters(create_archive) == (
         "(source_dir, archive_base_name, *, install_target=None, clamp_mtime=None, work_dir=None,"
-        " show_progress=True, format=None)"
+        " show_progress=True, format=None, prepare_deployed_env=None, record_files='exclude')"
     )
-    assert parameters(export_venv) == "(source_dir, target_dir, run_postinstall=None)"
+    assert parameters(export_venv) == (
+        "(source_dir, target_dir, run_postinstall=None, *, prepare_deployed_env=None,"
+        " record_files='exclude', hard_links=False)"
+    )
     values = {member.name: member.value for member in CompressionFormat}
     assert values == {
         "UNCOMPRESSED": "",
@@ -60,6 +63,10 @@ SUFFIXES: Final = {
     "zstd": ".tar.zst",
     "tar.zst": ".tar.zst",
     "zip": ".zip",
+    "tbz2": ".tar.bz2",
+    "tgz": ".tar.gz",
+    "txz": ".tar.xz",
+    "tzst": ".tar.zst",
     None: ".tar.xz",
 }
 
@@ -72,6 +79,12 @@ def test_the_archives_name_is_the_base_name_and_the_suffix(name: str | None, bas
     assert get_archive_path(Path(base), CompressionFormat.get_format(name)) == Path(
         base + SUFFIXES[name]
     )
+
+
+def test_a_base_name_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is expanded, so that what is told is where the archive is."""
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    assert get_archive_path("~/app", "tar") == Path("/home/of/somebody/app.tar")
 
 
 def test_zip_is_the_format_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,13 @@ from hatch_pack_venv import CompressionFormat, PackVenvError
 from hatch_pack_venv.model.entries import (
     DEFAULT_TIME,
     Entry,
+    FileEntry,
     SymlinkEntry,
     Times,
     UnsupportedEntry,
     mode_of,
 )
-from hatch_pack_venv.plan.order import in_order, with_times
+from hatch_pack_venv.plan.order import in_order, normalised
 from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def test_what_stands_for_a_link_gets_its_time_too() -> None:
     """The copies of a link that leaves are clamped as all other entries are."""
     odd = UnsupportedEntry(arcname="l/p", reason="is a FIFO")
     outside = replace(link("l", "/x", "/x"), copies=(folder("l", 9), file("l/f", mtime=9), odd))
-    (entry,) = with_times([outside], Times(latest=4))
+    (entry,) = normalised([outside], Times(latest=4))
     assert isinstance(entry, SymlinkEntry)
     assert entry.mtime == 0
     assert [getattr(copy, "mtime", None) for copy in entry.copies] == [4, 4, None]
@@ -152,6 +153,21 @@ def test_modes_follow_the_owners_execute_bit() -> None:
     """Files are 755 or 644, folders 755."""
     entries: list[Entry] = [file("a"), file("b", executable=True), folder("c"), link("d", "a", "a")]
     assert [f"{mode_of(entry):o}" for entry in entries] == ["644", "755", "755", "777"]
+
+
+def test_modes_are_kept_on_request_as_far_as_they_are_safe() -> None:
+    """Bits are cleared and none is added: private stays private, read-only read-only."""
+    found = {0o600: 0o600, 0o444: 0o444, 0o7777: 0o755, 0o664: 0o644, 0o500: 0o500}
+    files: list[Entry] = [replace(file("a"), mode=mode) for mode in found]
+    folders: list[Entry] = [replace(folder("a"), mode=mode) for mode in found]
+    outside = replace(link("l", "/x", "/x"), copies=(replace(file("l"), mode=0o640),))
+    for entries in (files, folders):
+        kept = normalised(entries, Times(), keeps_modes=True)
+        assert [mode_of(entry) for entry in kept] == [*found.values()]
+        assert len({mode_of(entry) for entry in normalised(entries, Times())}) == 1
+    (entry,) = normalised([outside], Times(), keeps_modes=True)
+    assert isinstance(entry, SymlinkEntry)
+    assert [mode_of(copy) for copy in entry.copies if isinstance(copy, FileEntry)] == [0o640]
 
 
 def test_the_order_is_that_of_the_parts_of_names() -> None:

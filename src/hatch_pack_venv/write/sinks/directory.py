@@ -45,7 +45,7 @@ class DirectorySink:
         self._root = root
         self._hard_links = hard_links
         self._pool = OrderedPool[None](threads, lambda _: None, ahead=_AHEAD)
-        self._directories: list[tuple[Path, int]] = []
+        self._directories: list[tuple[Path, DirectoryEntry]] = []
         self._holds_links = can_hold_links(root)
 
     @property
@@ -54,11 +54,11 @@ class DirectorySink:
         return self._holds_links
 
     def add_directory(self, entry: DirectoryEntry) -> None:
-        """Create a folder; its time is set at the end, when nothing more is added to it."""
+        """Create a folder; its time and mode are set at the end, when nothing more is added."""
         path = self._root / entry.arcname
-        path.mkdir(exist_ok=not entry.arcname)
-        path.chmod(mode_of(entry))
-        self._directories.append((path, entry.mtime or 0))
+        path.mkdir(mode=stat.S_IRWXU, exist_ok=not entry.arcname)
+        path.chmod(stat.S_IRWXU)  # a umask may take bits even of these
+        self._directories.append((path, entry))
 
     def add_link(self, entry: SymlinkEntry) -> None:
         """Create a symbolic link."""
@@ -91,10 +91,10 @@ class DirectorySink:
         _finish(path, mode, mtime)
 
     def close(self) -> None:
-        """Wait for the threads, and set the folders' times, innermost first."""
+        """Wait for the threads, and set the folders' modes and times, innermost first."""
         self._pool.close()
-        for path, mtime in reversed(self._directories):
-            os.utime(path, (mtime, mtime))
+        for path, entry in reversed(self._directories):
+            _finish(path, mode_of(entry), entry.mtime or 0)
 
     def discard(self) -> None:
         """Stop the threads; the creator of the folder removes it."""
