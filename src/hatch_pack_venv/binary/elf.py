@@ -33,6 +33,7 @@ DT_VERNEED: Final = 0x6FFFFFFE
 DT_VERNEEDNUM: Final = 0x6FFFFFFF
 PT_LOAD: Final = 1
 PT_DYNAMIC: Final = 2
+PT_INTERP: Final = 3
 _LONGEST: Final = 1 << 16  # bytes of the section, and of a string in the string table
 _FARTHEST: Final = 1 << 40  # bytes; file systems refuse to seek beyond their limits
 _ALL_TEXTS: Final = 1 << 20  # bytes of all strings together
@@ -92,6 +93,8 @@ class ElfHeaders:
         order: `<` or `>`, the byte order as `struct` spells it.
         wide: whether it is of the 64-bit class.
         machine: the processor's number (`e_machine`).
+        loader: the absolute path of the dynamic loader that a program starts with; empty for a
+            library and for a static program.
         is_dynamic: whether it has a dynamic section; static programs and object files have none.
         offset: file offset of its tags.
         strings: file offset of its string table.
@@ -104,6 +107,7 @@ class ElfHeaders:
     wide: bool
     segments: tuple[Segment, ...]
     machine: int = 0
+    loader: str = ""
     is_dynamic: bool = False
     offset: int = 0
     strings: int = 0
@@ -319,7 +323,9 @@ def _read(stream: BinaryIO) -> ElfHeaders:
     (machine,) = struct.unpack(f"{order}2xH", stream.read(4))
     stream.seek(16)
     segments = tuple(_segments(stream, order, wide=wide))
-    headers = ElfHeaders(order=order, wide=wide, machine=machine, segments=segments)
+    named = next((segment for segment in segments if segment.kind == PT_INTERP), None)
+    loader = "" if named is None else _string(stream, named.offset)
+    headers = ElfHeaders(order=order, wide=wide, machine=machine, segments=segments, loader=loader)
     dynamic = next((segment for segment in segments if segment.kind == PT_DYNAMIC), None)
     if dynamic is None:
         return headers

@@ -54,6 +54,13 @@ class PlatformRequirements:
         """
         return ""
 
+    def start_check(self) -> str:
+        """Return shell statements by which a launcher tells why its interpreter would not start.
+
+        Empty if the archive does not bring the interpreter, or nothing is known about it.
+        """
+        return ""
+
 
 @dataclass(frozen=True)
 class FileRequirements:

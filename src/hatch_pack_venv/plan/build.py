@@ -244,7 +244,7 @@ class _Planner:
                     line for each in self.kept if each.editable for line in each.editable.lines
                 ),
                 layers=tuple(each.path for each in layers),
-                check=self.needs.check(),
+                needs=self.needs,
                 bundled=self.inputs.interpreter == "bundled",
             ),
         )

@@ -16,6 +16,7 @@ from .linux.requirements import LinuxFileRequirements
 from .macos import check as macos_check
 from .macos import detect as macos_detect
 from .macos.requirements import MacosFileRequirements
+from .posix.launchers import StartChecks
 from .posix.rewriter import PosixRewriter
 from .windows import check as windows_check
 from .windows.requirements import WindowsFileRequirements
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
     from ..model.interpreter import Bundle, Interpreter, Trim, Vendoring
-    from ..model.requirements import FileRequirements
+    from ..model.requirements import FileRequirements, PlatformRequirements
 
 
 class Rewriter(Protocol):
@@ -54,14 +55,14 @@ class RewriteRules:
         entry_points: the entry points of packed distributions, by name.
         own_lines: lines of path files that belong to editable installs and are handled elsewhere.
         layers: the layers that path files may point to.
-        check: what launchers do first, as Python statements.
+        needs: what launchers look for before they start anything.
         bundled: whether the archive contains the interpreter.
     """
 
     entry_points: Mapping[str, tuple[EntryPoint, ...]]
     own_lines: frozenset[str]
     layers: tuple[Path, ...]
-    check: str
+    needs: PlatformRequirements
     bundled: bool
 
 
@@ -141,7 +142,7 @@ class _Posix:
             entry_points=rules.entry_points,
             own_lines=rules.own_lines,
             layers=rules.layers,
-            check=rules.check,
+            checks=StartChecks(shell=rules.needs.start_check(), python=rules.needs.check()),
         )
 
 

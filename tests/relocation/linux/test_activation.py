@@ -381,3 +381,24 @@ def test_the_seed_api_ships_them(exported: tuple[Path, Path], tmp_path: Path) ->
     for entry in activation_scripts("bin"):
         assert (root / entry.arcname).read_bytes() == entry.content
         assert (target / entry.arcname).read_bytes() == entry.content
+
+
+def test_an_interpreter_that_does_not_start_is_told_of(
+    exported: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Every shell is activated, and says which glibc the archive needs."""
+    moved = move(exported, tmp_path)
+    python = moved.root / "bin/python"
+    python.unlink()
+    python.write_text("#!/bin/sh\necho 'version GLIBC_2.38 not found' >&2\nexit 1\n")
+    python.chmod(0o755)
+    manifest = moved.root / "share/venv/metadata/pack-venv.json"
+    data = json.loads(manifest.read_text())
+    data["platform"]["glibc"] = {"version": "2.38", "file": "bin/python3.13"}
+    files = data.pop("files")
+    manifest.write_text(json.dumps({**data, "files": files}, indent=1))
+    found = [shell for shell in SHELLS if shutil.which(SHELLS[shell][1][0])]
+    ways = {shell: Way(source=dialect.source) for shell, (dialect, _) in SHELLS.items()}
+    outcomes = moved.run([moved.call(shell, shell, ways[shell], RICH) for shell in found])
+    told = f"activate: {python} does not start on this system: it needs glibc 2.38 or later\n"
+    assert outcomes == dict.fromkeys(found, (0, "", told))

@@ -15,7 +15,7 @@ from support.hiding import namespace
 from support.machine import needs, require
 
 from hatch_pack_venv.model.distribution import EntryPoint
-from hatch_pack_venv.platforms.posix.launchers import relocate_script
+from hatch_pack_venv.platforms.posix.launchers import StartChecks, relocate_script, start_check
 
 SHELLS: Final = ["dash", "bash", "busybox", "ksh93", "mksh", "zsh", "yash"]
 PLACES: Final = {
@@ -200,6 +200,92 @@ def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:
             f"{names.get(way, NAME)}: no interpreter beside this launcher ({python}):"
             ' run "pythonX.Y postinstall.py" in the unpacked folder first\n'
         )
+
+
+TELLS = 'print("ld.so (Here GLIBC {0}-9) stable release version {0}.\\nCopyright, version 9.")'
+NEEDED = "glibc 2.38 or later (bin/python3.13)"
+STARTS: Final = {
+    # loader (None: there is none), interpreter, what is told (None: it runs)
+    "newer": (TELLS.format("2.38"), "fails", None),
+    "newer, of a later series": (TELLS.format("2.40.9000"), "fails", None),
+    "older": (TELLS.format("2.36"), "fails", f"needs {NEEDED}; this system has 2.36"),
+    "older, and it starts": (TELLS.format("2.36"), "starts", None),
+    "none": (None, "fails", f"needs {NEEDED}; this system has no LOADER, its loader"),
+    "none, and it starts": (None, "starts", None),
+    "of another libc": ("exit(127)", "fails", f"needs {NEEDED}; this system has HERE"),
+    "of another libc, and it starts": ("exit(127)", "starts", None),
+}
+
+
+@needs("namespaces")
+@pytest.mark.parametrize("minor", [38, None], ids=["version", "loader alone"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_interpreter_that_does_not_start(shell: str, minor: int | None, tmp_path: Path) -> None:
+    """One sentence says what it needs; nothing is refused that starts."""
+    calls, expected = {}, {}
+    for number, (loader, interpreter, told) in enumerate(STARTS.values()):
+        if minor is None and loader is not None:
+            told = None  # whether there is a loader is all that is looked at
+        script = tree_that_checks(tmp_path / str(number), loader, interpreter, minor)
+        calls[str(number)] = ([str(script), "x"], "/", "/usr/bin:/bin")
+        runs = (0, "ran x\n", "") if interpreter == "starts" else (1, "", "loader's lines\n")
+        if told is not None:
+            told = told.replace("LOADER", str(script.parent / "ld.so")).replace("HERE", own_glibc())
+        expected[str(number)] = runs if told is None else (127, "", f"tool: {told}\n")
+    found = {way: tuple(rest) for way, (_, *rest) in run_calls(shell, calls).items()}
+    assert found == expected
+
+
+def own_glibc() -> str:
+    """The version that getconf tells where the loader does not tell its own; 38 is not enough."""
+    version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[1]
+    if version >= "2.38":
+        pytest.skip(f"this machine's glibc, {version}, is newer than the one that is needed")
+    return version
+
+
+def tree_that_checks(root: Path, loader: str | None, interpreter: str, minor: int | None) -> Path:
+    """Make a launcher beside an interpreter that starts or not, and the loader it is told of."""
+    root.mkdir()
+    programs = {
+        "python": "import sys; print('ran', *sys.argv[2:])" if interpreter == "starts" else FAILS,
+        "ld.so": loader,
+    }
+    for name, text in programs.items():
+        if text is not None:
+            (root / name).write_text(f"#!{sys.executable} -I\n{text}\n")
+            (root / name).chmod(0o755)
+    checks = StartChecks(shell=start_check(str(root / "ld.so"), NEEDED, minor))
+    content = relocate_script(b"#!/env/bin/python\npass\n", ["/env"], (), checks)
+    assert content is not None
+    assert b"ld.so" in content
+    script = root / "tool"
+    script.write_bytes(content)
+    script.chmod(0o755)
+    return script
+
+
+FAILS = """exit("loader's lines")"""
+
+
+@needs("namespaces")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_programs_of_the_callers_path_are_not_run(shell: str, tmp_path: Path) -> None:
+    """The system's readlink follows links, and no text of PATH is taken for a command."""
+    script = make_tree(tmp_path)
+    trap, odd = tmp_path / "trap", tmp_path / "'x';cd ..;touch sprung;"
+    trap.mkdir()
+    (trap / "readlink").write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    (trap / "readlink").chmod(0o755)
+    odd.mkdir()
+    shutil.copy(script, odd / "tool")
+    calls: dict[str, Call] = {
+        "link": ([str(tmp_path / "links/absolute")], "/", f"{trap}:/usr/bin:/bin"),
+        "name": (["/bin/sh", "tool"], str(trap), f"{odd.name}:{odd}:/usr/bin:/bin"),
+    }
+    found = run_calls(shell, calls)
+    assert found["link"][1] == 0
+    assert list(tmp_path.rglob("sprung")) == []
 
 
 def test_entry_point_by_any_shell_is_the_same_header() -> None:

@@ -93,6 +93,27 @@ else
         setenv PATH "$_hpv_place[1]:q"":""$_OLD_VIRTUAL_PATH:q"
     endif
 
+    # An interpreter that cannot start on this system says so in words that tell little.
+    set _hpv_try = ( \
+        'if [ -x "$1/python" ]; then' \
+        'if "$1/python" -ISc "" >/dev/null 2>&1; then exit; fi;' \
+        'glibc= needs=;' \
+        'while IFS= read -r line; do' \
+        'case $line in' \
+        '*"\"glibc\": {"*) glibc=here ;;' \
+        '*"\"version\": "*) if [ -n "$glibc" ]; then glibc=${line#*: ?}; needs=1; break; fi ;;' \
+        '*"\"files\": ["*) break ;;' \
+        'esac;' \
+        'done <"${1%/*}/share/venv/metadata/pack-venv.json";' \
+        'if [ -n "$needs" ]; then needs=": it needs glibc ${glibc%%\"*} or later"; fi;' \
+        'echo "activate: $1/python does not start on this system$needs" >&2;' \
+        'fi;' \
+    )
+    setenv _HPV_TRY "$_hpv_try"
+    unset _hpv_try
+    /bin/sh -c 'eval "$_HPV_TRY"' sh "$_hpv_place[1]:q"
+    unsetenv _HPV_TRY
+
     set _hpv_quiet = ""
     if ( $?VIRTUAL_ENV_DISABLE_PROMPT ) then
         set _hpv_quiet = "$VIRTUAL_ENV_DISABLE_PROMPT:q"

@@ -80,6 +80,22 @@ end
 test -r "$VIRTUAL_ENV/python.exe"
 and set _hpv_bin $_hpv_bin $VIRTUAL_ENV
 set -gx PATH $_hpv_bin $PATH
+# An interpreter that cannot start on this system says so in words that tell little.
+/bin/sh -c '
+if [ -x "$1/python" ]; then
+    if "$1/python" -ISc "" >/dev/null 2>&1; then exit; fi
+    glibc= needs=
+    while IFS= read -r line; do
+        case $line in
+        *"\\"glibc\\": {"*) glibc=here ;;
+        *"\\"version\\": "*) if [ -n "$glibc" ]; then glibc=${line#*: ?}; needs=1; break; fi ;;
+        *"\\"files\\": ["*) break ;;
+        esac
+    done <"${1%/*}/share/venv/metadata/pack-venv.json"
+    if [ -n "$needs" ]; then needs=": it needs glibc ${glibc%%\\"*} or later"; fi
+    echo "activate: $1/python does not start on this system$needs" >&2
+fi
+' sh "$_hpv_bin[1]"
 
 if test -z "$VIRTUAL_ENV_DISABLE_PROMPT"; and functions -q fish_prompt
     set -g _OLD_FISH_PROMPT_OVERRIDE $VIRTUAL_ENV

@@ -22,6 +22,7 @@ from ...model.requirements import (
     describe_floor,
     describe_requirements,
 )
+from ..posix.launchers import start_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,6 +65,8 @@ class LinuxRequirements(PlatformRequirements):
     Parameters:
         libc: `glibc`, `musl`, or `None` if no packed file needs either.
         interpreter: the minimum glibc version for the interpreter to start.
+        started: of the files that a packed interpreter loads to start, the one that requires it.
+        loader: the dynamic loader that a packed interpreter names; empty if none is packed.
         optional_modules: what optional stdlib modules require beyond `glibc`.
     """
 
@@ -71,6 +74,8 @@ class LinuxRequirements(PlatformRequirements):
     glibc: Floor | None = None
     glibcxx: Floor | None = None
     interpreter: Version = _ANY_INTERPRETER
+    started: Floor | None = None
+    loader: str = ""
     optional_modules: Mapping[str, Floor] = field(default_factory=dict)
 
     def platform_tag(self, tag: str) -> str:
@@ -120,6 +125,14 @@ class LinuxRequirements(PlatformRequirements):
             )
         return statements
 
+    def start_check(self) -> str:
+        """Return shell statements by which a launcher tells why its interpreter would not start."""
+        if self.libc == "glibc" and self.started is not None:
+            needed = describe_floor(self.started.facts())
+            least = self.started.version[:2]
+            return start_check(self.loader, needed, least[1] if least > _ANY_INTERPRETER else None)
+        return start_check(self.loader, "musl") if self.libc == "musl" else ""
+
 
 @dataclass(frozen=True)
 class LinuxFileRequirements(FileRequirements):
@@ -163,6 +176,7 @@ class LinuxFileRequirements(FileRequirements):
         optional_modules = optional_module_files(found)
         common = {name: symbols for name, symbols in found.items() if name not in optional_modules}
         start = loaded_by(filter(_starts_python, found), found)
+        started = _highest({name: found[name].glibc for name in start})
         kinds = {symbols.libc for symbols in found.values()}
         glibc = _highest({name: symbols.glibc for name, symbols in common.items()})
         return LinuxRequirements(
@@ -175,7 +189,9 @@ class LinuxFileRequirements(FileRequirements):
                     if not _brings_libstdcxx(name, symbols, found)
                 }
             ),
-            interpreter=max([found[name].glibc for name in start], default=_ANY_INTERPRETER),
+            interpreter=_ANY_INTERPRETER if started is None else started.version,
+            started=started,
+            loader=next(filter(None, (found[name].loader for name in sorted(start))), ""),
             optional_modules=_beyond(
                 () if glibc is None else glibc.version, optional_modules, found
             ),
@@ -257,6 +273,7 @@ class SymbolRequirements:
         libc: `glibc` or `musl`, if known.
         glibc, glibcxx: the highest symbol versions; CXXABI counts as the GLIBCXX it came with.
         needed: the libraries that it loads.
+        loader: the dynamic loader that it names, if it is a program.
         beside: its search path for them, relative to its own folder.
     """
 
@@ -265,6 +282,7 @@ class SymbolRequirements:
     glibc: Version = ()
     glibcxx: Version = ()
     needed: tuple[str, ...] = ()
+    loader: str = ""
     beside: tuple[str, ...] = ()
 
     @classmethod
@@ -284,6 +302,7 @@ class SymbolRequirements:
             glibc=highest["GLIBC"],
             glibcxx=highest["GLIBCXX"],
             needed=headers.needed,
+            loader=headers.loader,
             beside=tuple(_beside(headers)),
         )
 

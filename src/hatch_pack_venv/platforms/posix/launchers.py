@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _SHEBANG: Final = b"#!/bin/sh\n"
 
-# Starts no process unless called through a link. Its variables have odd names because assigning to
-# one that the caller exported would change what Python inherits. ksh93 quotes the output of
-# `command -v`; printf is not a builtin of mksh; yash has no `[` if PATH is empty, and goes on.
+# Starts no process unless called through a link, or with a check. Its variables have odd names
+# because assigning to one that the caller exported would change what Python inherits. PATH is
+# searched by hand: what `command -v` prints is quoted in ksh93. The system's own readlink comes
+# before any other. printf is not a builtin of mksh; yash has no `[` if PATH is empty, and goes on.
 _FIND_PYTHON: Final = b"""\
 ''':'
 _s=$0
@@ -32,33 +33,72 @@ case $_s in
   -*/*) _s=./$_s ;;
   */*) ;;
   *)
-    if [ -e "$_s" ]; then _s=./$_s; else _s=$(command -v -- "$_s"); fi
-    case $_s in "'"* | "$'"*) eval "_s=$_s" ;; esac ;;
+    _l=${PATH-}:
+    if [ -e "$_s" ]; then _s=./$_s _l=; fi
+    while [ -n "$_l" ]; do
+      _p=${_l%%:*} _l=${_l#*:}
+      if [ -e "${_p:-.}/$_s" ]; then _s=${_p:-.}/$_s _l=; fi
+    done
+    case $_s in */*) ;; *) _s=./$_s ;; esac ;;
 esac
 _p=$_s
 while [ -h "$_p" ]; do
-  _l=$(PATH=${PATH:+$PATH:}/usr/bin:/bin; readlink -- "$_p" 2>/dev/null || ls -ld -- "$_p")
+  _l=$(PATH=/usr/bin:/bin${PATH:+:$PATH}; readlink -- "$_p" 2>/dev/null || ls -ld -- "$_p")
   _l=${_l#*"$_p -> "}
   case $_l in /*) _p=$_l ;; *) _p=${_p%/*}/$_l ;; esac
 done
 _p=${_p%/*}/python
+_l=
 if [ ! -x "$_p" ]; then
-  _s="${0##*/}: no interpreter beside this launcher ($_p):"
-  _s="$_s run \\"pythonX.Y postinstall.py\\" in the unpacked folder first"
-  { printf '%s\\n' "$_s" || echo "$_s"; } >&2 2>/dev/null
-  exit 127
+  _l="no interpreter beside this launcher ($_p):"
+  _l="$_l run \\"pythonX.Y postinstall.py\\" in the unpacked folder first"
 fi
 """
-_EXEC: Final = b'exec "$_p"%b "$_s" "$@"\n'
+# Nothing is refused that would start: where something is amiss, the interpreter is tried. A loader
+# of glibc before 2.33 does not tell its version, and one of another libc has none to tell.
+_LOADER_CHECK: Final = """\
+if [ -z "$_l" ] && [ ! -e @loader@ ] && ! "$_p" -ISc "" >/dev/null 2>&1; then
+  _l="needs @needed@; this system has no @loader@, its loader"
+fi
+"""
+_VERSION_CHECK: Final = """\
+if [ -z "$_l" ]; then
+  _l=$(@loader@ --version 2>/dev/null || /usr/bin/getconf GNU_LIBC_VERSION 2>/dev/null) || _l=
+  _l=${_l#*version }; _l=${_l#glibc }; _l=${_l#2.}; _l=${_l%%[!0-9]*}
+  if [ "${_l:-0}" -ge @minor@ ] || "$_p" -ISc "" >/dev/null 2>&1; then
+    _l=
+  elif [ ! -e @loader@ ]; then
+    _l="needs @needed@; this system has no @loader@, its loader"
+  else
+    _l="needs @needed@; this system has ${_l:+2.}${_l:-an older or another one}"
+  fi
+fi
+"""
+_EXEC: Final = b"""\
+if [ -n "$_l" ]; then
+  { printf '%%s\\n' "${0##*/}: $_l" || echo "${0##*/}: $_l"; } >&2 2>/dev/null
+  exit 127
+fi
+exec "$_p"%b "$_s" "$@"
+"""
 _END: Final = b"':'''\n"
+
+
+def _any_check(*checks: str) -> bytes:
+    """Return a pattern of what `start_check` may have returned."""
+    patterns = [re.sub("@[a-z]+@", ".*", re.escape(check)) for check in checks]
+    return f"(?:{'|'.join(patterns)})?".encode()
+
+
 _COOKIE: Final = re.compile(
     rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)[^\r\n]*(?:\r?\n|\Z)"
 )  # PEP 263
 _OWN: Final = re.compile(
     re.escape(_SHEBANG)
-    + b"(?:#[^\n]*\n)?"
+    + b"(?P<cookie>#[^\n]*\n)?"
     + re.escape(_FIND_PYTHON)
-    + re.escape(_EXEC).replace(re.escape(b"%b"), b"(?P<options>.*)")
+    + _any_check(_LOADER_CHECK, _VERSION_CHECK)
+    + re.escape(_EXEC % b"@").replace(b"@", b"(?P<options>.*)", 1)
     + re.escape(_END)
 )
 _LONG: Final = re.compile(
@@ -77,8 +117,44 @@ _ENV: Final = rf"(?:/usr)?/bin/env(?:[ \t]+-S)?[ \t]+{_PYTHON}"
 _OPTIONS: Final = r"(?P<options>(?:[ \t]+[!-\[\]-~]+)*)"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChecks:
+    """What launchers look at before they start something that cannot run.
+
+    Parameters:
+        shell: statements in the header, before the interpreter starts; from `start_check`.
+        python: statements that exit the script, before it imports anything but `sys`.
+    """
+
+    shell: str = ""
+    python: str = ""
+
+
+NO_CHECKS: Final = StartChecks()
+_PLAIN: Final = re.compile(r"[\w ().,/+-]*", re.ASCII)  # means itself to a shell and to Python
+
+
+def start_check(loader: str, needed: str, minor: int | None = None) -> str:
+    """Return shell statements that tell why an interpreter would not start.
+
+    Without `minor` they start no process; with it they take half a millisecond. What holds odd
+    characters cannot stand in a launcher: then there are none, or without the part in parentheses.
+
+    Parameters:
+        loader: the path of the dynamic loader that the interpreter names.
+        needed: what the interpreter needs, in words.
+        minor: of the least glibc 2.
+    """
+    if not _PLAIN.fullmatch(needed):
+        needed = needed.partition(" (")[0]
+    if not loader or " " in loader or not _PLAIN.fullmatch(loader + needed):
+        return ""
+    text = _LOADER_CHECK if minor is None else _VERSION_CHECK.replace("@minor@", str(minor))
+    return text.replace("@loader@", loader).replace("@needed@", needed)
+
+
 def entry_point_script(
-    entry_point: EntryPoint, options: Sequence[str] = (), check: str = ""
+    entry_point: EntryPoint, options: Sequence[str] = (), checks: StartChecks = NO_CHECKS
 ) -> bytes:
     """Return a complete POSIX launcher that finds `python` next to itself.
 
@@ -87,31 +163,30 @@ def entry_point_script(
 
     Parameters:
         options: the interpreter's, such as `-I`; printable ASCII without a backslash.
-        check: Python statements that exit the script where it cannot run, before further imports.
     """
     body = f"""\
 __doc__ = None
 import sys
 
-{check}from {entry_point.module} import {entry_point.attr.partition(".")[0]}
+{checks.python}from {entry_point.module} import {entry_point.attr.partition(".")[0]}
 
 if __name__ == "__main__":
     sys.exit({entry_point.attr}())
 """
-    return _header(options) + body.encode()
+    return _header(options, start=checks.shell) + body.encode()
 
 
 def relocate_script(
     content: bytes,
     prefixes: Sequence[str],
     entry_points: Sequence[EntryPoint] = (),
-    check: str = "",
+    checks: StartChecks = NO_CHECKS,
 ) -> bytes | None:
     """Return the script rewritten to find its own interpreter, or `None` to leave it unchanged.
 
     This covers the launchers of pip, distlib, installer and uv (with a path after `#!`, or in
     `'''exec'` if it is long or contains spaces), uv's relocatable ones, `#!python`, and our own,
-    which stay the same. A coding cookie moves to line 2, where it takes effect (PEP 263). The
+    whose checks are renewed. A coding cookie moves to line 2, where it takes effect (PEP 263). The
     body's docstring and its `from __future__` imports keep their meaning, whatever Python runs
     this.
 
@@ -120,8 +195,8 @@ def relocate_script(
             of one of them.
         entry_points: those declared under the script's name. A launcher as an installer writes it
             for one of them is generated anew, for `#!/usr/bin/env python` too, keeping the
-            interpreter's options; any other body was edited and is kept.
-        check: what such a launcher does first, as Python statements.
+            interpreter's options; any other body was edited and is kept, without the checks that
+            stand in it.
     """
     own = _OWN.match(content)
     head = own or _LONG.match(content) or _DIRECT.match(content)
@@ -137,8 +212,10 @@ def relocate_script(
     if options is None:
         return None
     if entry_point is not None:
-        return entry_point_script(entry_point, options, check)
-    return content if own else _with_own_header(body, options)
+        return entry_point_script(entry_point, options, checks)
+    if own:
+        return _header(options, own["cookie"] or b"", checks.shell) + body
+    return _with_own_header(body, options, checks.shell)
 
 
 # what installers write
@@ -237,18 +314,19 @@ def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] |
     return match["options"].split() if match else None
 
 
-def _header(options: Sequence[str], cookie: bytes = b"") -> bytes:
+def _header(options: Sequence[str], cookie: bytes = b"", start: str = "") -> bytes:
     quoted = "".join(f" {shlex.quote(option)}" for option in options)
     if "\\" in quoted or not (quoted.isascii() and quoted.isprintable()):
         msg = f"{list(options)!r}: the options of a launcher must be plain ASCII, no backslash"
         raise ValueError(msg)
-    return _SHEBANG + cookie + _FIND_PYTHON + _EXEC % quoted.encode() + _END
+    head = _SHEBANG + cookie + _FIND_PYTHON + start.encode()
+    return head + _EXEC % quoted.encode() + _END
 
 
 # the body
 
 
-def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
+def _with_own_header(body: bytes, options: Sequence[str], start: str) -> bytes:
     """Prepend the header to a body, with what the body needs to run after it.
 
     A body that cannot be read as text (a zip archive after a shebang, which Python runs, or an
@@ -256,8 +334,8 @@ def _with_own_header(body: bytes, options: Sequence[str]) -> bytes:
     """
     cookie = _COOKIE.match(body)
     if cookie is None:
-        return _header(options) + behind_header(body, "utf-8")
-    header = _header(options, cookie[0].strip() + b"\n")
+        return _header(options, start=start) + behind_header(body, "utf-8")
+    header = _header(options, cookie[0].strip() + b"\n", start)
     return header + behind_header(body[cookie.end() :], cookie[1].decode())
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from ...metadata.path_files import foreign_paths, relative_path_lines, relocate_path_file
 from .data_files import may_be_rewritten, relocate_data_file
-from .launchers import relocate_script
+from .launchers import NO_CHECKS, relocate_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ...model.distribution import EntryPoint
     from ...model.environment import Environment
+    from .launchers import StartChecks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +28,21 @@ class PosixRewriter:
         entry_points: the entry points of packed distributions, by name.
         own_lines: lines of path files that belong to editable installs and are handled elsewhere.
         layers: the layers that path files may point to.
-        check: what launchers do first, as Python statements.
+        checks: what launchers look at first.
     """
 
     environment: Environment
     entry_points: Mapping[str, tuple[EntryPoint, ...]]
     own_lines: frozenset[str] = frozenset()
     layers: tuple[Path, ...] = ()
-    check: str = ""
+    checks: StartChecks = NO_CHECKS
 
     def rewritten(self, arcname: str, content: bytes) -> bytes | None:
         """Return a file without build paths, or `None` to leave it unchanged."""
         folder, _, name = arcname.rpartition("/")
         aliases = self.environment.prefix_aliases
         if folder == self.environment.scripts:
-            return relocate_script(content, aliases, self.entry_points.get(name, ()), self.check)
+            return relocate_script(content, aliases, self.entry_points.get(name, ()), self.checks)
         if may_be_rewritten(arcname):
             return relocate_data_file(arcname, content, aliases)
         if self._is_path_file(arcname):

@@ -8,7 +8,12 @@ import pytest
 from support.fakes import SCRIPT_BODIES, SCRIPT_PREFIX, relocated_script
 
 from hatch_pack_venv.model.distribution import EntryPoint
-from hatch_pack_venv.platforms.posix.launchers import entry_point_script, relocate_script
+from hatch_pack_venv.platforms.posix.launchers import (
+    StartChecks,
+    entry_point_script,
+    relocate_script,
+    start_check,
+)
 
 MAIN = EntryPoint(name="my-tool", module="tool.cli", attr="main")
 
@@ -161,7 +166,7 @@ TEMPLATES = {
     "    sys.argv[0] = re.sub(r'(-script\\.pyw?|\\.exe)?$', '', sys.argv[0])\n"
     "    sys.exit(\n".replace("(\n", "(")
     + "load_entry_point('tool==1.0', 'console_scripts', 'my-tool')())\n",
-    "ours": entry_point_script(MAIN, check="import os\nif os:\n    pass\n")
+    "ours": entry_point_script(MAIN, checks=StartChecks(python="import os\nif os:\n    pass\n"))
     .partition(b"\n':'''\n")[2]
     .decode(),
 }
@@ -282,3 +287,40 @@ def test_entry_point_script_guards_its_call() -> None:
     assert ast.unparse(imported) == "from a.b import C"
     assert ast.unparse(guard) == "if __name__ == '__main__':\n    sys.exit(C.m())"
     assert "naïve".encode() in entry_point_script(EntryPoint(name="x", module="naïve", attr="m"))
+
+
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+CHECKS = {
+    "version": start_check(LOADER, "glibc 2.38 or later (bin/python3.13)", 38),
+    "loader alone": start_check(LOADER, "glibc 2.17 or later (bin/python3.13)"),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_a_launcher_of_ours_gets_the_checks_of_the_archive_it_is_packed_into(kind: str) -> None:
+    """What it was told of another archive's interpreter is not kept; its body and cookie are."""
+    body = b"#!/env/bin/python\n# coding: utf-8\nprint(1)\n"
+    plain = relocate_script(body, ["/env"])
+    checks = StartChecks(shell=CHECKS[kind])
+    checked = relocate_script(body, ["/env"], (), checks)
+    assert plain is not None
+    assert checked is not None
+    assert CHECKS[kind].encode() in checked
+    assert checked.replace(CHECKS[kind].encode(), b"") == plain
+    assert relocate_script(checked, []) == plain
+    assert relocate_script(plain, [], (), checks) == checked
+
+
+def test_a_launcher_whose_head_was_edited_is_left_alone() -> None:
+    """Statements that are not ours stay where they are."""
+    content = entry_point_script(MAIN).replace(b"exec ", b"if true; then X=1; fi\nexec ")
+    assert relocate_script(content, [], [MAIN]) is None
+
+
+@pytest.mark.parametrize("odd", ["$(touch x)", "a\\b", "'''", '"', "\n", "é"])
+def test_odd_names_stay_out_of_the_header(odd: str) -> None:
+    """What a shell or Python would read as more than text is in no launcher."""
+    assert start_check(f"/lib/{odd}", "glibc 2.38 or later", 38) == ""
+    plain = start_check(LOADER, "glibc 2.38 or later", 38)
+    assert start_check(LOADER, f"glibc 2.38 or later ({odd})", 38) == plain
+    assert start_check("", "musl") == ""
