@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -78,12 +79,15 @@ def test_pack_prints_results_as_json(
 def test_pack_prints_a_line_for_people(
     environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The result line has path, size, entries and hash."""
+    """The path is a line of its own; sizes, hash and the next thing to type are below it."""
     assert run("pack", environment, "-o", tmp_path / "a", "--interpreter", "target") == 0
-    line = capsys.readouterr().out
-    assert line.startswith(f"{tmp_path / 'a'}.tar.xz  ")
-    assert " MB, " in line
-    assert " entries, sha256 " in line
+    path, size, digest, *_, step = capsys.readouterr().out.splitlines()
+    assert path == f"{tmp_path / 'a'}.tar.xz"
+    assert re.fullmatch(
+        r"  size     [\d.]+ kB packed, [\d.]+ kB unpacked, \d+ entries, in \d\.\d s", size
+    )
+    assert digest.startswith("  sha256   ")
+    assert step.endswith("/postinstall.py && My Project/bin/python")
 
 
 def test_options_reach_the_plan(environment: Path, tmp_path: Path) -> None:
@@ -164,12 +168,6 @@ def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) 
     ("arguments", "message"),
     [
         (["pack", "/nowhere"], "pack-venv: error: there is no environment at /nowhere"),
-        (["pack", "{env}", "--format", "rar"], "the command line.format must be one or a list of"),
-        (
-            ["pack", "{env}", "--interpreter", "mine"],
-            "'target' or the absolute path",
-        ),
-        (["pack", "{env}", "--compression-level", "99"], "must be from 0 to 9 for 'tar.xz'"),
         (["pack", "{env}", "--wheel", "x.txt"], "x.txt is not a wheel"),
         (["export", "{env}", "{env}"], "is not empty and was not exported by pack-venv"),
     ],
@@ -228,7 +226,7 @@ def test_a_wrong_name_of_a_library_is_told(
 ) -> None:
     """A library that cannot be asked for by name is an error with those that can."""
     arguments = ["-o", tmp_path / "a", "--vendor-libraries", "libssl"]
-    assert run("pack", environment, *arguments) == 1
+    assert run("pack", environment, *arguments) == 2
     assert "'readline' and 'gdbm'" in capsys.readouterr().err
 
 
@@ -466,7 +464,7 @@ def test_an_output_that_names_another_format_is_refused(
 ) -> None:
     """A suffix and --format that disagree are one error, and nothing is written."""
     output = tmp_path / "app.zip"
-    assert run("pack", environment, "-o", output, "--format", "tar.gz", "--format", "zip") == 1
+    assert run("pack", environment, "-o", output, "--format", "tar.gz", "--format", "zip") == 2
     told = capsys.readouterr().err
     assert f"-o {output} names .zip and --format tar.gz and zip: leave out one" in told
     assert list(tmp_path.iterdir()) == []

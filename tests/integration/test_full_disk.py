@@ -138,7 +138,7 @@ def test_sigint_to_the_command(environment: Path, tmp_path: Path, command: str) 
     if command == "pack":
         out.mkdir()
         (out / "app.tar.xz").write_text("earlier")
-        call = [tool("pack-venv"), "pack", *arguments, "-o", str(target)]
+        call = [tool("pack-venv"), "pack", *arguments, "--force", "-o", str(target)]
     else:
         (target / "share/venv/metadata").mkdir(parents=True)
         (target / "share/venv/metadata/pack-venv.json").write_text("earlier")

@@ -11,7 +11,7 @@ import pytest
 from support.environments import tool
 from support.projects import TABLE, build, files, make_project
 
-from hatch_pack_venv.hatch.release import find_hatch_environment
+from hatch_pack_venv.api.hatch_environments import find_hatch_environment
 from hatch_pack_venv.model.errors import EnvironmentProblem
 
 MORE = """\

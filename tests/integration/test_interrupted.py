@@ -41,7 +41,15 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Popen[str]:
     """Start packing, and return when its threads compress (xz writes late)."""
     command = [sys.executable, "-m", "hatch_pack_venv", "pack", str(prefix), "-o", str(out / "app")]
-    command += ["--interpreter", "target", "--format", format.suffix[1:], "--threads", "2"]
+    command += [
+        "--force",
+        "--interpreter",
+        "target",
+        "--format",
+        format.suffix[1:],
+        "--threads",
+        "2",
+    ]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=unmeasured()
     )
@@ -97,7 +105,8 @@ def test_a_full_disk_is_one_error(tmp_path: Path, prefix: Path) -> None:
     """On a file system without room nothing stays behind, and the earlier archive stands."""
     script = (
         'mount -t tmpfs -o size=8m none "$1" && printf earlier > "$1/app.tar.zst"'
-        ' && "$2" -m hatch_pack_venv pack "$3" -o "$1/app" --interpreter target --format tar.zst;'
+        ' && "$2" -m hatch_pack_venv pack "$3" -o "$1/app" --force --interpreter target'
+        " --format tar.zst;"
         ' echo "exit $?"; ls -A "$1"; cat "$1/app.tar.zst"'
     )
     command = [*(namespace() or ()), "sh", "-c", script, "sh", tmp_path, sys.executable, prefix]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from ..model.entries import SymlinkEntry
+from ..model.environment import Project, environment_name
 from ..model.errors import PlanError
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
-from ..model.results import silent
+from ..model.results import human_size, silent, sizes_by_owner
 from ..plan.explain import Preview, preview
 from ..plan.links import without_links
 from ..plan.validate import check_size, check_zip_names, for_windows
 from ..write.archive import write_archives, write_folder
 from ..write.bytecode import with_byte_code
 from .planning import Source, plan_source, selection_of
+from .progress import logged_phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +30,13 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
     from ..config.options import PackOptions
-    from ..model.environment import Project
     from ..model.plan import PackPlan
     from ..model.results import ExportResult, PackResult, Reporter
 
 
+logger = logging.getLogger("hatch_pack_venv")
 _NEW_OBJECTS: Final = 200_000
+_LARGEST: Final = 5
 
 
 @contextmanager
@@ -48,13 +53,42 @@ def _gc_relaxed() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-@_gc_relaxed()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where archives go.
+
+    Parameters:
+        folder: the folder that they are written into.
+        name: their name without the format's suffix; by default the options' template gives it.
+        force: whether to replace files that are no archives of ours.
+    """
+
+    folder: Path
+    name: str | None = None
+    force: bool = False
+
+    @classmethod
+    def at(cls, base: StrPath, *, force: bool = False) -> Self:
+        """Return the output for the archives' path without the format's suffix."""
+        return cls(folder=Path(base).parent, name=os.path.basename(base), force=force)
+
+    def base(self, source: Source, project: Project | None, plan: PackPlan) -> Path:
+        """Return the archives' path without the format's suffix."""
+        if self.name is not None:
+            return self.folder / self.name
+        options, environment = source.options, source.environment
+        named = project or Project(name=environment_name(environment.requested))
+        name = options.expand(options.archive_name, environment, named, plan.platform_tag)
+        return self.folder / name
+
+
 def pack(
     prefix: StrPath,
     output_base: StrPath,
     options: PackOptions,
     *,
     project: Project | None = None,
+    force: bool = True,
     report: Reporter = silent,
 ) -> list[PackResult]:
     """Pack a prepared environment into an archive for each of the options' formats.
@@ -63,16 +97,49 @@ def pack(
         prefix: the environment.
         output_base: the archives' path without the format's suffix.
         project: the project to pack; by default the environment itself.
+        force: replace files in the archives' places; otherwise only archives of ours, which the
+            `.json` beside them proves.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
     source = Source.read(prefix, options)
-    with _whole_plan(source, project, report, Path(output_base).parent) as plan:
-        return _write(plan, output_base, source.options, report)
+    return pack_source(source, Output.at(output_base, force=force), project, report=report)
 
 
 @_gc_relaxed()
+def pack_source(
+    source: Source, output: Output, project: Project | None = None, *, report: Reporter = silent
+) -> list[PackResult]:
+    """Do the same as `pack` with an environment that has been read.
+
+    Raises:
+        PackVenvError: if packing fails; nothing was changed or left behind.
+    """
+    options, start = source.options, time.monotonic()
+    compression = CompressionOptions(level=options.compression_level, threads=options.threads)
+    with _whole_plan(source, project, report, output.folder) as plan:
+        _log_largest(plan)
+        with logged_phase(f"compressed with {options.threads or usable_cpus()} threads"):
+            results = write_archives(
+                plan,
+                output.base(source, project, plan),
+                options.formats,
+                compression=compression,
+                force=output.force,
+                report=report,
+            )
+    seconds = time.monotonic() - start
+    return [replace(result, seconds=seconds) for result in results]
+
+
+def _log_largest(plan: PackPlan) -> None:
+    """Log what takes the room, as far as anybody listens."""
+    if logger.isEnabledFor(logging.INFO):
+        sizes = sizes_by_owner(plan.entries, plan.distributions).most_common(_LARGEST)
+        logger.info("largest: %s", ", ".join(f"{name} {human_size(size)}" for name, size in sizes))
+
+
 def pack_project(
     source: Source, directory: Path, project: Project, *, report: Reporter = silent
 ) -> list[PackResult]:
@@ -81,10 +148,7 @@ def pack_project(
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
-    options = source.options
-    with _whole_plan(source, project, report, directory) as plan:
-        name = options.expand(options.archive_name, source.environment, project, plan.platform_tag)
-        return _write(plan, directory / name, options, report)
+    return pack_source(source, Output(folder=directory), project, report=report)
 
 
 @_gc_relaxed()
@@ -104,36 +168,43 @@ def export(
     Raises:
         PackVenvError: if exporting fails; nothing was changed or left behind.
     """
+    start = time.monotonic()
     source = Source.read(prefix, options)
     target = Path(os.path.abspath(target))
     with _whole_plan(source, None, report, target.parent) as plan:
-        return write_folder(
+        _log_largest(plan)
+        result = write_folder(
             plan, target, threads=options.threads, hard_links=hard_links, report=report
         )
+    return replace(result, seconds=time.monotonic() - start)
 
 
 def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = silent) -> Preview:
-    """Report what `pack` would do; writes nothing except requested byte code, temporarily.
+    """Report what `pack` would write into the current folder.
 
     Raises:
-        PackVenvError: if there is no usable environment, or an option is wrong. Whatever cannot be
-            packed is not an error here, but listed.
+        PackVenvError: if there is no usable environment, or an option is wrong.
     """
     source = Source.read(prefix, options)
+    output = Output.at(environment_name(source.environment.requested))
+    return preview_source(source, output, report=report)
+
+
+def preview_source(
+    source: Source, output: Output, project: Project | None = None, *, report: Reporter = silent
+) -> Preview:
+    """Report what `pack_source` would do; writes nothing but requested byte code, temporarily.
+
+    Raises:
+        PackVenvError: if an option is wrong. Whatever cannot be packed is not an error here, but
+            listed.
+    """
     try:
-        with _whole_plan(source, None, report, Path.cwd()) as plan:
-            return preview(plan)
+        with _whole_plan(source, project, report, output.folder) as plan:
+            base = output.base(source, project, plan)
+            return preview(plan, [each.archive_path(base) for each in source.options.formats])
     except PlanError as error:
         return Preview(refused=error.problems)
-
-
-def _write(
-    plan: PackPlan, output_base: StrPath, options: PackOptions, report: Reporter
-) -> list[PackResult]:
-    compression = CompressionOptions(level=options.compression_level, threads=options.threads)
-    return write_archives(
-        plan, output_base, options.formats, compression=compression, report=report
-    )
 
 
 @contextmanager
@@ -142,7 +213,8 @@ def _whole_plan(
 ) -> Iterator[PackPlan]:
     """Yield the plan, completed with its byte code."""
     environment, options = source.environment, source.options
-    plan = plan_source(source, project, archives)
+    with logged_phase("planned"):
+        plan = plan_source(source, project, archives)
     check_size(plan, options.max_size)  # before anything is compiled
     with with_byte_code(
         plan,

@@ -15,7 +15,7 @@ from ..model.environment import Project, environment_name, project_folder
 from ..model.interpreter import is_fixed_path
 from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
-from ..plan.explain import PruneReport
+from ..plan.explain import PruneReport, floor_reason
 from ..plan.select import Selection
 from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
@@ -23,6 +23,7 @@ from ..platforms.platform import BundleRequest, check_possible, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..platforms.posix.runtime import fixed_interpreter_entries
 from ..requirements.check import Roots, check_dependencies, damage_findings
+from ..scan.build_paths import build_paths_of
 from ..scan.editables import resolve_editables
 from ..scan.layers import (
     LayerArchives,
@@ -33,7 +34,7 @@ from ..scan.layers import (
     read_layers,
     startup_code,
 )
-from ..scan.probe import build_paths_of, check_fixed_interpreter, read_environment
+from ..scan.probe import check_fixed_interpreter, read_environment
 from ..scan.walk import credentials_in, own_archives, scan
 
 if TYPE_CHECKING:
@@ -281,8 +282,10 @@ class _Planning:
         if bundle is not None:
             notes = [*bundle.notes, *headers_notes(plan)]
             plan = plan.with_facts(bundle.told(plan.head), notes)
+            plan = replace(plan, remarks=bundle.remarks)
         elif needs.met_by_base:
             plan = plan.with_facts(*_left_to_the_base(needs))
+        plan = replace(plan, floor=floor_reason(plan, floors))
         return _named(plan, environment, options, self.project)
 
     def _bundle(

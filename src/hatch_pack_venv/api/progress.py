@@ -1,20 +1,23 @@
-"""Progress and results for a terminal."""
+"""Progress and notes for a terminal."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..model.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterator
 
     from ..model.results import Progress
+
+
+logger = logging.getLogger("hatch_pack_venv")
 
 
 class TerminalFormatter(logging.Formatter):
@@ -23,6 +26,14 @@ class TerminalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the message in one line."""
         return printable(super().format(record))
+
+
+@contextmanager
+def logged_phase(done: str) -> Iterator[None]:
+    """Log how long a part of the work took, in seconds."""
+    start = time.monotonic()
+    yield
+    logger.info("%s in %.1f s", done, time.monotonic() - start)
 
 
 @contextmanager
@@ -56,12 +67,3 @@ def _size() -> tuple[int | None, int | None]:
     except (OSError, ValueError):
         known = True
     return (None, None) if known else (80, 24)
-
-
-def result_line(result: Mapping[str, Any]) -> str:
-    """Return the line that describes an archive or an exported folder."""
-    parts = [f"{result['size'] / 1e6:.1f} MB", f"{result['entry_count']} entries"]
-    if "sha256" in result:
-        parts.append(f"sha256 {result['sha256']}")
-    needs = [f"needs {' and '.join(result['needs'])}"] if result["needs"] else []
-    return f"{result['path']}  {', '.join([*parts, *needs])}"

@@ -24,7 +24,8 @@ from ..plan.select import Selection
 from ..plan.validate import for_windows
 from ..platforms.linux.search_paths import SearchPaths
 from ..platforms.platform import platform_of
-from ..scan.probe import build_paths_of, read_environment
+from ..scan.build_paths import build_paths_of
+from ..scan.probe import read_environment
 from ..scan.walk import scan
 from ..write.archive import write_archives, write_folder
 from .prepared import Preparation
@@ -74,7 +75,7 @@ def create_archive(
     scripts locate themselves. Links out of the environment are kept, except in zip files and on
     Windows, where all links are replaced by copies; so are relative links to a neighbour that is
     not there yet. Owners are dropped. Modes lose setuid, setgid, sticky and the right of group and
-    others to write, and gain nothing.
+    others to write, and gain nothing. A file that lies in the archive's place is replaced.
 
     Paths may begin with `~`. The environment's interpreter need not be on this machine.
 

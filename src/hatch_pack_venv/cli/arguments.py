@@ -1,62 +1,198 @@
-"""Command-line options: for packing commands, for reading commands, and for all commands."""
+"""The parser: commands, and their options in groups."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .. import __version__
 from ..config.table import KEYS
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..config.key import Group, Key, Option
 
+    Command = Callable[[argparse.Namespace], None]
 
-_INSPECT = """\
+
+_DESCRIPTION: Final = """\
+Pack a prepared virtual environment (made by venv, virtualenv, uv or Hatch) into a portable
+archive: unpack it anywhere on a compatible machine, and it runs.
+"""
+_EPILOG: Final = """\
+examples:
+  pack-venv pack                             # .venv, or what pyproject.toml configures
+  pack-venv pack .venv -o out/app.tar.zst    # the suffix gives the format
+  pack-venv pack .venv --interpreter target  # the target provides the interpreter
+  pack-venv pack --dry-run                   # tell what would happen, write nothing
+  pack-venv export .venv /srv/app
+  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
+  pack-venv verify /srv/app                  # is it still what was packed?
+
+Each command tells more with --help: pack-venv pack --help
+
+Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage, 130
+interrupted (128 and the number of the signal that ended it).
+"""
+_PACK: Final = """\
+Pack an environment into an archive, with a .json beside it that tells its size and hashes. The
+environment is only read. On the target, unpack the archive with any tool and run what lies in its
+bin folder; with --interpreter target, run postinstall.py there first. In the folder of a project
+that configures the hook or the target, its table applies as it does in `hatch build`, and options
+override it.
+"""
+_EXPORT: Final = """\
+Write what an archive would hold into a folder, which must be new, empty or an earlier export.
+"""
+_INSPECT: Final = """\
 Show what an archive or an unpacked folder is: name, Python, platform, what it needs, and its
 distributions and kinds of files with their unpacked sizes, largest first. Nothing is unpacked.
 """
-_VERIFY = """\
+_VERIFY: Final = """\
 Compare every file of an archive or an unpacked folder with the manifest that was packed with it:
 changed, missing and added files, modes, links. What postinstall.py and Python itself write into an
 unpacked folder counts as neither. An archive is also compared with the .json beside it. Nothing is
 unpacked or changed. Exit status: 0 as packed, 1 not, or not readable.
 """
+_GROUPS: Final[Mapping[Group, str]] = {
+    "contents": "what is packed",
+    "interpreter": "the interpreter",
+    "format": "the archive",
+    "layers": "layers",
+}
+_PREFIX: Final = "the environment's folder (default: .venv, or what the project configures)"
+SHELLS: Final = ("bash", "zsh", "tcsh")
 
 
-def add_reading_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    *,
-    inspect: Callable[[argparse.Namespace], None],
-    verify: Callable[[argparse.Namespace], None],
-) -> None:
-    """Add the commands that read an archive or a folder.
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions at the terminal's width, and leaves indented examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n  " in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """Return the parser.
 
     Parameters:
-        inspect, verify: the functions that run them.
+        commands: what runs each command.
     """
-    command = _reading_command(commands, "inspect", "show what an archive is and holds", _INSPECT)
-    command.set_defaults(run=inspect)
-    command = _reading_command(
-        commands, "verify", "find out whether an archive or a folder is as it was packed", _VERIFY
+    whole = argparse.ArgumentParser(
+        prog="pack-venv", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Help
     )
+    whole.add_argument("--version", action="version", version=f"pack-venv {__version__}")
+    whole.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"print a completion script for {', '.join(SHELLS)} (needs the package shtab)",
+    )
+    _add_volume(whole, of_all=True)
+    listed = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, add in (
+        ("pack", _add_pack),
+        ("export", _add_export),
+        ("inspect", _add_inspect),
+        ("verify", _add_verify),
+    ):
+        add(listed).set_defaults(run=commands[name])
+    return whole
+
+
+_Commands = Any  # argparse._SubParsersAction, which is generic for type checkers only
+
+
+def _add_pack(commands: _Commands) -> argparse.ArgumentParser:
+    usage = "pack-venv pack [PREFIX] [-o OUTPUT] [--dry-run] [options]"
+    command = _command(commands, "pack", "write an archive", _PACK, usage)
+    what = command.add_argument_group("what")
+    what.add_argument("prefix", type=Path, metavar="PREFIX", nargs="?", help=_PREFIX)
+    what.add_argument(
+        "--no-project",
+        action="store_true",
+        help="do not read the configuration of the project in the current directory",
+    )
+    _add_packing_options(command, archive=True)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "-o",
+        "--output",
+        metavar="OUTPUT",
+        help="the archive's path, with the suffix of a format or without one, or an existing"
+        " directory or one that ends in / (default: what the project configures, else the"
+        " environment's name, its project folder's for .venv, in the current directory)",
+    )
+    output.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a file at the archive's path also if it is no archive of pack-venv",
+    )
+    output.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="write nothing; tell what would go in, what would be rewritten and why, what stays"
+        " out, and what cannot be packed (with -v every file)",
+    )
+    _add_output_options(output)
+    return command
+
+
+def _add_export(commands: _Commands) -> argparse.ArgumentParser:
+    usage = "pack-venv export PREFIX DIRECTORY [options]"
+    command = _command(commands, "export", "write a folder instead of an archive", _EXPORT, usage)
+    what = command.add_argument_group("what")
+    what.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
+    what.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
+    _add_packing_options(command, archive=False)
+    output = command.add_argument_group("output")
+    output.add_argument(
+        "--link-mode",
+        choices=["copy", "hardlink"],
+        default="copy",
+        help="copy: files of their own, which share blocks with the environment's where the file"
+        " system can; hardlink: the environment's own files where nothing in them changes, so that"
+        " an edit of one is an edit of both (default: copy)",
+    )
+    _add_output_options(output)
+    return command
+
+
+def _add_inspect(commands: _Commands) -> argparse.ArgumentParser:
+    command = _command(commands, "inspect", "show what an archive is and holds", _INSPECT)
+    _add_paths(command)
+    _add_output_options(command)
+    return command
+
+
+def _add_verify(commands: _Commands) -> argparse.ArgumentParser:
+    text = "find out whether an archive or a folder is as it was packed"
+    command = _command(commands, "verify", text, _VERIFY)
+    _add_paths(command)
     command.add_argument(
         "--external-links",
         action="store_true",
         help="accept links that lead out of it, as archives of create_archive may hold them",
     )
-    command.set_defaults(run=verify)
+    _add_output_options(command)
+    return command
 
 
-def _reading_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    description: str,
+def _command(
+    commands: _Commands, name: str, text: str, description: str, usage: str | None = None
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=description)
+    added: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=description, usage=usage, formatter_class=_Help
+    )
+    return added
+
+
+def _add_paths(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "paths",
         type=Path,
@@ -64,20 +200,10 @@ def _reading_command(
         metavar="ARCHIVE|DIRECTORY",
         help="an archive, or the directory it was unpacked into; several are taken one by one",
     )
-    _add_output_options(command)
-    return command
 
 
-_GROUPS: Final[Mapping[Group, str]] = {
-    "contents": "what is packed",
-    "interpreter": "the interpreter",
-    "format": "the archive",
-    "layers": "layers",
-}
-
-
-def add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> None:
-    """Add the options for what is packed and how, and the options common to all commands.
+def _add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> None:
+    """Add the options for what is packed and how.
 
     Parameters:
         archive: whether the command writes an archive rather than a folder.
@@ -89,7 +215,6 @@ def add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> N
         for key in KEYS.values():
             if key.option is not None and key.option.group == group:
                 _add_option(listed, key, key.option)
-    _add_output_options(command)
 
 
 def _add_option(group: argparse._ArgumentGroup, key: Key, option: Option) -> None:
@@ -114,9 +239,59 @@ def given_keys(parsed: argparse.Namespace) -> dict[str, Any]:
     return table
 
 
-def _add_output_options(command: argparse.ArgumentParser) -> None:
+def _add_output_options(to: argparse._ActionsContainer) -> None:
     """Add the options of every command: JSON, quiet, verbose."""
-    command.add_argument("--json", action="store_true", help="print the results as JSON")
-    volume = command.add_mutually_exclusive_group()
-    volume.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes")
-    volume.add_argument("-v", "--verbose", action="store_true", help="tell more")
+    to.add_argument("--json", action="store_true", help="print the results as JSON")
+    _add_volume(to, of_all=False)
+
+
+def _add_volume(to: argparse._ActionsContainer, *, of_all: bool) -> None:
+    """Add -q and -v, which may stand before the command and after it.
+
+    Parameters:
+        of_all: whether they stand before; a command's own would undo those with their defaults.
+    """
+    default = None if of_all else argparse.SUPPRESS
+    for letter, name, text in (
+        ("-q", "quiet", "no progress, no notes"),
+        ("-v", "verbose", "tell more: phases and their seconds, every file of a dry run"),
+    ):
+        to.add_argument(
+            letter, f"--{name}", action=_Volume, dest="volume", default=default, const=name,
+            nargs=0, help=text,
+        )  # fmt: skip
+
+
+class _Volume(argparse.Action):
+    """Refuses -q beside -v."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Note the option."""
+        if getattr(namespace, self.dest, None) not in (None, self.const):
+            parser.error("-q and -v exclude each other")
+        setattr(namespace, self.dest, self.const)
+
+
+class _Completion(argparse.Action):
+    """Prints a completion script, which shtab makes of the parser."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Print it and exit."""
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("--print-completion needs shtab: pip install shtab")
+        sys.stdout.write(shtab.complete(parser, str(values)))
+        parser.exit()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
+from ..api.report import field_lines, need_fields, terminal_width
 from ..model.errors import printable
 from ..model.requirements import describe_requirements
 from ..model.results import human_size
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _BAR_WIDTH: Final = 24
+_SHOWN: Final = 8
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -43,14 +44,16 @@ class Style:
     def of_stream(cls, stream: TextIO, environ: Mapping[str, str]) -> Self:
         """Return the style for a stream.
 
-        Colours are used on a terminal only, and not with NO_COLOR (https://no-color.org).
+        Colours are used on a terminal, and not with NO_COLOR (https://no-color.org); FORCE_COLOR
+        (https://force-color.org) wants them elsewhere, too.
         """
         dumb = environ.get("TERM") == "dumb"
+        wanted = bool(environ.get("FORCE_COLOR")) or (stream.isatty() and not dumb)
         encoding = (stream.encoding or "ascii").lower().replace("-", "")
         return cls(
-            colours=stream.isatty() and not environ.get("NO_COLOR") and not dumb,
+            colours=wanted and not environ.get("NO_COLOR"),
             blocks=encoding.startswith("utf"),
-            width=shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100,
+            width=terminal_width(),
         )
 
     def paint(self, text: str, colour: str) -> str:
@@ -174,13 +177,27 @@ def preview_lines(found: Preview, style: Style, *, every: bool) -> Iterator[str]
     if found.refused:
         return
     yield style.paint("nothing is written (--dry-run)", "dim")
-    yield f"{found.entry_count} entries, {human_size(found.size)} unpacked"
-    yield f"{found.unchanged} as they are in the environment"
+    yield from (style.paint(str(path), "bold") for path in found.archives)
+    size = f"{human_size(found.size)} unpacked, {found.entry_count:,} entries"
+    yield from field_lines([("size", size), *need_fields(found.needs, found.floor)], style.width)
+    yield from _largest(found, style, every=every)
+    yield f"{found.unchanged:,} as they are in the environment"
     yield from _section("rewritten", found.rewritten, style, every=True)
     yield from _section("added", found.added, style, every=every)
     yield from _section("left out", found.left_out, style, every=every)
     for note in found.notes:
         yield f"{style.paint('note', 'yellow')}: {note}"
+
+
+def _largest(found: Preview, style: Style, *, every: bool) -> Iterator[str]:
+    """Yield what takes the room."""
+    shown = found.largest if every else found.largest[:_SHOWN]
+    yield style.paint("largest", "bold")
+    for name, size in shown:
+        yield f"  {human_size(size):>9}  {name}"
+    rest = found.largest[len(shown) :]
+    if rest:
+        yield f"  {human_size(sum(size for _, size in rest)):>9}  {len(rest)} more (-v names them)"
 
 
 def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..model.interpreter import Trim, Vendoring
 from .rules import problems_between
 from .table import KEYS
 from .values import WrongValueError
+from .wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -119,22 +120,24 @@ class PackOptions:
     def from_mapping(
         cls,
         table: Mapping[str, Any],
-        where: str = "tool.hatch.build.hooks.pack-venv",
+        where: str | Wording = "tool.hatch.build.hooks.pack-venv",
         allowed: Iterable[str] = HATCHLING_HOOK_KEYS,
     ) -> Self:
         """Read a configuration table without modifying it.
 
         Parameters:
-            where: the table's TOML path, for messages.
+            where: the table's TOML path, or what else messages call its keys.
             allowed: other keys that may appear in the table, which other tools read.
 
         Raises:
             OptionsError: if anything is wrong with the table; lists every problem.
         """
-        reader = _Reader(table, where, frozenset(allowed))
+        names = Wording(where=where) if isinstance(where, str) else where
+        reader = _Reader(table, names, frozenset(allowed))
         values = reader.read()
         if reader.problems:
-            raise OptionsError("the configuration is wrong", reader.problems)
+            what = "the configuration is wrong" if names.where else "the options are wrong"
+            raise OptionsError(what, reader.problems)
         if "containing_dir" in values:
             # Layers refer to it by its folder's name.
             values.setdefault("install_target", "{source}")
@@ -144,6 +147,23 @@ class PackOptions:
         """Return these options with the environment's default format if none was requested."""
         own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
         return replace(self, formats=self.formats or (own,))
+
+    def relative_to(self, base: Path) -> PackOptions:
+        """Return these options with all paths but the environment's below a folder."""
+
+        def below(path: Path | None) -> Path | None:
+            return None if path is None else base / path
+
+        return replace(
+            self,
+            output_directory=base / self.output_directory,
+            wheels=tuple(base / wheel for wheel in self.wheels),
+            lock=below(self.lock),
+            containing_dir=below(self.containing_dir),
+            base_runtime=below(self.base_runtime),
+            layers=tuple(base / layer for layer in self.layers),
+            dynlib_dirs=tuple(base / folder for folder in self.dynlib_dirs),
+        )
 
     def expand(
         self, template: str, environment: Environment, project: Project, platform_tag: str
@@ -167,9 +187,9 @@ class PackOptions:
 class _Reader:
     """Reads one table and collects its problems."""
 
-    def __init__(self, table: Mapping[str, Any], where: str, allowed: frozenset[str]) -> None:
+    def __init__(self, table: Mapping[str, Any], names: Wording, allowed: frozenset[str]) -> None:
         self.table = table
-        self.where = where
+        self.names = names
         self.allowed = allowed
         self.problems: list[str] = []
 
@@ -180,10 +200,11 @@ class _Reader:
                 try:
                     values[KEYS[key].field] = KEYS[key].parse(value)
                 except WrongValueError as error:
-                    self.problems.append(f"{self.where}.{key} must be {error}, not {value!r}")
+                    wrong = value if error.value is None else error.value
+                    self.problems.append(self.names.wrong(key, wrong, str(error), error.meant))
             elif key not in self.allowed:
-                self.problems.append(f"{self.where}.{key} is unknown{self._suggestion(key)}")
-        self.problems += problems_between(values, self.table, self.where)
+                self.problems.append(f"{self.names.key(key)} is unknown{self._suggestion(key)}")
+        self.problems += problems_between(values, self.table, self.names)
         return values
 
     def _suggestion(self, key: str) -> str:

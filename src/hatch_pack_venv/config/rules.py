@@ -13,36 +13,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from .wording import Wording
+
 
 _OWN_FORMAT: Final = CompressionFormat.XZ
 """An environment's default format; Windows environments use zip, with the same levels."""
 
 
 def problems_between(
-    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+    values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
     """Yield a sentence for each combination of keys that makes no sense.
 
     Parameters:
         values: the parsed values, by field of the options; keys with invalid values are missing.
         table: the table as configured, by key.
-        where: the table's TOML path.
+        names: what messages call the keys.
     """
-    yield from _of_level(values, where)
-    yield from _of_bundled_only(values, table, where)
+    yield from _of_level(values, names)
+    yield from _of_bundled_only(values, table, names)
     if values.get("keep") and values.get("distributions", "all") == "all":
         yield (
-            f"{where}.keep is about distributions = 'required', and everything is packed:"
+            f"{names.key('keep')} is about distributions = 'required', and everything is packed:"
             " remove it, or set that"
         )
-    yield from _of_promised(values, where)
+    yield from _of_promised(values, names)
     if {"source", "hatch_env"} <= values.keys():
-        yield f"{where}.source and {where}.hatch-env name two environments: remove one"
-    yield from _of_interpreter(values, table, where)
-    yield from _of_containing(values, table, where)
+        both = f"{names.key('source')} and {names.key('hatch-env')}"
+        yield f"{both} name two environments: remove one"
+    yield from _of_interpreter(values, table, names)
+    yield from _of_containing(values, table, names)
 
 
-def _of_level(values: Mapping[str, Any], where: str) -> Iterator[str]:
+def _of_level(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
     level = values.get("compression_level")
     if level is None:
         return
@@ -50,18 +53,18 @@ def _of_level(values: Mapping[str, Any], where: str) -> Iterator[str]:
         name, levels = format.suffix.removeprefix("."), format.levels
         if levels is None:
             yield (
-                f"{where}.compression-level cannot be used with {name!r}, which does not"
+                f"{names.key('compression-level')} cannot be used with {name!r}, which does not"
                 " compress: remove it"
             )
         elif not levels.fastest <= level <= levels.smallest:
             yield (
-                f"{where}.compression-level must be from {levels.fastest} to"
+                f"{names.key('compression-level')} must be from {levels.fastest} to"
                 f" {levels.smallest} for {name!r}, not {level!r}"
             )
 
 
 def _of_bundled_only(
-    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+    values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
     whose = values.get("interpreter", "bundled")
     shown = repr(whose)
@@ -72,47 +75,47 @@ def _of_bundled_only(
     for key in ("interpreter-trim", "vendor-libraries"):
         if key in table:
             yield (
-                f"{where}.{key} is about a bundled interpreter, and the interpreter is {shown}:"
+                f"{names.key(key)} is about a bundled interpreter, and the interpreter is {shown}:"
                 " remove it"
             )
 
 
-def _of_promised(values: Mapping[str, Any], where: str) -> Iterator[str]:
+def _of_promised(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
     formats = values.get("formats", ())
     if is_fixed_path(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
         yield (
-            f"{where}.format cannot be 'zip' where the interpreter is"
+            f"{names.key('format')} cannot be 'zip' where the interpreter is"
             f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
             " interpreter = 'target'"
         )
 
 
 def _of_interpreter(
-    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+    values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
     """Yield problems with the source of a layered environment's interpreter."""
     given = values.get("interpreter")
     if values.get("base_runtime") is not None:
         if given not in (None, "target"):
             yield (
-                f"{where}.interpreter is {given!r}, and {where}.base-runtime names the layer"
-                " that brings the interpreter: remove one"
+                f"{names.key('interpreter')} is {given!r}, and {names.key('base-runtime')} names"
+                " the layer that brings the interpreter: remove one"
             )
     elif values.get("layers") and "base-runtime" not in table and given != "target":
         yield (
-            f"{where}.layers needs {where}.base-runtime, the layer that brings the"
+            f"{names.key('layers')} needs {names.key('base-runtime')}, the layer that brings the"
             " interpreter, or interpreter = 'target'"
         )
 
 
 def _of_containing(
-    values: Mapping[str, Any], table: Mapping[str, Any], where: str
+    values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
     """Yield problems with the locations of layers, as far as their paths show."""
     if "containing-dir" not in table:
         for key in dict.fromkeys(key for key, _ in _named_paths(values)):
             yield (
-                f"{where}.{key} needs {where}.containing-dir, the folder that holds the"
+                f"{names.key(key)} needs {names.key('containing-dir')}, the folder that holds the"
                 " environment and its layers"
             )
         return
@@ -121,23 +124,24 @@ def _of_containing(
     folder = values["containing_dir"]
     if "source" in values and not _is_below(values["source"], folder):
         yield (
-            f"{where}.containing-dir must hold the environment ({str(values['source'])!r}), not"
-            f" {str(folder)!r}"
+            f"{names.key('containing-dir')} must hold the environment"
+            f" ({str(values['source'])!r}), not {str(folder)!r}"
         )
     for key, path in _named_paths(values):
         if not _is_below(path, folder):
-            yield f"{where}.{key} must lie in containing-dir ({str(folder)!r}), not {str(path)!r}"
+            inside = f"must lie in containing-dir ({str(folder)!r})"
+            yield f"{names.key(key)} {inside}, not {str(path)!r}"
     if values.get("dynlib_dirs") and not values.get("layers") and not values.get("base_runtime"):
         yield (
-            f"{where}.dynlib-dirs names folders of layers, and {where}.layers names none:"
-            " name the layer that holds them"
+            f"{names.key('dynlib-dirs')} names folders of layers, and {names.key('layers')} names"
+            " none: name the layer that holds them"
         )
     runtime = values.get("base_runtime")
     for layer in values.get("layers", ()):
         if runtime is not None and os.path.normpath(layer) == os.path.normpath(runtime):
             yield (
-                f"{where}.layers names the base runtime {str(layer)!r}, whose packages come last"
-                " anyway: remove it there"
+                f"{names.key('layers')} names the base runtime {str(layer)!r}, whose packages come"
+                " last anyway: remove it there"
             )
 
 

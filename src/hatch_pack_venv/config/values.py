@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import posixpath
 import re
@@ -20,7 +21,27 @@ if TYPE_CHECKING:
 
 
 class WrongValueError(Exception):
-    """An invalid value; the text says what it must be."""
+    """An invalid value; the text says what it must be.
+
+    Parameters:
+        value: the wrong one of several values.
+        meant: the right value that looks most like it.
+    """
+
+    def __init__(self, expected: str, *, value: Any = None, meant: str | None = None) -> None:
+        super().__init__(expected)
+        self.value = value
+        self.meant = meant
+
+
+def meant(value: Any, choices: Iterable[str]) -> str | None:
+    """Return the choice that looks most like a value."""
+    if not isinstance(value, str):
+        return None
+    choices = list(choices)
+    near = difflib.get_close_matches(value.lower(), choices, n=1)
+    near += [each for each in choices if each.endswith(f".{value.lower().strip('.')}")]
+    return near[0] if near else None
 
 
 def list_of(value: Any, what: str) -> list[Any]:
@@ -53,7 +74,7 @@ def patterns_or_presets(value: Any) -> tuple[str, ...]:
             f"a list of gitignore-style patterns and of {', '.join(map(repr, PRESETS))}, which"
             f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
         )
-        raise WrongValueError(message)
+        raise WrongValueError(message, meant=meant(unknown[0], PRESETS))
     _check_patterns(each for each in given if each not in PRESETS)
     return tuple(given)
 
@@ -130,7 +151,7 @@ def choice(*choices: str) -> Callable[[Any], str]:
 
     def parse(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise WrongValueError(expected)
+            raise WrongValueError(expected, meant=meant(value, choices))
         return value
 
     return parse
@@ -184,7 +205,7 @@ def interpreter(value: Any) -> str:
         return str(value)
     if not isinstance(value, str) or not is_fixed_path(value):
         message = "'bundled', 'target' or the absolute path of an interpreter on the target"
-        raise WrongValueError(message)
+        raise WrongValueError(message, meant=meant(value, ("bundled", "target")))
     return value
 
 
@@ -192,13 +213,16 @@ def formats(value: Any) -> tuple[CompressionFormat, ...]:
     """Return distinct archive formats."""
     known_names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
     items = value if isinstance(value, list) else [value]
-    named = [SHORT_NAMES.get(item, item) if isinstance(item, str) else None for item in items]
-    found = tuple(known_names[name] for name in named if name in known_names)
-    if not items or len(found) < len(items) or len(set(found)) < len(items):
+    known = all(isinstance(item, str) and item in known_names for item in items)
+    if not items or not known or len(set(items)) < len(items):
         choices = ", ".join(repr(name) for name in known_names)
         message = f"one or a list of {choices}, each once"
-        raise WrongValueError(message)
-    return found
+        wrong = [item for item in items if not isinstance(item, str) or item not in known_names]
+        if len(wrong) != 1:
+            raise WrongValueError(message)
+        near = SHORT_NAMES.get(str(wrong[0])) or meant(wrong[0], known_names)
+        raise WrongValueError(message, value=wrong[0], meant=near)
+    return tuple(known_names[item] for item in items)
 
 
 def template(value: Any) -> str:

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+from ..config.project_table import HOOK_TABLE, PLUGIN_NAME, WHEEL_HOOK_TABLE, build_table
 from ..model.errors import PackVenvError
 from .shared import (
     BUILD_DATA_KEY,
-    HOOK_TABLE,
-    PLUGIN_NAME,
-    WHEEL_HOOK_TABLE,
     aborting,
-    build_table,
     check_output,
     display_results,
     project_of,
@@ -52,10 +49,10 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
             if self.target_name == "wheel":
                 self._release = self._prepared(options, reason)
             elif reason is None:
-                from .release import source_folder
+                from ..api.project import located
 
                 with suppress(PackVenvError):
-                    reserve(self.build_config, source_folder(root, options))
+                    reserve(self.build_config, located(root, options)[0])
 
     def _prepared(self, options: PackOptions, reason: str | None) -> Release | None:
         """Determine what to pack after the wheel; if nothing, report why."""
@@ -80,7 +77,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
             project = project_of(self.metadata, self.build_config)
             results = self._release.pack(replace(project, wheel=Path(artifact_path)))
         build_data[BUILD_DATA_KEY] = [str(result.path) for result in results]
-        display_results(self.app, results, Path(self.root), Path(self.directory))
+        display_results(self.app, results, (Path(self.root), Path(self.directory)))
 
     def clean(self, versions: list[str]) -> None:
         """Remove this project's archives (`hatch clean`, `--clean`, `--clean-hooks-after`)."""

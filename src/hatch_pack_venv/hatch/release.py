@@ -2,97 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
-import subprocess
-import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from packaging.utils import canonicalize_name
 
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
+from ..api.project import located
 from ..metadata.files import IGNORE_ALL, proven_archive
-from ..model.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+    from pathlib import Path
 
     from ..config.options import PackOptions
     from ..model.environment import Project
     from ..model.results import PackResult
-
-
-_SECONDS: Final = 120
-
-# Set by an enclosing `hatch build` for itself; these would change or decorate the answer.
-_NOT_PASSED_ON: Final = ("HATCH_ENV", "HATCH_ENV_ACTIVE", "HATCH_QUIET", "HATCH_VERBOSE")
-
-
-def find_hatch_environment(root: Path, name: str, environ: Mapping[str, str]) -> Path:
-    """Return the folder of a project's Hatch environment.
-
-    Parameters:
-        root: the project's folder.
-        environ: the process's environment variables.
-
-    Raises:
-        EnvironmentProblem: if Hatch is missing or does not know the environment, or if it has not
-            been created yet; the message says which command to run.
-    """
-    lines = _ask(root, name, environ)
-    if len(lines) > 1:
-        raise EnvironmentProblem(
-            f"the Hatch environment {name!r} is a matrix of {len(lines)}: set `hatch-env` to the"
-            " name of one of them, as `hatch env show` lists them"
-        )
-    path = Path(lines[0])
-    if not path.is_dir():
-        raise EnvironmentProblem(
-            f"the Hatch environment {name!r} does not exist yet ({path}): create it with"
-            f" `hatch env create {name}`"
-        )
-    return path
-
-
-def _ask(root: Path, name: str, environ: Mapping[str, str]) -> list[str]:
-    command = [*_hatch(name, environ), "env", "find", name]
-    variables = {key: value for key, value in environ.items() if key not in _NOT_PASSED_ON}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env={**variables, "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise EnvironmentProblem(f"`hatch env find {name}` does not run: {error}") from error
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    if done.returncode or not lines:
-        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        raise EnvironmentProblem(f"`hatch env find {name}` failed: {said}")
-    return lines
-
-
-def _hatch(name: str, environ: Mapping[str, str]) -> list[str]:
-    found = shutil.which("hatch", path=environ.get("PATH"))
-    if found is not None:
-        return [found]
-    if importlib.util.find_spec("hatch") is not None:
-        return [sys.executable, "-m", "hatch"]
-    raise EnvironmentProblem(
-        f"`hatch-env` needs the command `hatch`, which is not on PATH: put it there, or set"
-        f' HATCH_PACK_VENV_SOURCE="$(hatch env find {name})"'
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +50,9 @@ class Release:
             InterpreterProblem: if the options request something impossible for its system.
             PlanError: if its layers are wrong.
         """
-        prefix = source_folder(base, options)
-        options = replace(
-            options,
-            wheels=tuple(base / wheel for wheel in options.wheels),
-            lock=_below(base, options.lock),
-            containing_dir=_below(base, options.containing_dir),
-            base_runtime=_below(base, options.base_runtime),
-            layers=tuple(base / layer for layer in options.layers),
-            dynlib_dirs=tuple(base / folder for folder in options.dynlib_dirs),
-        )
+        prefix, options = located(base, options)
         return cls(
-            prefix=prefix,
-            source=Source.read(prefix, options),
-            output=base / options.output_directory,
+            prefix=prefix, source=Source.read(prefix, options), output=options.output_directory
         )
 
     def likely_names(self, name: str, version: str) -> list[str]:
@@ -151,24 +69,6 @@ class Release:
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""
         return pack_project(self.source, self.output, project, report=terminal_progress)
-
-
-def _below(base: Path, path: Path | None) -> Path | None:
-    return None if path is None else base / path
-
-
-def source_folder(base: Path, options: PackOptions) -> Path:
-    """Return the environment's folder; an active environment is ignored.
-
-    Raises:
-        EnvironmentProblem: if Hatch does not report where its environment is.
-    """
-    given = os.environ.get("HATCH_PACK_VENV_SOURCE")
-    if given:
-        return base / given
-    if options.hatch_env is not None:
-        return find_hatch_environment(base, options.hatch_env, os.environ)
-    return base / options.source
 
 
 def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..config.project_table import PLUGIN_NAME, build_table
 from ..model.errors import OptionsError, PackVenvError, printable
 
 if TYPE_CHECKING:
@@ -24,28 +24,8 @@ if TYPE_CHECKING:
     from ..model.results import PackResult
     from .release import Release
 
-PLUGIN_NAME: Final = "pack-venv"
 BUILD_DATA_KEY: Final = "pack_venv_archives"
 """Where later hooks find the paths of the archives, a list of strings."""
-
-HOOK_TABLE: Final = f"hooks.{PLUGIN_NAME}"
-WHEEL_HOOK_TABLE: Final = f"targets.wheel.hooks.{PLUGIN_NAME}"
-TARGET_TABLE: Final = f"targets.{PLUGIN_NAME}"
-"""Tables below the build table, whose own path `build_table` returns."""
-
-
-def build_table(root: Path) -> tuple[str, str]:
-    """Return the file that configures a project's builds, and the TOML path of the table in it.
-
-    A `hatch.toml` with a `build` table replaces the one of pyproject.toml (hatchling's
-    `ProjectMetadata.hatch`).
-    """
-    try:
-        with (root / "hatch.toml").open("rb") as stream:
-            own = "build" in tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError):
-        own = False  # hatchling has read it already, or says why it cannot
-    return ("hatch.toml", "build") if own else ("pyproject.toml", "tool.hatch.build")
 
 
 @contextmanager
@@ -147,20 +127,24 @@ def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project
 
 
 def display_results(
-    app: Application, results: Sequence[PackResult], root: Path, packages: Path
+    app: Application,
+    results: Sequence[PackResult],
+    folders: tuple[Path, Path],
+    *,
+    named: bool = True,
 ) -> None:
-    """Show a line for each archive, and warn how upload tools will react to them.
+    """Show a few lines for each archive, and warn how upload tools will react to them.
 
     Parameters:
-        packages: the folder that receives wheel and sdist.
+        folders: the project's, and the one that receives wheel and sdist.
+        named: whether to show the first archive's path; of a target, hatchling shows it itself.
     """
-    from ..api.progress import result_line
+    from ..api.report import result_lines
     from .release import ignore_archives, upload_warnings
 
+    root, packages = folders
     ignore_archives(results, root)
-    for result in results:
-        path = result.path
-        shown = path.relative_to(root) if path.is_relative_to(root) else path
-        app.display_info(printable(result_line({**result.to_dict(), "path": shown})))
+    for line in result_lines(results, base=root, named=named):
+        app.display_info(line)
     for warning in upload_warnings(results, packages):
         app.display_warning(f"{PLUGIN_NAME}: {printable(warning)}")

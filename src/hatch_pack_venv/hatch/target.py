@@ -12,13 +12,10 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.plugin.manager import PluginManager
 
+from ..config.project_table import HOOK_TABLE, PLUGIN_NAME, TARGET_TABLE, build_table
 from .shared import (
     BUILD_DATA_KEY,
-    HOOK_TABLE,
-    PLUGIN_NAME,
-    TARGET_TABLE,
     aborting,
-    build_table,
     check_output,
     display_results,
     project_of,
@@ -87,7 +84,7 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
                 raise
         build_data[BUILD_DATA_KEY] += [str(result.path) for result in results]
         packages = self.config.normalize_build_directory(self.build_config.get("directory", "dist"))
-        display_results(self.app, results, Path(self.root), Path(packages))
+        display_results(self.app, results, (Path(self.root), Path(packages)), named=False)
         return str(results[0].path)
 
     def _pack(self, directory: Path) -> list[PackResult]:

@@ -126,7 +126,8 @@ _SUFFIXES: Final = {
     "zip": ".zip",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
-"""Other names of formats, those of conda-pack; archives get the usual extension."""
+"""Names that conda-pack has for formats: `get_format` takes them, the configuration's one name for
+each is suggested for them. Archives get the usual extension."""
 _LEVELS: Final = {
     "bzip2": Levels(fastest=1, smallest=9, default=9),
     "gzip": Levels(fastest=0, smallest=9, default=5),

@@ -200,6 +200,12 @@ COPYLEFT: Final[Mapping[str, tuple[str, ...]]] = {
 """Libraries under the GPL, which are left out unless requested by these names."""
 
 
+def is_copyleft(library: str) -> bool:
+    """Return whether a library is one of those under the GPL."""
+    patterns = (pattern for each in COPYLEFT.values() for pattern in each)
+    return any(fnmatch.fnmatch(library, pattern) for pattern in patterns)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendoring:
     """Which shared libraries to vendor.
@@ -224,6 +230,7 @@ class Bundle:
         facts: what the manifest records about it.
         distributions: the base interpreter's packages that are included.
         notes: what a user may want to know.
+        remarks: what most users can do nothing about.
         trimmed: arcnames of the interpreter's files and folders that `interpreter-trim` leaves out.
     """
 
@@ -232,6 +239,7 @@ class Bundle:
     facts: Mapping[str, Any]
     distributions: tuple[InstalledDistribution, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     trimmed: tuple[str, ...] = ()
 
     def told(self, head: Mapping[str, Any]) -> dict[str, Any]:

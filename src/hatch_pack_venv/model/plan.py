@@ -72,6 +72,8 @@ class PackPlan:
     Parameters:
         head: the part of the manifest before the list of files.
         notes: what a user may want to know, one sentence each.
+        remarks: what most users can do nothing about, one sentence each.
+        floor: what sets the target's oldest system, and how to lower it.
         leak_policy: what the writer looks for in everything it writes.
         distributions: the packed distributions.
         beside: facts about the environment, published next to the archive, whose content does not
@@ -85,6 +87,8 @@ class PackPlan:
     head: Mapping[str, Any]
     manifest_time: int
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    floor: str | None = None
     leak_policy: LeakPolicy = field(default_factory=LeakPolicy)
     distributions: tuple[InstalledDistribution, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)

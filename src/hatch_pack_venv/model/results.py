@@ -42,6 +42,10 @@ class PackResult:
         unpacked_size: total size of its files, in bytes.
         findings: files that name build paths, one finding per file.
         needs: requirements on the target, in words.
+        install_target: the top folder, `"."` for none.
+        seconds: from reading the environment to the finished archive.
+        floor: what sets the target's oldest system, and how to lower it, in words.
+        start: what to type where it was unpacked, with `{top}` for the top folder.
     """
 
     path: Path
@@ -53,6 +57,10 @@ class PackResult:
     unpacked_size: int
     findings: tuple[Finding, ...] = ()
     needs: tuple[str, ...] = ()
+    install_target: str = "."
+    seconds: float = 0.0
+    floor: str | None = None
+    start: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON-compatible values, with the archive's file name."""
@@ -77,7 +85,7 @@ class ExportResult:
         content_digest: SHA-256 of its contents, the same as an archive's.
         entry_count: number of files, folders and links.
         size: total size of all files, in bytes.
-        findings, needs: as for an archive.
+        findings, needs, seconds, floor, start: as for an archive.
     """
 
     path: Path
@@ -86,6 +94,9 @@ class ExportResult:
     size: int
     findings: tuple[Finding, ...] = ()
     needs: tuple[str, ...] = ()
+    seconds: float = 0.0
+    floor: str | None = None
+    start: str = ""
 
 
 Progress: TypeAlias = "Callable[[int], None]"

@@ -7,17 +7,21 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from packaging.utils import canonicalize_name
+
 from ..model.entries import FileEntry, SymlinkEntry
-from ..model.plan import Decision
-from ..model.results import human_size, size_of
+from ..model.plan import POSTINSTALL, Decision
+from ..model.results import human_size, size_of, sizes_by_owner
 from ..platforms.posix.activation import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
     from ..model.plan import PackPlan
+    from ..model.requirements import FileRequirements
     from ..requirements.check import PrunedDistributions
     from .select import Selection
 
@@ -105,6 +109,63 @@ class PruneReport:
         return is_script or self.environment.is_of_interpreter(arcname)
 
 
+_BY_THE_INTERPRETER: Final = (
+    "the interpreter sets glibc {version}: pack an environment made with uv's"
+    " python-build-standalone (uv venv --managed-python), which needs 2.17, or on an older system"
+)
+_BY_ONE_DISTRIBUTION: Final = (
+    "{owner} alone sets glibc {version}, everything else would need {rest}: leave it out if the"
+    " application does without, or install an older wheel of it"
+)
+_BY_DISTRIBUTIONS: Final = (
+    "{owner} and others set glibc {version}: install wheels of them that are tagged for an older"
+    " manylinux"
+)
+
+
+def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
+    """Return what sets the oldest glibc that a plan runs with, and how to lower it, in words.
+
+    Parameters:
+        floors: of the planned files.
+    """
+    fact = plan.head["platform"].get("glibc")
+    if fact is None:
+        return None
+    owner = next((each for each in plan.distributions if fact["file"] in each.files), None)
+    if owner is None:
+        bundled = plan.head.get("interpreter") == "bundled"
+        return _BY_THE_INTERPRETER.format(version=fact["version"]) if bundled else None
+    others = [entry for entry in plan.entries if entry.arcname not in owner.files]
+    tag = str(plan.head["platform"]["tag"])
+    rest = floors.of(others).facts(tag).get("glibc", {}).get("version")
+    form = _BY_DISTRIBUTIONS if rest == fact["version"] else _BY_ONE_DISTRIBUTION
+    return form.format(owner=f"{owner.name} {owner.version}", version=fact["version"], rest=rest)
+
+
+def first_step(plan: PackPlan) -> str:
+    """Return what to type where a plan was unpacked, with `{top}` for the top folder.
+
+    The project's first console script is started, or else Python.
+    """
+    windows = plan.head["platform"].get("system") == "win32"
+    own = canonicalize_name(str(plan.head.get("name")))
+    points = [
+        point for each in plan.distributions if each.key == own for point in each.entry_points
+    ]
+    named = sorted(point.name for point in points if not point.gui)
+    name = (named or ["python"])[0] + (".exe" if windows else "")
+    start = f"{{top}}/{'Scripts' if windows else 'bin'}/{name}"
+    if plan.head.get("interpreter") in ("bundled", "promised"):
+        return start
+    python = "py" if windows else "python" + _minor(plan)
+    return f"{python} {{top}}/{POSTINSTALL} && {start}"
+
+
+def _minor(plan: PackPlan) -> str:
+    return ".".join(str(plan.head.get("python", {}).get("version", "3")).split(".")[:2])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What an archive would contain.
@@ -118,6 +179,10 @@ class Preview:
         refused: what prevents packing, one sentence each; all other fields are then empty.
         notes: what else packing would report.
         beside: facts that would be published next to an archive.
+        archives: the paths that would be written.
+        needs: requirements on the target, in words.
+        floor: what sets the oldest system, and how to lower it.
+        largest: the distributions with their unpacked sizes, largest first.
     """
 
     head: dict[str, Any] = field(default_factory=dict)
@@ -130,12 +195,20 @@ class Preview:
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
+    archives: tuple[Path, ...] = ()
+    needs: tuple[str, ...] = ()
+    floor: str | None = None
+    largest: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-compatible values."""
         return {
+            "archives": [str(path) for path in self.archives],
+            "needs": list(self.needs),
+            "floor": self.floor,
             "entry_count": self.entry_count,
             "size": self.size,
+            "distributions_by_size": [{"name": name, "size": size} for name, size in self.largest],
             "unchanged": self.unchanged,
             "rewritten": [step.to_dict() for step in self.rewritten],
             "added": [step.to_dict() for step in self.added],
@@ -147,8 +220,12 @@ class Preview:
         }
 
 
-def preview(plan: PackPlan) -> Preview:
-    """Explain a plan: what was decided about each entry of the environment, and why."""
+def preview(plan: PackPlan, archives: Iterable[Path] = ()) -> Preview:
+    """Explain a plan: what was decided about each entry of the environment, and why.
+
+    Parameters:
+        archives: the paths that would be written.
+    """
     entries = {entry.arcname: entry for entry in plan.entries}
     scanned = {entry.arcname: entry for entry in plan.scanned}
     changed, left_out = plan.log.changed, plan.log.left_out
@@ -171,6 +248,10 @@ def preview(plan: PackPlan) -> Preview:
         ),
         notes=plan.notes,
         beside=plan.beside,
+        archives=tuple(archives),
+        needs=plan.needs,
+        floor=plan.floor,
+        largest=tuple(sizes_by_owner(plan.entries, plan.distributions).most_common()),
     )
 
 

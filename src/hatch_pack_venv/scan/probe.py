@@ -8,7 +8,6 @@ way can be taken for the answer.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -18,23 +17,13 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from ..metadata.files import open_file, parse_json, read_file
 from ..metadata.installed import installed_distributions
-from ..model.build_paths import (
-    _ON_WINDOWS,
-    BASE,
-    CONTAINING,
-    ENVIRONMENT,
-    HOME,
-    PROJECT,
-    BuildPath,
-    is_tellable,
-)
 from ..model.environment import Environment
 from ..model.errors import EnvironmentProblem, InterpreterProblem
 from ..model.interpreter import Interpreter
@@ -42,12 +31,13 @@ from ..platforms.macos import detect as macos_detect
 from ..platforms.windows import detect as windows_detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from _typeshed import StrPath
 
 
 _SITE_PACKAGES: Final = re.compile(r"python(\d+\.\d+t?)")
+_LISTING_LIMIT: Final = 1 << 20
 _CREATE: Final = "create it with `python -m venv`, virtualenv, uv or Hatch"
 
 
@@ -67,7 +57,16 @@ def read_environment(
         EnvironmentProblem: the folder is no environment, is half deleted, has lost its
             interpreter, or holds packages of two Pythons.
     """
-    given = Path(os.path.abspath(prefix))
+    requested = Path(os.path.abspath(prefix))
+    given = environment_folder(requested)
+    environment = _read(given, ask)
+    if given == requested:
+        return environment
+    aliases = (str(given), *environment.aliases)
+    return replace(environment, requested=requested, aliases=aliases)
+
+
+def _read(given: Path, ask: Callable[[Path], Interpreter] | None) -> Environment:
     config = _read_config(given)
     if windows_detect.is_windows(given):
         return _read_windows_environment(given, config, ask)
@@ -92,6 +91,36 @@ def read_environment(
         distributions=distributions,
         aliases=aliases,
     )
+
+
+def environment_folder(prefix: Path) -> Path:
+    """Return the folder of an environment that a file may name in its place.
+
+    PEP 832: the last line of a project's `.python-envs` is its default environment if there is no
+    `.venv`. In the PEP's first drafts a file named `.venv` held the path, and tools write it.
+
+    Raises:
+        EnvironmentProblem: the file cannot be read, or names no environment.
+    """
+    listing = prefix.with_name(".python-envs")
+    if prefix.name != ".venv" or prefix.is_dir():
+        return prefix
+    file, line = (prefix, 0) if prefix.is_file() else (listing, -1)
+    if not file.is_file():
+        return prefix
+    try:
+        lines = read_file(file, _LISTING_LIMIT).decode("utf-8").rstrip("\r\n").splitlines()
+        named = lines[line].strip() if lines else ""
+    except (OSError, UnicodeDecodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else error
+        raise EnvironmentProblem(f"{file} cannot be read: {told}") from error
+    folder = Path(os.path.normpath(file.parent / named))
+    if not named or not (folder / "pyvenv.cfg").is_file():
+        raise EnvironmentProblem(
+            f"{file} names {named!r}, and there is no virtual environment: write the path of one"
+            " into it, or name the environment's folder instead"
+        )
+    return folder
 
 
 def _read_windows_environment(
@@ -428,66 +457,3 @@ def check_fixed_interpreter(
                 " another interpreter, or make the environment with this one"
             )
     return None
-
-
-def build_paths_of(
-    environment: Environment, *, project: Path | None = None, home: str | None = None
-) -> tuple[BuildPath, ...]:
-    """Return the places of the machine that an environment is packed on, the longest first.
-
-    Parameters:
-        project: the folder of the project that the environment belongs to.
-        home: the home folder of whoever packs.
-    """
-    base = environment.interpreter.base_prefix
-    named: list[tuple[str, Iterable[str]]] = [
-        (ENVIRONMENT, environment.prefix_aliases),
-        (BASE, (str(base), *_spelled_home_of(environment))),
-        (CONTAINING, () if environment.containing is None else (str(environment.containing),)),
-        (PROJECT, () if project is None else _spellings(project)),
-        (HOME, () if home is None else _spellings(home)),
-    ]
-    found: dict[bytes, BuildPath] = {}
-    for kind, folders in named:
-        for folder in filter(is_tellable, folders):
-            for place in _spelled_paths(kind, folder):
-                found.setdefault(place.path, place)
-    return tuple(sorted(found.values(), key=lambda place: (-len(place.path), place.path)))
-
-
-def _spelled_home_of(environment: Environment) -> Iterator[str]:
-    """Yield the base prefix as `pyvenv.cfg` spells it, maybe by a link of another name."""
-    home = environment.config.get("home", "")
-    if os.path.basename(home) == "bin":
-        yield os.path.dirname(home)
-
-
-def _spellings(folder: str | Path) -> tuple[str, str]:
-    return str(folder), os.path.realpath(folder)
-
-
-def _spelled_paths(kind: str, folder: str) -> Iterator[BuildPath]:
-    """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
-    if _ON_WINDOWS.match(folder):
-        yield from _spelled_paths_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
-        return
-    folder = folder.rstrip("/")
-    names = None
-    if folder.count("/") == 1:
-        try:
-            names = frozenset(os.listdir(os.fsencode(folder)))
-        except OSError:
-            return
-    plain = os.fsencode(folder)
-    in_url = quote(plain).encode()
-    in_json = json.dumps(folder)[1:-1].encode()
-    for path in dict.fromkeys((plain, in_url, in_json)):
-        yield BuildPath(kind=kind, path=path, names=names)
-
-
-def _spelled_paths_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
-    """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
-    slashes = folder.replace("\\", "/")
-    spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
-    for path in dict.fromkeys(spelled):
-        yield BuildPath(kind=kind, path=path.encode("utf-8", "surrogateescape"))

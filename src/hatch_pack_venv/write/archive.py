@@ -9,10 +9,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from ..metadata.files import proven_archive
 from ..model import manifest
 from ..model.entries import DirectoryEntry
+from ..model.errors import OutputProblem
 from ..model.formats import CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
+from ..plan.explain import first_step
 from ..plan.validate import check_zip_names
 from .atomic import (
     PendingFile,
@@ -53,6 +56,7 @@ def write_archives(
     formats: Iterable[CompressionFormat],
     *,
     compression: CompressionOptions | None = None,
+    force: bool = True,
     report: Reporter = silent,
 ) -> list[PackResult]:
     """Write a plan in several formats; either all archives appear, or none.
@@ -60,12 +64,16 @@ def write_archives(
     Parameters:
         output_base: the archives' path without the format's suffix.
         compression: level and threads; by default each format's level and all CPUs.
+        force: replace whatever files lie in the archives' places, as callers expect of a function
+            that they give a path; for people who type a name or build, only archives of ours.
 
     Raises:
-        PackVenvError: if something cannot be read or written; nothing is left behind, and earlier
-            archives of the same names are kept.
+        PackVenvError: if something cannot be read or written, or another file lies in an archive's
+            place; nothing is left behind, and earlier archives of the same names are kept.
     """
     formats = tuple(formats)
+    if not force:
+        _refuse_others(format.archive_path(output_base) for format in formats)
     if any(not format.is_tar_format for format in formats):
         check_zip_names(plan)
     _log(plan)
@@ -90,6 +98,25 @@ def write_archives(
         commit_all(pending)
     _log_findings(results[0].findings if results else ())
     return results
+
+
+def _refuse_others(archives: Iterable[Path]) -> None:
+    """Refuse to replace files that nothing proves to be archives of ours.
+
+    Raises:
+        OutputProblem: names all of them.
+    """
+    foreign: list[str] = []
+    for archive in archives:
+        facts = archive.with_name(f"{archive.name}.json")
+        there = [str(each) for each in (archive, facts) if each.is_symlink() or each.is_file()]
+        if there and proven_archive(facts) is None:
+            foreign.append(there[0])
+    if foreign:
+        raise OutputProblem(
+            f"{' and '.join(foreign)} would be replaced, and no .json beside it says that it is an"
+            " archive of pack-venv: remove it or choose another name (the command has --force)"
+        )
 
 
 def _pending(stack: ExitStack, path: Path) -> PendingFile:
@@ -131,6 +158,9 @@ def _write_archive(
         unpacked_size=written.size,
         findings=written.findings,
         needs=plan.needs,
+        install_target=plan.install_target,
+        floor=plan.floor,
+        start=first_step(plan),
     )
 
 
@@ -178,6 +208,8 @@ def write_folder(
         size=written.size,
         findings=written.findings,
         needs=plan.needs,
+        floor=plan.floor,
+        start=first_step(plan),
     )
 
 
@@ -249,6 +281,8 @@ class _Manifest:
 def _log(plan: PackPlan) -> None:
     for note in plan.notes:
         logger.warning(note)
+    for remark in plan.remarks:
+        logger.info(remark)
 
 
 def _log_findings(findings: Sequence[Finding]) -> None:

@@ -21,9 +21,20 @@ def run(*arguments: object) -> int:
     return int(code or 0)
 
 
-@pytest.mark.parametrize("arguments", [[], ["pack"], ["pack", "x", "--nope"], ["unpack", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["pack", "x", "--nope"],
+        ["unpack", "x"],
+        ["pack", "-q", "-v"],
+        ["pack", "x", "--format", "tgz"],
+        ["pack", "x", "--compression-level", "99"],
+        ["pack", "x", "-o", "a.zip", "--format", "tar"],
+    ],
+)
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
-    """argparse's own errors are exit 2."""
+    """What argparse refuses, and values that an option does not have, are exit 2."""
     assert run(*arguments) == 2
 
 

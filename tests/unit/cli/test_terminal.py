@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -16,6 +17,8 @@ from support.fakes import fake_interpreter
 from hatch_pack_venv.__main__ import main as early_main
 from hatch_pack_venv.api.progress import TerminalFormatter
 from hatch_pack_venv.cli import main as command
+from hatch_pack_venv.cli import output
+from hatch_pack_venv.cli.arguments import parser
 from hatch_pack_venv.cli.render import Style, for_terminal
 from hatch_pack_venv.model.errors import OptionsError, PackVenvError, printable
 
@@ -55,9 +58,14 @@ def test_only_our_own_colours_reach_a_terminal() -> None:
 
 
 def run(*arguments: object) -> object:
-    with pytest.raises(SystemExit) as caught:
+    """Return the status, or what was told where it is 1."""
+    told = io.StringIO()
+    with pytest.raises(SystemExit) as caught, contextlib.redirect_stderr(told):
         command.main([str(argument) for argument in arguments])
-    return caught.value.code
+    sys.stderr.write(told.getvalue())
+    if isinstance(caught.value.code, str):
+        return caught.value.code
+    return told.getvalue().rstrip("\n") if caught.value.code == 1 else caught.value.code
 
 
 def test_names_in_errors_are_spelled_out(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +89,10 @@ class FullDisk(io.StringIO):
 def test_results_that_cannot_be_printed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence instead of a traceback, and nothing is tried again at the end."""
     let_go: list[int] = []
-    monkeypatch.setattr(command, "_let_go_of_output", lambda: let_go.append(1))
+    monkeypatch.setattr(output, "let_go_of_output", lambda: let_go.append(1))
     monkeypatch.setattr(sys, "stdout", FullDisk())
     with pytest.raises(PackVenvError, match="cannot be printed: No space left on device"):
-        command._print({}, ["x"], command._parser().parse_args(["inspect", "x"]))
+        output.print_result({}, ["x"], parser(command._COMMANDS).parse_args(["inspect", "x"]))
     assert let_go
 
 
@@ -92,28 +100,29 @@ def test_json_stays_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """What programs read is not spelled in another way."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
-    parsed = command._parser().parse_args(["inspect", "x", "--json"])
-    command._print({"path": "a\x1b\n"}, [], parsed)
+    parsed = parser(command._COMMANDS).parse_args(["inspect", "x", "--json"])
+    output.print_result({"path": "a\x1b\n"}, [], parsed)
     assert json.loads(out.getvalue()) == {"path": "a\x1b\n"}
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt()])
 def test_no_memory_and_ctrl_c_are_one_line(
-    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither ends with a traceback; an interrupt is 130."""
 
     def fail(_parsed: Any) -> None:
         raise error
 
-    monkeypatch.setattr(command, "_inspect", fail)
-    code = run("inspect", "x")
+    monkeypatch.setitem(command._COMMANDS, "inspect", fail)
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        code = run("inspect", "x")
     if isinstance(error, MemoryError):
         assert isinstance(code, str)
         assert "not enough memory" in code
     else:
         assert code == 130
-        assert capsys.readouterr().err == "pack-venv: error: interrupted, nothing was written\n"
+        assert told.getvalue() == "pack-venv: error: interrupted, nothing was written\n"
 
 
 class Interrupting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -119,3 +120,28 @@ def test_packages_of_another_python_are_refused(prefix: Path) -> None:
     other = replace(INTERPRETER, minor="3.12", version="3.12.1")
     with pytest.raises(EnvironmentProblem, match=r"holds packages for python3\.11, but its bin/py"):
         read_environment(prefix, ask=lambda _: other)
+
+
+def test_a_file_may_name_the_environment(prefix: Path, tmp_path: Path) -> None:
+    """PEP 832: `.python-envs` has the default last, and a `.venv` file (its drafts) the path."""
+    project = tmp_path / "project"
+    project.mkdir()
+    relative = os.path.relpath(prefix, project)
+    for name, text in (
+        (".venv", f"{relative}\n"),
+        (".venv", str(prefix)),
+        (".python-envs", f"ssh@example.org:x\r\n/nowhere\r\n{relative}\r\n"),
+    ):
+        (project / name).write_text(text)
+        found = read_environment(project / ".venv", ask=fake_interpreter)
+        assert (found.prefix, found.requested) == (prefix.resolve(), project / ".venv")
+        assert os.path.normpath(project / relative) in found.prefix_aliases
+        (project / name).unlink()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "nowhere\n"])
+def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> None:
+    """The file and what it names stand in the sentence."""
+    (tmp_path / ".venv").write_text(text)
+    with pytest.raises(EnvironmentProblem, match=r"/\.venv names '.*', and there is no virtual"):
+        read_environment(tmp_path / ".venv", ask=fake_interpreter)

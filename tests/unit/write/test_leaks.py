@@ -21,7 +21,7 @@ from hatch_pack_venv.model.build_paths import (
 )
 from hatch_pack_venv.model.errors import LeakError
 from hatch_pack_venv.model.formats import CompressionFormat
-from hatch_pack_venv.scan.probe import build_paths_of
+from hatch_pack_venv.scan.build_paths import build_paths_of
 from hatch_pack_venv.write.archive import write_archives
 from hatch_pack_venv.write.leaks import LeakScanner
 from hatch_pack_venv.write.stream import write

@@ -24,14 +24,14 @@ from ...injected import newer_libraries
 from ...metadata.files import read_text
 from ...model.entries import FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
-from ...model.interpreter import Bundle, Trim, Vendoring
+from ...model.interpreter import Bundle, Trim, Vendoring, is_copyleft
 from ..posix.runtime import Runtime, bundled_config, system_packages
 from .libraries import Libraries, collect_libraries, tcl_scripts
 from .owners import find_owners
 from .search_paths import relinked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
@@ -195,7 +195,9 @@ class _Bundler:
         self.entries += _licences(owners)
         config = bundled_config(self.environment.interpreter.version, self.environment.prompt)
         self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
-        self.notes += _left_to_the_target(libraries)
+        left = {**libraries.left}
+        gpl = {name: left.pop(name) for name in libraries.left if is_copyleft(name)}
+        self.notes += _left_to_the_target(left)
         self.notes += describe_missing(libraries, self.environment)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
@@ -209,6 +211,7 @@ class _Bundler:
             facts=self._facts(libraries, owners),
             distributions=self.system.distributions,
             notes=tuple(self.notes),
+            remarks=tuple(_left_to_the_target(gpl)),
             trimmed=tuple(self.runtime.trimmed),
         )
 
@@ -336,8 +339,8 @@ def _licences(owners: Mapping[Path, Owner]) -> Iterator[ScannedEntry]:
             yield from copies_of(text.resolve(), f"{_LICENCES}/{owner.name}/{text.name}")
 
 
-def _left_to_the_target(libraries: Libraries) -> Iterator[str]:
-    for name, users in libraries.left.items():
+def _left_to_the_target(left: Mapping[str, Collection[str]]) -> Iterator[str]:
+    for name, users in left.items():
         what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
         yield f"{name} is left to the target, which needs it for {', '.join(what)}"
 

@@ -16,7 +16,8 @@ from hatch_pack_venv.model.environment import is_windows_interpreter_name
 from hatch_pack_venv.model.errors import EnvironmentProblem
 from hatch_pack_venv.platforms.windows.detect import is_windows
 from hatch_pack_venv.requirements.closure import marker_environment
-from hatch_pack_venv.scan.probe import build_paths_of, read_environment
+from hatch_pack_venv.scan.build_paths import build_paths_of
+from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.scan.walk import scan
 
 if TYPE_CHECKING:

@@ -1,0 +1,104 @@
+"""What was written, in a few aligned lines: for the command and for builds."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from ..model.errors import printable
+from ..model.results import PackResult, human_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ..model.results import ExportResult
+
+
+_LABEL: Final = 9
+_NARROWEST: Final = 40
+
+
+def terminal_width() -> int:
+    """Return the columns to wrap at; COLUMNS overrides the terminal's, 100 where there is none."""
+    return max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST)
+
+
+def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+    """Yield a line or more for each label and text, the texts aligned and wrapped.
+
+    Parameters:
+        width: in columns; a word that is longer, such as a path, is not broken.
+    """
+    for label, text in fields:
+        yield from textwrap.wrap(
+            printable(text),
+            width,
+            initial_indent=f"  {label:<{_LABEL}}",
+            subsequent_indent=" " * (2 + _LABEL),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def result_lines(
+    results: Sequence[PackResult | ExportResult],
+    *,
+    base: Path | None = None,
+    width: int | None = None,
+    named: bool = True,
+) -> Iterator[str]:
+    """Yield what was written, then what all of it needs and the next thing to type.
+
+    Parameters:
+        base: paths below this folder are shown relative to it.
+        width: by default the terminal's.
+        named: whether to name the first; hatchling itself prints the path that a target returns.
+    """
+    width = terminal_width() if width is None else width
+    for number, result in enumerate(results):
+        if named or number:
+            yield printable(str(_shown(result.path, base)))
+        yield from field_lines(_sizes(result), width)
+    last = results[-1]
+    yield from field_lines(need_fields(last.needs, last.floor), width)
+    if last.start:
+        first = _shown(results[0].path, base)
+        yield from field_lines([("next", next_step(first, results[0]))], width)
+
+
+def _shown(path: Path, base: Path | None) -> Path:
+    return path.relative_to(base) if base is not None and path.is_relative_to(base) else path
+
+
+def _sizes(result: PackResult | ExportResult) -> Iterator[tuple[str, str]]:
+    entries = f"{result.entry_count:,} entries"
+    if not isinstance(result, PackResult):
+        yield "size", f"{human_size(result.size)}, {entries}, in {result.seconds:.1f} s"
+        return
+    sizes = f"{human_size(result.size)} packed, {human_size(result.unpacked_size)} unpacked"
+    yield "size", f"{sizes}, {entries}, in {result.seconds:.1f} s"
+    yield "sha256", result.sha256
+
+
+def need_fields(needs: Sequence[str], floor: str | None) -> Iterator[tuple[str, str]]:
+    """Yield what the target must have, and what would lower it."""
+    for number, need in enumerate(needs):
+        yield "" if number else "needs", need
+    if floor:
+        yield "lower it", floor
+
+
+def next_step(path: Path, result: PackResult | ExportResult) -> str:
+    """Return what to type next, to unpack and start what was packed.
+
+    Parameters:
+        path: as it is shown.
+    """
+    start = result.start
+    if not isinstance(result, PackResult):
+        return start.replace("{top}", str(path))
+    top = "." if result.install_target == "." else result.install_target
+    unpack = f"tar -xf {path}" if result.format.is_tar_format else f"unzip -q {path}"
+    return f"{unpack} && {start.replace('{top}', top)}"

@@ -1,0 +1,91 @@
+"""What all commands share: where results and messages go, and in which words."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..api.progress import TerminalFormatter, terminal_progress
+from ..config.wording import in_options
+from ..model.errors import OutputProblem
+from ..model.results import silent
+from .render import Style, for_terminal
+
+if TYPE_CHECKING:
+    import argparse
+    import logging
+    from collections.abc import Iterable, Iterator
+
+    from ..model.results import Reporter
+
+
+def spoken(message: str, parsed: argparse.Namespace | None) -> str:
+    """Return a message in the words of what was read: of options, or of a project's table."""
+    return message if getattr(parsed, "table", None) is not None else in_options(message)
+
+
+class CommandFormatter(TerminalFormatter):
+    """Formats notes so that they speak of options, where no table was read."""
+
+    def __init__(self, parsed: argparse.Namespace) -> None:
+        super().__init__("pack-venv: %(message)s")
+        self._parsed = parsed
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message in one line."""
+        return spoken(super().format(record), self._parsed)
+
+
+def print_result(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
+    """Print a result, as JSON or in lines.
+
+    Raises:
+        OutputProblem: if it cannot be printed.
+    """
+    style = stdout_style()
+    try:
+        if parsed.json:
+            print(json.dumps(result, indent=1))
+        else:
+            for line in lines:
+                print(for_terminal(line, style))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        let_go_of_output()
+        raise OutputProblem(
+            f"the results cannot be printed: {error.strerror}; redirect standard output to where"
+            " there is room"
+        ) from error
+
+
+def let_go_of_output() -> None:
+    """Send what is still to be written to standard output to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def stdout_style() -> Style:
+    """Return how lines may look on standard output."""
+    return Style.of_stream(sys.stdout, os.environ)
+
+
+def progress_of(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
+    """Return what reports progress: a bar on a terminal, nothing with -q and --json."""
+    shows = parsed.volume != "quiet" and not parsed.json
+    return partial(terminal_progress, doing=doing) if shows else silent
+
+
+def blocks(several: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield the lines of several results, with an empty line between them."""
+    for number, lines in enumerate(several):
+        yield from ("",) if number else ()
+        yield from lines
+
+
+def one_or_all(results: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return what is printed as JSON: a list only where several archives were asked for."""
+    return results[0] if len(results) == 1 else results

@@ -1,0 +1,172 @@
+"""The commands that pack: `pack`, its `--dry-run`, and `export`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api.progress import logged_phase
+from ..api.report import result_lines
+from ..config.options import PackOptions
+from ..config.wording import COMMAND_LINE
+from ..model.environment import environment_name
+from ..model.errors import OptionsError, PlanError
+from ..model.formats import CompressionFormat
+from .arguments import given_keys
+from .output import print_result, progress_of, stdout_style
+from .render import preview_lines
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from ..api.pack import Output
+    from ..api.planning import Source
+    from ..model.environment import Project
+
+
+logger = logging.getLogger("hatch_pack_venv")
+
+
+def pack(parsed: argparse.Namespace) -> None:
+    """Write archives, or tell what they would hold.
+
+    Raises:
+        PackVenvError: if something is wrong; nothing was written.
+    """
+    with _what(parsed) as (source, output, project):
+        if parsed.dry_run:
+            _preview(parsed, source, output, project)
+        else:
+            _write(parsed, source, output, project)
+
+
+@contextmanager
+def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project | None]]:
+    """Yield what is packed, and where: as a project configures it, or as the options say."""
+    from ..api.planning import Source
+    from ..api.project import ConfiguredProject
+
+    given = given_keys(parsed)
+    named = _split_output(parsed, given)
+    found = None
+    if not parsed.no_project:
+        found = ConfiguredProject.find(Path.cwd(), parsed.prefix, given)
+    if found is not None:
+        parsed.table = found.table.file
+        logger.info("configured by [%s] of %s", found.table.where, found.table.file)
+        with found.source() as (source, project):
+            folder = source.options.output_directory
+            yield source, _output(parsed, named, folder, None), project
+        return
+    prefix = Path(".venv") if parsed.prefix is None else parsed.prefix
+    options = PackOptions.from_mapping(given, COMMAND_LINE, ())
+    name = environment_name(Path(os.path.abspath(prefix)))
+    with logged_phase("read the environment"):
+        source = Source.read(prefix, options)
+    yield source, _output(parsed, named, Path(), name), None
+
+
+def _split_output(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None:
+    """Return the path that `-o` gives without the suffix of a format, which becomes an option.
+
+    Raises:
+        OptionsError: if the path names a format and `--format` another.
+    """
+    output: str | None = parsed.output
+    if output is None or _is_folder(output):
+        return output
+    named = next((each for each in CompressionFormat if output.endswith(each.suffix)), None)
+    if named is None:
+        return output
+    name = named.suffix.removeprefix(".")
+    if given.setdefault("format", [name]) != [name]:
+        asked = " and ".join(given["format"])
+        problem = f"-o {output} names {named.suffix} and --format {asked}: leave out one"
+        raise OptionsError("the formats disagree", [problem])
+    return output.removesuffix(named.suffix)
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
+def _output(
+    parsed: argparse.Namespace, named: str | None, folder: Path, name: str | None
+) -> Output:
+    """Return where archives go.
+
+    Parameters:
+        named: what `-o` gives.
+        folder, name: without it, or without a name in it; `name` is `None` for a project's own.
+    """
+    from ..api.pack import Output
+
+    output = Output(folder=folder, name=name, force=parsed.force)
+    if named is None:
+        return output
+    if _is_folder(named):
+        return replace(output, folder=Path(named))
+    return Output.at(named, force=parsed.force)
+
+
+def _write(
+    parsed: argparse.Namespace, source: Source, output: Output, project: Project | None
+) -> None:
+    from ..api.pack import pack_source
+
+    done = pack_source(source, output, project, report=progress_of(parsed))
+    results: list[dict[str, Any]] = [
+        {
+            "path": str(result.path),
+            "format": result.format.suffix.removeprefix("."),
+            **result.to_dict(),
+        }
+        for result in done
+    ]
+    print_result(results, result_lines(done), parsed)
+
+
+def _preview(
+    parsed: argparse.Namespace, source: Source, output: Output, project: Project | None
+) -> None:
+    from ..api.pack import preview_source
+
+    found = preview_source(source, output, project, report=progress_of(parsed, "Compiling"))
+    every = parsed.volume == "verbose"
+    print_result(found.to_dict(), preview_lines(found, stdout_style(), every=every), parsed)
+    if found.refused:
+        raise PlanError(f"{source.environment.requested} cannot be packed", found.refused)
+
+
+def export(parsed: argparse.Namespace) -> None:
+    """Write a folder.
+
+    Raises:
+        PackVenvError: if something is wrong; nothing was written.
+    """
+    from ..api.pack import export as exported
+
+    options = PackOptions.from_mapping(given_keys(parsed), COMMAND_LINE, ())
+    result = exported(
+        parsed.prefix,
+        parsed.directory,
+        options,
+        hard_links=parsed.link_mode == "hardlink",
+        report=progress_of(parsed),
+    )
+    results = [
+        {
+            "path": str(result.path),
+            "content_digest": result.content_digest,
+            "entry_count": result.entry_count,
+            "size": result.size,
+            "findings": [finding.to_dict() for finding in result.findings],
+            "needs": list(result.needs),
+        }
+    ]
+    print_result(results, result_lines([result]), parsed)

@@ -1,0 +1,47 @@
+"""The commands that read archives and folders: `inspect` and `verify`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..model.errors import ArchiveProblem
+from .output import blocks, one_or_all, print_result, progress_of, stdout_style
+from .render import describe_findings, inspection_lines, verification_lines
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def inspect(parsed: argparse.Namespace) -> None:
+    """Tell what archives or folders hold."""
+    from ..read.inspect import inspect as inspected
+    from ..read.verify import check_is_there
+
+    for path in parsed.paths:
+        check_is_there(path)
+    report = progress_of(parsed, "Reading")
+    found = [inspected(path, report=report) for path in parsed.paths]
+    lines = blocks(inspection_lines(each, stdout_style()) for each in found)
+    print_result(one_or_all([each.to_dict() for each in found]), lines, parsed)
+
+
+def verify(parsed: argparse.Namespace) -> None:
+    """Compare archives or folders with their manifests.
+
+    Raises:
+        ArchiveProblem: if one is not as it was packed.
+    """
+    from ..read.verify import check_is_there
+    from ..read.verify import verify as verified
+
+    for path in parsed.paths:
+        check_is_there(path)
+    report = progress_of(parsed, "Verifying")
+    results = [
+        verified(path, external_links=parsed.external_links, report=report) for path in parsed.paths
+    ]
+    lines = blocks(verification_lines(each, stdout_style()) for each in results)
+    print_result(one_or_all([each.to_dict() for each in results]), lines, parsed)
+    damaged = [describe_findings(each) for each in results if not each.is_whole]
+    if damaged:
+        raise ArchiveProblem("; ".join(damaged))

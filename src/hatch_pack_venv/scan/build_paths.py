@@ -1,0 +1,88 @@
+"""The places of the build machine that nothing packed may depend on."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ..model.build_paths import (
+    _ON_WINDOWS,
+    BASE,
+    CONTAINING,
+    ENVIRONMENT,
+    HOME,
+    PROJECT,
+    BuildPath,
+    is_tellable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ..model.environment import Environment
+
+
+def build_paths_of(
+    environment: Environment, *, project: Path | None = None, home: str | None = None
+) -> tuple[BuildPath, ...]:
+    """Return the places of the machine that an environment is packed on, the longest first.
+
+    Parameters:
+        project: the folder of the project that the environment belongs to.
+        home: the home folder of whoever packs.
+    """
+    base = environment.interpreter.base_prefix
+    named: list[tuple[str, Iterable[str]]] = [
+        (ENVIRONMENT, environment.prefix_aliases),
+        (BASE, (str(base), *_spelled_home_of(environment))),
+        (CONTAINING, () if environment.containing is None else (str(environment.containing),)),
+        (PROJECT, () if project is None else _spellings(project)),
+        (HOME, () if home is None else _spellings(home)),
+    ]
+    found: dict[bytes, BuildPath] = {}
+    for kind, folders in named:
+        for folder in filter(is_tellable, folders):
+            for place in _spelled_paths(kind, folder):
+                found.setdefault(place.path, place)
+    return tuple(sorted(found.values(), key=lambda place: (-len(place.path), place.path)))
+
+
+def _spelled_home_of(environment: Environment) -> Iterator[str]:
+    """Yield the base prefix as `pyvenv.cfg` spells it, maybe by a link of another name."""
+    home = environment.config.get("home", "")
+    if os.path.basename(home) == "bin":
+        yield os.path.dirname(home)
+
+
+def _spellings(folder: str | Path) -> tuple[str, str]:
+    return str(folder), os.path.realpath(folder)
+
+
+def _spelled_paths(kind: str, folder: str) -> Iterator[BuildPath]:
+    """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
+    if _ON_WINDOWS.match(folder):
+        yield from _spelled_paths_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
+        return
+    folder = folder.rstrip("/")
+    names = None
+    if folder.count("/") == 1:
+        try:
+            names = frozenset(os.listdir(os.fsencode(folder)))
+        except OSError:
+            return
+    plain = os.fsencode(folder)
+    in_url = quote(plain).encode()
+    in_json = json.dumps(folder)[1:-1].encode()
+    for path in dict.fromkeys((plain, in_url, in_json)):
+        yield BuildPath(kind=kind, path=path, names=names)
+
+
+def _spelled_paths_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
+    """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
+    slashes = folder.replace("\\", "/")
+    spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
+    for path in dict.fromkeys(spelled):
+        yield BuildPath(kind=kind, path=path.encode("utf-8", "surrogateescape"))
