@@ -391,7 +391,7 @@ def test_the_target_reads_the_hook_in_a_hatch_toml(
     (project / "hatch.toml").write_text(table + "format = 'tar.gz'\n")
     capfd.readouterr()
     build(project, PackVenvBuilder, directory=None)
-    assert "".join(capfd.readouterr()).count(" entries, sha256 ") == 1
+    assert "".join(capfd.readouterr()).count("  sha256   ") == 1
     assert files(project, "dist-venv") == PACKED
 
 

@@ -65,7 +65,8 @@ def result_lines(
     yield from field_lines(need_fields(last.needs, last.floor), width)
     if last.start:
         first = _shown(results[0].path, base)
-        yield from field_lines([("next", next_step(first, results[0]))], width)
+        # Not wrapped: a command is to be copied.
+        yield f"  {'next':<{_LABEL}}{printable(next_step(first, results[0]))}"
 
 
 def _shown(path: Path, base: Path | None) -> Path:
