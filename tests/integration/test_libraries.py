@@ -15,6 +15,7 @@ from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,
     collect_libraries,
+    libraries_of_target,
 )
 
 if TYPE_CHECKING:
@@ -163,3 +164,28 @@ def test_what_wheels_from_an_index_lack_is_optional(
         ["libgomp.so.1.0.0 was not found"] if told else []
     )
     assert len([*describe_missing(lacking, environment(prefix=tmp_path))]) == 1
+
+
+def test_what_the_target_has_to_have(tmp_path: Path) -> None:
+    """Neither what is packed, nor a layer's, nor glibc's, nor what this machine lacks as well."""
+    system = compile_library(tmp_path / "system/libsystem.so.1")
+    private = compile_library(tmp_path / "opt/libprivate.so.2")
+    own = compile_library(tmp_path / "env/own/libown.so.1")
+    wheel = compile_library(tmp_path / "env/wheel/libwheel.so.3")
+    layer = compile_library(tmp_path / "layer/liblayer.so.1")
+    lost = compile_library(tmp_path / "lost/liblost.so.1")
+    needed = map(str, (system, private, own, wheel, layer, lost))
+    folders = runpath(f"{tmp_path}/opt:$ORIGIN/own:{tmp_path}/layer")
+    module = compile_library(tmp_path / "env/m.so", "-Wl,--no-as-needed", *needed, "-lm", *folders)
+    lost.unlink()
+    objects = [(path.name, ElfFile.from_path(path)) for path in (module, wheel)]
+    found = libraries_of_target(
+        [(name, file) for name, file in objects if file is not None],
+        above=[],
+        inside=[tmp_path / "env", tmp_path / "layer"],
+        loader=Loader(cache=tmp_path / "none", folders=[str(tmp_path / "system"), "/lib64"]),
+    )
+    assert found == [
+        {"name": "libprivate.so.2", "file": "m.so", "folder": str(tmp_path / "opt")},
+        {"name": "libsystem.so.1", "file": "m.so"},
+    ]

@@ -283,8 +283,8 @@ class _Planning:
             notes = [*bundle.notes, *headers_notes(plan)]
             plan = plan.with_facts(bundle.told(plan.head), notes)
             plan = replace(plan, remarks=bundle.remarks)
-        elif needs.met_by_base:
-            plan = plan.with_facts(*_left_to_the_base(needs))
+        else:
+            plan = self._with_needs_of_target(plan, needs)
         plan = replace(plan, floor=floor_reason(plan, floors))
         return _named(plan, environment, options, self.project)
 
@@ -311,6 +311,13 @@ class _Planning:
                 brings_back=inputs.selection.brings_back if inputs.selection.include else None,
             ),
         )
+
+    def _with_needs_of_target(self, plan: PackPlan, needs: DependencyReport) -> PackPlan:
+        """Return a plan that tells what the target's interpreter and system have to have."""
+        if needs.met_by_base:
+            plan = plan.with_facts(*_left_to_the_base(needs))
+        libraries = self.platform.libraries_of_target(self.environment, plan.entries, self.headers)
+        return plan.with_facts({"target_libraries": libraries}, ()) if libraries else plan
 
     def _with_digests(self, relied_on: frozenset[str]) -> tuple[Layers | None, list[str]]:
         """Return the layers with their archives' digests, and notes."""

@@ -123,6 +123,9 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
             yield f"needs {key}", str(value)
     for need in describe_requirements(platform):
         yield "needs", need
+    libraries = [each["name"] for each in head.get("target_libraries", ())]
+    if libraries:
+        yield "needs", f"libraries of the target: {', '.join(libraries)}"
     packed = f"{human_size(found.packed_size)} packed, " if found.packed_size is not None else ""
     yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count} entries"
     if found.packed_size is not None:

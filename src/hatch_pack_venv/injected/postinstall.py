@@ -56,14 +56,26 @@ WHY_NOT_WRITTEN = {
     errno.ENOSPC: "lies on a full disk: make room and run this again",
 }
 IN_USE = (5, 32)  # access denied, as for a program that runs; a sharing violation
-HAS_NOT = """
-import sys
+VERSIONS = """
+import json, sys
 from importlib import metadata
-for name in sys.argv[1:]:
+for name in json.loads(sys.argv[1]):
     try:
-        metadata.version(name)
+        print(json.dumps([name, metadata.version(name)]))
     except metadata.PackageNotFoundError:
-        print(name)
+        print(json.dumps([name, ""]))
+"""
+LACKING = """
+import ctypes, json, os, sys
+for name, folder in json.loads(sys.argv[1]):
+    for path in [name] + [os.path.join(folder, name)] * bool(folder):
+        try:
+            ctypes.CDLL(path)
+            break
+        except OSError as error:
+            why = str(error)
+    else:
+        print(json.dumps([name, why]), flush=True)
 """
 Facts = Dict[str, Any]
 LAYERS_FILE = "pack_venv_layers.pth"
@@ -139,6 +151,7 @@ class Tree(NamedTuple):
     promised: str  # the interpreter's path that the archive names; empty for none
     neighbours: Neighbours
     base_distributions: Dict[str, str]  # what the base interpreter must have, with versions
+    libraries: Dict[str, Facts]  # what the system must have, each with the file that needs it
 
     @property
     def windows(self) -> bool:
@@ -234,6 +247,11 @@ def tree_from(data: Any, prefix: str) -> Tree:
             for each in data.get("base_distributions") or []
             if isinstance(each, dict)
         },
+        libraries={
+            str(each.get("name")): each
+            for each in data.get("target_libraries") or []
+            if isinstance(each, dict)
+        },
     )
 
 
@@ -277,8 +295,8 @@ def promise_from(data: Any) -> str:
 
 def floor_from(data: Any, key: str) -> List[str]:
     """Return the least version of something that the packed files need, and which of them."""
-    file = need(data, f"platform.{key}.file", str).rpartition("/site-packages/")[2]
-    return [need(data, f"platform.{key}.version", str), file]
+    file = need(data, f"platform.{key}.file", str)
+    return [need(data, f"platform.{key}.version", str), short(file)]
 
 
 def minor(version: str) -> str:
@@ -733,26 +751,72 @@ def write(tree: Tree, todo: Dict[str, Content]) -> None:
             put(path, content)
 
 
+def answers(tree: Tree, code: str, question: Any, *options: str) -> Dict[str, str]:
+    """Return what code that the environment's interpreter runs prints: a pair on each line."""
+    command = [tree.python, *options, "-B", "-c", code, json.dumps(question)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+            cwd=tree.prefix,
+        )
+    except subprocess.SubprocessError:
+        return {}
+    found = {}
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        with contextlib.suppress(TypeError, ValueError):  # start-up files may print, too
+            key, value = json.loads(line)
+            found[str(key)] = str(value)
+    return found
+
+
+def base_versions(tree: Tree) -> Dict[str, str]:
+    """Return the versions of the base interpreter's packages that are needed; empty for none."""
+    names = list(tree.base_distributions)
+    return answers(tree, VERSIONS, names, "-E") if names else {}
+
+
 def missing_distributions(tree: Tree) -> List[str]:
     """Tell which packages the base interpreter has not that the environment takes from it."""
-    if not tree.base_distributions:
-        return []
-    names = list(tree.base_distributions)
-    done = subprocess.run(
-        [tree.python, "-E", "-B", "-c", HAS_NOT, *names],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=ANSWER_SECONDS,
-        check=False,
-        cwd=tree.prefix,
-    )
-    missing = done.stdout.decode("utf-8", "replace").split()
     return [
         f"{name} {tree.base_distributions[name]} is not installed for the interpreter: install it"
         f" there, since {tree.label} needs it and does not hold it."
-        for name in names
-        if name in missing
+        for name, version in base_versions(tree).items()
+        if not version
     ]
+
+
+def other_versions(tree: Tree) -> List[str]:
+    """Tell which of these packages the base interpreter has in another version."""
+    return [
+        f"{name} {version} of the interpreter is used, and {tree.label} was packed with"
+        f" {tree.base_distributions[name]}: install that one if something fails."
+        for name, version in base_versions(tree).items()
+        if version and version != tree.base_distributions[name]
+    ]
+
+
+def missing_libraries(tree: Tree) -> List[str]:
+    """Tell which libraries the system has not that packed files are linked with.
+
+    They are loaded by a process of its own, which one of them might end.
+    """
+    asked = [[name, each.get("folder") or ""] for name, each in tree.libraries.items()]
+    lacking = answers(tree, LACKING, asked, "-I") if asked else {}
+    return [
+        f"The library {name} cannot be loaded on this system ({why}), and"
+        f" {short(tree.libraries[name].get('file'))} needs it: install it."
+        for name, why in lacking.items()
+        if name in tree.libraries
+    ]
+
+
+def short(file: Any) -> str:
+    """Return a packed file's name as people know it."""
+    return str(file).rpartition("/site-packages/")[2]
 
 
 def run_there(tree: Tree) -> Facts:
@@ -816,7 +880,11 @@ def check(tree: Tree) -> str:
         wrong = list(findings(tree))
     if wrong:
         raise ConnectError(*wrong)
-    return f"{tree.label} is connected and runs with Python {run_there(tree)['version']}"
+    version = run_there(tree)["version"]
+    wrong = missing_libraries(tree)
+    if wrong:
+        raise ConnectError(*wrong)
+    return f"{tree.label} is connected and runs with Python {version}"
 
 
 def compile_source(path: str) -> Optional[str]:
@@ -935,6 +1003,8 @@ def run(options: argparse.Namespace) -> None:
         raise ConnectError(*neighbour_findings(tree))
     if not options.quiet:
         print(done, flush=True)
+    remarks = other_versions(tree) + ([] if options.check else missing_libraries(tree))
+    print(*(f"postinstall.py: {x}\n" for x in remarks), sep="", end="", file=sys.stderr)
     if not (options.check or options.no_compile):
         refused = byte_compile(tree)
         if refused and not options.quiet:

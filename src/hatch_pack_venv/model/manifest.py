@@ -72,6 +72,7 @@ _SHAPE: Final[dict[str, Any]] = {
         "prompt?": (str, type(None)),
     },
     "distributions?": [_NAMED],
+    "target_libraries?": [{"name": str, "file": str, "folder?": str}],
     "neighbours?": {
         "layers?": [_LAYER],
         "base_runtime?": _LAYER,

@@ -116,6 +116,12 @@ class Platform(Protocol):
         """
         ...
 
+    def libraries_of_target(
+        self, environment: Environment, packed: Sequence[ScannedEntry], headers: HeaderReader
+    ) -> list[dict[str, str]]:
+        """Return the libraries that a target which brings its interpreter has to have."""
+        ...
+
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
         """Return the rewriter of an environment's small files."""
         ...
@@ -178,6 +184,14 @@ class _Linux(_Posix):
             brings_back=request.brings_back,
         )
 
+    def libraries_of_target(
+        self, environment: Environment, packed: Sequence[ScannedEntry], headers: HeaderReader
+    ) -> list[dict[str, str]]:
+        """Return the libraries that are neither packed nor of glibc."""
+        from .linux.libraries import libraries_needed_by
+
+        return libraries_needed_by(packed, environment, headers)
+
     def check(
         self,
         entries: Mapping[str, Entry],  # noqa: ARG002
@@ -217,6 +231,15 @@ class _Macos(_Posix):
         from .macos.bundle import macos_bundle
 
         return macos_bundle(environment, request.scanned, request.trim, request.brings_back)
+
+    def libraries_of_target(
+        self,
+        environment: Environment,  # noqa: ARG002
+        packed: Sequence[ScannedEntry],  # noqa: ARG002
+        headers: HeaderReader,  # noqa: ARG002
+    ) -> list[dict[str, str]]:
+        """Return none: `check` names those that are missing."""
+        return []
 
     def check(
         self,
@@ -263,6 +286,15 @@ class _Windows:
             trim=request.trim,
             brings_back=request.brings_back,
         )
+
+    def libraries_of_target(
+        self,
+        environment: Environment,  # noqa: ARG002
+        packed: Sequence[ScannedEntry],  # noqa: ARG002
+        headers: HeaderReader,  # noqa: ARG002
+    ) -> list[dict[str, str]]:
+        """Return none: they cannot be tried here."""
+        return []
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
         """Return the rewriter of launchers, path files and data files."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.binaries import compile_library
 from support.machine import needs
 from support.unpacked import PYTHON, PYTHONS, Done, Tree, manifest, unpacked_tree
 
@@ -147,3 +148,46 @@ def test_packages_that_the_base_has_to_have_are_looked_for(tree: Tree) -> None:
         assert "no-such-package 2.5 is not installed for the interpreter: " in done.err
     tree.write_manifest({**manifest(PYTHON), "base_distributions": []})
     assert tree.run("--check").status == 0
+
+
+def test_another_version_that_the_base_has_is_told(tree: Tree) -> None:
+    """It may do, so that connecting and --check go on."""
+    info = tree.site / "numbers-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numbers\nVersion: 2.0\n")
+    for version, told in (("2.0", 0), ("1.9", 1)):
+        needed = {"name": "numbers", "version": version}
+        tree.write_manifest({**manifest(PYTHON), "base_distributions": [needed]})
+        for arguments in (("--no-compile",), ("--check",)):
+            done = tree.run(*arguments)
+            assert done.status == 0
+            assert done.err.count("numbers 2.0 of the interpreter is used") == told
+            assert done.err.count("was packed with 1.9: install that one") == told
+
+
+@needs("gcc")
+def test_libraries_that_the_system_has_to_have_are_tried(tree: Tree, tmp_path: Path) -> None:
+    """One that is not there is told when connecting, and --check fails by it."""
+    folder = compile_library(tmp_path / "opt/libprivate.so.1").parent
+    lost = compile_library(tmp_path / "lost/liblost.so.1")
+    compile_library(tmp_path / "opt/libhalf.so.1", "-Wl,--no-as-needed", str(lost))
+    ends = "__attribute__((constructor)) void ends(void) { __builtin_trap(); }"
+    compile_library(tmp_path / "opt/libends.so.1", source=ends)
+    lost.unlink()
+    file = "lib/python3.11/site-packages/pkg/m.so"
+    names = ["libc.so.6", "libprivate.so.1", "libhalf.so.1", "libno.so.1", "libends.so.1"]
+    named = [{"name": name, "file": file, "folder": str(folder)} for name in names]
+    tree.write_manifest({**manifest(PYTHON), "target_libraries": named})
+    done = tree.run("--no-compile", "--quiet")
+    assert (done.status, done.out) == (0, "")
+    half, missing = done.err.splitlines()
+    assert half.startswith(
+        "postinstall.py: The library libhalf.so.1 cannot be loaded on this system"
+    )
+    assert "(liblost.so.1: cannot open shared object file" in half
+    assert "libno.so.1" in missing
+    assert missing.endswith("and pkg/m.so needs it: install it.")
+    checked = tree.run("--check")
+    assert (checked.status, checked.err) == (1, done.err)
+    tree.write_manifest({**manifest(PYTHON), "target_libraries": named[:2]})
+    assert tree.run("--check").err == ""

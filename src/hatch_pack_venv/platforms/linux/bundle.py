@@ -12,7 +12,6 @@ import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...binary.elf import ElfFile
@@ -22,16 +21,17 @@ from ...binary.strip import stripped
 from ...filesystem import copies_of
 from ...injected import newer_libraries
 from ...metadata.files import read_text
-from ...model.entries import FileEntry, PatchedFile
+from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring, is_copyleft
 from ..posix.runtime import Runtime, bundled_config, system_packages
-from .libraries import Libraries, collect_libraries, tcl_scripts
+from .libraries import Libraries, collect_libraries, packed_file, tcl_scripts
 from .owners import find_owners
 from .search_paths import relinked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ...model.entries import ScannedEntry
     from ...model.environment import Environment
@@ -217,17 +217,10 @@ class _Bundler:
 
     def _elf_file(self, entry: ScannedEntry) -> ElfFile | None:
         """Return an entry as an ELF file at its path in the environment, or `None` if not ELF."""
-        if not isinstance(entry, FileEntry):
-            return None
-        match entry.content:
-            case PatchedFile(path=name) | str(name):
-                path = Path(name)
-            case _:
-                path = self.environment.prefix / entry.arcname
-        if self.headers.is_damaged(entry):
+        if isinstance(entry, FileEntry) and self.headers.is_damaged(entry):
+            path = self.environment.prefix / entry.arcname
             raise InterpreterProblem(f"{path} is a damaged ELF file")
-        headers = self.headers.elf(entry)
-        return None if headers is None else ElfFile(path=path, headers=headers)
+        return packed_file(entry, self.environment, self.headers)
 
     def _libraries(self) -> Libraries:
         if not self.vendoring.wanted:

@@ -9,19 +9,22 @@ import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...binary.elf import ElfFile
 from ...filesystem import copies_of
-from ...model.entries import DirectoryEntry
+from ...model.entries import DirectoryEntry, FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import COPYLEFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from ...binary.headers import HeaderReader
     from ...model.entries import ScannedEntry
+    from ...model.environment import Environment
 
 
 _CACHE: Final = Path("/etc/ld.so.cache")
@@ -234,6 +237,78 @@ def collect_libraries(
     )
 
 
+def packed_file(
+    entry: ScannedEntry, environment: Environment, headers: HeaderReader
+) -> ElfFile | None:
+    """Return an entry as an ELF file at its path in the environment, or `None` if not ELF."""
+    found = headers.elf(entry) if isinstance(entry, FileEntry) else None
+    if found is None or not isinstance(entry, FileEntry):
+        return None
+    match entry.content:
+        case PatchedFile(path=name) | str(name):
+            return ElfFile(path=Path(name), headers=found)
+        case _:
+            return ElfFile(path=environment.prefix / entry.arcname, headers=found)
+
+
+def libraries_needed_by(
+    packed: Iterable[ScannedEntry], environment: Environment, headers: HeaderReader
+) -> list[dict[str, str]]:
+    """Return what `libraries_of_target` does for packed entries."""
+    facts = environment.interpreter
+    files = ((entry.arcname, packed_file(entry, environment, headers)) for entry in packed)
+    above = [ElfFile.from_path(path) for path in (facts.library, facts.executable) if path]
+    inside = [environment.prefix, environment.containing]
+    return libraries_of_target(
+        [(arcname, file) for arcname, file in files if file is not None],
+        above=[file for file in above if file is not None],
+        inside=[folder for folder in inside if folder is not None],
+    )
+
+
+def libraries_of_target(
+    objects: Iterable[tuple[str, ElfFile]],
+    *,
+    above: Sequence[ElfFile],
+    inside: Sequence[Path],
+    loader: Loader | None = None,
+) -> list[dict[str, str]]:
+    """Return the libraries that the target has to have: neither packed nor of glibc.
+
+    What this machine does not have either is optional.
+
+    Parameters:
+        objects: the packed files, by arcname.
+        above: the files that load them: the interpreter's library, and the interpreter.
+        inside: folders whose libraries are packed, or are those of a layer.
+
+    Returns:
+        For each its name, a file that needs it, and the folder outside of the system's own where
+        that file looks for it.
+    """
+    files, loader = [*objects], loader or Loader()
+    taken = {posixpath.basename(arcname) for arcname, _ in files}
+    found = []
+    for arcname, file in files:
+        for name in file.needed:
+            if name in taken or is_of_glibc(name) or "/" in name:
+                continue
+            library = loader.find(name, [file, *above])
+            if library is None or _lies_in(library.path, inside):
+                continue
+            taken.add(name)
+            folder = str(library.path.parent)
+            is_named = folder in _expanded(file) and folder not in map(str, loader.folders)
+            named = {"folder": folder} if is_named else {}
+            found.append({"name": name, "file": arcname, **named})
+    return sorted(found, key=itemgetter("name"))
+
+
+def _lies_in(path: Path, folders: Sequence[Path]) -> bool:
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(folder) for folder in folders)
+
+
 class _Collector:
     def __init__(self, prefix: Path, asked_for: frozenset[str], loader: Loader) -> None:
         self.prefix = prefix
@@ -255,7 +330,7 @@ class _Collector:
             if name in self.found or is_of_glibc(name) or name.startswith("libpython"):
                 continue
             file = self.loader.find(name, chain)
-            if file is not None and self._is_packed(file.path):
+            if file is not None and _lies_in(file.path, [self.prefix]):
                 continue  # a wheel's own copy, whatever its name
             if any(fnmatch.fnmatch(name, pattern) for pattern in self.refused):
                 self.left.setdefault(name, set()).add(arcname)
@@ -276,9 +351,6 @@ class _Collector:
         same = chain[0].headers.kind == chain[-1].headers.kind
         if same and not name.startswith("libc.musl"):
             self.missing.setdefault(name, set()).add(arcname)
-
-    def _is_packed(self, path: Path) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(self.prefix)
 
 
 def needs_private_glibc(file: ElfFile) -> bool:
