@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.binaries import compile_library, rpath
 from support.environments import run, tool
 from support.interpreters import system_python
 from support.machine import needs
@@ -170,3 +171,25 @@ def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
         assert isinstance(sysconfig, FileEntry)
         assert isinstance(sysconfig.content, bytes)
         assert b'"posix_prefix"' in sysconfig.content[-200:]
+
+
+@needs("gcc")
+def test_a_packed_library_s_data_are_told_unless_they_are_packed(tmp_path: Path) -> None:
+    """A note names them and the variable; the same data in the environment end it."""
+    library = compile_library(tmp_path / "geo/lib/libproj.so.99")
+    data = tmp_path / "geo/share/proj/proj.db"
+    data.parent.mkdir(parents=True)
+    data.touch()
+    env = tmp_path / "env"
+    run(tool("uv"), "venv", "--quiet", "--python", sys.executable, env)
+    flags = ["-Wl,--no-as-needed", str(library), *rpath(str(library.parent))]
+    compile_library(env / "lib/module.so", *flags)
+
+    def told() -> list[str]:
+        return [note for note in plan(env, {}).notes if "PROJ_DATA" in note]
+
+    (note,) = told()
+    assert note.startswith(f"libproj.so.99 is packed, but not what it reads ({data}): ")
+    (env / "share/proj").mkdir(parents=True)
+    (env / "share/proj/proj.db").touch()
+    assert told() == []

@@ -278,6 +278,20 @@ def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) 
     assert "\033[" not in text
 
 
+def test_inspect_tells_that_launchers_need_a_shell(
+    archive: Path, environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there are launchers, not because of the interpreter's names and activation scripts."""
+    points = {"my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:run\n"}
+    wheel = make_wheel(tmp_path, {"my_app/__init__.py": b"", **points})
+    options = ["--interpreter", "target", "--wheel", wheel, "-o", tmp_path / "app.tar"]
+    assert run("pack", environment, *options) == 0
+    for path, needed in ((archive, 0), (tmp_path / "app.tar", 1)):
+        capsys.readouterr()
+        assert run("inspect", path) == 0
+        assert capsys.readouterr().out.count("/bin/sh for its launchers") == needed
+
+
 def test_dry_run_tells_and_writes_nothing(
     environment: Path,
     tmp_path: Path,

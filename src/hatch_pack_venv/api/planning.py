@@ -16,7 +16,7 @@ from ..model.interpreter import is_fixed_path
 from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport, floor_reason
-from ..plan.select import Selection
+from ..plan.select import REPLACED, Selection
 from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
@@ -358,7 +358,7 @@ def _reasons(
     overlays: Sequence[WheelOverlay], pruned: PrunedDistributions | None, excluded: str | None
 ) -> dict[str, str]:
     """Return why distributions are left out or replaced, by normalised name."""
-    reasons = {overlay.distribution.key: "which a wheel replaces" for overlay in overlays}
+    reasons = {overlay.distribution.key: REPLACED for overlay in overlays}
     if pruned is not None:
         reasons |= {each.key: pruned.why(each) for each in pruned.distributions}
     if excluded is not None:

@@ -123,6 +123,8 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
             yield f"needs {key}", str(value)
     for need in describe_requirements(platform):
         yield "needs", need
+    if found.needs_shell:
+        yield "needs", "/bin/sh for its launchers (bin/python bin/NAME does without)"
     libraries = [each["name"] for each in head.get("target_libraries", ())]
     if libraries:
         yield "needs", f"libraries of the target: {', '.join(libraries)}"

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from .entries import FileEntry, source_of
+from .entries import FileEntry, source_of, with_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -125,8 +125,8 @@ def parsed_size(text: str) -> int | None:
 
 
 def size_of(entries: Iterable[ScannedEntry]) -> int:
-    """Return the total size of the files among some entries, in bytes."""
-    return sum(entry.size for entry in entries if isinstance(entry, FileEntry))
+    """Return the total size in bytes of the files among some entries, copies of links included."""
+    return sum(entry.size for entry in with_copies(entries))
 
 
 def sizes_by_owner(

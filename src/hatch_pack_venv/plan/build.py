@@ -36,7 +36,7 @@ from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, normalised
-from .select import BY_PATTERN, Selection, is_written_for_layers, note_on
+from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on
 from .validate import check_reserved_names, check_tree
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Planner:
         left = dict.fromkeys(inputs.excluded_editables, "which the configuration leaves out")
         if inputs.excluded_project is not None:
             left[inputs.excluded_project] = "which the configuration leaves out"
-        left.update({each.distribution.key: "which a wheel replaces" for each in overlays})
+        left.update({each.distribution.key: REPLACED for each in overlays})
         dropped = [each for each in environment.distributions if each.key in left]
         self.kept = [each for each in environment.distributions if each.key not in left]
         shared = {name for distribution in self.kept for name in distribution.files}
@@ -199,7 +199,7 @@ class _Planner:
             else:
                 self.log.leave_out(entry.arcname, why)
                 if why != BY_PATTERN:
-                    self.notes += note_on(entry, self.environment)
+                    self.notes += note_on(entry, self.environment, why)
         return kept
 
     def _why_left_out(self, entry: ScannedEntry) -> str | None:

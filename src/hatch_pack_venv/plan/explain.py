@@ -269,5 +269,5 @@ def _decision(entry: ScannedEntry, reasons: Mapping[str, str]) -> Decision:
     return Decision(
         path=entry.arcname,
         why=reasons.get(entry.arcname, UNEXPLAINED),
-        size=entry.size if isinstance(entry, FileEntry) else 0,
+        size=size_of([entry]),
     )

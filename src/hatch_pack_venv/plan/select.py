@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from ..config.values import PRESETS, pattern_groups
 from ..injected import postinstall
+from ..model.distribution import entry_points_by_name
 from ..model.entries import FileEntry
 from ..platforms.posix.activation import first_edit
+from ..platforms.posix.launchers import is_as_installed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 BY_PATTERN: Final = "exclude-files"
 """Why an entry stays out that a pattern names."""
+REPLACED: Final = "which a wheel replaces"
+"""Why a distribution's files stay out; the end of a reason."""
 
 # Written by venv, virtualenv and uv into an environment about itself.
 _OWN: Final = "written about this environment by what made it"
@@ -138,8 +142,12 @@ def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
     return GitIgnoreSpec.from_lines(patterns)
 
 
-def note_on(entry: ScannedEntry, environment: Environment) -> Iterator[str]:
-    """Yield what a user should know of an entry that a rule leaves out or replaces."""
+def note_on(entry: ScannedEntry, environment: Environment, why: str) -> Iterator[str]:
+    """Yield what a user should know of an entry that a rule leaves out or replaces.
+
+    Parameters:
+        why: it is left out.
+    """
     folder, _, name = entry.arcname.rpartition("/")
     if is_written_for_layers(entry):
         return
@@ -162,6 +170,14 @@ def note_on(entry: ScannedEntry, environment: Environment) -> Iterator[str]:
             " its place: do what the script does where the application is started, or in a .pth"
             " file"
         )
+    elif why.endswith(REPLACED):
+        points = entry_points_by_name(environment.distributions).get(name, ())
+        if points and not is_as_installed(entry.content, points):
+            yield (
+                f"{entry.arcname} was edited, and the edit is lost: the launcher of a wheel takes"
+                " its place; make the change in the project, or set variables where the"
+                " application is started"
+            )
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:

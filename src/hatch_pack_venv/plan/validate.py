@@ -30,6 +30,7 @@ def check_tree(
         fixed_path: arcname of the one link that leads out because it was asked for.
         leaving: whether any link may.
     """
+    misplaced: dict[str, list[str]] = {}
     for name, entry in entries.items():
         folder = name.rpartition("/")[0]
         if "\\" in name or leads_out(name):
@@ -38,13 +39,18 @@ def check_tree(
                 " of a folder's name: rename or exclude it"
             )
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
-            yield f"{name} lies below {folder}, which is no folder: exclude one"
+            misplaced.setdefault(folder, []).append(name)
         if name == fixed_path or leaving or not isinstance(entry, SymlinkEntry):
             continue
         if not leads_to_layer(entry):
             target = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target.startswith(("../", "/")) or target == "..":
                 yield f"the link {name} leaves the environment: exclude it"
+    for folder, (first, *others) in misplaced.items():
+        verb = f"and {len(others)} more lie" if others else "lies"
+        is_link = isinstance(entries.get(folder), SymlinkEntry)
+        what = "a link: put what it leads to in its place, or" if is_link else "no folder:"
+        yield f"{first} {verb} below {folder}, which is {what} exclude one"
 
 
 def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:

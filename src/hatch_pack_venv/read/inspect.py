@@ -118,6 +118,7 @@ class Inspection:
         size: bytes of all files, unpacked.
         distributions, rest: largest first.
         kinds: of all files, largest first.
+        needs_shell: whether it holds launchers that `/bin/sh` starts.
     """
 
     path: Path
@@ -129,6 +130,7 @@ class Inspection:
     distributions: tuple[Part, ...]
     rest: tuple[Part, ...]
     kinds: tuple[Part, ...]
+    needs_shell: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON knows it; the manifest's head with its own keys."""
@@ -139,6 +141,7 @@ class Inspection:
             "size": self.size,
             "entry_count": self.entry_count,
             "install_target": self.install_target,
+            "needs_shell": self.needs_shell,
             **head,
             "distributions": [part.to_dict() for part in self.distributions],
             "other_files": [part.to_dict() for part in self.rest],
@@ -174,7 +177,17 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
         distributions=tuple(sorted(distributions, key=_largest_first)),
         rest=tuple(sorted(rest, key=_largest_first)),
         kinds=tuple(sorted(_kinds(contents), key=_largest_first)),
+        needs_shell=any(map(_is_launcher, contents.listing.files)),
     )
+
+
+_NO_LAUNCHER: Final = re.compile(r"[Aa]ctivate.*|python[\d.]*t?")
+
+
+def _is_launcher(arcname: str) -> bool:
+    """Whether a file may be a launcher; in `Scripts` none needs a shell."""
+    folder, name = posixpath.split(arcname)
+    return folder == "bin" and not _NO_LAUNCHER.fullmatch(name)
 
 
 def _largest_first(part: Part) -> tuple[int, str]:

@@ -183,6 +183,11 @@ def _find_site_packages(prefix: Path) -> tuple[str, ...]:
             for name in sorted(names)
             if (folder / name / "site-packages").is_dir()
         ]
+    if not found and (prefix / "lib").is_symlink():
+        raise EnvironmentProblem(
+            f"{prefix}/lib is a link to {os.readlink(prefix / 'lib')}: put what it leads to in its"
+            " place"
+        )
     if not found:
         raise EnvironmentProblem(
             f"{prefix} is incomplete, it has no lib/python3.*/site-packages: remove it and"

@@ -373,6 +373,17 @@ def test_a_file_in_the_place_of_a_folder_is_refused() -> None:
     assert problems[0].startswith("share/venv lies below share, which is no folder")
 
 
+def test_a_link_in_the_place_of_bin_is_one_problem() -> None:
+    """What belongs below it is counted; the way out is to put the folder there."""
+    (problem,) = problems_of(
+        link("bin", "scripts", "scripts", TargetKind.INTERNAL), folder("scripts")
+    )
+    assert problem.startswith("bin/Activate.ps1 and ")
+    assert problem.endswith(
+        "more lie below bin, which is a link: put what it leads to in its place, or exclude one"
+    )
+
+
 def test_the_head_names_python_and_platform() -> None:
     """The manifest's head says what the archive needs."""
     head = plan().head

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from support.fakes import SITE, distribution, environment, file, folder, link, names, plan
 
+from hatch_pack_venv.model.entries import FileEntry, TargetKind
 from hatch_pack_venv.plan.explain import PruneReport
 from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.requirements.check import PrunedDistributions
@@ -119,6 +121,27 @@ def test_what_was_left_out_is_told() -> None:
         ],
         "files_of_no_distribution": ["share/mine", f"{SITE}/old.py"],
     }
+
+
+def test_what_uv_links_into_its_cache_counts_as_the_copies_it_becomes() -> None:
+    """The sizes are the same for each of uv's link modes."""
+
+    def linked(entry: ScannedEntry) -> ScannedEntry:
+        name = entry.arcname
+        if not isinstance(entry, FileEntry) or name != f"{SITE}/tool/x.py":
+            return entry
+        target = link(name, f"/cache/{name}", f"/cache/{name}", TargetKind.EXTERNAL_FILE)
+        return replace(target, copies=(entry,))
+
+    scanned = [linked(entry) for entry in SCANNED]
+    assert scanned != list(SCANNED)
+    choice = pruned()
+    report = PruneReport(
+        pruned=choice, selection=Selection(), environment=ENVIRONMENT, scanned=scanned
+    )
+    kept = [*choice.applied(scanned, Selection().brings_back)]
+    made = report.added_to(plan(*kept, environment=choice.without(ENVIRONMENT)))
+    assert "packed 2 of 4 distributions, 5 B of 15 B" in made.notes
 
 
 def test_the_manifest_does_not_tell_of_what_is_not_there() -> None:

@@ -91,6 +91,14 @@ def test_a_config_that_is_no_text_is_refused(prefix: Path) -> None:
         read(prefix)
 
 
+def test_a_lib_that_is_a_link_is_refused_as_that(prefix: Path) -> None:
+    """By where it leads; the environment is not called incomplete."""
+    (prefix / "lib").rename(prefix / "real")
+    (prefix / "lib").symlink_to("real")
+    with pytest.raises(EnvironmentProblem, match="/lib is a link to real: put what it leads to in"):
+        read(prefix)
+
+
 def test_a_half_deleted_environment_is_refused(prefix: Path) -> None:
     """Without site-packages or without bin/python it is incomplete."""
     (prefix / "bin" / "python").unlink()

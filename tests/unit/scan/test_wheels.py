@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import SITE, distribution, environment, file, names, plan
+from support.fakes import SITE, distribution, environment, file, inputs, names, plan
 from support.trees import make_wheel
 
+from hatch_pack_venv.model.distribution import EntryPoint
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import PlanError, WheelProblem
 from hatch_pack_venv.scan.wheels import WheelOverlay
@@ -115,6 +116,33 @@ def test_the_wheel_wins_over_files_nobody_owns(tmp_path: Path) -> None:
     )
     contents = {e.arcname: e.content for e in packed.entries if isinstance(e, FileEntry)}
     assert contents[f"{SITE}/my_app.py"] == b"new"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            "import sys\nfrom app.cli import main\nif __name__ == '__main__':\n sys.exit(main())\n",
+            0,
+        ),
+        ("import os, sys\nos.environ['A'] = '1'\nfrom app.cli import main\nsys.exit(main())\n", 1),
+        ("", 0),
+    ],
+)
+def test_an_edited_launcher_that_the_wheel_replaces_is_told(
+    tmp_path: Path, body: str, told: int
+) -> None:
+    """The edit is lost; a launcher as installers write it is replaced without a word."""
+    wheel = make_wheel(tmp_path, {"app.py": b""}, "app-2.0-py3-none-any.whl")
+    point = EntryPoint(name="app", module="app.cli", attr="main")
+    there = environment(distribution("app", "bin/app", entry_points=(point,)))
+    script = file("bin/app", f"#!{there.prefix}/bin/python\n{body}".encode(), executable=True)
+    notes = plan(script, environment=there, overlays=[WheelOverlay.from_path(wheel, there)]).notes
+    assert [note.partition(":")[0] for note in notes] == [
+        "bin/app was edited, and the edit is lost"
+    ] * told
+    left = inputs(excluded_project="app")
+    assert plan(script, environment=there, inputs=left).notes == ()
 
 
 def test_another_editable_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -25,7 +25,13 @@ from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring, is_copyleft
 from ..posix.runtime import Runtime, bundled_config, system_packages
-from .libraries import Libraries, collect_libraries, packed_file, tcl_scripts
+from .libraries import (
+    Libraries,
+    collect_libraries,
+    data_left_behind,
+    packed_file,
+    tcl_scripts,
+)
 from .owners import find_owners
 from .search_paths import relinked
 
@@ -179,6 +185,7 @@ class _Bundler:
         candidates = [*packed, *self.system.entries]
         files = ((entry.arcname, self._elf_file(entry)) for entry in candidates)
         self.packed = {arcname: file for arcname, file in files if file is not None}
+        self.names = [entry.arcname for entry in candidates]
 
     def bundle(self, scanned: Sequence[ScannedEntry]) -> Bundle:
         """Assemble the bundle."""
@@ -199,6 +206,7 @@ class _Bundler:
         gpl = {name: left.pop(name) for name in libraries.left if is_copyleft(name)}
         self.notes += _left_to_the_target(left)
         self.notes += describe_missing(libraries, self.environment)
+        self.notes += self._data_to_copy(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         return Bundle(
             scanned=tuple(self._adapted(entry, served) for entry in scanned)
@@ -266,6 +274,16 @@ class _Bundler:
         contents = relinked(files, ("$ORIGIN",), strip=self.trim.strips)
         for (name, file), content in zip(libraries.found.items(), contents, strict=True):
             yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
+
+    def _data_to_copy(self, libraries: Libraries) -> Iterator[str]:
+        """Yield a note for each library whose data are not packed."""
+        own = {posixpath.basename(name): file.path for name, file in self.packed.items()}
+        found = {name: file.path for name, file in libraries.found.items()}
+        for name, path, variable in data_left_behind({**own, **found}, self.names):
+            yield (
+                f"{name} is packed, but not what it reads ({path}): if the target may not have it,"
+                f" copy it into the environment and let the application set {variable} to its path"
+            )
 
     def _choice(self, libraries: Libraries) -> Iterator[ScannedEntry]:
         """Yield what loads the system's compiler libraries first where they are newer than ours."""

@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...binary.elf import ElfFile
+from ...binary.elf import ElfFile, ElfHeaders
 from ...filesystem import copies_of
 from ...model.entries import DirectoryEntry, FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
@@ -257,11 +257,17 @@ def libraries_needed_by(
     """Return what `libraries_of_target` does for packed entries."""
     facts = environment.interpreter
     files = ((entry.arcname, packed_file(entry, environment, headers)) for entry in packed)
-    above = [ElfFile.from_path(path) for path in (facts.library, facts.executable) if path]
+    loading = [
+        (path, headers.of_content(path)) for path in (facts.library, facts.executable) if path
+    ]
     inside = [environment.prefix, environment.containing]
     return libraries_of_target(
         [(arcname, file) for arcname, file in files if file is not None],
-        above=[file for file in above if file is not None],
+        above=[
+            ElfFile(path=path, headers=found)
+            for path, found in loading
+            if isinstance(found, ElfHeaders)
+        ],
         inside=[folder for folder in inside if folder is not None],
     )
 
@@ -395,3 +401,39 @@ def _scripts(folder: Path, arcname: str) -> Iterator[ScannedEntry]:
         inside = entry.arcname.removeprefix(f"{arcname}/").split("/")
         if inside[0] not in _LEFT_OUT and not isinstance(entry, DirectoryEntry):
             yield entry
+
+
+# What libraries read besides themselves: places relative to their prefix or own folder, and the
+# variable that names another place. Wheels with such libraries bring the data and set it.
+_DATA: Final = (
+    ("libmagic.so*", ("share/misc/magic.mgc", "lib/file/magic.mgc"), "MAGIC"),
+    ("libproj.so*", ("share/proj/proj.db",), "PROJ_DATA"),
+    ("libgdal.so*", ("share/gdal/gdalvrt.xsd",), "GDAL_DATA"),
+    ("libgirepository-*.so*", ("girepository-1.0/GLib-2.0.typelib",), "GI_TYPELIB_PATH"),
+    ("libgdk_pixbuf-*.so*", ("gdk-pixbuf-2.0/*/loaders.cache",), "GDK_PIXBUF_MODULE_FILE"),
+)
+
+
+def data_left_behind(
+    libraries: Mapping[str, Path], packed: Iterable[str]
+) -> Iterator[tuple[str, Path, str]]:
+    """Yield the data of libraries that are not packed: the library, a file, the variable for it.
+
+    Parameters:
+        libraries: the path of each packed library, by name.
+        packed: the arcnames of what is packed; data that somebody copied are among them.
+    """
+    here = {posixpath.basename(arcname) for arcname in packed}
+    for name, path in libraries.items():
+        for pattern, places, variable in _DATA:
+            if fnmatch.fnmatch(name, pattern):
+                files = [file for place in places for file in _data_files(path, place)]
+                if files and not any(file.name in here for file in files):
+                    yield name, files[0], variable
+
+
+def _data_files(library: Path, place: str) -> Iterator[Path]:
+    folder = library.resolve().parent
+    prefix = next((each.parent for each in folder.parents if each.name.startswith("lib")), None)
+    for root in (folder, prefix or folder.parent, Path("/usr")):
+        yield from sorted(root.glob(place))

@@ -218,6 +218,12 @@ def relocate_script(
     return _with_own_header(body, options, checks.shell)
 
 
+def is_as_installed(content: bytes, entry_points: Sequence[EntryPoint]) -> bool:
+    """Return whether a script is a launcher of one of its entry points as installers write it."""
+    head = _OWN.match(content) or _LONG.match(content) or _DIRECT.match(content)
+    return head is not None and started_by(content[head.end() :], entry_points) is not None
+
+
 # what installers write
 
 _KNOWN_LINES: Final = frozenset(

@@ -9,6 +9,7 @@ import pytest
 from hatch_pack_venv.binary.elf import ElfFile
 from hatch_pack_venv.platforms.linux.libraries import (
     Loader,
+    data_left_behind,
     is_of_glibc,
     needs_private_glibc,
 )
@@ -49,3 +50,36 @@ def test_what_belongs_to_one_glibc_is_told_by_its_symbols() -> None:
     assert libz is not None
     assert needs_private_glibc(resolver)
     assert not needs_private_glibc(libz)
+
+
+@pytest.mark.parametrize(
+    ("library", "file", "variable"),
+    [
+        ("usr/lib/x86_64-linux-gnu/libproj.so.25", "usr/share/proj/proj.db", "PROJ_DATA"),
+        ("opt/geo/lib64/libgdal.so.32", "opt/geo/share/gdal/gdalvrt.xsd", "GDAL_DATA"),
+        (
+            "usr/lib/a/libgirepository-1.0.so.1",
+            "usr/lib/a/girepository-1.0/GLib-2.0.typelib",
+            "GI_TYPELIB_PATH",
+        ),
+        (
+            "usr/lib64/libgdk_pixbuf-2.0.so.0",
+            "usr/lib64/gdk-pixbuf-2.0/2.10.0/loaders.cache",
+            "GDK_PIXBUF_MODULE_FILE",
+        ),
+    ],
+)
+def test_data_that_a_library_reads_are_known(
+    tmp_path: Path, library: str, file: str, variable: str
+) -> None:
+    """Where they are on this machine, unless the environment holds them, and how they are named."""
+    for name in (library, file):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    path = tmp_path / library
+    libraries = {path.name: path, "libz.so.1": path}
+    assert [*data_left_behind(libraries, ["lib/other.py"])] == [
+        (path.name, tmp_path / file, variable)
+    ]
+    assert [*data_left_behind(libraries, [f"share/{file}"])] == []
+    assert [*data_left_behind({"libz.so.1": path}, [])] == []
