@@ -123,7 +123,8 @@ def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
     assert all(f"lib/{each['name']}" in names for each in libraries)
     left = packed.head["bundle"]["left_to_the_target"]
     for name in left:
-        assert any(note.startswith(f"{name} is left to the target") for note in packed.notes)
+        told = [*packed.notes, *packed.remarks]
+        assert any(each.startswith(f"{name} is left to the target") for each in told)
     if Path("/var/lib/dpkg/status").exists():
         assert all(each["version"] for each in libraries)
         packages = {each["package"] for each in libraries}

@@ -141,7 +141,14 @@ def test_another_library_than_at_home_is_told(
     assert dict(bare.others) == {}
 
 
-@pytest.mark.parametrize("name", ["libwayland-client.so.0", "libxcb-dri3.so.0", "libva-drm.so.2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("libdrm.so.2", "libdrm_intel.so.1", "libgbm.so.1", "libva.so.2", "libva-drm.so.2"),
+        *("libwayland-client.so.0", "libwayland-egl.so.1", "libxshmfence.so.1"),
+        *("libxcb-dri2.so.0", "libxcb-dri3.so.0", "libxcb-glx.so.0", "libxcb-present.so.0"),
+    ],
+)
 def test_what_drivers_are_linked_with_is_the_target_s(tmp_path: Path, name: str) -> None:
     """As OpenGL itself; an older copy would keep the target's driver from loading."""
     assert list(collect(tmp_path, compile_library(tmp_path / "system" / name)).left) == [name]

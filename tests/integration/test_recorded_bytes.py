@@ -88,15 +88,15 @@ RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
         "52b5eb9c531b0ae52fa90653cf91b5019ee3c3ed672443d80610bd3824056430",
         "2a1b417704f83630fd7857178c5004c791f1867799a09c150b6c7a5b76082931",
     ),
-    "macOS, linked": (
-        "b2d38e1db1f6c02b959011321d67975b8fceb901aa04b0498522cb8c995b599a",
-        "9ccefc5c4b6a155b4d204d0ecb615f8c47ee99b4ed239fc20e82473ab243453f",
-        "1b2732dcadc20702e65f7c65c3d5a13b3f949a59f94da7a7147aca09be43dc8f",
-    ),
     "Linux, without a top folder or records": (
         "4076b9cabc54371d9824a87c90148f6ea780d7e34ff320326455be6e8ea78637",
         "15721e77554b2688d10513424891545e5f545a65753acb4d4095604b7d4ca41b",
         "5bc9ceb9b21986a9e622d2aae52b0be4ce6cee4725ffd8bf3b3218027bbf423a",
+    ),
+    "macOS, linked": (
+        "b2d38e1db1f6c02b959011321d67975b8fceb901aa04b0498522cb8c995b599a",
+        "9ccefc5c4b6a155b4d204d0ecb615f8c47ee99b4ed239fc20e82473ab243453f",
+        "1b2732dcadc20702e65f7c65c3d5a13b3f949a59f94da7a7147aca09be43dc8f",
     ),
     "Linux, chosen files": (
         "ccdde5dc2486f35e2376e5a1578d899bab4fea8fc51286112c6dba0a0f20f45a",

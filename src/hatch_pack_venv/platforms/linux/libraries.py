@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ...binary.elf import ElfFile, ElfHeaders
+from ...binary.headers import may_be_elf
 from ...filesystem import copies_of
 from ...model.entries import DirectoryEntry, FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
@@ -256,7 +257,11 @@ def libraries_needed_by(
 ) -> list[dict[str, str]]:
     """Return what `libraries_of_target` does for packed entries."""
     facts = environment.interpreter
-    files = ((entry.arcname, packed_file(entry, environment, headers)) for entry in packed)
+    files = (
+        (entry.arcname, packed_file(entry, environment, headers))
+        for entry in packed
+        if isinstance(entry, FileEntry) and may_be_elf(entry)
+    )
     loading = [
         (path, headers.of_content(path)) for path in (facts.library, facts.executable) if path
     ]
