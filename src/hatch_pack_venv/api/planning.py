@@ -91,7 +91,8 @@ class Source:
         if options.wheels:
             from ..scan.wheels import found_wheels  # 20 ms that most runs can do without
 
-            options = replace(options, wheels=found_wheels(options.wheels))
+            found = found_wheels(options.wheels, newest=options.wheels_newest)
+            options = replace(options, wheels=found)
         return cls(environment=environment, options=options, layers=layers)
 
 

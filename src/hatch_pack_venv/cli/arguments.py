@@ -219,13 +219,20 @@ def _add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> 
 
 def _add_option(group: argparse._ArgumentGroup, key: Key, option: Option) -> None:
     default = "" if option.default is None else f" (default: {option.default})"
+    flags = option.flags or (f"--{key.name}",)
+    text = f"{option.help}{default}"
+    if not option.metavar:
+        group.add_argument(
+            *flags, dest=key.field, action="store_const", const=True, default=None, help=text
+        )
+        return
     group.add_argument(
-        *(option.flags or (f"--{key.name}",)),
+        *flags,
         dest=key.field,
         action="append" if option.repeated else "store",
         type=int if option.metavar == "N" else str,
         metavar=option.metavar,
-        help=f"{option.help}{default}",
+        help=text,
     )
 
 

@@ -17,7 +17,8 @@ class Option:
     """The command-line option for a key.
 
     Parameters:
-        metavar: placeholder for the value in the help.
+        metavar: placeholder for the value in the help; empty for an option without one, which
+            means true.
         help: what it does; `(default: …)` is appended.
         flags: its spellings, if different from the key's name.
         repeated: whether it may be given several times, once per value.

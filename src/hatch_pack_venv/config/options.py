@@ -69,6 +69,7 @@ class PackOptions:
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
         wheels: each replaces the environment's files of the same distribution.
+        wheels_newest: whether a pattern may match several, of which the newest counts.
         distributions: `all`, or `required`: the project and its dependencies, by installed
             metadata.
         extras: the project's extras whose requirements count as needed.
@@ -102,6 +103,7 @@ class PackOptions:
     include_files: tuple[str, ...] = ()
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
+    wheels_newest: bool = False
     bytecode: str = "none"
     distributions: str = "all"
     extras: tuple[str, ...] = ()

@@ -222,6 +222,17 @@ _KEYS: Final = (
         ),
     ),
     Key(
+        name="wheels-newest",
+        parse=values.boolean,
+        values="`true`: of several files that match a pattern of `wheels`, the newest version",
+        default="`false`",
+        option=Option(
+            group="contents",
+            metavar="",
+            help="where a pattern of --wheel matches several files, take the newest version",
+        ),
+    ),
+    Key(
         name="distributions",
         parse=values.choice("all", "required"),
         values=(

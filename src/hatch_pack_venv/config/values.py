@@ -145,6 +145,14 @@ def path(value: Any) -> Path:
     return Path(value)
 
 
+def boolean(value: Any) -> bool:
+    """Return whether something is wanted."""
+    if not isinstance(value, bool):
+        message = "true or false"
+        raise WrongValueError(message)
+    return value
+
+
 def choice(*choices: str) -> Callable[[Any], str]:
     """Return a parser for one of several words."""
     expected = " or ".join(map(repr, choices))

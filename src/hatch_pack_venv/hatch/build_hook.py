@@ -17,6 +17,7 @@ from ..model.errors import PackVenvError
 from .shared import (
     BUILD_DATA_KEY,
     aborting,
+    before_hooks,
     check_output,
     display_results,
     project_of,
@@ -35,17 +36,37 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
     PLUGIN_NAME = PLUGIN_NAME
 
     _release: Release | None = None
+    _judged = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.target_name == "wheel":
+            before_hooks(self.build_config.builder, self._judge)
+
+    def _judge(self) -> None:
+        """Refuse what can be refused before any hook compiles, this one in whatever place.
+
+        Of the version only the front end's arguments tell here; `initialize` learns it.
+        """
+        reason = self._skip_reason("standard")
+        if reason is None and not any(":editable" in word for word in sys.argv):
+            with aborting(self.app):
+                self._release = self._prepared(self._options(), reason)
+                self._judged = True
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Read the configuration and the environment before the target is built."""
         from .sdist_guard import reserve
 
         root = Path(self.root)
-        self._release = None
+        judged, self._judged = self._judged, False
         with aborting(self.app):
             options = self._options()
             reason = self._skip_reason(version)
             reserve(self.build_config, root / options.output_directory, root / options.source)
+            if judged and reason is None:
+                return
+            self._release = None
             if self.target_name == "wheel":
                 self._release = self._prepared(options, reason)
             elif reason is None:
@@ -64,7 +85,7 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
         from .release import Release
         from .sdist_guard import reserve
 
-        release = Release.of(self._base, options)
+        release = Release.of(self._base, options, self.metadata)
         reserve(self.build_config, release.prefix)
         refuse_taken(self.metadata, self.build_config.builder, release, ("sdist",))
         return release

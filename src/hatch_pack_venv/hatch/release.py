@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ..api.early import refuse_early
 from ..api.pack import pack_project
 from ..api.planning import Source
 from ..api.progress import terminal_progress
 from ..api.project import located
 from ..metadata.files import IGNORE_ALL, proven_archive
+from ..model.distribution import InstalledDistribution
+from ..model.errors import OptionsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from hatchling.metadata.core import ProjectMetadata
 
     from ..config.options import PackOptions
     from ..model.environment import Project
@@ -39,7 +46,7 @@ class Release:
     output: Path
 
     @classmethod
-    def of(cls, base: Path, options: PackOptions) -> Self:
+    def of(cls, base: Path, options: PackOptions, metadata: ProjectMetadata[Any]) -> Self:
         """Find the environment and read it, so that problems with it are reported early.
 
         Parameters:
@@ -48,12 +55,33 @@ class Release:
         Raises:
             EnvironmentProblem: if there is no usable environment.
             InterpreterProblem: if the options request something impossible for its system.
-            PlanError: if its layers are wrong.
+            PlanError: if its layers are wrong, or no wheel of the project could make it fit.
         """
         prefix, options = located(base, options)
-        return cls(
-            prefix=prefix, source=Source.read(prefix, options), output=options.output_directory
-        )
+        source = Source.read(prefix, options)
+        refuse_early(source, described_by(metadata))
+        return cls(prefix=prefix, source=source, output=options.output_directory)
+
+    def providing(self, interpreter: str | None) -> Release:
+        """Return the release with another interpreter than the configured one.
+
+        Its archives have that in their names, so that both can lie in one folder.
+
+        Parameters:
+            interpreter: `bundled` or `target`; `None` for the configured one.
+
+        Raises:
+            OptionsError: if a layer brings the interpreter.
+        """
+        options = self.source.options
+        if interpreter is None:
+            return self
+        if options.base_runtime is not None:
+            problem = f"version {interpreter!r} of the target, and base-runtime brings one"
+            raise OptionsError("two interpreters are named", [f"{problem}: build `standard`"])
+        name = f"{options.archive_name}-{interpreter}"
+        options = replace(options, interpreter=interpreter, archive_name=name)
+        return replace(self, source=Source.of(self.source.environment, options))
 
     def likely_names(self, name: str, version: str) -> list[str]:
         """Return its archives' probable names, as far as they are known before planning.
@@ -69,6 +97,25 @@ class Release:
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""
         return pack_project(self.source, self.output, project, report=terminal_progress)
+
+
+def described_by(metadata: ProjectMetadata[Any]) -> InstalledDistribution:
+    """Return a project as its wheel's metadata will describe it; build hooks may add to that."""
+    core = metadata.core
+    requires = list(core.dependencies)
+    for extra, optional in core.optional_dependencies.items():
+        for requirement in map(Requirement, optional):
+            own = f"({requirement.marker}) and " if requirement.marker else ""
+            requirement.marker = Marker(f'{own}extra == "{extra}"')
+            requires.append(str(requirement))
+    return InstalledDistribution(
+        name=core.name,
+        version=metadata.version,
+        metadata_dir="",
+        requires=tuple(requires),
+        requires_python=core.requires_python or None,
+        extras=tuple(core.optional_dependencies),
+    )
 
 
 def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:

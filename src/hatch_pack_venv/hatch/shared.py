@@ -12,7 +12,7 @@ from ..config.project_table import PLUGIN_NAME, build_table
 from ..model.errors import OptionsError, PackVenvError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hatchling.bridge.app import Application
     from hatchling.builders.config import BuilderConfig
@@ -26,6 +26,23 @@ if TYPE_CHECKING:
 
 BUILD_DATA_KEY: Final = "pack_venv_archives"
 """Where later hooks find the paths of the archives, a list of strings."""
+
+
+def before_hooks(builder: BuilderInterface[Any, Any], judge: Callable[[], None]) -> None:
+    """Have a function called when a build begins, before its first hook.
+
+    hatchling runs hooks in the order of their tables, and one that compiles may come first. It asks
+    the builder for `build_data` once for each version, right before them.
+    """
+    asked = builder.get_default_build_data
+    original = getattr(asked, "original", asked)
+
+    def judging() -> dict[str, Any]:
+        judge()
+        return original()
+
+    judging.original = original  # type: ignore[attr-defined]
+    vars(builder)["get_default_build_data"] = judging
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +25,11 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..config.options import PackOptions
     from ..model.results import PackResult
+    from .release import Release
 
 
 class PackVenvBuilderConfig(BuilderConfig):
@@ -48,21 +51,35 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 
     PLUGIN_NAME = PLUGIN_NAME
 
+    _release: Release
+
     @classmethod
     def get_config_class(cls) -> type[PackVenvBuilderConfig]:
         """Return the class of the target's configuration."""
         return PackVenvBuilderConfig
 
     def get_version_api(self) -> dict[str, Callable[..., str]]:
-        """Return the only kind of archive."""
-        return {"standard": self.build_standard}
+        """Return the kinds of archive: as configured, or with another interpreter."""
+        return {
+            "standard": self.build_standard,
+            "bundled": partial(self._build, "bundled"),
+            "target": partial(self._build, "target"),
+        }
 
     def get_default_versions(self) -> list[str]:
         """Return the versions built by default."""
         return ["standard"]
 
     def get_default_build_data(self) -> dict[str, Any]:
-        """Return the initial `build_data` for hooks: the archives' paths, once there are any."""
+        """Return the initial `build_data` for hooks: the archives' paths, once there are any.
+
+        It is asked for right before the hooks run: what can be refused is refused before one of
+        them compiles.
+        """
+        from .release import Release
+
+        with aborting(self.app), self._clearing(Path(self.config.directory)):
+            self._release = Release.of(Path(self.root), self._options(), self.metadata)
         return {BUILD_DATA_KEY: []}
 
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002
@@ -74,27 +91,32 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 
     def build_standard(self, directory: str, **build_data: Any) -> str:
         """Write the archives into a folder and return the first one's path."""
-        from .release import remove_if_empty
+        return self._build(None, directory, **build_data)
 
-        with aborting(self.app):
-            try:
-                results = self._pack(Path(directory))
-            except BaseException:
-                remove_if_empty(Path(directory))  # created by hatchling
-                raise
+    def _build(self, interpreter: str | None, directory: str, **build_data: Any) -> str:
+        with aborting(self.app), self._clearing(Path(directory)):
+            release = self._release.providing(interpreter)
+            results = self._pack(replace(release, output=Path(directory)))
         build_data[BUILD_DATA_KEY] += [str(result.path) for result in results]
         packages = self.config.normalize_build_directory(self.build_config.get("directory", "dist"))
         display_results(self.app, results, (Path(self.root), Path(packages)), named=False)
         return str(results[0].path)
 
-    def _pack(self, directory: Path) -> list[PackResult]:
-        from .release import Release
+    @contextmanager
+    def _clearing(self, directory: Path) -> Iterator[None]:
+        """Remove the folder that hatchling made where nothing comes into it."""
+        try:
+            yield
+        except BaseException:
+            from .release import remove_if_empty
 
-        options = self._options()
-        release = replace(Release.of(Path(self.root), options), output=directory)
+            remove_if_empty(directory)
+            raise
+
+    def _pack(self, release: Release) -> list[PackResult]:
         project = project_of(self.metadata, self.config)
         # If the project is left out, its wheel still states its requirements.
-        needs_wheel = options.project != "installed"
+        needs_wheel = release.source.options.project != "installed"
         targets = ("sdist", "wheel") if needs_wheel else ("sdist",)
         refuse_taken(self.metadata, self, release, targets)
         with tempfile.TemporaryDirectory(prefix="pack-venv-") as work:

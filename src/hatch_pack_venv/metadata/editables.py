@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from ..model.distribution import Editable, Exposed
+from ..model.distribution import Editable, Exposed, InstalledDistribution
 from .files import parse_json, read_file, read_json, read_text
 from .path_files import path_lines
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+_LISTED: Final = 10
 _IMPORT: Final = re.compile(r"import[ \t]+(\w+)")
 _START: Final = re.compile(r"(\w+):\w+")  # a `.start` file's line (PEP 829)
 
@@ -79,6 +80,26 @@ def developed(prefix: Path, site: str, owned: Iterable[str]) -> Iterator[tuple[P
                 metadata=metadata,
             )
             yield metadata, editable
+
+
+def refusals(distributions: Iterable[InstalledDistribution]) -> list[str]:
+    """Return the sentences that refuse editable installs and name the ways out: once for many."""
+    found = [(each.name, each.editable) for each in distributions if each.editable is not None]
+    if len(found) == 1:
+        return [refusal(*found[0])]
+    problems = [refusal(*each) for each in found if each[1].problem is not None]
+    found = [each for each in found if each[1].problem is None]
+    if len(found) < 2:
+        return [*problems, *(refusal(*each) for each in found)]
+    names = [f"{name} ({editable.source})" for name, editable in found[:_LISTED]]
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    return [
+        *problems,
+        f"{len(found)} distributions are installed editable, from sources that will not exist on"
+        f" the target: {', '.join(names)}{more}: install them as regular packages, name their"
+        ' wheels in `wheels`, set `editables` to "copy" or "exclude", or pack only what the'
+        ' project requires with distributions = "required"',
+    ]
 
 
 def refusal(name: str, editable: Editable) -> str:

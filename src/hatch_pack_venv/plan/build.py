@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..filesystem import NO_TARGET
-from ..metadata.editables import refusal
+from ..metadata.editables import refusals
 from ..metadata.path_files import names_a_local_path
 from ..metadata.record import new_record, updated_record
 from ..model import manifest
@@ -181,9 +181,7 @@ class _Planner:
     # select
 
     def _refuse_editables(self) -> None:
-        self.problems += [
-            refusal(each.name, each.editable) for each in self.kept if each.editable is not None
-        ]
+        self.problems += refusals(self.kept)
         if self.inputs.excluded_editables:
             packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
             markers = marker_environment(self.environment.interpreter)

@@ -10,8 +10,9 @@ import os
 import posixpath
 import re
 import zipfile
-from dataclasses import dataclass
-from email.parser import BytesParser
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from email.parser import BytesParser, Parser
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -22,6 +23,7 @@ from installer.records import RecordEntry
 from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from ..metadata.files import open_file
 from ..model.distribution import EntryPoint, InstalledDistribution
@@ -38,7 +40,7 @@ from ..platforms.windows.launchers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from email.message import Message
 
     from installer.scripts import ScriptSection
@@ -76,51 +78,92 @@ class WheelOverlay:
         """
         name, version = _check_fits(path, environment.interpreter)
         destination = _Entries(environment, name)
-        try:
-            open_file(path).close()  # a FIFO would be waited for
-            with WheelFile.open(path) as source:
-                installer.install(source, destination, {"INSTALLER": _INSTALLER})
-                metadata_dir = posixpath.join(destination.root, source.dist_info_dir)
-        except FileNotFoundError:
-            raise WheelProblem(f"there is no wheel {path}: build it first") from None
-        except (OSError, zipfile.BadZipFile, InstallerError, KeyError, ValueError) as error:
-            raise WheelProblem(f"the wheel {path} cannot be read: {error}") from error
-        metadata = destination.metadata(metadata_dir)
-        distribution = InstalledDistribution(
-            name=name,
-            version=version,
+        with _opened(path) as source:
+            installer.install(source, destination, {"INSTALLER": _INSTALLER})
+            metadata_dir = posixpath.join(destination.root, source.dist_info_dir)
+        distribution = replace(
+            _distribution(name, version, destination.metadata(metadata_dir)),
             metadata_dir=metadata_dir,
             files=frozenset(entry.arcname for entry in destination.entries),
             entry_points=tuple(destination.entry_points),
-            requires=tuple(map(str, metadata.get_all("Requires-Dist", ()))),
-            requires_python=metadata.get("Requires-Python"),
-            extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
         )
         return cls(path=path, distribution=distribution, entries=tuple(destination.entries))
 
 
-def found_wheels(wheels: Iterable[Path]) -> tuple[Path, ...]:
-    """Return the files that `wheels` names, each by its path or by a pattern that matches it alone.
+def described(path: Path, environment: Environment) -> InstalledDistribution:
+    """Return what a wheel says of itself, without its files.
+
+    Raises:
+        WheelProblem: it is missing, damaged, or for another Python than the environment's.
+    """
+    name, version = _check_fits(path, environment.interpreter)
+    with _opened(path) as source:
+        text = source.read_dist_info("METADATA")
+    return _distribution(name, version, Parser().parsestr(text, headersonly=True))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[WheelFile]:
+    """Open a wheel, and turn what goes wrong with it into one sentence."""
+    try:
+        open_file(path).close()  # a FIFO would be waited for
+        with WheelFile.open(path) as source:
+            yield source
+    except FileNotFoundError:
+        raise WheelProblem(f"there is no wheel {path}: build it first") from None
+    except (OSError, zipfile.BadZipFile, InstallerError, KeyError, ValueError) as error:
+        raise WheelProblem(f"the wheel {path} cannot be read: {error}") from error
+
+
+def _distribution(name: str, version: str, metadata: Message) -> InstalledDistribution:
+    """Return what the metadata of a wheel says."""
+    return InstalledDistribution(
+        name=name,
+        version=version,
+        metadata_dir="",
+        requires=tuple(map(str, metadata.get_all("Requires-Dist", ()))),
+        requires_python=metadata.get("Requires-Python"),
+        extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
+    )
+
+
+def found_wheels(wheels: Iterable[Path], *, newest: bool) -> tuple[Path, ...]:
+    """Return the files that `wheels` names, each by its path or by a pattern.
 
     Versions from version control change with every commit, and so do the names of wheels.
+
+    Parameters:
+        newest: whether the newest version counts where a pattern matches several; otherwise it has
+            to match one file.
 
     Raises:
         WheelProblem: a pattern matches no file, or several.
     """
-    return tuple(_found_wheel(wheel) for wheel in wheels)
+    return tuple(_found_wheel(wheel, newest=newest) for wheel in wheels)
 
 
-def _found_wheel(wheel: Path) -> Path:
+def _version_of(wheel: str) -> Version:
+    try:
+        return parse_wheel_filename(os.path.basename(wheel))[1]
+    except InvalidWheelFilename:
+        return Version("0")
+
+
+def _found_wheel(wheel: Path, *, newest: bool) -> Path:
     if wheel.exists() or not glob.has_magic(str(wheel)):
         return wheel
     found = sorted(glob.glob(str(wheel)))
+    if newest:
+        versions = {each: _version_of(each) for each in found}
+        found = [each for each in found if versions[each] == max(versions.values())]
     if len(found) == 1:
         return Path(found[0])
     if not found:
         raise WheelProblem(f"no wheel matches {wheel}: build it first")
     names = ", ".join(os.path.basename(each) for each in found)
     raise WheelProblem(
-        f"{len(found)} wheels match {wheel} ({names}): remove the old ones, or name one"
+        f"{len(found)} wheels match {wheel} ({names}): remove the old ones, name one, or set"
+        " `wheels-newest` to true"
     )
 
 

@@ -13,7 +13,7 @@ from ..metadata.files import proven_archive
 from ..model import manifest
 from ..model.entries import DirectoryEntry
 from ..model.errors import OutputProblem
-from ..model.formats import CompressionOptions, usable_cpus
+from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
 from ..plan.explain import first_step
 from ..plan.validate import check_zip_names
@@ -24,6 +24,7 @@ from .atomic import (
     telling_write_errors,
     uninterrupted,
 )
+from .sinks.deflate import REPLACED
 from .sinks.directory import DirectorySink, can_hold_links
 from .sinks.hashed_file import HashedOutput
 from .sinks.tar import TarSink
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from ..model.build_paths import Finding
     from ..model.entries import FileEntry, SymlinkEntry
-    from ..model.formats import Compression, CompressionFormat
+    from ..model.formats import Compression
     from ..model.plan import PackPlan
     from ..model.results import Reporter
     from .sinks import Sink
@@ -77,6 +78,8 @@ def write_archives(
     if any(not format.is_tar_format for format in formats):
         check_zip_names(plan)
     _log(plan)
+    if REPLACED and {CompressionFormat.GZIP, CompressionFormat.ZIP} & {*formats}:
+        logger.warning(REPLACED)
     results: list[PackResult] = []
     with ExitStack() as stack:
         pending: list[PendingFile] = []

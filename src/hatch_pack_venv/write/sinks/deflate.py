@@ -10,17 +10,33 @@ time they select only checksums, match lengths, memory moves and how tables are 
 functions with identical results (libdeflate: `lib/x86/matchfinder_impl.h`; zlib-ng's output under
 an emulated CPU of 2006 was that of one with AVX2). ISA-L's igzip is faster, but uses different hash
 functions and match finders with AVX2 and AVX-512, so its output depends on the machine.
+
+Where there are no wheels of them (ppc64le, s390x, riscv64), the standard library's zlib takes their
+place. What it writes is as right, but its bytes are those of the zlib that Python was built with.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import deflate as libdeflate
-from zlib_ng import zlib_ng
+import zlib
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_whole: Any
+_streaming: Any
+try:
+    import deflate as _whole
+    from zlib_ng import zlib_ng as _streaming
+except ImportError:
+    _whole, _streaming = None, zlib
+REPLACED: Final = (
+    None
+    if _whole is not None
+    else "deflate and zlib-ng are not installed: zlib compresses, and the archive's bytes differ from"
+    " those that they write"
+)
+"""What to tell where zlib takes the place of both; `None` where it does not."""
 
 
 class Chunker:
@@ -66,7 +82,9 @@ _MEMORY: Final = 7
 
 def deflate_whole(data: bytes, level: int) -> bytes:
     """Compress a whole raw deflate stream; levels 0 to 9, from fastest to smallest."""
-    return bytes(libdeflate.deflate_compress(data, level))
+    if _whole is None:
+        return deflate_block(data, b"", level, last=True)
+    return bytes(_whole.deflate_compress(data, level))
 
 
 def deflate_block(data: bytes, dictionary: bytes, level: int, *, last: bool) -> bytes:
@@ -76,12 +94,13 @@ def deflate_block(data: bytes, dictionary: bytes, level: int, *, last: bool) -> 
         dictionary: the data before the block, up to 32 KiB.
         last: whether the block ends the stream.
     """
-    arguments = (level, zlib_ng.DEFLATED, _RAW, _MEMORY, zlib_ng.Z_DEFAULT_STRATEGY)
-    stream = zlib_ng.compressobj(*arguments, *([dictionary] if dictionary else []))
-    end = zlib_ng.Z_FINISH if last else zlib_ng.Z_SYNC_FLUSH
-    return stream.compress(data) + stream.flush(end)
+    arguments = (level, zlib.DEFLATED, _RAW, _MEMORY, zlib.Z_DEFAULT_STRATEGY)
+    stream = _streaming.compressobj(*arguments, *([dictionary] if dictionary else []))
+    end = zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH
+    compressed: bytes = stream.compress(data) + stream.flush(end)
+    return compressed
 
 
 def checksum(data: bytes, before: int = 0) -> int:
     """Return the CRC-32 used by gzip and zip, continued from a previous one."""
-    return zlib_ng.crc32(data, before)
+    return int(_streaming.crc32(data, before))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import tarfile
 import threading
 import time
@@ -19,6 +21,7 @@ from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.write.sinks import deflate
 from hatch_pack_venv.write.sinks.deflate import Chunker
 from hatch_pack_venv.write.sinks.tar import header
 from hatch_pack_venv.write.sinks.thread_pool import Cancelled, OrderedPool
@@ -242,3 +245,30 @@ def test_headers_are_those_of_tarfile(
         expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
     read = tarfile.TarInfo.frombuf(made[:512], "utf-8", "strict")
     assert (made == expected) or (read.name == name and len(made) == len(expected) == 512)
+
+
+@pytest.fixture
+def zlib_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the module of deflate as it is where there are no wheels of the faster ones."""
+    monkeypatch.setitem(sys.modules, "deflate", None)
+    spec = importlib.util.spec_from_file_location("without_wheels", deflate.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("_whole", "_streaming"):
+        monkeypatch.setattr(deflate, name, getattr(module, name))
+    monkeypatch.setattr("hatch_pack_venv.write.archive.REPLACED", module.REPLACED)
+
+
+@pytest.mark.usefixtures("zlib_alone")
+@pytest.mark.parametrize("format", [CompressionFormat.GZIP, CompressionFormat.ZIP])
+def test_zlib_takes_the_place_of_faster_deflates(
+    format: CompressionFormat, tmp_path: Path, large: PackPlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Python reads it, threads make no difference, and one note says that the bytes differ."""
+    one = written(large, tmp_path / "one", format, 1)
+    two = written(large, tmp_path / "two", format, 2)
+    assert one.read_bytes() == two.read_bytes()
+    assert sorted(read_archive(one, format)) == sorted(planned_content(large, format))
+    assert ["zlib compresses" in message for message in caplog.messages] == [True, True]
