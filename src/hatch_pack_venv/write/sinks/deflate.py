@@ -33,8 +33,8 @@ except ImportError:
 REPLACED: Final = (
     None
     if _whole is not None
-    else "deflate and zlib-ng are not installed: zlib compresses, and the archive's bytes differ from"
-    " those that they write"
+    else "deflate and zlib-ng are not installed: zlib compresses, and the archive's bytes differ"
+    " from those that they write"
 )
 """What to tell where zlib takes the place of both; `None` where it does not."""
 
