@@ -190,6 +190,13 @@ def test_a_packed_library_s_data_are_told_unless_they_are_packed(tmp_path: Path)
         return [note for note in plan(env, {}).notes if "PROJ_DATA" in note]
 
     (note,) = told()
+    wheel = env / "lib" / f"python3.{sys.version_info[1]}" / "site-packages/geo-1.0.dist-info"
+    wheel.mkdir()
+    (wheel / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp39-abi3-manylinux_2_17_x86_64\n")
+    (wheel / "METADATA").write_text("Metadata-Version: 2.1\nName: geo\nVersion: 1.0\n")
+    (wheel / "RECORD").write_text("../../module.so,,\n")
+    assert told() == []
+    (wheel / "RECORD").write_text("")
     assert note.startswith(f"libproj.so.99 is packed, but not what it reads ({data}): ")
     (env / "share/proj").mkdir(parents=True)
     (env / "share/proj/proj.db").touch()

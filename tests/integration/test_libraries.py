@@ -10,7 +10,7 @@ from support.fakes import SITE, distribution, environment
 from support.machine import needs
 
 from hatch_pack_venv.binary.elf import ElfFile
-from hatch_pack_venv.platforms.linux.bundle import describe_missing
+from hatch_pack_venv.platforms.linux.bundle import describe_drivers, describe_missing
 from hatch_pack_venv.platforms.linux.libraries import (
     Libraries,
     Loader,
@@ -73,6 +73,18 @@ def test_gpl_libraries_come_along_only_if_asked_for(tmp_path: Path, name: str, k
     asked = collect(tmp_path, library, asked_for=(key,))
     assert paths(asked) == {name: library}
     assert asked.left == {}
+
+
+def test_drivers_are_one_note() -> None:
+    """Qt's plugins need many; one line names all of them, and counts who needs them."""
+    assert [*describe_drivers({})] == []
+    users = {"libGL.so.1": {"a/gui.so"}, "libwayland-client.so.0": {"b/shell.so", "a/gui.so"}}
+    assert [*describe_drivers(users)] == [
+        "libGL.so.1, libwayland-client.so.0 are left to the target, which needs them for a/gui.so"
+        " and 1 more (graphics drivers)"
+    ]
+    (note,) = describe_drivers({"libGL.so.1": {"a/gui.so"}})
+    assert note.startswith("libGL.so.1 is left to the target, which needs it for a/gui.so (")
 
 
 @pytest.mark.parametrize("name", ["libcuda.so.1", "libGL.so.1", "libEGL.so.1", "libnvidia-ml.so.1"])

@@ -311,6 +311,7 @@ _SPARED: Final = re.compile(
     r"(?i).*\.(?:py[cio]|typed|md|rst|txt|html|map|h|hpp|c|cpp|pyx|pxd|pxi|a|la|lib|exe)"
     r"|(?:.*/)?(?:tests?|testing|docs?|examples?|benchmarks?|__pycache__|[^/]*\.(?:dist|egg)-info)/.*"
     r"|(?:.*/)?(?:conftest|test_[^/]*|[^/]*_test)\.py"
+    r"|(?:.*/)?__pycache__"  # virtualenv's rows of folders
 )
 
 

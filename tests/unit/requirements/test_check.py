@@ -89,6 +89,8 @@ def test_what_the_base_interpreter_meets_is_known(tmp_path: Path) -> None:
         (f"{SITE}/needed/tests/test_core.py", None),
         (f"{SITE}/needed/core.pyi", None),
         (f"{SITE}/needed/__pycache__/core.cpython-311.pyc", None),
+        (f"{SITE}/needed/__pycache__", None),  # in the RECORD files that virtualenv writes
+        (f"{SITE}/__pycache__", None),
         (f"{SITE}/needed-1.0.dist-info/licenses/LICENSE", None),
         ("bin/needed", None),
     ],

@@ -204,7 +204,7 @@ class _Bundler:
         self.entries.append(FileEntry.from_bytes("pyvenv.cfg", config))
         left = {**libraries.left}
         gpl = {name: left.pop(name) for name in libraries.left if is_copyleft(name)}
-        self.notes += _left_to_the_target(left)
+        self.notes += describe_drivers(left)
         self.notes += describe_missing(libraries, self.environment)
         self.notes += self._data_to_copy(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
@@ -276,14 +276,37 @@ class _Bundler:
             yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
 
     def _data_to_copy(self, libraries: Libraries) -> Iterator[str]:
-        """Yield a note for each library whose data are not packed."""
-        own = {posixpath.basename(name): file.path for name, file in self.packed.items()}
-        found = {name: file.path for name, file in libraries.found.items()}
-        for name, path, variable in data_left_behind({**own, **found}, self.names):
+        """Yield a note for each library whose data are not packed.
+
+        Wheels from an index do not need them, or bring them.
+        """
+        own = {posixpath.basename(name): file for name, file in self.packed.items()}
+        found = {**own, **libraries.found}
+        paths = {name: file.path for name, file in found.items()}
+        left = [*data_left_behind(paths, self.names)]
+        used = self._used_by_what_was_built_here(found) if left else set()
+        for name, path, variable in left:
+            if name not in used:
+                continue
             yield (
                 f"{name} is packed, but not what it reads ({path}): if the target may not have it,"
                 f" copy it into the environment and let the application set {variable} to its path"
             )
+
+    def _used_by_what_was_built_here(self, found: Mapping[str, ElfFile]) -> set[str]:
+        """Return the names of libraries that files which came in no portable wheel need, or are."""
+        todo = [
+            posixpath.basename(name)
+            for name in self.packed
+            if not _is_portable(name, self.environment)
+        ]
+        used: set[str] = set()
+        while todo:
+            name = todo.pop()
+            if name not in used:
+                used.add(name)
+                todo += found[name].needed if name in found else ()
+        return used
 
     def _choice(self, libraries: Libraries) -> Iterator[ScannedEntry]:
         """Yield what loads the system's compiler libraries first where they are newer than ours."""
@@ -354,6 +377,16 @@ def _left_to_the_target(left: Mapping[str, Collection[str]]) -> Iterator[str]:
     for name, users in left.items():
         what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
         yield f"{name} is left to the target, which needs it for {', '.join(what)}"
+
+
+def describe_drivers(left: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Yield one note on all drivers: of a package with plugins they are many."""
+    users = sorted({user for each in left.values() for user in each})
+    if users:
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        verb = "are left to the target, which needs them" if len(left) > 1 else ""
+        verb = verb or "is left to the target, which needs it"
+        yield f"{', '.join(left)} {verb} for {users[0]}{more} (graphics drivers)"
 
 
 def describe_missing(libraries: Libraries, environment: Environment) -> Iterator[str]:
