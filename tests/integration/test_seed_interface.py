@@ -28,7 +28,7 @@ def test_an_unknown_format_is_a_value_error_with_the_choices(name: str, source: 
         lambda: CompressionFormat.get_format(name),
         lambda: packed(source, name),
     ):
-        with pytest.raises(ValueError, match=r"expected one of 'tar', .*'zip', not") as caught:
+        with pytest.raises(ValueError, match=r"expected one of 'tar', .*'zip'.*, not") as caught:
             call()
         assert isinstance(caught.value, PackVenvError)
     assert not (source.parents[1] / "out").exists()
@@ -149,3 +149,10 @@ def test_a_work_dir_that_is_not_there_is_refused(source: Path, tmp_path: Path) -
     """It is named before anything is read."""
     with pytest.raises(PackVenvError, match=r"folder for temporary files.*does not exist"):
         packed(source, work_dir=tmp_path / "none")
+
+
+def test_what_starts_by_itself_is_not_for_create_archive(source: Path) -> None:
+    """Its environments have no interpreter of their own; nothing is written."""
+    with pytest.raises(PackVenvError, match=r"format must be a tar format or 'zip', not 'run'"):
+        packed(source, "run")
+    assert not (source.parents[1] / "out").exists()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
 
 
-FORMATS = list(CompressionFormat)
+FORMATS = [each for each in CompressionFormat if not each.starts]
 
 
 READERS = {

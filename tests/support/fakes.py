@@ -150,7 +150,7 @@ class ListSink:
         self.entries.append(entry)
         self.contents[entry.arcname] = stream.read()
 
-    def close(self) -> None:
+    def close(self, _digest: str) -> None:
         """Remember the end."""
         self.closed = True
 

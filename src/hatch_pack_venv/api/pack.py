@@ -238,7 +238,7 @@ def _as_written(
     Some formats store copies instead of links.
     """
     limit = options.max_size
-    if limit is None or all(format.is_tar_format for format in options.formats):
+    if limit is None or all(format.holds_links for format in options.formats):
         return plan, limit, []
     links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
     return replace(plan, entries=tuple(without_links(plan.entries))), limit, links

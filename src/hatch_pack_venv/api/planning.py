@@ -17,6 +17,7 @@ from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport, floor_reason
 from ..plan.select import REPLACED, Selection
+from ..plan.start import with_start
 from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
@@ -83,7 +84,8 @@ class Source:
     def of(cls, environment: Environment, options: PackOptions) -> Self:
         """Do the same as `read` for an environment that was already read."""
         fixed = is_fixed_path(options.interpreter)
-        check_possible(environment, bytecode=options.bytecode, fixed_path=fixed)
+        starting = any(format.starts for format in options.formats)
+        check_possible(environment, bytecode=options.bytecode, fixed_path=fixed, starting=starting)
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
@@ -174,6 +176,8 @@ class _Planning:
         there = [*paths.made_portable(regular)]
         self.log.changes(regular, there, "its search path begins at its own place")
         plan = self._planned(needs, resolved, inputs, there, overlays)
+        if any(format.starts for format in options.formats):
+            plan = with_start(plan, options.entry_point, given.project)
         return replace(plan, scanned=found)
 
     def _without_archives(

@@ -61,6 +61,7 @@ class PackOptions:
             project if `project` replaces it or leaves it out.
         formats: the key `format`; one archive for each; if empty, the environment's default format.
         compression_level: on the formats' own scale, or `None` for each format's default.
+        entry_point: the script that a `run` file starts, or `None` for the project's only one.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process.
         output_directory: relative to the project root.
@@ -95,6 +96,7 @@ class PackOptions:
     editables: str = "error"
     formats: tuple[CompressionFormat, ...] = ()
     compression_level: int | None = None
+    entry_point: str | None = None
     threads: int | None = None
     output_directory: Path = Path("dist-venv")
     archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"

@@ -38,6 +38,7 @@ def problems_between(
             " remove it, or set that"
         )
     yield from _of_promised(values, names)
+    yield from _of_starting(values, names)
     if {"source", "hatch_env"} <= values.keys():
         both = f"{names.key('source')} and {names.key('hatch-env')}"
         yield f"{both} name two environments: remove one"
@@ -87,6 +88,25 @@ def _of_promised(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
             f"{names.key('format')} cannot be 'zip' where the interpreter is"
             f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
             " interpreter = 'target'"
+        )
+
+
+def _of_starting(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
+    """Yield problems with formats that start a script by themselves, and with its name."""
+    starting = [format for format in values.get("formats", ()) if format.starts]
+    if "entry_point" in values and "formats" in values and not starting:
+        yield (
+            f"{names.key('entry-point')} is the script that format 'run' starts: remove it, or"
+            " choose that format"
+        )
+    whose = values.get("interpreter", "bundled")
+    if values.get("base_runtime") is not None:
+        whose = "the base runtime's"
+    if starting and whose != "bundled" and not is_fixed_path(whose):
+        yield (
+            f"{names.key('format')} cannot be {starting[0].value!r} where the interpreter is"
+            f" {whose!r}, which postinstall.py connects first: bundle the interpreter, or choose"
+            " another format"
         )
 
 

@@ -92,7 +92,10 @@ _KEYS: Final = (
     Key(
         name="format",
         parse=values.formats,
-        values="one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`",
+        values=(
+            "one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`, and `run`, a"
+            " file that [unpacks and starts itself](docs/archive-format.md#run-files)"
+        ),
         default="`tar.xz`; `zip` for environments of Windows",
         option=Option(
             group="format",
@@ -109,12 +112,23 @@ _KEYS: Final = (
             "an integer of the format's own scale ([what each"
             " costs](docs/archive-format.md#compression-levels))"
         ),
-        default="gz 5; xz and zip 6; bz2 and zst 9",
+        default="gz and run 5; xz and zip 6; bz2 and zst 9",
         option=Option(
             group="format",
             metavar="N",
             help="on the format's own scale",
-            default="gz 5, xz and zip 6, bz2 and zst 9",
+            default="gz and run 5, xz and zip 6, bz2 and zst 9",
+        ),
+    ),
+    Key(
+        name="entry-point",
+        parse=values.script_name,
+        values="the script that a `run` file starts, by its name in `bin`",
+        default="the project's only console script",
+        option=Option(
+            group="format",
+            metavar="SCRIPT",
+            help="the script that a run file starts, by its name in bin",
         ),
     ),
     Key(

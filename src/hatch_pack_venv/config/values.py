@@ -137,6 +137,14 @@ def non_blank(value: Any) -> str:
     return value
 
 
+def script_name(value: Any) -> str:
+    """Return the name of a script."""
+    if not isinstance(value, str) or not value.strip() or set(value) & set("/\\\0"):
+        message = "the name of a script in the environment's bin"
+        raise WrongValueError(message)
+    return value
+
+
 def path(value: Any) -> Path:
     """Return a path."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:

@@ -78,6 +78,7 @@ class CompressionFormat(enum.StrEnum):
     XZ = "xz"
     ZSTD = "zstd"
     ZIP = "zip"
+    RUN = "run"
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
@@ -105,7 +106,22 @@ class CompressionFormat(enum.StrEnum):
     @property
     def is_tar_format(self) -> bool:
         """Whether the archive is a tar, compressed or not."""
+        return self.suffix.startswith(".tar")
+
+    @property
+    def holds_links(self) -> bool:
+        """Whether the archive holds symbolic links; otherwise copies stand for them."""
         return self is not CompressionFormat.ZIP
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the archive is a file to be executed."""
+        return self is CompressionFormat.RUN
+
+    @property
+    def starts(self) -> bool:
+        """Whether the archive starts a script of the environment by itself."""
+        return self is CompressionFormat.RUN
 
     @property
     def levels(self) -> Levels | None:
@@ -124,6 +140,7 @@ _SUFFIXES: Final = {
     "xz": ".tar.xz",
     "zstd": ".tar.zst",
     "zip": ".zip",
+    "run": ".run",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
 """Names that conda-pack has for formats: `get_format` takes them, the configuration's one name for
@@ -134,4 +151,5 @@ _LEVELS: Final = {
     "xz": Levels(fastest=0, smallest=9, default=6),
     "zstd": Levels(fastest=1, smallest=22, default=9),
     "zip": Levels(fastest=0, smallest=9, default=6),
+    "run": Levels(fastest=0, smallest=9, default=5),  # its payload is a tar.gz
 }

@@ -76,6 +76,7 @@ class PackPlan:
         floor: what sets the target's oldest system, and how to lower it.
         leak_policy: what the writer looks for in everything it writes.
         distributions: the packed distributions.
+        start: arcname of the script that a file of a format that starts one runs; empty for none.
         beside: facts about the environment, published next to the archive, whose content does not
             depend on them.
         scanned: the entries of the environment as they were found.
@@ -91,6 +92,7 @@ class PackPlan:
     floor: str | None = None
     leak_policy: LeakPolicy = field(default_factory=LeakPolicy)
     distributions: tuple[InstalledDistribution, ...] = ()
+    start: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     scanned: tuple[ScannedEntry, ...] = field(default=(), repr=False)
     log: DecisionLog = field(default_factory=DecisionLog, repr=False, compare=False)

@@ -328,12 +328,15 @@ def platform_of(interpreter: Interpreter) -> Platform:
     return _PLATFORMS.get(interpreter.system, _LINUX)
 
 
-def check_possible(environment: Environment, *, bytecode: str, fixed_path: bool) -> None:
+def check_possible(
+    environment: Environment, *, bytecode: str, fixed_path: bool, starting: bool
+) -> None:
     """Refuse what is impossible for an environment of another system.
 
     Parameters:
         bytecode: the option's value.
         fixed_path: whether the interpreter has a fixed path on the target.
+        starting: whether an archive starts a script by itself.
 
     Raises:
         InterpreterProblem: if so; says what to set instead.
@@ -348,4 +351,9 @@ def check_possible(environment: Environment, *, bytecode: str, fixed_path: bool)
         raise InterpreterProblem(
             f"{environment.requested} is an environment of Windows, where no link can name a"
             ' promised interpreter: set interpreter = "bundled" or "target"'
+        )
+    if starting and environment.is_windows:
+        raise InterpreterProblem(
+            f"{environment.requested} is an environment of Windows, and run files are for systems"
+            " with a POSIX shell: choose another format"
         )

@@ -19,12 +19,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, cast
 
+from ..injected import run_file
 from ..metadata.files import SIZE_LIMIT, open_file, parse_json
 from ..model import manifest
 from ..model.entries import DirectoryEntry, FileEntry, Member, Names, SymlinkEntry
 from ..model.errors import ArchiveProblem, DamagedArchive
 from ..model.results import silent
 from .archives import BLOCK, DECOMPRESSORS, tar_members, zip_members
+from .run_files import run_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,11 +143,13 @@ def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chu
             return tar_members(path, cast("BinaryIO", decompress(stream)))
     if start.startswith(_ZIP):
         return zip_members(path, stream)
+    if start.startswith(run_file.MAGIC):
+        return run_members(path, stream)
     if start[_TAR_OFFSET:] == _MAGIC_OF_TAR:
         return tar_members(path, stream)
     raise ArchiveProblem(
         f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
-        " zstd and zip"
+        " zstd, zip and run files"
     )
 
 

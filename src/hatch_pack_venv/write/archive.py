@@ -16,6 +16,7 @@ from ..model.errors import OutputProblem
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
 from ..plan.explain import first_step
+from ..plan.start import run_head
 from ..plan.validate import check_zip_names
 from .atomic import (
     PendingFile,
@@ -27,6 +28,7 @@ from .atomic import (
 from .sinks.deflate import REPLACED
 from .sinks.directory import DirectorySink, can_hold_links
 from .sinks.hashed_file import HashedOutput
+from .sinks.run import RunSink
 from .sinks.tar import TarSink
 from .sinks.zip import ZipSink
 from .stream import write
@@ -75,7 +77,7 @@ def write_archives(
     formats = tuple(formats)
     if not force:
         _refuse_others(format.archive_path(output_base) for format in formats)
-    if any(not format.is_tar_format for format in formats):
+    if CompressionFormat.ZIP in formats:
         check_zip_names(plan)
     _log(plan)
     if REPLACED and {CompressionFormat.GZIP, CompressionFormat.ZIP} & {*formats}:
@@ -84,7 +86,8 @@ def write_archives(
     with ExitStack() as stack:
         pending: list[PendingFile] = []
         for format in formats:
-            file = _pending(stack, format.archive_path(output_base))
+            path = format.archive_path(output_base)
+            file = _pending(stack, path, executable=format.is_program)
             results.append(
                 _write_archive(
                     plan,
@@ -122,10 +125,10 @@ def _refuse_others(archives: Iterable[Path]) -> None:
         )
 
 
-def _pending(stack: ExitStack, path: Path) -> PendingFile:
+def _pending(stack: ExitStack, path: Path, *, executable: bool = False) -> PendingFile:
     """Create a file that the stack removes unless it is committed."""
     with uninterrupted():
-        return stack.enter_context(PendingFile(path))
+        return stack.enter_context(PendingFile(path, executable=executable))
 
 
 def _compression(
@@ -144,12 +147,7 @@ def _write_archive(
         HashedOutput(file.stream, synced=file.replaces) as output,
         report(plan.size) as progress,
     ):
-        sink: Sink
-        if format.is_tar_format:
-            sink = TarSink(output, compression, plan.install_target)
-        else:
-            sink = ZipSink(output, compression, plan.install_target)
-        written = write(plan, sink, progress)
+        written = write(plan, _sink(plan, output, compression), progress)
         sha256 = output.finish()
     return PackResult(
         path=file.path,
@@ -165,6 +163,16 @@ def _write_archive(
         floor=plan.floor,
         start=first_step(plan),
     )
+
+
+def _sink(plan: PackPlan, output: HashedOutput, compression: Compression) -> Sink:
+    match compression.format:
+        case CompressionFormat.ZIP:
+            return ZipSink(output, compression, plan.install_target)
+        case CompressionFormat.RUN:
+            return RunSink(output, compression, run_head(plan), plan.install_target)
+        case _:
+            return TarSink(output, compression, plan.install_target)
 
 
 def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
@@ -274,7 +282,7 @@ class _Manifest:
             data += block if entry.arcname == manifest.ARCNAME else b""
         self.add_bytes(entry, data)
 
-    def close(self) -> None:
+    def close(self, _digest: str) -> None:
         """Do nothing."""
 
     def discard(self) -> None:

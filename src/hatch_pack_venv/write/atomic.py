@@ -238,8 +238,9 @@ class PendingFile:
     theirs: there is nothing to lose, and to wait for the disk can take longer than to pack.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, executable: bool = False) -> None:
         self.path = path
+        self._mode = 0o777 if executable else 0o666
         self._is_new = True
         with telling_write_errors(path):
             self._made = missing_folders(path.parent)
@@ -278,7 +279,7 @@ class PendingFile:
             if self.replaces:
                 os.fsync(self.stream.fileno())
             self.stream.close()
-            self.partial.chmod(0o666 & ~_umask())
+            self.partial.chmod(self._mode & ~_umask())
 
     def commit(self) -> None:
         """Replace the file of that name; what was there takes the partial file's name."""

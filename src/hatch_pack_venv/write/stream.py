@@ -170,7 +170,7 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     content = manifest.render_manifest(head, entries, files.sha256, copied)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
     files.look.check()
-    sink.close()
+    sink.close(digest)
     return Written(
         digest=digest,
         entry_count=files.count,

@@ -47,6 +47,7 @@ def test_the_signatures_are_those_of_the_interface() -> None:
         "XZ": "xz",
         "ZSTD": "zstd",
         "ZIP": "zip",
+        "RUN": "run",
     }
     assert {"pack", "PackOptions", "PackResult", "PackVenvError"} <= set(hatch_pack_venv.__all__)
 

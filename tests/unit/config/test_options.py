@@ -73,6 +73,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
             (CompressionFormat.ZIP, CompressionFormat.UNCOMPRESSED),
         ),
         ("compression-level", 9, "compression_level", 9),
+        ("entry-point", "greet", "entry_point", "greet"),
         ("threads", 3, "threads", 3),
         ("output-directory", "out", "output_directory", Path("out")),
         ("archive-name", "{name}-{platform_tag}", "archive_name", "{name}-{platform_tag}"),
@@ -121,6 +122,8 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("format", [], "must be one or a list of"),
         ("format", ["zip", "zip"], "each once"),
         ("format", 7, "must be one or a list of"),
+        ("entry-point", "bin/greet", "must be the name of a script in the environment's bin"),
+        ("entry-point", ["greet"], "must be the name of a script"),
         ("threads", 0, "must be a whole number of threads, 1 or more, not 0"),
         ("threads", True, "must be a whole number of threads"),
         ("compression-level", "9", "must be an integer of the format's own scale, not '9'"),
@@ -308,6 +311,21 @@ def test_an_interpreter_that_is_promised_has_a_plain_absolute_path(value: object
     """What cannot stand in pyvenv.cfg, or depends on a folder, is refused."""
     with pytest.raises(OptionsError, match="'target' or the absolute path of an interpreter"):
         PackOptions.from_mapping({"interpreter": value})
+
+
+def test_what_starts_by_itself_needs_an_interpreter() -> None:
+    """Bundled or promised; `entry-point` says what is started where something is."""
+    (problem,) = problems_of({"format": "run", "interpreter": "target"})
+    assert problem == (
+        f"{WHERE}.format cannot be 'run' where the interpreter is 'target', which postinstall.py"
+        " connects first: bundle the interpreter, or choose another format"
+    )
+    PackOptions.from_mapping({"format": "run", "interpreter": "/opt/python/bin/python3.11"})
+    (problem,) = problems_of({"format": "zip", "entry-point": "greet"})
+    assert problem == (
+        f"{WHERE}.entry-point is the script that format 'run' starts: remove it, or choose that"
+        " format"
+    )
 
 
 def test_a_zip_file_cannot_hold_the_link_to_a_promised_interpreter() -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import tarfile
 import threading
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+from support.archives import open_tar
 from support.fakes import file, folder, inputs, link, plan
 
 from hatch_pack_venv import CompressionFormat
@@ -48,19 +47,11 @@ def archive(tmp_path: Path, planned: PackPlan, format: CompressionFormat) -> Pat
     return result.path
 
 
-def opened(path: Path) -> tarfile.TarFile:
-    if path.suffix != ".zst":
-        return tarfile.open(path)
-    from backports import zstd
-
-    return tarfile.open(fileobj=io.BytesIO(zstd.decompress(path.read_bytes())))
-
-
 @pytest.mark.parametrize("format", [f for f in FORMATS if f.is_tar_format])
 def test_tars_hold_the_plan(tmp_path: Path, format: CompressionFormat) -> None:
     """Names, kinds, modes, times, owners, link texts and bytes are those of the plan."""
     planned = example()
-    with opened(archive(tmp_path, planned, format)) as tar:
+    with open_tar(archive(tmp_path, planned, format)) as tar:
         members = tar.getmembers()
         assert [m.name for m in members] == [
             "app",
@@ -139,8 +130,8 @@ def test_without_an_install_target_there_is_no_top_folder(
 ) -> None:
     """`"."` puts the entries at the archive's top."""
     path = archive(tmp_path, example(install_target="."), format)
-    if format.is_tar_format:
-        with opened(path) as tar:
+    if format is not CompressionFormat.ZIP:
+        with open_tar(path) as tar:
             names = tar.getnames()
     else:
         with zipfile.ZipFile(path) as zipped:

@@ -48,8 +48,12 @@ class Sink(Protocol):
         """Add a file; reads exactly `entry.size` bytes from the stream."""
         ...
 
-    def close(self) -> None:
-        """Write the end of the archive, after the last entry."""
+    def close(self, digest: str, /) -> None:
+        """Write the end of the archive, after the last entry.
+
+        Parameters:
+            digest: the content digest, for formats that name it outside of the manifest.
+        """
         ...
 
     def discard(self) -> None:

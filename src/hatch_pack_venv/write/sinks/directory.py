@@ -90,7 +90,7 @@ class DirectorySink:
                 shutil.copyfileobj(stream, target, _BLOCK)
         _finish(path, mode, mtime)
 
-    def close(self) -> None:
+    def close(self, _digest: str) -> None:
         """Wait for the threads, and set the folders' modes and times, innermost first."""
         self._pool.close()
         for path, entry in reversed(self._directories):

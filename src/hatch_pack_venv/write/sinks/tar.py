@@ -126,7 +126,7 @@ class TarSink:
             self._write(block)
         self._write(_padding(entry))
 
-    def close(self) -> None:
+    def close(self, _digest: str) -> None:
         """End the archive and the compressed stream."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._write(bytes(-self._size % _RECORD))

@@ -217,7 +217,7 @@ class ZipSink:
         else:
             self.add_bytes(entry, stream.read())
 
-    def close(self) -> None:
+    def close(self, _digest: str) -> None:
         """Write the central directory."""
         self._end_batch()
         self._pool.close()

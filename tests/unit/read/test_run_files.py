@@ -1,0 +1,68 @@
+"""Run files read back: their head is not run, and whatever changed in them is found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fakes import file, inputs, plan
+
+from hatch_pack_venv import CompressionFormat
+from hatch_pack_venv.injected.run_file import Found, NotAHead
+from hatch_pack_venv.model.errors import ArchiveProblem
+from hatch_pack_venv.read.contents import Contents
+from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.write.archive import write_archives
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    planned = plan(file("a", b"a" * 5000), inputs=inputs(install_target="it's\n_pv_size=1"))
+    (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.RUN])
+    return result.path
+
+
+def test_its_head_tells_where_the_payload_is(archive: Path) -> None:
+    """Whatever stands in the top folder's name."""
+    data = archive.read_bytes()
+    found = Found.read(data)
+    assert found.size == len(data)
+    assert data[found.offset :].startswith(b"\x1f\x8b")
+    assert found.digest == verify(archive).head["content_digest"]
+    assert verify(archive).findings == ()
+
+
+def test_every_flipped_bit_of_the_head_is_found(archive: Path) -> None:
+    """Also where the shell would not notice it."""
+    data = archive.read_bytes()
+    offset = Found.read(data).offset
+    for position in range(0, offset, 7):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        with pytest.raises(NotAHead):
+            Found.read(bytes(changed))
+
+
+def test_a_changed_payload_is_found(archive: Path) -> None:
+    """By its SHA-256, also where gzip takes no notice (the byte that names a system)."""
+    data = bytearray(archive.read_bytes())
+    data[Found.read(bytes(data)).offset + 9] ^= 1
+    archive.write_bytes(data)
+    archive.with_name("app.run.json").unlink()
+    (finding,) = verify(archive).findings
+    assert "its SHA-256 is not the one that its head tells" in finding.detail
+
+
+@pytest.mark.parametrize("size", [12, 400, 9000, -1])
+def test_one_that_was_cut_off_is_told(archive: Path, size: int) -> None:
+    """At every length, and one that something follows."""
+    data = archive.read_bytes()
+    archive.write_bytes(data[:size])
+    with pytest.raises(ArchiveProblem, match="is damaged or cut off: "):
+        Contents.from_path(archive)
+    archive.write_bytes(data + b"x")
+    with pytest.raises(ArchiveProblem, match="is damaged or cut off: "):
+        Contents.from_path(archive)
