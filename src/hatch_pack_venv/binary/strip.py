@@ -56,8 +56,17 @@ class _Section(NamedTuple):
 def stripped(content: bytes) -> bytes:
     """Return an ELF file without anything that is never loaded, or an unusual one unchanged."""
     headers = ElfHeaders.from_stream(io.BytesIO(content))
-    if headers is None:
+    try:
+        return content if headers is None else _stripped(content, headers)
+    except (
+        struct.error,
+        ValueError,
+        OverflowError,
+    ):  # its section headers are damaged, which no loader reads
         return content
+
+
+def _stripped(content: bytes, headers: ElfHeaders) -> bytes:
     order, layout = headers.order, _LAYOUTS[headers.wide]
     sections, names = _sections(content, order, layout)
     kept = [0, *(i for i, each in enumerate(sections) if each.flags & _SHF_ALLOC)]
@@ -66,7 +75,9 @@ def stripped(content: bytes) -> bytes:
         return content
     loaded = (each.offset + each.size for each in headers.segments)
     held = (s.offset + s.size for s in sections[: len(kept)] if s.kind != _SHT_NOBITS)
-    end = max(*loaded, *held)
+    end = max([*loaded, *held], default=0)
+    if end > len(content):
+        return content
     table, offsets = _name_table(_name(content, names, sections[index].name) for index in kept)
     *names_of_kept, own = offsets
     new = [sections[i]._replace(name=name) for i, name in zip(kept, names_of_kept, strict=True)]

@@ -427,6 +427,9 @@ def layer_pieces(tree: Tree, base: str) -> Dict[str, Content]:
     """
     if not tree.neighbours.below:
         return {}
+    if not tree.site_packages:
+        message = f"The manifest {MANIFEST} is broken: it names layers, and no folder of packages;"
+        raise ConnectError(message + " unpack the archive again.")
     site = tree.site_packages[0]
     folders = [
         os.path.relpath(os.path.join(place_of(tree, each.path), *folder.split("/")), site)

@@ -13,6 +13,7 @@ import itertools
 import os
 import posixpath
 import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -63,7 +64,7 @@ def developed(prefix: Path, site: str, owned: Iterable[str]) -> Iterator[tuple[P
     lines = {
         line
         for path in _ending(prefix / site, ".pth")
-        for line in path_lines(_text(path))
+        for line in set(path_lines(_text(path)))
         if _is_foreign(prefix, site, line)
     } - set(owned)
     for folder in sorted({*filter(None, links.values()), *map(Path, lines)}):
@@ -135,7 +136,7 @@ class _HookReader:
             if arcname.endswith(".pth"):
                 text = _text(self.prefix / arcname)
                 self._finders(arcname, _IMPORT.findall(text))
-                self._folders(arcname, path_lines(text))
+                self._folders(arcname, list(dict.fromkeys(path_lines(text))))
             elif arcname.endswith(".start"):
                 self._finders(arcname, _START.findall(_text(self.prefix / arcname)))
             else:
@@ -173,7 +174,7 @@ class _HookReader:
 
     def _link(self, arcname: str) -> None:
         path = self.prefix / arcname
-        if self.declared and path.is_symlink():
+        if self.declared and os.path.islink(path):
             real = Path(os.path.realpath(path))
             if real.is_relative_to(os.path.realpath(self.declared)):
                 self.exposed.append(Exposed(name=posixpath.basename(arcname), path=real))
@@ -254,7 +255,8 @@ def read_finder(module: Path) -> list[Exposed] | None:
         UnknownFinderError: it is one, but what it needs cannot be read.
     """
     try:
-        tree = ast.parse(read_file(module, _FINDER_LIMIT))
+        with warnings.catch_warnings(action="ignore"):  # of the compiler, on others' code
+            tree = ast.parse(read_file(module, _FINDER_LIMIT))
     except (OSError, *_NO_LITERAL):
         return None
     found: list[Exposed] = []

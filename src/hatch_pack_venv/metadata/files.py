@@ -9,8 +9,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import lzma
 import os
 import stat
+import struct
+import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from packaging.utils import canonicalize_name
@@ -29,6 +33,11 @@ DEPTH_LIMIT: Final = 64
 """Lists and objects of JSON within one another; what installers and this project write has six."""
 IGNORE_ALL: Final = "*\n"
 """The `.gitignore` of a folder of archives."""
+ZIP_DAMAGE: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, KeyError, OSError, RuntimeError, ValueError),
+)
+"""What `zipfile` raises for bytes that are not what they should be, or that it cannot unpack."""
 _VALUES: Final = 100_000
 _BYTES_PER_VALUE: Final = 16
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -47,7 +56,10 @@ def open_file(path: StrPath) -> BinaryIO:
 
 def open_descriptor(path: StrPath) -> int:
     """Do as `open_file` does, and return the descriptor."""
-    descriptor = os.open(path, _FLAGS)
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except ValueError:  # of a name that others chose
+        raise OSError(errno.EINVAL, "its name holds a NUL", os.fspath(path)) from None
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -95,7 +95,7 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
 
 
 _URL: Final = re.compile(
-    r"""\b[a-z][a-z0-9+.-]*://(?:(?P<user>[^\s/:@"'<>]*)(?P<colon>:(?P<password>[^\s/@"'<>]*))?@)?"""
+    r"""\b[a-z][a-z0-9+.-]{0,30}://(?:(?P<user>[^\s/:@"'<>]*)(?P<colon>:(?P<password>[^\s/@"'<>]*))?@)?"""
     r"""(?P<host>[\w.-]+)(?P<rest>[^\s"'<>]*)""",
     re.IGNORECASE,
 )
@@ -109,6 +109,7 @@ _TOKEN: Final = re.compile(r"(?:gh[a-z]_|github_pat_|glpat-|pypi-|hf_)\w+|[A-Za-
 _QUERY: Final = re.compile(
     r"(?i)[?&](?:[\w-]*(?:token|signature|password|secret|api_?key)|sig)=(?P<value>[^&\s]{6,})"
 )
+_LONGEST_KEY: Final = 200  # characters before a URL in which its key is looked for
 _KEY: Final = re.compile(r"""["']?([\w.-]+)["']?\s*[=:]""")
 
 
@@ -131,7 +132,8 @@ def keys_with_credentials(content: bytes, *, examples: bool = True) -> list[str]
             if not (examples and _OF_NO_MACHINE.fullmatch(match["host"])) and _has_credentials(
                 match
             ):
-                named = _KEY.findall(line[: match.start()])
+                start = match.start()
+                named = _KEY.findall(line[max(0, start - _LONGEST_KEY) : start])
                 found.append(named[-1] if named else f"line {number}")
     return list(dict.fromkeys(found))
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ..platforms.platform import platform_of
 
@@ -68,12 +68,19 @@ def active_requirements(
     """Yield what a distribution requires with some of its extras, where the markers hold."""
     for text in distribution.requires:
         requirement = _parsed(text)
-        if requirement is None:
-            continue
-        if requirement.marker is None or any(
-            requirement.marker.evaluate({**markers, "extra": extra}) for extra in ("", *extras)
-        ):
+        if requirement is not None and _applies(requirement, extras, markers):
             yield requirement
+
+
+def _applies(requirement: Requirement, extras: Iterable[str], markers: Mapping[str, str]) -> bool:
+    """Whether a requirement's marker holds; one that compares what has no order never does."""
+    marker = requirement.marker
+    try:
+        return marker is None or any(
+            marker.evaluate({**markers, "extra": extra}) for extra in ("", *extras)
+        )
+    except ValueError:
+        return False
 
 
 @cache
@@ -81,7 +88,7 @@ def _parsed(text: str) -> Requirement | None:
     """Parse a requirement; those of an old kind no installer of today follows."""
     try:
         return Requirement(text)
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):
         return None
 
 
@@ -234,14 +241,14 @@ def python_satisfies(version: str, specifiers: str | SpecifierSet) -> bool:
     """
     try:
         return SpecifierSet(str(specifiers)).contains(version.rstrip("+"), prereleases=True)
-    except (InvalidSpecifier, InvalidVersion):
+    except ValueError:
         return True
 
 
 def _satisfies(version: str, specifiers: SpecifierSet) -> bool:
     try:
         return specifiers.contains(Version(version), prereleases=True)
-    except InvalidVersion:  # of an old kind, which has no order
+    except ValueError:  # of an old kind, which has no order, or of thousands of digits
         return not specifiers or any(
             each.operator == "===" and each.version == version for each in specifiers
         )

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.direct_url import DirectUrl, DirectUrlValidationError
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ..metadata.files import open_file, parse_json
 from ..model.errors import LockProblem
@@ -21,6 +21,7 @@ from .closure import python_satisfies
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from packaging.markers import Marker
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
 
     from ..model.distribution import InstalledDistribution
@@ -189,6 +190,8 @@ class Lock:
             return cls(Pylock.from_dict(data), path, markers, extras, others)
         except FileNotFoundError:
             raise LockProblem(f"there is no lock file {path}: export it first") from None
+        except RecursionError:
+            raise LockProblem(f"the lock file {path} is nested too deeply") from None
         except (OSError, ValueError) as error:
             raise LockProblem(f"the lock file {path} cannot be read: {error}") from error
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
@@ -234,6 +237,13 @@ class Lock:
         }
         return package.marker is None or package.marker.evaluate(environment, context="lock_file")
 
+    def _holds(self, environment: Marker) -> bool:
+        """Whether a marker holds; what cannot be compared does."""
+        try:
+            return environment.evaluate(dict(self.markers), context="requirement")
+        except ValueError:
+            return True
+
     def _of_lock(self) -> list[str]:
         """Return what is wrong with the file as a whole."""
         found = []
@@ -242,9 +252,7 @@ class Lock:
         if needs and not python_satisfies(python, needs):
             found.append(f"{self.name} is for Python {needs}; the environment has {python}")
         meant = self.lock.environments
-        if meant is not None and not any(
-            each.evaluate(dict(self.markers), context="requirement") for each in meant
-        ):
+        if meant is not None and not any(map(self._holds, meant)):
             told = " or ".join(map(str, meant))
             found.append(f"{self.name} is for other environments than this one: {told}")
         if self.lock.extras is not None:
@@ -276,5 +284,5 @@ class Lock:
 def _is_version(text: str, version: Version) -> bool:
     try:
         return Version(text) == version
-    except InvalidVersion:
+    except ValueError:
         return text == str(version)

@@ -69,7 +69,7 @@ def _importable(name: str, editable: Editable) -> Iterator[tuple[str, Path]]:
         if exposed.name:
             yield exposed.name, exposed.path
             continue
-        is_project = any((exposed.path / each).is_file() for each in PROJECT_FILES)
+        is_project = any(os.path.isfile(exposed.path / each) for each in PROJECT_FILES)
         left_out = []
         for child in sorted(exposed.path.iterdir()):
             module = child.name.split(".")[0]
@@ -403,8 +403,10 @@ class _Copier:
     def _unreadable(self, distribution: InstalledDistribution, editable: Editable) -> str | None:
         """Say what is not there to be copied."""
         for exposed in editable.exposed:
-            if not exposed.name and exposed.path.is_file():
+            if not exposed.name and os.path.isfile(exposed.path):
                 return f"{exposed.path} is no folder"
+            if exposed.path == exposed.path.parent:
+                return f"it would bring all that is below {exposed.path}"
         wanted = [exposed.path for exposed in editable.exposed]
         if editable.metadata is not None:
             scripts = (self._develop_source(name) for name in distribution.files - editable.hooks)

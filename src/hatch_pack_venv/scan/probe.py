@@ -167,6 +167,8 @@ def _read_config(prefix: Path) -> dict[str, str]:
         ) from error
     except UnicodeDecodeError as error:
         raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
+    if any("\0" in line for line in lines):
+        raise EnvironmentProblem(f"{path} is damaged, it holds a NUL: recreate the environment")
     pairs = (line.partition("=") for line in lines)
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
 
@@ -396,8 +398,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 # In the first lines of a script: `#!/PREFIX/bin/python`, `'''exec' "/PREFIX/bin/python" …`.
-_SCRIPT_INTERPRETER: Final = re.compile(rb"""(?<=[!"' ])(/[^\n"']*?)/bin/python""")
-_ACTIVATED: Final = re.compile(rb"""VIRTUAL_ENV=["']?(/[^\n"']*)""")
+_SCRIPT_INTERPRETER: Final = re.compile(rb"""(?<=[!"' ])(/[^\n\0"']*?)/bin/python""")
+_ACTIVATED: Final = re.compile(rb"""VIRTUAL_ENV=["']?(/[^\n\0"']*)""")
 _HEAD: Final = 8192  # bytes; activation scripts name the prefix within the first 3,000
 
 

@@ -5,6 +5,8 @@ Unpacked by pypa/installer; nothing is written to disk.
 
 from __future__ import annotations
 
+import configparser
+import csv
 import glob
 import os
 import posixpath
@@ -19,13 +21,13 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 import installer
 from installer.destinations import WheelDestination
 from installer.exceptions import InstallerError
-from installer.records import RecordEntry
+from installer.records import InvalidRecordEntry, RecordEntry
 from installer.sources import WheelFile
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from ..metadata.files import open_file
+from ..metadata.files import ZIP_DAMAGE, open_file
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.entries import FileEntry
 from ..model.errors import WheelProblem
@@ -52,6 +54,11 @@ if TYPE_CHECKING:
 
 
 _INSTALLER: Final = b"hatch-pack-venv\n"
+_DAMAGE: Final = (
+    *ZIP_DAMAGE,
+    *(InstallerError, InvalidRecordEntry, AssertionError, csv.Error, configparser.Error),
+)
+"""What installer and the modules that it reads with raise for a damaged wheel."""
 _LAUNCHER: Final = b"#!python\n"
 """Stands for a POSIX launcher, which the plan makes when it knows what has to be checked."""
 
@@ -107,12 +114,22 @@ def _opened(path: Path) -> Iterator[WheelFile]:
     """Open a wheel, and turn what goes wrong with it into one sentence."""
     try:
         open_file(path).close()  # a FIFO would be waited for
-        with WheelFile.open(path) as source:
-            yield source
+        with zipfile.ZipFile(path) as archive:
+            _check_sizes(archive, path.stat().st_size)
+            yield WheelFile(archive)
     except FileNotFoundError:
         raise WheelProblem(f"there is no wheel {path}: build it first") from None
-    except (OSError, zipfile.BadZipFile, InstallerError, KeyError, ValueError) as error:
-        raise WheelProblem(f"the wheel {path} cannot be read: {error}") from error
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise WheelProblem(f"the wheel {path} cannot be read: {reason}") from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse a member that claims more bytes than there are: memory would be taken for them."""
+    for member in archive.infolist():
+        if member.compress_size > size:
+            message = f"{member.filename} is longer than the whole file"
+            raise zipfile.BadZipFile(message)
 
 
 def _distribution(name: str, version: str, metadata: Message) -> InstalledDistribution:

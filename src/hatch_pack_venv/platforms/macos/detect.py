@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-_VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
+_VERSION: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}")
 _COMMAND: Final = re.compile(r"-m venv (?:--\S+ )*(/.*)")
 _ACTIVATED: Final = re.compile(r"""\bVIRTUAL_ENV=["']?(/[^"'\r\n]*)""")
 _EXTENSION: Final = (".so", ".dylib")

@@ -416,17 +416,22 @@ class _Statement:
         return [token.string for token in self.tokens[:2]] == ["from", "__future__"]
 
 
+_LONGEST_LINE: Final = 1 << 16  # characters
+
+
 def _simple_statements(text: str) -> Iterator[_Statement]:
     """Yield the statements from the top, reading no further than requested.
 
     Only tokens are examined: the rest may use the grammar of a newer or an older Python. Stops
-    where tokenizing fails.
+    where tokenizing fails, and before a line that nobody has written by hand: the expressions of
+    `tokenize` (before CPython 3.12) take a kilobyte of memory for each of its characters.
     """
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     starts = [0, *itertools.accumulate(map(len, lines))]
     tokens: list[tokenize.TokenInfo] = []
+    short = itertools.takewhile(lambda line: len(line) < _LONGEST_LINE, lines)
     try:
-        for token in tokenize.generate_tokens(iter([*lines, ""]).__next__):
+        for token in tokenize.generate_tokens(itertools.chain(short, [""]).__next__):
             if token.type in {tokenize.COMMENT, tokenize.NL}:
                 continue
             if token.type not in {tokenize.NEWLINE, tokenize.ENDMARKER} and token.string != ";":

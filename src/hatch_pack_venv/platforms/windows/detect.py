@@ -7,6 +7,7 @@ and from the headers of `python.exe`.
 from __future__ import annotations
 
 import re
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ SITE_PACKAGES: Final = "Lib/site-packages"
 PYTHON: Final = "python.exe"
 _FOLDERS: Final = {"include": "Include", "lib": "Lib", "scripts": SCRIPTS}
 _AGAIN: Final = "remove it and create it again"
-_VERSION: Final = re.compile(r"(\d+\.\d+)\.\d+")
+_VERSION: Final = re.compile(r"(\d{1,3}\.\d{1,3})\.\d{1,3}")
 _PLATFORMS: Final = {"win32": "win32", "amd64": "win-amd64", "arm64": "win-arm64"}
 _ABSOLUTE: Final = r"(?:[A-Za-z]:[\\/]|\\\\)"
 
@@ -77,8 +78,8 @@ def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
     machine = _machine(python)
     digits = minor.replace(".", "")
     # Determined by a name that venv and virtualenv add, or else by the base's only library.
-    libraries = {name for name in (digits, f"{digits}t") if (base / f"python{name}.dll").is_file()}
-    free = (prefix / SCRIPTS / f"python{minor}t.exe").is_file() or libraries == {f"{digits}t"}
+    libraries = {name for name in (digits, f"{digits}t") if isfile(base / f"python{name}.dll")}
+    free = isfile(prefix / SCRIPTS / f"python{minor}t.exe") or libraries == {f"{digits}t"}
     interpreter = Interpreter(
         version=version,
         minor=minor,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from installer.scripts import InvalidScript, Script
 
 from ...binary.pe import PeFile
+from ...metadata.files import ZIP_DAMAGE
 
 if TYPE_CHECKING:
     from ...binary.pe import Resource
@@ -157,13 +158,15 @@ def _parts(content: bytes, program: PeFile) -> _Parts | None:
             end = content.rindex(b"PK\x05\x06")
             (told,) = struct.unpack_from("<I", content, end + 16)
             absolute = told == archive.start_dir
-    except (zipfile.BadZipFile, struct.error):
+    except ZIP_DAMAGE:
         return None
     return _Parts(head=head, start=first, absolute=absolute) if first == head.end() else None
 
 
 def relocated(content: bytes, home: Home, *, known: bool) -> bytes | None:
     """Return a launcher with a relative interpreter, or `None` if it uses another interpreter.
+
+    An old one for a machine that has no new ones stays as it is, too.
 
     Parameters:
         known: whether it starts an entry point of the environment, whatever its interpreter.
@@ -177,6 +180,8 @@ def relocated(content: bytes, home: Home, *, known: bool) -> bytes | None:
         return None
     stub = content[: program.end]
     if RELATIVE.encode("utf-16-le") not in stub:
+        if program.machine not in _KINDS:
+            return None
         stub = _stub(program.machine, program.gui)
     start = stub + _shebang(home, command["name"].lower(), command["options"])
     if parts.absolute:
@@ -203,7 +208,7 @@ def _stub(machine: str, gui: bool) -> bytes:  # noqa: FBT001 (part of a cache's 
 
 
 def _shebang(home: Home, name: str, options: str) -> bytes:
-    return f"#!{RELATIVE}{home.beside(name)}{options}\n".encode()
+    return f"#!{RELATIVE}{home.beside(name)}{options}\n".encode("utf-8", "surrogateescape")
 
 
 _SCRIPT: Final = re.compile(r"(?P<name>.+)-script\.pyw?", re.IGNORECASE)
@@ -272,7 +277,10 @@ def _relocated_text(name: str, content: bytes, home: Home, *, known: bool) -> by
         line = f"#!{home.below(name_of_python)}"
     else:
         line = f"#!/usr/bin/env {name_of_python}"
-    return f"{line}{command['options']}".encode() + content[head.start("end") :]
+    return (
+        f"{line}{command['options']}".encode("utf-8", "surrogateescape")
+        + content[head.start("end") :]
+    )
 
 
 _OLD: Final = (b"UVSC", b"UVUV")
@@ -346,7 +354,7 @@ def _without_path(archive: bytes, python: bytes) -> bytes:
         with zipfile.ZipFile(io.BytesIO(archive)) as members:
             member = members.getinfo("__main__.py")
             body = members.read(member)
-    except (zipfile.BadZipFile, KeyError):
+    except ZIP_DAMAGE:
         return archive
     head = SHEBANG.match(body)
     place = archive.find(body)
