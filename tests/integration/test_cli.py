@@ -511,3 +511,23 @@ def test_several_archives_are_read_one_by_one(
     if command == "verify":
         assert run(command, *archives, "--json") == 1
         assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_a_file_may_be_named_like_a_folder_beside_it(environment: Path, tmp_path: Path) -> None:
+    """`-o app.tar` is a file also where there is a folder `app`."""
+    (tmp_path / "app").mkdir()
+    assert run("pack", environment, "-o", tmp_path / "app.tar", "--interpreter", "target") == 0
+    assert (tmp_path / "app.tar").is_file()
+    assert not list((tmp_path / "app").iterdir())
+
+
+def test_inspect_writes_a_page(archive: Path, tmp_path: Path) -> None:
+    """It is one file that loads nothing, with the names and sizes of what is in the archive."""
+    page = tmp_path / "page.html"
+    assert run("inspect", archive, "--html", page) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "My Project" in text
+    assert "Left out of the environment" in text
+    assert "a name of the interpreter" in text
+    assert not re.search(r"<script|<link|<img|https?://|@import|url\(", text)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..model.errors import printable
+from ..model.results import silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from ..model.results import Progress
+    from ..model.results import Progress, Reporter
 
 
 logger = logging.getLogger("hatch_pack_venv")
@@ -34,6 +37,70 @@ def logged_phase(done: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     logger.info("%s in %.1f s", done, time.monotonic() - start)
+
+
+_TICK: Final = 0.2  # seconds
+_CLEARED: Final = "\r\033[K"
+
+
+@contextmanager
+def from_the_start(report: Reporter, doing: str = "Reading") -> Iterator[Reporter]:
+    """Show on a terminal that something goes on, until what is given first reports progress.
+
+    Reading an environment and planning can take seconds before there is anything to count.
+
+    Parameters:
+        report: what the result calls, after which nothing is shown any more.
+    """
+    activity = _Activity(doing)
+    if report is silent or not sys.stderr.isatty():
+        yield report
+        return
+
+    def reporting(total: int) -> AbstractContextManager[Progress]:
+        activity.end()
+        return report(total)
+
+    activity.start()
+    try:
+        yield reporting
+    finally:
+        activity.end()
+
+
+class _Activity(logging.Filter):
+    """A line with the seconds that have passed; what is logged meanwhile stands above it."""
+
+    def __init__(self, doing: str) -> None:
+        super().__init__()
+        self._doing = doing
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to show it."""
+        logger.addFilter(self)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Clear the line, once."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._thread.join()
+            logger.removeFilter(self)
+            sys.stderr.write(_CLEARED)
+            sys.stderr.flush()
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        """Clear the line for what is logged."""
+        sys.stderr.write(_CLEARED)
+        return True
+
+    def _run(self) -> None:
+        start = time.monotonic()
+        while not self._ended.wait(_TICK):
+            sys.stderr.write(f"{_CLEARED}{self._doing}: {time.monotonic() - start:.1f} s")
+            sys.stderr.flush()
 
 
 @contextmanager

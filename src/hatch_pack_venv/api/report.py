@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from ..model.errors import printable
+from ..model.formats import CompressionFormat
 from ..model.results import PackResult, human_size
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
         path: as it is shown.
     """
     start = result.start
+    if isinstance(result, PackResult) and result.format is CompressionFormat.RUN:
+        return str(path) if path.is_absolute() else f"./{path}"
     if not isinstance(result, PackResult):
         return start.replace("{top}", str(path))
     top = "." if result.install_target == "." else result.install_target

@@ -166,6 +166,13 @@ def _add_export(commands: _Commands) -> argparse.ArgumentParser:
 def _add_inspect(commands: _Commands) -> argparse.ArgumentParser:
     command = _command(commands, "inspect", "show what an archive is and holds", _INSPECT)
     _add_paths(command)
+    command.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page that shows what takes the room, by distribution and kind of file; it is"
+        " one file and loads nothing",
+    )
     _add_output_options(command)
     return command
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.progress import logged_phase
+from ..api.progress import from_the_start, logged_phase
 from ..api.report import result_lines
 from ..config.options import PackOptions
 from ..config.wording import COMMAND_LINE
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from ..api.pack import Output
     from ..api.planning import Source
     from ..model.environment import Project
+    from ..model.results import PackResult
+    from ..plan.explain import Preview
 
 
 logger = logging.getLogger("hatch_pack_venv")
@@ -38,11 +39,21 @@ def pack(parsed: argparse.Namespace) -> None:
     Raises:
         PackVenvError: if something is wrong; nothing was written.
     """
-    with _what(parsed) as (source, output, project):
+    from ..api.pack import pack_source, preview_source
+
+    doing = "Compiling" if parsed.dry_run else "Packing"
+    with (
+        from_the_start(progress_of(parsed, doing)) as report,
+        _what(parsed) as (source, output, project),
+    ):
         if parsed.dry_run:
-            _preview(parsed, source, output, project)
+            found = preview_source(source, output, project, report=report)
         else:
-            _write(parsed, source, output, project)
+            done = pack_source(source, output, project, report=report)
+    if parsed.dry_run:
+        _show_preview(parsed, source, found)
+    else:
+        _show_results(parsed, done)
 
 
 @contextmanager
@@ -52,7 +63,7 @@ def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project 
     from ..api.project import ConfiguredProject
 
     given = given_keys(parsed)
-    named = _split_output(parsed, given)
+    base = _named_base(parsed, given)
     found = None
     if not parsed.no_project:
         found = ConfiguredProject.find(Path.cwd(), parsed.prefix, given)
@@ -61,25 +72,25 @@ def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project 
         logger.info("configured by [%s] of %s", found.table.where, found.table.file)
         with found.source() as (source, project):
             folder = source.options.output_directory
-            yield source, _output(parsed, named, folder, None), project
+            yield source, _output(parsed, base, folder, None), project
         return
     prefix = Path(".venv") if parsed.prefix is None else parsed.prefix
     options = PackOptions.from_mapping(given, COMMAND_LINE, ())
     name = environment_name(Path(os.path.abspath(prefix)))
     with logged_phase("read the environment"):
         source = Source.read(prefix, options)
-    yield source, _output(parsed, named, Path(), name), None
+    yield source, _output(parsed, base, Path(), name), None
 
 
-def _split_output(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None:
-    """Return the path that `-o` gives without the suffix of a format, which becomes an option.
+def _named_base(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None:
+    """Return the path of a file that `-o` gives, without a suffix, which becomes an option.
 
     Raises:
         OptionsError: if the path names a format and `--format` another.
     """
     output: str | None = parsed.output
     if output is None or _is_folder(output):
-        return output
+        return None
     named = next((each for each in CompressionFormat if output.endswith(each.suffix)), None)
     if named is None:
         return output
@@ -95,31 +106,22 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _output(
-    parsed: argparse.Namespace, named: str | None, folder: Path, name: str | None
-) -> Output:
+def _output(parsed: argparse.Namespace, base: str | None, folder: Path, name: str | None) -> Output:
     """Return where archives go.
 
     Parameters:
-        named: what `-o` gives.
-        folder, name: without it, or without a name in it; `name` is `None` for a project's own.
+        base: the path that `-o` gives without a suffix, if it does not give a folder.
+        folder, name: without `-o`, or without a name in it; `name` is `None` for a project's own.
     """
     from ..api.pack import Output
 
-    output = Output(folder=folder, name=name, force=parsed.force)
-    if named is None:
-        return output
-    if _is_folder(named):
-        return replace(output, folder=Path(named))
-    return Output.at(named, force=parsed.force)
+    if base is not None:
+        return Output.at(base, force=parsed.force)
+    chosen = folder if parsed.output is None else Path(parsed.output)
+    return Output(folder=chosen, name=name, force=parsed.force)
 
 
-def _write(
-    parsed: argparse.Namespace, source: Source, output: Output, project: Project | None
-) -> None:
-    from ..api.pack import pack_source
-
-    done = pack_source(source, output, project, report=progress_of(parsed))
+def _show_results(parsed: argparse.Namespace, done: list[PackResult]) -> None:
     results: list[dict[str, Any]] = [
         {
             "path": str(result.path),
@@ -131,12 +133,7 @@ def _write(
     print_result(results, result_lines(done), parsed)
 
 
-def _preview(
-    parsed: argparse.Namespace, source: Source, output: Output, project: Project | None
-) -> None:
-    from ..api.pack import preview_source
-
-    found = preview_source(source, output, project, report=progress_of(parsed, "Compiling"))
+def _show_preview(parsed: argparse.Namespace, source: Source, found: Preview) -> None:
     every = parsed.volume == "verbose"
     print_result(found.to_dict(), preview_lines(found, stdout_style(), every=every), parsed)
     if found.refused:
@@ -152,13 +149,11 @@ def export(parsed: argparse.Namespace) -> None:
     from ..api.pack import export as exported
 
     options = PackOptions.from_mapping(given_keys(parsed), COMMAND_LINE, ())
-    result = exported(
-        parsed.prefix,
-        parsed.directory,
-        options,
-        hard_links=parsed.link_mode == "hardlink",
-        report=progress_of(parsed),
-    )
+    hard_links = parsed.link_mode == "hardlink"
+    with from_the_start(progress_of(parsed)) as report:
+        result = exported(
+            parsed.prefix, parsed.directory, options, hard_links=hard_links, report=report
+        )
     results = [
         {
             "path": str(result.path),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..model.errors import ArchiveProblem
+from ..write.atomic import PendingFile, telling_write_errors
 from .output import blocks, one_or_all, print_result, progress_of, stdout_style
 from .render import describe_findings, inspection_lines, verification_lines
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 
 def inspect(parsed: argparse.Namespace) -> None:
@@ -21,8 +23,24 @@ def inspect(parsed: argparse.Namespace) -> None:
         check_is_there(path)
     report = progress_of(parsed, "Reading")
     found = [inspected(path, report=report) for path in parsed.paths]
+    if parsed.html is not None:
+        from .page import page
+
+        _write_page(parsed.html, page(found))
     lines = blocks(inspection_lines(each, stdout_style()) for each in found)
     print_result(one_or_all([each.to_dict() for each in found]), lines, parsed)
+
+
+def _write_page(path: Path, text: str) -> None:
+    """Write a page whole or not at all.
+
+    Raises:
+        OutputProblem: if it cannot be written.
+    """
+    with telling_write_errors(path), PendingFile(path) as file:
+        file.stream.write(text.encode("utf-8", "backslashreplace"))
+        file.finish()
+        file.commit()
 
 
 def verify(parsed: argparse.Namespace) -> None:

@@ -85,7 +85,7 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
     head = found.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
     yield style.paint(name or str(found.path), "bold")
-    for label, value in _facts(found):
+    for label, value in facts_of(found):
         yield f"  {label:<15} {value}"
     distributions = f"{len(found.distributions)} distributions"
     sections = (
@@ -100,7 +100,8 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
             yield from _table(parts, style)
 
 
-def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+def facts_of(found: Inspection) -> Iterator[tuple[str, str]]:
+    """Yield what an archive is, with a label for each fact."""
     head, python, platform = found.head, found.head["python"], found.head["platform"]
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":

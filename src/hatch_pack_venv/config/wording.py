@@ -74,6 +74,7 @@ def in_options(message: str) -> str:
         other = f" or {match[3]}" if match[3] else ""
         return f"use {option_name(match[1])} {match[2]}{other}"
 
+    message = message.replace("vendor-libraries = false", "--vendor-libraries false")
     message = _SETTING.sub(setting, _CHOICE.sub(choice, message))
     message = re.sub(r"\bset (--[a-z])", r"use \1", message)
     message = _QUOTED.sub(lambda match: option_name(match[1]), message)

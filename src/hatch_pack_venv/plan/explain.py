@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import posixpath
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,6 +115,10 @@ _BY_THE_INTERPRETER: Final = (
     "the interpreter sets glibc {version}: pack an environment made with uv's"
     " python-build-standalone (uv venv --managed-python), which needs 2.17, or on an older system"
 )
+_BY_A_LIBRARY: Final = (
+    "a library of this machine that comes along sets glibc {version}: pack on an older system, or"
+    " leave the libraries to the target with vendor-libraries = false"
+)
 _BY_ONE_DISTRIBUTION: Final = (
     "{owner} alone sets glibc {version}, everything else would need {rest}: leave it out if the"
     " application does without, or install an older wheel of it"
@@ -134,13 +140,30 @@ def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
         return None
     owner = next((each for each in plan.distributions if fact["file"] in each.files), None)
     if owner is None:
-        bundled = plan.head.get("interpreter") == "bundled"
-        return _BY_THE_INTERPRETER.format(version=fact["version"]) if bundled else None
+        if plan.head.get("interpreter") != "bundled":
+            return None
+        library = re.fullmatch(r"lib/lib(?!python)[^/]+", fact["file"])
+        form = _BY_A_LIBRARY if library else _BY_THE_INTERPRETER
+        return form.format(version=fact["version"])
     others = [entry for entry in plan.entries if entry.arcname not in owner.files]
     tag = str(plan.head["platform"]["tag"])
     rest = floors.of(others).facts(tag).get("glibc", {}).get("version")
     form = _BY_DISTRIBUTIONS if rest == fact["version"] else _BY_ONE_DISTRIBUTION
     return form.format(owner=f"{owner.name} {owner.version}", version=fact["version"], rest=rest)
+
+
+def left_out_by_reason(plan: PackPlan) -> list[dict[str, Any]]:
+    """Return what of the environment is not packed, counted by reason, the most bytes first."""
+    packed = {entry.arcname for entry in plan.entries}
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for entry in plan.scanned:
+        if entry.arcname not in packed:
+            why = plan.log.left_out.get(entry.arcname, UNEXPLAINED)
+            counts[why] += 1
+            sizes[why] += entry.size if isinstance(entry, FileEntry) else 0
+    reasons = sorted(counts, key=lambda why: (-sizes[why], why))
+    return [{"why": why, "count": counts[why], "size": sizes[why]} for why in reasons]
 
 
 def first_step(plan: PackPlan) -> str:

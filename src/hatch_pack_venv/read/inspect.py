@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from pathspec import GitIgnoreSpec
 
 from ..config.values import PRESETS
+from ..metadata.files import read_json
 from ..metadata.record import rows_of
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
@@ -118,6 +119,8 @@ class Inspection:
         size: bytes of all files, unpacked.
         distributions, rest: largest first.
         kinds: of all files, largest first.
+        shares: bytes by the name of a distribution or of other files, and by kind.
+        left_out: what was left out of the environment, as the file beside an archive tells it.
         needs_shell: whether it holds launchers that `/bin/sh` starts.
     """
 
@@ -130,6 +133,8 @@ class Inspection:
     distributions: tuple[Part, ...]
     rest: tuple[Part, ...]
     kinds: tuple[Part, ...]
+    shares: Mapping[str, Mapping[str, int]]
+    left_out: tuple[Mapping[str, Any], ...] = ()
     needs_shell: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,7 +171,11 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
     )
     if contents.damage is not None:
         raise ArchiveProblem(contents.damage)
+    owners = _owners(contents)
     distributions, rest = _parts(contents)
+    shares: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, file in contents.listing.files.items():
+        shares[owners[name]][kind_of(name)] += file.size
     return Inspection(
         path=path,
         head=contents.listing.head,
@@ -177,6 +186,8 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
         distributions=tuple(sorted(distributions, key=_largest_first)),
         rest=tuple(sorted(rest, key=_largest_first)),
         kinds=tuple(sorted(_kinds(contents), key=_largest_first)),
+        shares=shares,
+        left_out=() if contents.is_folder else tuple(_told_beside(path)),
         needs_shell=any(map(_is_launcher, contents.listing.files)),
     )
 
@@ -206,6 +217,33 @@ def _parts(contents: Contents) -> tuple[list[Part], list[Part]]:
             Part(name=told["name"], version=told["version"], size=size, file_count=len(mine))
         )
     return parts, [*_rest(contents, sizes)]
+
+
+def _owners(contents: Contents) -> dict[str, str]:
+    """Return what each file belongs to, as the parts are named."""
+    sites = contents.listing.head.get("layout", {}).get("site_packages", [])
+    interpreter = contents.listing.head.get("interpreter")
+    owned = dict(_owned_files(contents))
+    owners = {name: _place(name, sites, interpreter) for name in contents.listing.files}
+    for told in contents.listing.head.get("distributions", []):
+        for name in owned.get(canonicalize_name(told["name"]), ()):
+            if name in owners:
+                owners[name] = f"{told['name']} {told['version']}"
+    return owners
+
+
+def _told_beside(archive: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield what the file beside an archive says was left out; nothing where there is none."""
+    try:
+        facts = read_json(archive.with_name(f"{archive.name}.json"))
+    except (OSError, ValueError):
+        return
+    told = facts.get("left_out") if isinstance(facts, dict) else None
+    for each in told if isinstance(told, list) else ():
+        if isinstance(each, dict) and isinstance(each.get("why"), str):
+            numbers = {key: each.get(key) for key in ("count", "size")}
+            if all(isinstance(number, int) for number in numbers.values()):
+                yield {"why": each["why"], **numbers}
 
 
 def _owned_files(contents: Contents) -> Iterator[tuple[str, set[str]]]:

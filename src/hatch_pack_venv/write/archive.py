@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -15,7 +16,7 @@ from ..model.entries import DirectoryEntry
 from ..model.errors import OutputProblem
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
-from ..plan.explain import first_step
+from ..plan.explain import first_step, left_out_by_reason
 from ..plan.start import run_head
 from ..plan.validate import check_zip_names
 from .atomic import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from ..model.entries import FileEntry, SymlinkEntry
     from ..model.formats import Compression
     from ..model.plan import PackPlan
-    from ..model.results import Reporter
+    from ..model.results import Progress, Reporter
     from .sinks import Sink
     from .stream import Written
 
@@ -147,7 +148,12 @@ def _write_archive(
         HashedOutput(file.stream, synced=file.replaces) as output,
         report(plan.size) as progress,
     ):
-        written = write(plan, _sink(plan, output, compression), progress)
+        # xz: what was read waits long to be compressed, and what has been is what progress tells.
+        lagging = _Lagging(progress, plan.size) if format is CompressionFormat.XZ else None
+        sink = _sink(plan, output, compression, lagging)
+        written = write(plan, sink, progress if lagging is None else _unheard)
+        if lagging is not None:
+            lagging.finish()
         sha256 = output.finish()
     return PackResult(
         path=file.path,
@@ -165,14 +171,40 @@ def _write_archive(
     )
 
 
-def _sink(plan: PackPlan, output: HashedOutput, compression: Compression) -> Sink:
+def _sink(
+    plan: PackPlan, output: HashedOutput, compression: Compression, lagging: Progress | None
+) -> Sink:
     match compression.format:
         case CompressionFormat.ZIP:
             return ZipSink(output, compression, plan.install_target)
         case CompressionFormat.RUN:
             return RunSink(output, compression, run_head(plan), plan.install_target)
         case _:
-            return TarSink(output, compression, plan.install_target)
+            return TarSink(output, compression, plan.install_target, lagging)
+
+
+def _unheard(_count: int) -> None:
+    """Take the size of what was read, where progress is told otherwise."""
+
+
+class _Lagging:
+    """Tells progress from threads, in bytes of the plan: headers and padding do not count."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._left = total
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            told = min(count, self._left)
+            self._left -= told
+            if told:
+                self._progress(told)
+
+    def finish(self) -> None:
+        """Tell what is left."""
+        self(self._left)
 
 
 def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
@@ -181,6 +213,7 @@ def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
         **result.to_dict(),
         "install_target": plan.install_target,
         **plan.beside,
+        "left_out": left_out_by_reason(plan),
         "manifest": dict(plan.head),
     }
     with telling_write_errors(file.path):

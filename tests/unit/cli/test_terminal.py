@@ -16,6 +16,7 @@ from support.fakes import fake_interpreter
 
 from hatch_pack_venv.__main__ import main as early_main
 from hatch_pack_venv.api.progress import TerminalFormatter
+from hatch_pack_venv.api.report import field_lines
 from hatch_pack_venv.cli import main as command
 from hatch_pack_venv.cli import output
 from hatch_pack_venv.cli.arguments import parser
@@ -167,3 +168,77 @@ def test_a_removed_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run("verify", tmp_path / "no.tar") == (
         f"pack-venv: error: there is no archive or folder {tmp_path}/no.tar"
     )
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "colours"),
+    [
+        (io.StringIO(), {"FORCE_COLOR": "1"}, True),
+        (io.StringIO(), {"FORCE_COLOR": ""}, False),
+        (io.StringIO(), {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_can_be_forced(
+    stream: io.StringIO, variables: dict[str, str], colours: bool
+) -> None:
+    """FORCE_COLOR wants them where there is no terminal; NO_COLOR has the last word."""
+    assert Style.of_stream(stream, variables).colours is colours
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each names the commands and their options."""
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--print-completion", shell])
+    assert not caught.value.code
+    script = capsys.readouterr().out
+    assert "interpreter-trim" in script
+    assert "verify" in script
+
+
+def test_completion_without_shtab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to install is told."""
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--print-completion", "bash"])
+    assert caught.value.code == 2
+    assert "pip install shtab" in capsys.readouterr().err
+
+
+def test_quiet_and_verbose_stand_anywhere() -> None:
+    """Before the command and after it."""
+    for words in (["-v", "inspect", "x"], ["inspect", "x", "-v"], ["inspect", "-v", "x"]):
+        assert parser(command._COMMANDS).parse_args(words).volume == "verbose"
+    assert parser(command._COMMANDS).parse_args(["-q", "inspect", "x"]).volume == "quiet"
+    assert parser(command._COMMANDS).parse_args(["inspect", "x"]).volume is None
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("words", [[], ["pack"], ["export"], ["inspect"], ["verify"]])
+def test_help_is_wrapped_at_the_terminals_width(
+    columns: int,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No text is longer; lines to type are not wrapped."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        command.main([*words, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    texts = [line for line in lines if not line.startswith(("usage: ", "  pack-venv "))]
+    if not words:
+        texts = texts[: texts.index("examples:")]
+    assert max(map(len, texts)) <= columns
+    assert any(len(line) > columns - 25 for line in lines)
+
+
+def test_result_lines_fit() -> None:
+    """Texts are aligned and wrapped; paths and the next command are whole."""
+    for width in (40, 80, 120):
+        fields = [("needs", "glibc 2.35 or later " * 10), ("size", "1 MB")]
+        lines = list(field_lines(fields, width))
+        assert max(map(len, lines)) <= width
+        assert {line[:11] for line in lines} == {"  needs    ", " " * 11, "  size     "}

@@ -19,6 +19,7 @@ from .xz import XzCompressor
 if TYPE_CHECKING:
     from ...model.entries import FileEntry
     from ...model.formats import Compression
+    from ...model.results import Progress
     from . import Output
 
 
@@ -48,8 +49,15 @@ class Compressor(Protocol):
         ...
 
 
-def compressor(output: Output, compression: Compression) -> Compressor:
-    """Return the compressor for a tar format."""
+def compressor(
+    output: Output, compression: Compression, progress: Progress | None = None
+) -> Compressor:
+    """Return the compressor for a tar format.
+
+    Parameters:
+        progress: called with the size of what was compressed, where a compressor lags behind what
+            it was given (`is_slow`).
+    """
     level, threads = compression.level, compression.threads
     match compression.format:
         case CompressionFormat.GZIP:
@@ -57,7 +65,8 @@ def compressor(output: Output, compression: Compression) -> Compressor:
         case CompressionFormat.BZIP2:
             return Bzip2Compressor(output, level, threads)
         case CompressionFormat.XZ:
-            return XzCompressor(output, level, threads, branches=compression.x86)
+            told = {} if progress is None else {"progress": progress}
+            return XzCompressor(output, level, threads, branches=compression.x86, **told)
         case CompressionFormat.ZSTD:
             return ZstdCompressor(output, level, threads)
         case _:

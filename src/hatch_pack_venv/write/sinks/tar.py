@@ -13,6 +13,7 @@ from .compressors import compressor
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
+    from ...model.results import Progress
     from . import Output
 
 
@@ -88,13 +89,20 @@ class TarSink:
     Parameters:
         output: receives the archive's bytes.
         install_target: the top-level folder, or `"."` for none.
+        progress: called with the size of what was compressed, by compressors that lag behind.
     """
 
     holds_links = True
     shares_files = False
 
-    def __init__(self, output: Output, compression: Compression, install_target: str) -> None:
-        self._stream = compressor(output, compression)
+    def __init__(
+        self,
+        output: Output,
+        compression: Compression,
+        install_target: str,
+        progress: Progress | None = None,
+    ) -> None:
+        self._stream = compressor(output, compression, progress)
         self._top = "" if install_target == "." else f"{install_target}/"
         self._size = 0
 

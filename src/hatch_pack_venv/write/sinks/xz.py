@@ -19,9 +19,8 @@ from .deflate import Chunker
 from .thread_pool import OrderedPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...model.entries import FileEntry
+    from ...model.results import Progress
     from . import Output
 
 
@@ -52,9 +51,19 @@ class XzCompressor:
     Parameters:
         output: receives the bytes.
         branches: whether machine code is for x86, whose branch filter makes it smaller.
+        progress: called in a thread with the size of each piece that was compressed.
     """
 
-    def __init__(self, output: Output, level: int, threads: int, *, branches: bool) -> None:
+    def __init__(
+        self,
+        output: Output,
+        level: int,
+        threads: int,
+        *,
+        branches: bool,
+        progress: Progress = lambda _count: None,
+    ) -> None:
+        self._progress = progress
         self._file = _XzFile(output)
         self._block = 3 * _DICTIONARIES[level]  # in pieces
         most = (threads + 1) * self._block - 1  # pieces: what threads hold, plus less than a block
@@ -99,8 +108,13 @@ class XzCompressor:
         """Submit a block of the first pieces."""
         pieces, self._pieces = self._pieces[:size], self._pieces[size:]
         if any(pieces):
-            filters, check = self._filters(), self._pool.check
-            self._pool.put(lambda: _compressed(pieces, filters, check), weight=size)
+            filters = self._filters()
+
+            def done(count: int) -> None:
+                self._pool.check()
+                self._progress(count)
+
+            self._pool.put(lambda: _compressed(pieces, filters, done), weight=size)
 
     def _filters(self) -> Filters:
         size = _DICTIONARIES[self._level] << 20
@@ -112,14 +126,20 @@ class XzCompressor:
         return [{"id": lzma.FILTER_X86}, lzma2] if self._native and self._branches else [lzma2]
 
 
-def _compressed(pieces: list[bytes], filters: Filters, check: Callable[[], None]) -> bytes:
-    """Return a complete .xz file of some pieces, which are released one by one."""
+def _compressed(pieces: list[bytes], filters: Filters, done: Progress) -> bytes:
+    """Return a complete .xz file of some pieces, which are released one by one.
+
+    Parameters:
+        done: called with the size of each; ends the work by an exception.
+    """
     compressor = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=filters)
     pieces.reverse()
     parts = []
+    done(0)
     while pieces:
-        check()
-        parts.append(compressor.compress(pieces.pop()))
+        piece = pieces.pop()
+        parts.append(compressor.compress(piece))
+        done(len(piece))
     parts.append(compressor.flush())
     return b"".join(parts)
 
