@@ -114,6 +114,7 @@ REGISTRY: Final[dict[str, Resource]] = {
         title="time zones (tzdata)",
         found=lambda: Path("/usr/share/zoneinfo/Asia/Tokyo").exists(),
     ),
+    "bwrap": _program("bwrap", "bubblewrap (bwrap)"),
     "gcc": _program("gcc", "a C compiler (gcc)"),
     "readelf": _program("readelf", "binutils"),
     "busybox": Resource(

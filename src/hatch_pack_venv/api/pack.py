@@ -15,7 +15,7 @@ from ..model.entries import SymlinkEntry
 from ..model.environment import Project, environment_name
 from ..model.errors import PlanError
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
-from ..model.results import human_size, silent, sizes_by_owner
+from ..model.results import NO_REPORTS, human_size, silent, sizes_by_owner
 from ..plan.explain import Preview, preview
 from ..plan.links import without_links
 from ..plan.validate import check_size, check_zip_names, for_windows
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from ..config.options import PackOptions
     from ..model.plan import PackPlan
-    from ..model.results import ExportResult, PackResult, Reporter
+    from ..model.results import ExportResult, PackResult, ProofReports, Reporter
+    from ..write.archive import Check
 
 
 logger = logging.getLogger("hatch_pack_venv")
@@ -90,6 +91,7 @@ def pack(
     project: Project | None = None,
     force: bool = True,
     report: Reporter = silent,
+    proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
     """Pack a prepared environment into an archive for each of the options' formats.
 
@@ -99,17 +101,25 @@ def pack(
         project: the project to pack; by default the environment itself.
         force: replace files in the archives' places; otherwise only archives of ours, which the
             `.json` beside them proves.
+        report: told of what is packed.
+        proof_reports: told of what is unpacked and run, if the options ask for a proof.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
     source = Source.read(prefix, options)
-    return pack_source(source, Output.at(output_base, force=force), project, report=report)
+    output = Output.at(output_base, force=force)
+    return pack_source(source, output, project, report=report, proof_reports=proof_reports)
 
 
 @_gc_relaxed()
 def pack_source(
-    source: Source, output: Output, project: Project | None = None, *, report: Reporter = silent
+    source: Source,
+    output: Output,
+    project: Project | None = None,
+    *,
+    report: Reporter = silent,
+    proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
     """Do the same as `pack` with an environment that has been read.
 
@@ -118,6 +128,7 @@ def pack_source(
     """
     options, start = source.options, time.monotonic()
     compression = CompressionOptions(level=options.compression_level, threads=options.threads)
+    check = _check(source, project, proof_reports)
     with _whole_plan(source, project, report, output.folder) as plan:
         _log_largest(plan)
         with logged_phase(f"compressed with {options.threads or usable_cpus()} threads"):
@@ -128,9 +139,19 @@ def pack_source(
                 compression=compression,
                 force=output.force,
                 report=report,
+                check=check,
             )
     seconds = time.monotonic() - start
     return [replace(result, seconds=seconds) for result in results]
+
+
+def _check(source: Source, project: Project | None, reports: ProofReports) -> Check | None:
+    """Return what proves the archives before they are released, if anything does."""
+    if source.options.prove in (None, "none"):
+        return None
+    from .proof import prover  # nothing of it is needed where nothing is run
+
+    return prover(source, project, reports)
 
 
 def _log_largest(plan: PackPlan) -> None:
@@ -141,14 +162,20 @@ def _log_largest(plan: PackPlan) -> None:
 
 
 def pack_project(
-    source: Source, directory: Path, project: Project, *, report: Reporter = silent
+    source: Source,
+    directory: Path,
+    project: Project,
+    *,
+    report: Reporter = silent,
+    proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
     """Do the same as `pack`, with archives in a folder, named by the options' template.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
-    return pack_source(source, Output(folder=directory), project, report=report)
+    output = Output(folder=directory)
+    return pack_source(source, output, project, report=report, proof_reports=proof_reports)
 
 
 @_gc_relaxed()

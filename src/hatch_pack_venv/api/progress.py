@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..model.errors import printable
-from ..model.results import silent
+from ..model.results import ProofReports, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,34 @@ def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
             bar.update(count)
 
         yield advance
+
+
+@contextmanager
+def terminal_count(total: int, doing: str) -> Iterator[Progress]:
+    """Show a progress bar that counts; show nothing if standard error is not a terminal."""
+    from tqdm import tqdm
+
+    columns, lines = _size()
+    with tqdm(
+        total=total,
+        desc=doing,
+        file=sys.stderr,
+        disable=None,
+        leave=False,
+        ncols=columns,
+        nrows=lines,
+    ) as bar:
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance
+
+
+TERMINAL_PROOF: Final = ProofReports(
+    unpacking=partial(terminal_progress, doing="Unpacking"),
+    running=partial(terminal_count, doing="Proving"),
+)
 
 
 def _size() -> tuple[int | None, int | None]:

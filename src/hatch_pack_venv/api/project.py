@@ -40,7 +40,7 @@ def located(base: Path, options: PackOptions) -> tuple[Path, PackOptions]:
         EnvironmentProblem: if Hatch does not report where its environment is, or a file in the
             environment's place names none.
     """
-    options = options.relative_to(base)
+    options = options.for_release().relative_to(base)
     given = os.environ.get("HATCH_PACK_VENV_SOURCE")
     if given:
         return environment_folder(base / given), options
@@ -82,7 +82,7 @@ class ConfiguredProject:
         if table is None:
             return None
         names = Wording(where=table.where, options=frozenset(given))
-        options = PackOptions.from_mapping({**table.table, **given}, names, ())
+        options = PackOptions.from_mapping({**table.table, **given}, names, ()).for_release()
         if prefix is None:
             folder, options = located(root, options)
             return cls(table=table, prefix=folder, options=options)

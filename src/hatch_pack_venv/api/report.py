@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ..model.proof import Count, Proof
     from ..model.results import ExportResult
 
 
@@ -63,11 +64,34 @@ def result_lines(
             yield printable(str(_shown(result.path, base)))
         yield from field_lines(_sizes(result), width)
     last = results[-1]
+    if isinstance(last, PackResult) and last.proof is not None:
+        yield from proof_lines(last.proof, width)
     yield from field_lines(need_fields(last.needs, last.floor), width)
     if last.start:
         first = _shown(results[0].path, base)
         # Not wrapped: a command is to be copied.
         yield f"  {'next':<{_LABEL}}{printable(next_step(first, results[0]))}"
+
+
+def proof_lines(proof: Proof, width: int) -> Iterator[str]:
+    """Yield what ran in the clean room: a start in a line, everything else as a table."""
+    if proof.room is None:
+        return
+    where = {"none": "no room", "bare": "a bare room"}.get(proof.room, "a clean room")
+    if proof.asked == "start":
+        ran = [_amount(count) for count in proof.counts if count.ran]
+        text = f"{', '.join(ran)} in {where}, {proof.seconds:.1f} s"
+        yield from field_lines([("ran", text)], width)
+        return
+    yield from field_lines([("ran", f"in {where}, {proof.seconds:.1f} s")], width)
+    yield f"{'':<{2 + _LABEL}}{'':<13} {'ran':>6} {'failed':>6} {'not at home':>12} {'seconds':>8}"
+    for count in proof.counts:
+        numbers = f"{count.ran:>6} {0:>6} {count.passed_over:>12} {count.seconds:>8.1f}"
+        yield f"{'':<{2 + _LABEL}}{count.title:<13} {numbers}"
+
+
+def _amount(count: Count) -> str:
+    return "the interpreter" if count.kind == "interpreter" else count.amount
 
 
 def _shown(path: Path, base: Path | None) -> Path:

@@ -55,13 +55,14 @@ _VERIFY: Final = """\
 Compare every file of an archive or an unpacked folder with the manifest that was packed with it:
 changed, missing and added files, modes, links. What postinstall.py and Python itself write into an
 unpacked folder counts as neither. An archive is also compared with the .json beside it. Nothing is
-unpacked or changed. Exit status: 0 as packed, 1 not, or not readable.
+changed. Exit status: 0 as packed, 1 not, or not readable.
 """
 _GROUPS: Final[Mapping[Group, str]] = {
     "contents": "what is packed",
     "interpreter": "the interpreter",
     "format": "the archive",
     "layers": "layers",
+    "proof": "the proof",
 }
 _PREFIX: Final = "the environment's folder (default: .venv, or what the project configures)"
 SHELLS: Final = ("bash", "zsh", "tcsh")
@@ -186,6 +187,20 @@ def _add_verify(commands: _Commands) -> argparse.ArgumentParser:
         action="store_true",
         help="accept links that lead out of it, as archives of create_archive may hold them",
     )
+    command.add_argument(
+        "--run",
+        dest="runs",
+        action="store_true",
+        help="unpack it into a clean room as well and run there what it was released with: the"
+        " interpreter, the project's modules and entry points at least",
+    )
+    command.add_argument(
+        "--prove-room",
+        choices=["hidden", "bare", "none"],
+        help="with --run, the room; hidden: this machine without your home and caches; bare:"
+        " nothing but the C library and a shell; none: nothing is hidden (default: the one it was"
+        " released with)",
+    )
     _add_output_options(command)
     return command
 
@@ -216,7 +231,7 @@ def _add_packing_options(command: argparse.ArgumentParser, *, archive: bool) -> 
         archive: whether the command writes an archive rather than a folder.
     """
     for group, title in _GROUPS.items():
-        if group == "format" and not archive:
+        if group in ("format", "proof") and not archive:
             continue
         listed = command.add_argument_group(title)
         for key in KEYS.values():

@@ -8,10 +8,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.progress import TerminalFormatter, terminal_progress
+from ..api.progress import TERMINAL_PROOF, TerminalFormatter, terminal_progress
 from ..config.wording import in_options
 from ..model.errors import OutputProblem
-from ..model.results import silent
+from ..model.results import NO_REPORTS, silent
 from .render import Style, for_terminal
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Iterator
 
-    from ..model.results import Reporter
+    from ..model.results import ProofReports, Reporter
 
 
 def spoken(message: str, parsed: argparse.Namespace | None) -> str:
@@ -77,6 +77,12 @@ def progress_of(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
     """Return what reports progress: a bar on a terminal, nothing with -q and --json."""
     shows = parsed.volume != "quiet" and not parsed.json
     return partial(terminal_progress, doing=doing) if shows else silent
+
+
+def proof_reports_of(parsed: argparse.Namespace) -> ProofReports:
+    """Return what reports the progress of a proof, on the same terms."""
+    shows = parsed.volume != "quiet" and not parsed.json
+    return TERMINAL_PROOF if shows else NO_REPORTS
 
 
 def blocks(several: Iterable[Iterable[str]]) -> Iterator[str]:

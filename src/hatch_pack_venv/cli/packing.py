@@ -16,7 +16,7 @@ from ..model.environment import environment_name
 from ..model.errors import OptionsError, PlanError
 from ..model.formats import CompressionFormat
 from .arguments import given_keys
-from .output import print_result, progress_of, stdout_style
+from .output import print_result, progress_of, proof_reports_of, stdout_style
 from .render import preview_lines
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def pack(parsed: argparse.Namespace) -> None:
         if parsed.dry_run:
             found = preview_source(source, output, project, report=report)
         else:
-            done = pack_source(source, output, project, report=report)
+            reports = proof_reports_of(parsed)
+            done = pack_source(source, output, project, report=report, proof_reports=reports)
     if parsed.dry_run:
         _show_preview(parsed, source, found)
     else:
@@ -75,7 +76,7 @@ def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project 
             yield source, _output(parsed, base, folder, None), project
         return
     prefix = Path(".venv") if parsed.prefix is None else parsed.prefix
-    options = PackOptions.from_mapping(given, COMMAND_LINE, ())
+    options = PackOptions.from_mapping(given, COMMAND_LINE, ()).for_release()
     name = environment_name(Path(os.path.abspath(prefix)))
     with logged_phase("read the environment"):
         source = Source.read(prefix, options)
@@ -127,6 +128,7 @@ def _show_results(parsed: argparse.Namespace, done: list[PackResult]) -> None:
             "path": str(result.path),
             "format": result.format.suffix.removeprefix("."),
             **result.to_dict(),
+            **({} if result.proof is None else {"proof": result.proof.to_dict()}),
         }
         for result in done
     ]

@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING
 
 from ..model.errors import ArchiveProblem
 from ..write.atomic import PendingFile, telling_write_errors
-from .output import blocks, one_or_all, print_result, progress_of, stdout_style
+from .output import (
+    blocks,
+    one_or_all,
+    print_result,
+    progress_of,
+    proof_reports_of,
+    stdout_style,
+)
 from .render import describe_findings, inspection_lines, verification_lines
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from ..read.verify import Verification
 
 
 def inspect(parsed: argparse.Namespace) -> None:
@@ -55,11 +65,43 @@ def verify(parsed: argparse.Namespace) -> None:
     for path in parsed.paths:
         check_is_there(path)
     report = progress_of(parsed, "Verifying")
+    if parsed.runs:
+        _run(parsed)
+        return
     results = [
         verified(path, external_links=parsed.external_links, report=report) for path in parsed.paths
     ]
     lines = blocks(verification_lines(each, stdout_style()) for each in results)
     print_result(one_or_all([each.to_dict() for each in results]), lines, parsed)
+    _refuse_damaged(results)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    """Compare archives or folders with their manifests, and run what is as it was packed."""
+    from ..api.proof import run_again
+    from ..api.report import proof_lines, terminal_width
+
+    reports = proof_reports_of(parsed)
+    results = [
+        run_again(path, parsed.prove_room, reports, external_links=parsed.external_links)
+        for path in parsed.paths
+    ]
+    lines = blocks(
+        [
+            *verification_lines(found, stdout_style()),
+            *([] if proof is None else proof_lines(proof, terminal_width())),
+        ]
+        for found, proof in results
+    )
+    told = [
+        {**found.to_dict(), "proof": None if proof is None else proof.to_dict()}
+        for found, proof in results
+    ]
+    print_result(one_or_all(told), lines, parsed)
+    _refuse_damaged([found for found, _ in results])
+
+
+def _refuse_damaged(results: Sequence[Verification]) -> None:
     damaged = [describe_findings(each) for each in results if not each.is_whole]
     if damaged:
         raise ArchiveProblem("; ".join(damaged))

@@ -134,6 +134,9 @@ def facts_of(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.packed_size is not None:
         yield "top folder", found.install_target if found.install_target != "." else "none"
     yield "content digest", head["content_digest"]
+    if found.proof is not None and found.proof["room"] is not None:
+        ran = (f"{count} {kind}" for kind, count in found.proof.get("ran", {}).items())
+        yield "ran", f"{', '.join(ran)}, before its release, in a {found.proof['room']} room"
 
 
 def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Group: TypeAlias = Literal["contents", "interpreter", "format", "layers"]
-"""What an option is about; the `format` options apply to archives only, not to exported folders."""
+Group: TypeAlias = Literal["contents", "interpreter", "format", "layers", "proof"]
+"""What an option is about; `format` and `proof` apply to archives only, not to exported folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..model.environment import Environment, Project
+    from ..model.proof import Asked
 
 
 HATCHLING_HOOK_KEYS: Final = frozenset(
@@ -87,6 +88,9 @@ class PackOptions:
         base_runtime: the layer that provides the interpreter.
         layers: layers whose packages come after the environment's own, in this order.
         dynlib_dirs: layers' folders of shared libraries that this environment's libraries need.
+        prove: `none`, `start`, `all` or commands; if `None`, hook, target and command prove a
+            start, and `pack` runs nothing that it was not asked to.
+        prove_room: `hidden`, `bare` or `none`.
     """
 
     source: Path = Path(".venv")
@@ -119,6 +123,8 @@ class PackOptions:
     base_runtime: Path | None = None
     layers: tuple[Path, ...] = ()
     dynlib_dirs: tuple[Path, ...] = ()
+    prove: Asked | None = None
+    prove_room: str = "hidden"
 
     @classmethod
     def from_mapping(
@@ -146,6 +152,10 @@ class PackOptions:
             # Layers refer to it by its folder's name.
             values.setdefault("install_target", "{source}")
         return cls(**values)
+
+    def for_release(self) -> PackOptions:
+        """Return these options with a start to be proved unless they say what else."""
+        return replace(self, prove=self.prove or "start")
 
     def for_environment(self, environment: Environment) -> PackOptions:
         """Return these options with the environment's default format if none was requested."""

@@ -1,7 +1,6 @@
 """The configuration's single table: each key's parser, command-line option and documentation.
 
-It drives the parsing of every configuration table, the command's options with their help, and the
-table in README.md, which `hatch run docs` writes.
+It drives the parsing of tables, the command's options, and README's table (`hatch run docs`).
 """
 
 from __future__ import annotations
@@ -13,11 +12,6 @@ from . import values
 from .key import Key, Option
 
 _FORMATS: Final = [format.suffix.removeprefix(".") for format in CompressionFormat]
-
-
-def _vendored(words: list[str]) -> bool | list[str]:
-    """Return the value that a configuration table would hold."""
-    return words[0] == "true" if words in (["true"], ["false"]) else words
 
 
 _KEYS: Final = (
@@ -392,7 +386,7 @@ _KEYS: Final = (
             ),
             default="true",
             repeated=True,
-            convert=_vendored,
+            convert=values.true_false_or_list,
         ),
     ),
     Key(
@@ -455,6 +449,44 @@ _KEYS: Final = (
             ),
             flags=("--dynlib-dir", "--dynlib-dirs"),
             repeated=True,
+        ),
+    ),
+    Key(
+        name="prove",
+        parse=values.proof,
+        values=(
+            'what must run in a clean room before the archive is released. `"none"`: nothing;'
+            ' `"start"`: the interpreter, the project\'s modules and entry points; `"all"`:'
+            " everything packed that loads in the environment; a list of commands,"
+            ' `["greet --version"]`: as `"start"`, then each'
+        ),
+        default='`"start"` where a clean room can be made',
+        option=Option(
+            group="proof",
+            metavar="WHAT",
+            help=(
+                "what must run in a clean room first: none; start: interpreter, the project's"
+                " modules and entry points; all: whatever loads here; or a command; repeatable"
+            ),
+            default="start, where a clean room can be made",
+            repeated=True,
+            convert=values.words_or_list("none", "start", "all"),
+        ),
+    ),
+    Key(
+        name="prove-room",
+        parse=values.choice("hidden", "bare", "none"),
+        values=(
+            '`"hidden"`: this machine without the originals, home and caches; `"bare"`: nothing'
+            ' but the C library and a shell; `"none"`: nothing is hidden'
+        ),
+        default='`"hidden"`',
+        option=Option(
+            group="proof",
+            metavar="ROOM",
+            help="hidden: this machine without the originals, your home and caches; bare: nothing"
+            " but the C library and a shell; none: nothing is hidden",
+            default="hidden",
         ),
     ),
 )

@@ -6,6 +6,7 @@ import difflib
 import os
 import posixpath
 import re
+import shlex
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -171,6 +172,36 @@ def choice(*choices: str) -> Callable[[Any], str]:
         return value
 
     return parse
+
+
+def proof(value: Any) -> str | tuple[str, ...]:
+    """Return what is proved: a word, or commands."""
+    words = ("none", "start", "all")
+    if isinstance(value, str) and value in words:
+        return value
+    what = f"{', '.join(map(repr, words))}, or a list of commands such as 'greet --version'"
+    commands = value if isinstance(value, list) else []
+    if not commands or any(each in words for each in commands):
+        raise WrongValueError(what)
+    for command in list_of(commands, "commands"):
+        try:
+            readable = bool(shlex.split(command))
+        except ValueError:
+            readable = False
+        if not readable or "\0" in command:
+            message = f"{what}, and {command!r} has no words or a quote that does not end"
+            raise WrongValueError(message)
+    return tuple(commands)
+
+
+def true_false_or_list(given: list[str]) -> bool | list[str]:
+    """Turn an option's values into a table's: true or false alone, or the list."""
+    return given[0] == "true" if given in (["true"], ["false"]) else given
+
+
+def words_or_list(*words: str) -> Callable[[list[str]], str | list[str]]:
+    """Return what turns an option's values into a table's: a word alone, or the list."""
+    return lambda given: given[0] if len(given) == 1 and given[0] in words else given
 
 
 def level(value: Any) -> int:

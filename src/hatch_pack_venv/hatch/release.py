@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from ..api.early import refuse_early
 from ..api.pack import pack_project
 from ..api.planning import Source
-from ..api.progress import from_the_start, terminal_progress
+from ..api.progress import TERMINAL_PROOF, from_the_start, terminal_progress
 from ..api.project import located
 from ..metadata.files import IGNORE_ALL, proven_archive
 from ..model.distribution import InstalledDistribution
@@ -97,7 +97,13 @@ class Release:
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""
         with from_the_start(terminal_progress) as report:
-            return pack_project(self.source, self.output, project, report=report)
+            return pack_project(
+                self.source,
+                self.output,
+                project,
+                report=report,
+                proof_reports=TERMINAL_PROOF,
+            )
 
 
 def described_by(metadata: ProjectMetadata[Any]) -> InstalledDistribution:

@@ -91,19 +91,20 @@ _SHAPE: Final[dict[str, Any]] = {
 
 def has_shape(data: Any) -> bool:
     """Whether parsed JSON has a manifest's keys, each of its type; files are for who lists them."""
-    return _fits(data, _SHAPE)
+    return fits(data, _SHAPE)
 
 
-def _fits(data: Any, shape: Any) -> bool:
+def fits(data: Any, shape: Any) -> bool:
+    """Whether parsed JSON has a shape: keys with `?` may be absent, a tuple lists types."""
     match shape:
         case dict():
             return isinstance(data, dict) and all(
-                _fits(data[name], kind) if name in data else key.endswith("?")
+                fits(data[name], kind) if name in data else key.endswith("?")
                 for key, kind in shape.items()
                 for name in (key.removesuffix("?"),)
             )
         case [kind]:
-            return isinstance(data, list) and all(_fits(each, kind) for each in data)
+            return isinstance(data, list) and all(fits(each, kind) for each in data)
         case tuple():
             return type(data) in shape
     return type(data) is shape

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .distribution import InstalledDistribution
     from .entries import ScannedEntry
     from .formats import CompressionFormat
+    from .proof import Proof
 
 
 Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
@@ -27,6 +28,17 @@ Reporter: TypeAlias = "Callable[[int], AbstractContextManager[Progress]]"
 def silent(_total: int) -> AbstractContextManager[Progress]:
     """Report nothing."""
     return nullcontext(lambda _count: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofReports:
+    """How the progress of a proof is reported: bytes unpacked, and answers."""
+
+    unpacking: Reporter = silent
+    running: Reporter = silent
+
+
+NO_REPORTS: Final = ProofReports()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,7 @@ class PackResult:
         seconds: from reading the environment to the finished archive.
         floor: what sets the target's oldest system, and how to lower it, in words.
         start: what to type where it was unpacked, with `{top}` for the top folder.
+        proof: what of it has run before it was released; `None` if that was not asked for.
     """
 
     path: Path
@@ -61,9 +74,11 @@ class PackResult:
     seconds: float = 0.0
     floor: str | None = None
     start: str = ""
+    proof: Proof | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as JSON-compatible values, with the archive's file name."""
+        proof = {} if self.proof is None else {"proof": self.proof.facts()}
         return {
             "archive": self.path.name,
             "sha256": self.sha256,
@@ -73,6 +88,7 @@ class PackResult:
             "unpacked_size": self.unpacked_size,
             "findings": [finding.to_dict() for finding in self.findings],
             "needs": list(self.needs),
+            **proof,
         }
 
 

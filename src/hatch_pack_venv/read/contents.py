@@ -362,6 +362,7 @@ class Contents:
         *,
         hashing: bool = True,
         keep: Callable[[str], bool] = lambda _name: False,
+        passing: Callable[[Member, Chunks], Chunks] = lambda _member, chunks: chunks,
         report: Reporter = silent,
     ) -> Self:
         """Read an archive or a folder once, from its first byte to its last.
@@ -369,6 +370,7 @@ class Contents:
         Parameters:
             hashing: whether the files' hashes are wanted.
             keep: whether a file's bytes are wanted; called with each name.
+            passing: is given each member and yields its bytes on, when hashes are wanted.
             report: told of the bytes of the archive, or of a folder's files.
 
         Raises:
@@ -379,7 +381,7 @@ class Contents:
         try:
             with report(bytes_to_read(path)) as advance:
                 for member, chunks in read_members(path, advance):
-                    reader.take(member, chunks)
+                    reader.take(member, passing(member, chunks))
         except DamagedArchive as error:
             # A compressor's check sum stands at the end: what was read may tell which file it is.
             if not reader.has_manifest:

@@ -15,6 +15,7 @@ from pathspec import GitIgnoreSpec
 from ..config.values import PRESETS
 from ..metadata.files import read_json
 from ..metadata.record import rows_of
+from ..model import manifest
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
 from .contents import Contents
@@ -122,6 +123,7 @@ class Inspection:
         shares: bytes by the name of a distribution or of other files, and by kind.
         left_out: what was left out of the environment, as the file beside an archive tells it.
         needs_shell: whether it holds launchers that `/bin/sh` starts.
+        proof: what has run before it was released, as the `.json` beside it tells.
     """
 
     path: Path
@@ -136,6 +138,7 @@ class Inspection:
     shares: Mapping[str, Mapping[str, int]]
     left_out: tuple[Mapping[str, Any], ...] = ()
     needs_shell: bool = False
+    proof: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON knows it; the manifest's head with its own keys."""
@@ -151,6 +154,7 @@ class Inspection:
             "distributions": [part.to_dict() for part in self.distributions],
             "other_files": [part.to_dict() for part in self.rest],
             "kinds": [part.to_dict() for part in self.kinds],
+            **({} if self.proof is None else {"proof": dict(self.proof)}),
         }
 
 
@@ -189,6 +193,7 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
         shares=shares,
         left_out=() if contents.is_folder else tuple(_told_beside(path)),
         needs_shell=any(map(_is_launcher, contents.listing.files)),
+        proof=proof_beside(path, contents.listing.head["content_digest"]),
     )
 
 
@@ -199,6 +204,39 @@ def _is_launcher(arcname: str) -> bool:
     """Whether a file may be a launcher; in `Scripts` none needs a shell."""
     folder, name = posixpath.split(arcname)
     return folder == "bin" and not _NO_LAUNCHER.fullmatch(name)
+
+
+def proof_beside(archive: Path, digest: str | None = None) -> dict[str, Any] | None:
+    """Return what the `.json` beside an archive tells of its proof, if it tells any.
+
+    Parameters:
+        digest: the archive's content digest, which the file has to have as well.
+    """
+    try:
+        facts = read_json(archive.with_name(f"{archive.name}.json"))
+        proof = facts["proof"]
+        as_told = digest in (None, facts["content_digest"])
+        return proof if as_told and _is_proof(proof) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_proof(proof: Any) -> bool:
+    """Whether parsed JSON has the shape of what was proved."""
+    return (
+        manifest.fits(proof, _PROOF)
+        and all(isinstance(each, str) for each in proof["prove"])
+        and all(type(count) is int for count in proof.get("ran", {}).values())
+    )
+
+
+_PROOF: Final = {
+    "prove": (str, list),
+    "room": (str, type(None)),
+    "reason?": str,
+    "ran?": dict,
+    "passed_over?": [{"kind": str, "name": str, "said": str}],
+}
 
 
 def _largest_first(part: Part) -> tuple[int, str]:

@@ -16,6 +16,7 @@ from ..model.entries import leaves
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
 from .contents import Contents
+from .unpack import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,6 +109,7 @@ class Verification:
 
     path: Path
     head: Mapping[str, Any]
+    install_target: str
     findings: tuple[Finding, ...]
     entry_count: int
     size: int
@@ -135,17 +137,29 @@ class Verification:
         }
 
 
-def verify(path: Path, *, external_links: bool = False, report: Reporter = silent) -> Verification:
+def verify(
+    path: Path,
+    *,
+    external_links: bool = False,
+    unpack_into: Path | None = None,
+    report: Reporter = silent,
+) -> Verification:
     """Compare every entry of an archive or an unpacked folder with its manifest.
 
     Parameters:
         external_links: whether links may lead out of it, as those of `create_archive` may.
+        unpack_into: a folder that everything is written into while it is read.
         report: told of the bytes of the archive, or of a folder's files.
 
     Raises:
         ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+        OutputProblem: it cannot be unpacked.
     """
-    contents = Contents.from_path(path, report=report)
+    if unpack_into is None:
+        contents = Contents.from_path(path, report=report)
+    else:
+        unpacker = Unpacker(folder=unpack_into)
+        contents = Contents.from_path(path, passing=unpacker.take, report=report)
     comparison = _Comparison(contents, external_links=external_links)
     findings = [*comparison.findings()]
     if contents.damage is not None:
@@ -155,6 +169,7 @@ def verify(path: Path, *, external_links: bool = False, report: Reporter = silen
     return Verification(
         path=path,
         head=contents.listing.head,
+        install_target=contents.install_target,
         findings=tuple(findings),
         entry_count=contents.entry_count,
         size=contents.size,

@@ -8,7 +8,7 @@ import os
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from ..metadata.files import proven_archive
 from ..model import manifest
@@ -35,7 +35,7 @@ from .sinks.zip import ZipSink
 from .stream import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from _typeshed import StrPath
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ..model.entries import FileEntry, SymlinkEntry
     from ..model.formats import Compression
     from ..model.plan import PackPlan
+    from ..model.proof import Proof
     from ..model.results import Progress, Reporter
     from .sinks import Sink
     from .stream import Written
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hatch_pack_venv")
 _FINDINGS_SHOWN: Final = 10
+Check: TypeAlias = "Callable[[PackPlan, Mapping[Path, PackResult]], Proof | None]"
+"""Given the archives of a plan by where they are before they are released; an error stops that."""
 _BLOCK: Final = 1 << 20
 
 
@@ -62,6 +65,7 @@ def write_archives(
     compression: CompressionOptions | None = None,
     force: bool = True,
     report: Reporter = silent,
+    check: Check | None = None,
 ) -> list[PackResult]:
     """Write a plan in several formats; either all archives appear, or none.
 
@@ -70,6 +74,7 @@ def write_archives(
         compression: level and threads; by default each format's level and all CPUs.
         force: replace whatever files lie in the archives' places, as callers expect of a function
             that they give a path; for people who type a name or build, only archives of ours.
+        check: looks at the archives before they take the places of earlier ones.
 
     Raises:
         PackVenvError: if something cannot be read or written, or another file lies in an archive's
@@ -83,23 +88,23 @@ def write_archives(
     _log(plan)
     if REPLACED and {CompressionFormat.GZIP, CompressionFormat.ZIP} & {*formats}:
         logger.warning(REPLACED)
-    results: list[PackResult] = []
+    levels = compression or CompressionOptions()
     with ExitStack() as stack:
-        pending: list[PendingFile] = []
+        archives: list[PendingFile] = []
+        written: dict[Path, PackResult] = {}
         for format in formats:
             path = format.archive_path(output_base)
             file = _pending(stack, path, executable=format.is_program)
-            results.append(
-                _write_archive(
-                    plan,
-                    file,
-                    _compression(plan, format, compression or CompressionOptions()),
-                    report,
-                )
-            )
-            facts = file.path.with_name(f"{file.path.name}.json")
-            pending += [file, _pending(stack, facts)]
-            _write_facts(pending[-1], results[-1], plan)
+            result = _write_archive(plan, file, _compression(plan, format, levels), report)
+            archives.append(file)
+            written[file.partial] = result
+        proof = None if check is None else check(plan, written)
+        results = [replace(result, proof=proof) for result in written.values()]
+        pending: list[PendingFile] = []
+        for file, result in zip(archives, results, strict=True):
+            facts = _pending(stack, file.path.with_name(f"{file.path.name}.json"))
+            _write_facts(facts, result, plan)
+            pending += [file, facts]
         for file in pending:
             file.finish()
         commit_all(pending)
@@ -155,6 +160,7 @@ def _write_archive(
         if lagging is not None:
             lagging.finish()
         sha256 = output.finish()
+        file.stream.flush()  # what proves the archive opens it by its name
     return PackResult(
         path=file.path,
         format=format,

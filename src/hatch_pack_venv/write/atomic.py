@@ -376,6 +376,19 @@ def _locked_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Give an empty folder beside a path, which is gone after the block.
+
+    What a killed run leaves of it, the next one to write this path removes.
+    """
+    with _locked_folder(beside) as folder:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def _opened_for_lock(path: Path) -> Iterator[int]:
     # Others may have given such a name to a FIFO, which is not waited for, or to a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)

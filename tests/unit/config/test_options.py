@@ -99,6 +99,9 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("base-runtime", "layers/python", "base_runtime", Path("layers/python")),
         ("layers", ["layers/b", "layers/a"], "layers", (Path("layers/b"), Path("layers/a"))),
         ("dynlib-dirs", ["layers/a/so"], "dynlib_dirs", (Path("layers/a/so"),)),
+        ("prove", "all", "prove", "all"),
+        ("prove", ["greet 'two words'", "x"], "prove", ("greet 'two words'", "x")),
+        ("prove-room", "bare", "prove_room", "bare"),
     ],
 )
 def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> None:
@@ -193,6 +196,13 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("lock", 1, "must be a path, not 1"),
         ("bytecode", "yes", "must be 'none' or 'checked-hash' or 'unchecked-hash', not 'yes'"),
         ("interpreter-trim", 1, "must be 'none' or 'default' or 'minimal', not 1"),
+        ("prove", "greet", "must be 'none', 'start', 'all', or a list of commands such as"),
+        ("prove", [], "or a list of commands such as 'greet --version', not []"),
+        ("prove", ["all"], "must be 'none', 'start', 'all', or a list of commands"),
+        ("prove", ["greet 'x"], "has no words or a quote that does not end"),
+        ("prove", True, "must be 'none', 'start', 'all', or a list of commands"),
+        ("prove-room", "empty", "must be 'hidden' or 'bare' or 'none', not 'empty'"),
+        ("prove-room", False, "must be 'hidden' or 'bare' or 'none', not False"),
     ],
 )
 def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> None:

@@ -1,0 +1,243 @@
+"""The proof of an archive before it is released: what is asked, and what is out of sight."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ..binary.elf import ElfFile
+from ..config import values
+from ..config.values import WrongValueError
+from ..model.environment import project_folder
+from ..model.formats import CompressionFormat
+from ..platforms.linux.libraries import Loader
+from ..prove.proving import (
+    Original,
+    Request,
+    check_as_packed,
+    prove,
+    prove_unpacked,
+    unpacked,
+    why_foreign,
+)
+from ..prove.room import Sight
+from ..read.inspect import proof_beside
+from ..write.atomic import scratch_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..model.environment import Environment, Project
+    from ..model.interpreter import Interpreter
+    from ..model.plan import PackPlan
+    from ..model.proof import Asked, Proof
+    from ..model.results import PackResult, ProofReports
+    from ..read.verify import Verification
+    from .planning import Source
+
+
+logger = logging.getLogger("hatch_pack_venv")
+# By how fast they are read.
+_FASTEST_FIRST: Final = (
+    CompressionFormat.UNCOMPRESSED,
+    CompressionFormat.ZSTD,
+    CompressionFormat.RUN,
+    CompressionFormat.GZIP,
+    CompressionFormat.ZIP,
+    CompressionFormat.XZ,
+    CompressionFormat.BZIP2,
+)
+_OF_SYSTEM: Final = ("/", "/usr", "/usr/local")
+_CACHES: Final = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "PIP_CACHE_DIR", "UV_CACHE_DIR")
+
+
+def prover(
+    source: Source, project: Project | None, reports: ProofReports
+) -> Callable[[PackPlan, Mapping[Path, PackResult]], Proof | None]:
+    """Return what proves the archives of an environment, as its options ask for.
+
+    Raises:
+        ProofError: that is not possible here, and more than a start is asked for.
+    """
+    options, environment = source.options, source.environment
+    request = Request(
+        asked=options.prove or "none",
+        room=options.prove_room,
+        required=options.prove != "start",
+        sight=_sight(source, project),
+        beside=_layers(source),
+        original=Original(
+            prefix=environment.prefix,
+            python=environment.prefix / environment.scripts / "python",
+            base=environment.interpreter.executable,
+        ),
+        unpacking=reports.unpacking,
+        running=reports.running,
+    )
+    request.check_possible()
+    return partial(_prove, request)
+
+
+def _prove(request: Request, plan: PackPlan, archives: Mapping[Path, PackResult]) -> Proof | None:
+    """Prove the archive of a plan that is read fastest, and read the others."""
+    foreign = why_foreign(plan.head)
+    if foreign is not None:
+        return request.unproved(foreign)
+    request = replace(request, left_out=plan.log.left_out)
+    order = {format: number for number, format in enumerate(_FASTEST_FIRST)}
+    first, *others = sorted(archives, key=lambda path: order[archives[path].format])
+    with _work_folder(archives[first].path) as work:
+        proof = prove(first, request, work)
+    if proof.room is not None:
+        for path in others:
+            check_as_packed(path, request.unpacking)
+    _tell(proof)
+    return proof
+
+
+def _tell(proof: Proof) -> None:
+    if proof.room is None:
+        logger.warning("nothing was run to prove the archive: %s", proof.reason)
+    elif proof.asked != "all":
+        for answer in proof.passed_over:
+            logger.warning(
+                "%s was not proved, it fails in the environment as well: %s",
+                answer.question.shown,
+                answer.said,
+            )
+
+
+@contextmanager
+def _work_folder(archive: Path) -> Iterator[Path]:
+    """Give a folder to unpack into: beside the archive, where there is room, or a temporary one."""
+    with ExitStack() as stack:
+        folder = None
+        with suppress(OSError):  # another's archive may lie where we may not write
+            folder = stack.enter_context(scratch_folder(archive))
+        if folder is None or not _can_run(folder):
+            temporary = tempfile.TemporaryDirectory(prefix="pack-venv-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(temporary))
+        yield folder.resolve()
+
+
+def _can_run(folder: Path) -> bool:
+    """Whether programs can be started from a folder, and links made in it."""
+    try:
+        (folder / "link").symlink_to("target")
+        (folder / "link").unlink()
+        flags = os.statvfs(folder).f_flag
+    except OSError:
+        return False
+    return not flags & os.ST_NOEXEC
+
+
+def _layers(source: Source) -> dict[str, Path]:
+    below = () if source.layers is None else source.layers.below
+    return {layer.relative: layer.path for layer in below}
+
+
+def _sight(source: Source, project: Project | None) -> Sight:
+    """Return what is hidden of the original, and what the archive needs to be seen."""
+    environment, interpreter = source.environment, source.environment.interpreter
+    hidden = [*_folders_of(environment, project), *_own_folders(), *_layers(source).values()]
+    shown: list[Path] = []
+    if source.options.interpreter == "bundled" and source.options.base_runtime is None:
+        hidden += interpreter_places(interpreter)
+    else:
+        shown += interpreter_places(interpreter)
+        if source.options.prove_room == "bare":
+            shown += libraries_of(interpreter)
+        hidden += () if environment.include_system_site_packages else interpreter.site_packages
+    return Sight.of(hide=hidden, show=shown)
+
+
+def _own_folders() -> Iterator[Path]:
+    """Yield the user's home and caches."""
+    yield Path(os.path.expanduser("~"))
+    yield from (Path(os.environ[name]) for name in _CACHES if os.environ.get(name))
+
+
+def _folders_of(environment: Environment, project: Project | None) -> Iterator[Path]:
+    """Yield the environment, its project, and the sources of what is installed editable."""
+    yield environment.prefix
+    root = project.root if project is not None else None
+    folder = root or project_folder(environment.requested)
+    if folder is not None:
+        yield folder
+    for distribution in environment.distributions:
+        if distribution.editable is not None:
+            yield from (each.path for each in distribution.editable.exposed)
+            yield from filter(Path.is_absolute, [Path(distribution.editable.source)])
+
+
+def interpreter_places(interpreter: Interpreter) -> list[Path]:
+    """Return the folders and files that are a base interpreter.
+
+    One of the system's shares its prefix with everything else.
+    """
+    if str(interpreter.base_prefix) not in _OF_SYSTEM:
+        return [interpreter.base_prefix, interpreter.executable]
+    places = [interpreter.executable, interpreter.stdlib, *interpreter.site_packages]
+    return [*places, *filter(None, (interpreter.library, interpreter.wheel_folder))]
+
+
+def libraries_of(interpreter: Interpreter) -> list[Path]:
+    """Return the shared libraries that an interpreter and its extension modules load."""
+    loader = Loader()
+    found: dict[Path, ElfFile] = {}
+    modules = interpreter.stdlib.glob("lib-dynload/*.so")
+    waiting = [
+        [each] for each in map(ElfFile.from_path, [interpreter.executable, *modules]) if each
+    ]
+    while waiting:
+        chain = waiting.pop()
+        for name in chain[0].needed:
+            library = loader.find(name, chain)
+            if library is not None and library.path not in found:
+                found[library.path] = library
+                waiting.append([library, *chain])
+    return [*found]
+
+
+def run_again(
+    path: Path, room: str | None, reports: ProofReports, *, external_links: bool = False
+) -> tuple[Verification, Proof | None]:
+    """Compare an archive or a folder with its manifest, and run what it was released with.
+
+    Parameters:
+        room: `hidden`, `bare` or `none`; by default what the `.json` beside it tells.
+
+    Returns:
+        The comparison, and the proof; `None` if it is not as it was packed.
+
+    Raises:
+        ProofError: something does not run, or no room can be made.
+        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+    """
+    told = proof_beside(path) or {}
+    request = Request(
+        asked=_asked(told.get("prove")),
+        room=room or told.get("room") or "hidden",
+        required=True,
+        sight=Sight.of(hide=_own_folders()),
+        excused=frozenset((each["kind"], each["name"]) for each in told.get("passed_over", ())),
+        running=reports.running,
+    )
+    request.check_possible()
+    with _work_folder(path) as work:
+        found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
+        return found, prove_unpacked(found, request, work) if found.is_whole else None
+
+
+def _asked(told: object) -> Asked:
+    """Return what an archive was released with, a start where that cannot be known."""
+    with suppress(WrongValueError):
+        asked = values.proof(told)
+        return "start" if asked == "none" else asked
+    return "start"

@@ -1,0 +1,159 @@
+"""What was asked of an unpacked archive, and what it answered: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from .errors import ProblemList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+Asked: TypeAlias = "str | tuple[str, ...]"
+"""`none`, `start`, `all`, or commands."""
+Kind: TypeAlias = Literal["interpreter", "module", "entry point", "command"]
+_PLURALS: Final[dict[Kind, str]] = {
+    "interpreter": "interpreter",
+    "module": "modules",
+    "entry point": "entry points",
+    "command": "commands",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Something that must run.
+
+    Parameters:
+        name: of the module or entry point, or the command itself.
+        module: what is imported; empty for a command.
+        attr: the object in the module that an entry point names; may be dotted.
+    """
+
+    kind: Kind
+    name: str
+    module: str = ""
+    attr: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The question in a sentence about what failed."""
+        if self.kind == "entry point":
+            return f"the entry point {self.name} ({self.module}:{self.attr})".replace(":)", ")")
+        return f"the {self.kind} {self.name}" if self.kind != "interpreter" else "the interpreter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of a question.
+
+    Parameters:
+        said: the last line of a failure; empty if it ran.
+        status: a command's exit status.
+        late: whether it was stopped because it took too long.
+    """
+
+    question: Question
+    ran: bool
+    seconds: float
+    said: str = ""
+    status: int | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many questions of one kind ran.
+
+    Parameters:
+        passed_over: what fails in the source environment too.
+    """
+
+    kind: Kind
+    ran: int
+    passed_over: int
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """The kind as a table's row names it."""
+        return _PLURALS[self.kind]
+
+    @property
+    def amount(self) -> str:
+        """How many ran, in words."""
+        return f"{self.ran} {self.kind if self.ran == 1 else self.title}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What ran in the clean room.
+
+    Parameters:
+        room: `hidden`, `bare` or `none`; `None` if nothing was run.
+        made_by: what made the room, `bubblewrap` or `namespaces`.
+        reason: why nothing was run.
+        passed_over: answers that the source environment gives as well.
+        seconds: how long all of it took, unpacking included.
+    """
+
+    asked: Asked
+    room: str | None = None
+    made_by: str | None = None
+    reason: str | None = None
+    counts: tuple[Count, ...] = ()
+    passed_over: tuple[Answer, ...] = ()
+    seconds: float = 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is the same whenever it is proved, as JSON-compatible values."""
+        asked = self.asked if isinstance(self.asked, str) else list(self.asked)
+        if self.room is None:
+            return {"prove": asked, "room": None, "reason": self.reason}
+        return {
+            "prove": asked,
+            "room": self.room,
+            "ran": {count.title: count.ran for count in self.counts},
+            "passed_over": [
+                {"kind": each.question.kind, "name": each.question.name, "said": each.said}
+                for each in self.passed_over
+            ],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-compatible values."""
+        if self.room is None:
+            return self.facts()
+        seconds = {count.title: round(count.seconds, 2) for count in self.counts}
+        return {
+            **self.facts(),
+            "made_by": self.made_by,
+            "seconds": round(self.seconds, 2),
+            "seconds_by_kind": seconds,
+        }
+
+
+def counted(answers: Iterable[Answer], passed_over: Iterable[Answer]) -> Iterator[Count]:
+    """Yield the counts of each kind that was asked for.
+
+    Parameters:
+        answers: those that ran.
+        passed_over: those that the source environment gives as well.
+    """
+    ran, over = [*answers], [*passed_over]
+    for kind in _PLURALS:
+        good = [each for each in ran if each.question.kind == kind]
+        bad = [each for each in over if each.question.kind == kind]
+        if good or bad:
+            yield Count(
+                kind=kind,
+                ran=len(good),
+                passed_over=len(bad),
+                seconds=sum(each.seconds for each in (*good, *bad)),
+            )
+
+
+class ProofError(ProblemList):
+    """What was packed does not run, or running it was asked for and is not possible."""

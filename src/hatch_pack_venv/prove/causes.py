@@ -1,0 +1,76 @@
+"""Why something that ran in the environment does not run in the archive, where a rule knows it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+_MODULE: Final = re.compile(r"No module named '([\w.]+)'")
+_NAME: Final = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+_LIBRARY: Final = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
+_VERSION: Final = re.compile(r"(\S+): version [`'](\S+)' not found")
+_FILE: Final = re.compile(r"No such file or directory: '([^']+)'")
+_LOCKED: Final = re.compile(r"Read-only file system: '([^']+)'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of an archive.
+
+    Parameters:
+        root: where it lay in the room.
+        folders: arcnames of the folders that modules are imported from.
+        left_out: why files of the environment are not in it, by arcname.
+        hidden: paths that were out of sight.
+    """
+
+    root: str
+    folders: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hidden: tuple[str, ...] = ()
+
+    def cause(self, said: str) -> str | None:
+        """Return the cause of a failure and the way out, or `None`."""
+        return next(self._causes(said), None)
+
+    def _causes(self, said: str) -> Iterator[str]:
+        if match := _MODULE.search(said):
+            yield from self._left_out_module(match[1])
+        if match := _NAME.search(said):
+            yield from self._left_out_module(f"{match[2]}.{match[1]}")
+        if match := _FILE.search(said):
+            yield from self._left_out([match[1].removeprefix(f"{self.root}/")])
+        if match := _LIBRARY.search(said):
+            yield (
+                f"{match[1]} is neither in the archive nor on a system without the build machine's"
+                " own folders: let vendor-libraries bring it, or install a wheel that holds it"
+            )
+        if match := _VERSION.search(said):
+            yield (
+                f"something packed needs {match[2]}, which the first {match[1]} that is found does"
+                " not have: build it against an older one, or pack the newer"
+            )
+        for path in self.hidden:
+            if path in said:
+                yield f"it names {path}, which only the build machine has"
+        if match := _LOCKED.search(said):
+            yield f"it writes to {match[1]}, and the archive lies where nothing can be written"
+
+    def _left_out_module(self, module: str) -> Iterator[str]:
+        path = module.replace(".", "/")
+        yield from self._left_out(f"{folder}/{path}" for folder in self.folders)
+
+    def _left_out(self, places: Iterable[str]) -> Iterator[str]:
+        for place in places:
+            for name, why in self.left_out.items():
+                if name == place or name.startswith((f"{place}/", f"{place}.")):
+                    yield (
+                        f"{name} was left out ({why}): bring it back with include-files, or change"
+                        " what leaves it out"
+                    )
+                    return

@@ -1,0 +1,72 @@
+"""What does not load at home, remembered by content digest: the next build asks for it no more."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from ..metadata.files import read_json
+from ..model.proof import Answer, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeAnswers:
+    """A file of answers that an environment has given.
+
+    It holds failures alone: what loads at home is not asked there unless the archive fails.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, content_digest: str, prefix: Path, interpreter: str) -> Self:
+        """Return the file for what an archive holds, an environment and its interpreter."""
+        said = json.dumps([_FORMAT, content_digest, str(prefix), interpreter])
+        name = hashlib.sha256(said.encode()).hexdigest()[:32]
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        return cls(path=Path(caches) / "hatch-pack-venv" / "proof" / f"{name}.json")
+
+    def read(self) -> dict[Question, Answer]:
+        """Return what is known; nothing if that cannot be read."""
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            rows = read_json(self.path)
+            answers = [
+                Answer(question=Question(**row["question"]), **row["answer"]) for row in rows
+            ]
+            return {each.question: each for each in answers if not each.ran}
+        return {}
+
+    def add(self, answers: Iterable[Answer]) -> None:
+        """Remember failures; a cache that cannot be written is none."""
+        known = self.read() | {each.question: each for each in answers}
+        rows = [
+            {
+                "question": {
+                    "kind": each.question.kind,
+                    "name": each.question.name,
+                    "module": each.question.module,
+                    "attr": each.question.attr,
+                },
+                "answer": {"ran": False, "seconds": 0.0, "said": each.said, "late": each.late},
+            }
+            for each in known.values()
+        ]
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_text(json.dumps(rows), encoding="utf-8")
+                partial.replace(self.path)
+            finally:
+                partial.unlink(missing_ok=True)

@@ -1,0 +1,291 @@
+"""The clean room: where an unpacked archive runs with nothing of the build machine in sight.
+
+A room is a list of bubblewrap's options. `bwrap` carries them out, or `namespace.py`, which knows
+as many of them as a room needs.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+PLACE: Final = "/tmp/Ünpacked here"  # noqa: S108 in the room, which has a /tmp of its own
+"""Where archives lie in a room: a path with a space and a letter beyond ASCII."""
+HOME: Final = "/tmp/home"  # noqa: S108
+_BYTE_CODE: Final = "/tmp/pycache"  # noqa: S108
+_PROGRAMS: Final = "/usr/local/bin:/usr/bin:/bin"
+_ALONE: Final = ("--unshare-all", "--die-with-parent", "--new-session")
+# Root reads what root may read, as at home.
+_RIGHTS: Final = ("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE")
+_SYSTEM: Final = ("--dev", "/dev", "--proc", "/proc")
+_SECONDS: Final = 20
+
+
+class NoRoomError(Exception):
+    """No clean room can be made here; the text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """What makes rooms on this machine.
+
+    Parameters:
+        name: `bubblewrap` or `namespaces`.
+        program: the words of a command before the options.
+    """
+
+    name: str
+    program: tuple[str, ...]
+
+    def command(self, options: Iterable[str], words: Iterable[str]) -> list[str]:
+        """Return what runs a command in a room."""
+        return [*self.program, *_ALONE, *_RIGHTS, *options, "--", *words]
+
+
+def _makers() -> Iterator[Maker]:
+    bwrap = shutil.which("bwrap")
+    if bwrap is not None:
+        yield Maker(name="bubblewrap", program=(bwrap,))
+    yield own_maker()
+
+
+def own_maker() -> Maker:
+    """Return what makes rooms without any program: system calls of this Python."""
+    script = str(Path(__file__).with_name("namespace.py"))
+    program = (sys.executable, "-I", "-S", script)
+    return Maker(name="namespaces", program=program)
+
+
+@cache
+def find_maker() -> Maker:
+    """Return what makes rooms here, tried out.
+
+    Raises:
+        NoRoomError: nothing does.
+    """
+    if sys.platform != "linux":
+        message = "clean rooms are made of Linux's namespaces"
+        raise NoRoomError(message)
+    said = ""
+    for maker in _makers():
+        words = maker.command(["--ro-bind", "/", "/", *_SYSTEM], [sys.executable, "-I", "-S", "-c"])
+        try:
+            done = subprocess.run(
+                [*words, ""], capture_output=True, text=True, timeout=_SECONDS, check=False
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            said = str(error)
+            continue
+        if done.returncode == 0:
+            return maker
+        said = " ".join(done.stderr.split())
+    raise NoRoomError(f"no namespaces can be made here ({said})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What of the machine's file system is seen in a room.
+
+    Parameters:
+        hidden: files and folders that are empty there.
+        shown: those that are seen although something above them is hidden.
+    """
+
+    hidden: frozenset[Path] = frozenset()
+    shown: frozenset[Path] = frozenset()
+
+    @classmethod
+    def of(cls, *, hide: Iterable[Path], show: Iterable[Path] = ()) -> Self:
+        """Take paths as they come: links are followed, what is missing needs no hiding."""
+        return cls(
+            hidden=frozenset(path for path in _real(hide) if not _is_of_system(path)),
+            shown=frozenset(_real(show)),
+        )
+
+    def options(self) -> Iterator[str]:
+        """Yield what hides and shows, the outer before the inner."""
+        empty = frozenset(Path(each) for each in _EMPTY if os.path.isdir(each)) - self.shown
+        hidden = dict.fromkeys((*empty, *self.hidden), True)
+        said = hidden | dict.fromkeys(self.shown, False)
+        for path in sorted(said, key=lambda path: len(path.parts)):
+            above = next((said[each] for each in path.parents if each in said), False)
+            if said[path] == above:
+                continue
+            if not said[path]:
+                yield from ("--ro-bind", str(path), str(path))
+            elif path.is_dir():
+                yield from ("--tmpfs", str(path))
+            else:
+                yield from ("--ro-bind", "/dev/null", str(path))
+
+
+_EMPTY: Final = ("/tmp", "/var/tmp", "/run/user")  # noqa: S108 empty in every room
+
+
+def _real(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if os.path.exists(path):
+            yield Path(os.path.realpath(path))
+
+
+def _is_of_system(path: Path) -> bool:
+    """Whether nothing would run with this hidden."""
+    parts = {Path(os.path.realpath(each)) for each in ("/bin/sh", "/etc", "/proc", "/dev", "/lib")}
+    return any(part.is_relative_to(path) for part in parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A way to run commands.
+
+    Parameters:
+        root: where the environment lies, as commands in the room see it.
+        options: the room's; empty where commands run without one.
+        environ: the variables in it.
+    """
+
+    root: str
+    environ: Mapping[str, str]
+    maker: Maker | None = None
+    options: tuple[str, ...] = field(default=(), repr=False)
+    home: str = HOME
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return what runs a command in the room, in its home."""
+        if self.maker is None:
+            return [*words]
+        return self.maker.command([*self.options, "--chdir", self.home], words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Furniture:
+    """What a room is made of.
+
+    Parameters:
+        unpacked: the folder that holds the unpacked environment, or it itself.
+        inside: the environment's path below the room's place.
+        byte_code: a folder for what Python compiles; `None` where the archive brings byte code.
+        beside: layers, by their paths relative to the environment.
+        sight: what is seen of the machine.
+    """
+
+    unpacked: Path
+    inside: str
+    byte_code: Path | None
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    sight: Sight
+
+    @property
+    def root(self) -> str:
+        """The environment's path in the room."""
+        return f"{PLACE}/{self.inside}" if self.inside else PLACE
+
+    def options(self, *, writable: bool) -> Iterator[str]:
+        """Yield the options for what was unpacked and what every room has."""
+        yield from ("--dir", HOME)
+        yield from ("--bind" if writable else "--ro-bind", str(self.unpacked), self.root)
+        for relative, path in self.beside.items():
+            yield from ("--ro-bind", str(path), posixpath.normpath(f"{self.root}/{relative}"))
+        if self.byte_code is not None:
+            yield from ("--bind", str(self.byte_code), _BYTE_CODE)
+
+    def variables(self) -> Iterator[tuple[str, str]]:
+        """Yield the variables that say where things are in the room."""
+        yield from (("HOME", HOME), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8"))  # noqa: S108
+        yield "PATH", f"{self.root}/bin:{_PROGRAMS}"
+        if self.byte_code is None:
+            yield "PYTHONDONTWRITEBYTECODE", "1"
+        else:
+            yield "PYTHONPYCACHEPREFIX", _BYTE_CODE
+
+
+def hidden_room(furniture: Furniture, maker: Maker, *, writable: bool = False) -> Room:
+    """Return a room that has the machine's file system without the originals."""
+    options = ["--ro-bind", "/", "/", *_SYSTEM]
+    options += [*furniture.sight.options(), *furniture.options(writable=writable)]
+    variables = {**clean_variables(os.environ), **dict(furniture.variables())}
+    return Room(root=furniture.root, environ=variables, maker=maker, options=tuple(options))
+
+
+def bare_room(furniture: Furniture, maker: Maker, *, writable: bool = False) -> Room:
+    """Return a room that has the C library, its loader and a shell, and nothing else."""
+    options = [*_SYSTEM, "--dir", "/tmp"]  # noqa: S108
+    for path, place in bare_system():
+        options += ["--ro-bind", path, place]
+    for shown in map(str, sorted(furniture.sight.shown)):
+        options += ["--ro-bind", shown, shown]
+    options += furniture.options(writable=writable)
+    variables = {**clean_variables(os.environ), **dict(furniture.variables())}
+    return Room(root=furniture.root, environ=variables, maker=maker, options=tuple(options))
+
+
+# What every program may ask glibc for; all of it is of the same build as the loader.
+_LIBRARIES: Final = re.compile(
+    r"lib(c|m|dl|pthread|rt|resolv|util|anl|nss_(files|dns|compat))(-[\d.]+)?\.so(\.\d+)?"
+)
+_LOADER: Final = re.compile(r"(ld-linux.*|ld64|ld-[\d.]+)\.so(\.\d+)?")
+
+
+def bare_system() -> Iterator[tuple[str, str]]:
+    """Yield the files of a system that has nothing but the C library, and their places.
+
+    Raises:
+        NoRoomError: no C library of GNU is found.
+    """
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+    library = re.search(r"(/\S*/)libc(-[\d.]+)?\.so[\d.]*$", mapped, re.MULTILINE)
+    loader = re.search(r"(/\S*/)(ld-linux\S*|ld64\S*|ld-[\d.]+\.so)$", mapped, re.MULTILINE)
+    if library is None or loader is None:
+        message = "a bare room holds glibc, which this Python does not use"
+        raise NoRoomError(message)
+    for name in sorted(os.listdir(library[1])):
+        if _LIBRARIES.fullmatch(name) or _LOADER.fullmatch(name):
+            path = os.path.join(library[1], name)
+            yield os.path.realpath(path), path
+    yield from _named_loader()
+    for shell in ("dash", "busybox"):
+        found = shutil.which(shell)
+        if found is not None:
+            yield os.path.realpath(found), "/bin/sh"
+            return
+
+
+def _named_loader() -> Iterator[tuple[str, str]]:
+    """Yield the loader by the name that programs ask for, which may be a link's."""
+    with open(sys.executable, "rb") as stream:
+        match = re.search(rb"/lib\w*/ld[-\w.]+\.so[.\d]*\0", stream.read(1 << 16))
+    if match is not None:
+        path = match[0].rstrip(b"\0").decode()
+        yield os.path.realpath(path), path
+
+
+_OF_HOME: Final = re.compile(r"(LD_|DYLD_|PYTHON|VIRTUAL_ENV|DISPLAY$|WAYLAND_|XDG_|DBUS_|HATCH_)")
+
+
+def clean_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that do not lead to anything of this machine.
+
+    What configures an application stays: it would be there on the target as well.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if not _OF_HOME.match(name) and not _leads_somewhere(value)
+    }
+
+
+def _leads_somewhere(value: str) -> bool:
+    parts = re.split(r"[:;,\s]", value)
+    return any(os.path.isabs(part) and os.path.exists(part) for part in parts)

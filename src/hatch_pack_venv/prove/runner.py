@@ -1,0 +1,290 @@
+"""Processes that answer questions, each with a limit of time, several at once.
+
+What runs is anybody's code: it may crash, exit, print without end, never return, or leave processes
+behind. In a room all of them end with the first; without one, with their process group.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from itertools import zip_longest
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from ..model.formats import usable_cpus
+from ..model.proof import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ..model.proof import Question
+    from .room import Room
+
+
+_AT_ONCE: Final = 2  # per CPU: imports wait for the disk half of the time
+_BLOCK: Final = 1 << 14
+_TAIL: Final = 4000  # bytes of output that are kept
+_ANSWERS: Final = 1 << 20  # and of answers, which are short
+SECONDS: Final = 60
+"""How long a module may take to load."""
+PATIENT: Final = 300
+"""How long a command may take, and a module that loads in the source environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a process ended.
+
+    Parameters:
+        status: its exit status, negative for a signal; `None` if it was stopped after its time.
+        output: the end of what it printed.
+        answered: what it wrote to its descriptor.
+    """
+
+    status: int | None
+    output: str
+    answered: bytes
+    seconds: float
+
+    @property
+    def described(self) -> str:
+        """How it ended, in words."""
+        if self.status is None:
+            return f"did not end within {self.seconds:.0f} s"
+        number = -self.status if self.status < 0 else self.status - 128
+        with suppress(ValueError):
+            if number > 0:
+                return f"was ended by {signal.Signals(number).name}"
+        return f"ended with exit status {self.status}"
+
+
+@dataclass(slots=True)
+class Processes:
+    """The processes that run now; all are ended when the work is given up."""
+
+    _live: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ended: bool = False
+
+    def run(self, words: Sequence[str], environ: Mapping[str, str], seconds: float) -> Ended:
+        """Run a worker to its end; its words hold `{fd}` where it wants its socket's number."""
+        start = time.monotonic()
+        ours, its = socket.socketpair()
+        with ours, its:
+            number = its.fileno()
+            command = [word.replace("{fd}", str(number)) for word in words]
+            process = self._start(command, environ, number)
+            its.close()
+            conversation = _Conversation(process, ours)
+            try:
+                in_time = conversation.read(start + seconds)
+            finally:
+                _kill(process)
+                ours.close()  # what is still being made asks before it does anything
+                status = process.wait()
+                cast("IO[bytes]", process.stdout).close()
+                with self._lock:
+                    self._live.discard(process)
+        return Ended(
+            status=status if in_time else None,
+            output=conversation.output.decode("utf-8", "replace"),
+            answered=bytes(conversation.answered),
+            seconds=time.monotonic() - start,
+        )
+
+    def _start(
+        self, command: Sequence[str], environ: Mapping[str, str], descriptor: int
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._ended:
+                raise KeyboardInterrupt
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(descriptor,),
+                env=environ,
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for us, who end them
+            )
+            self._live.add(process)
+            return process
+
+    def end(self) -> None:
+        """End all, and start no more."""
+        with self._lock:
+            self._ended = True
+            for process in self._live:
+                _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class _Conversation:
+    """What a process prints, and what it says on its socket."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: socket.socket) -> None:
+        self.process = process
+        self.ours = ours
+        self.output = bytearray()
+        self.answered = bytearray()
+        self.asked = False
+
+    def read(self, deadline: float) -> bool:
+        """Take everything until the process has ended; return whether it has, in time."""
+        printed = cast("IO[bytes]", self.process.stdout)
+        with selectors.DefaultSelector() as selector:
+            selector.register(printed, selectors.EVENT_READ, self._print)
+            selector.register(self.ours, selectors.EVENT_READ, self._answer)
+            ended = False
+            while selector.get_map():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return ended
+                ready = selector.select(0.0 if ended else min(left, 0.5))
+                for key, _ in ready:
+                    data = os.read(key.fd, _BLOCK)
+                    key.data(data)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                if ended and not ready:
+                    return True  # what it has left behind may hold the pipes
+                ended = self.process.poll() is not None
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+            return True
+        return False
+
+    def _print(self, data: bytes) -> None:
+        self.output = (self.output + data)[-_TAIL:]
+
+    def _answer(self, data: bytes) -> None:
+        if data and not self.asked:
+            self.asked = True
+            data = data[1:]
+            with suppress(OSError):
+                self.ours.send(b"!")
+        self.answered = (self.answered + data)[:_ANSWERS]
+
+
+@cache
+def _worker() -> str:
+    return (files(__package__) / "worker.py").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Asks questions in one room.
+
+    Parameters:
+        python: the interpreter that answers, as the room sees it.
+        told: called with every number of answers that have come.
+    """
+
+    room: Room
+    python: str
+    processes: Processes
+    told: Callable[[int], None] = lambda _count: None
+
+    def facts(self) -> tuple[dict[str, Any] | None, Ended]:
+        """Start the interpreter; return what it says of itself, if it says anything."""
+        ended = self._asked([("", "")], SECONDS)
+        with suppress(ValueError):
+            return dict(json.loads(ended.answered)), ended
+        return None, ended
+
+    def answers(self, questions: Iterable[Question], seconds: float = SECONDS) -> list[Answer]:
+        """Ask questions, those about one top-level package in one process; keep their order."""
+        asked = [*questions]
+        by_process: dict[str, list[Question]] = defaultdict(list)
+        for question in asked:
+            top = question.module.partition(".")[0]
+            by_process[top or f"$ {question.name}"].append(question)
+        given: dict[Question, Answer] = {}
+        pool = ThreadPoolExecutor(_AT_ONCE * usable_cpus())
+        try:
+            work = [pool.submit(self._answered, each, seconds) for each in by_process.values()]
+            for each in work:
+                answers = each.result()
+                given |= {answer.question: answer for answer in answers}
+                self.told(len(answers))
+        except BaseException:
+            self.processes.end()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return [given[question] for question in asked]
+
+    def _answered(self, questions: Sequence[Question], seconds: float) -> list[Answer]:
+        if questions[0].kind == "command":
+            return [self._command(questions[0])]
+        limit = seconds + len(questions) - 1
+        ended = self._asked([(each.module, each.attr) for each in questions], limit)
+        answers = [*_of_modules(questions, ended)]
+        if len(questions) == 1:
+            return answers
+        # What fails may do so because of what was loaded before it, or was never come to.
+        return [each if each.ran else self._alone(each.question, seconds) for each in answers]
+
+    def _alone(self, question: Question, seconds: float) -> Answer:
+        return self._answered([question], seconds)[0]
+
+    def _asked(self, questions: Sequence[tuple[str, str]], seconds: float) -> Ended:
+        return self._work([*questions], seconds)
+
+    def _work(self, what: object, seconds: float) -> Ended:
+        words = [self.python, "-c", _worker(), "{fd}", json.dumps(what)]
+        return self.processes.run(self.room.command(words), self.room.environ, seconds)
+
+    def run(self, words: Sequence[str]) -> Ended:
+        """Run a command."""
+        return self._work([*words], PATIENT)
+
+    def _command(self, question: Question) -> Answer:
+        import shlex
+
+        ended = self.run(shlex.split(question.name))
+        lines = [line for line in ended.output.splitlines() if line.strip()]
+        said = f"{ended.described}: {' | '.join(lines[-3:])}".rstrip(": ")
+        return Answer(
+            question=question,
+            ran=ended.status == 0,
+            seconds=ended.seconds,
+            said="" if ended.status == 0 else said,
+            status=ended.status,
+            late=ended.status is None,
+        )
+
+
+def _of_modules(questions: Sequence[Question], ended: Ended) -> Iterator[Answer]:
+    lines = [
+        json.loads(line)
+        for line in ended.answered.splitlines(keepends=True)
+        if line.endswith(b"\n")
+    ]
+    lost = f"the process {ended.described}"
+    share = ended.seconds / len(questions)
+    for question, line in zip_longest(questions, lines[: len(questions)], fillvalue=lost):
+        yield Answer(
+            question=cast("Question", question),
+            ran=line is None,
+            seconds=share,
+            said=line or "",
+            late=ended.status is None and line is lost,
+        )

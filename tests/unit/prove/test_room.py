@@ -1,0 +1,73 @@
+"""What a room shows and hides, and which variables are taken into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hatch_pack_venv.prove.room import Sight, clean_variables
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("home/base/site", "home/project", "file"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def options(sight: Sight, below: Path) -> list[tuple[str, str]]:
+    words = [*sight.options()]
+    found: list[tuple[str, str]] = []
+    while words:
+        option = words.pop(0)
+        if option == "--ro-bind":
+            words.pop(0)
+        found.append((option, words.pop(0)))
+    root = str(below)
+    return [(o, p.removeprefix(f"{root}/")) for o, p in found if p.startswith(root)]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hatch_pack_venv.prove.room._EMPTY", ())
+
+
+def test_the_inner_is_said_after_the_outer(tree: Path) -> None:
+    """An interpreter in a hidden home is seen, and of it what is hidden is not."""
+    home, base = tree / "home", tree / "home/base"
+    sight = Sight.of(hide=[base / "site", home, home / "project"], show=[base])
+    assert options(sight, tree) == [
+        ("--tmpfs", "home"),
+        ("--ro-bind", "home/base"),
+        ("--tmpfs", "home/base/site"),
+    ]
+
+
+def test_what_nothing_hides_needs_no_showing(tree: Path) -> None:
+    """Nor does what is missing need hiding; a link hides what it leads to."""
+    (tree / "link").symlink_to("home")
+    sight = Sight.of(hide=[tree / "missing", tree / "link"], show=[tree / "file"])
+    assert options(sight, tree) == [("--tmpfs", "home")]
+
+
+def test_the_system_is_never_hidden() -> None:
+    """A home that is the root, as some containers have it, stays."""
+    assert Sight.of(hide=[Path("/"), Path("/usr"), Path("/etc")]).hidden == frozenset()
+
+
+def test_variables_that_lead_somewhere_stay_outside() -> None:
+    """What configures an application is taken along; what names a place of the machine is not."""
+    taken = clean_variables(
+        {
+            "DATABASE_URL": "postgres://user@host/name",
+            "LEVEL": "3",
+            "MISSING": "/nonexistent/x",
+            "LIBRARIES": "/nonexistent:/etc",
+            "LD_PRELOAD": "libx.so",
+            "PYTHONWARNINGS": "error",
+            "DISPLAY": ":0",
+            "DISPLAYED": "yes",
+        }
+    )
+    assert set(taken) == {"DATABASE_URL", "LEVEL", "MISSING", "DISPLAYED"}
