@@ -46,7 +46,7 @@ def build(root: Path, by: str, mode: str) -> dict[str, str]:
     text = (root / "pyproject.toml").read_text().replace('format = "tar.gz"\n', "")
     options = f'interpreter = "{mode}"\nformat = {json.dumps(FORMATS)}\ncompression-level = 1\n'
     if mode == "bundled":
-        options = 'format = ["tar.gz", "zip", "run"]\ncompression-level = 1\n'
+        options = 'format = ["tar.gz", "zip", "run", "oci"]\ncompression-level = 1\n'
         options += 'entry-point = "service-api"\n'
     else:
         options = options.replace('"tar", ', "")
@@ -74,7 +74,7 @@ def test_the_same_environment_twice_gives_the_same_bytes(
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     with umask(0o077):
         second = build(tmp_path / "another place/é", by, mode)
-    assert len(first) == (3 if mode == "bundled" else 5)
+    assert len(first) == (4 if mode == "bundled" else 5)
     assert first == second
     if os.geteuid() == 0:
         root = tmp_path / "another place/é"

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import random
 import re
@@ -59,6 +60,8 @@ _DECOMPRESS: dict[CompressionFormat, Callable[[bytes], bytes]] = {
 def planned_content(plan: PackPlan, format: CompressionFormat) -> Content:
     """Return what an archive of a plan must hold, the manifest apart."""
     top = "" if plan.install_target == "." else f"{plan.install_target}/"
+    if format is CompressionFormat.OCI:
+        top = "venv/"
     found: Content = [(top[:-1], "folder", 0o755, b"")] if top else []
     entries = plan.entries if format.holds_links else without_links(plan.entries)
     for entry in entries:
@@ -78,11 +81,46 @@ def read_archive(path: Path, format: CompressionFormat) -> Content:
     if format is CompressionFormat.ZIP:
         return _read_zip(path)
     data = path.read_bytes()
+    if format is CompressionFormat.OCI:
+        return [row for layer in own_layers(path) for row in _read_layer(layer)][:-1]
     if format is CompressionFormat.RUN:
         data, format = payload(path), CompressionFormat.GZIP
     data = _DECOMPRESS[format](data)
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         return [_member(tar, member) for member in tar.getmembers()][:-1]
+
+
+def read_image(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]:
+    """Return an image's manifest, its configuration and its blobs by digest, all compared."""
+    with tarfile.open(path, mode="r:") as tar:
+        files = {m.name: _member(tar, m)[3] for m in tar.getmembers() if m.isreg()}
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    blobs = {}
+    for name, data in files.items():
+        if name.startswith("blobs/"):
+            assert name == f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"
+            blobs[name.removeprefix("blobs/").replace("/", ":")] = data
+    (descriptor,) = json.loads(files["index.json"])["manifests"]
+    manifest = json.loads(blobs[descriptor["digest"]])
+    return manifest, json.loads(blobs[manifest["config"]["digest"]]), blobs
+
+
+def own_layers(path: Path) -> list[bytes]:
+    """Return the layers of an image's environment, unpacked."""
+    manifest, config, blobs = read_image(path)
+    found = []
+    for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
+        assert len(blobs[layer["digest"]]) == layer["size"]
+        data = gzip.decompress(blobs[layer["digest"]])
+        assert f"sha256:{hashlib.sha256(data).hexdigest()}" == diff_id
+        if "annotations" in layer:
+            found.append(data)
+    return found
+
+
+def _read_layer(data: bytes) -> Content:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        return [_member(tar, member) for member in tar.getmembers()]
 
 
 def payload(path: Path) -> bytes:
@@ -169,7 +207,7 @@ def _tarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     )
 
 
-FORMAT_NAMES = ("tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "zip", "run")
+FORMAT_NAMES = ("tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "zip", "run", "oci")
 
 
 def make_packed(folder: Path, **options: Any) -> dict[str, Path]:

@@ -127,7 +127,18 @@ REGISTRY: Final[dict[str, Resource]] = {
     "nu": _program("nu", "Nushell (nu)", by_ci=False),
     **{
         name: _program(name)
-        for name in ("tar", "gzip", "bzip2", "xz", "zstd", "unzip", "bsdtar", "setpriv")
+        for name in (
+            "tar",
+            "gzip",
+            "bzip2",
+            "xz",
+            "zstd",
+            "unzip",
+            "bsdtar",
+            "setpriv",
+            "skopeo",
+            "umoci",
+        )
     },
     "mkfs.btrfs": _program("mkfs.btrfs"),
     "java": _program("java", "Java"),

@@ -12,12 +12,13 @@ from packaging.utils import canonicalize_name
 from ..binary.headers import HeaderReader
 from ..model.entries import Times, with_copies
 from ..model.environment import Project, environment_name, project_folder
+from ..model.formats import CompressionFormat
 from ..model.interpreter import is_fixed_path
 from ..model.plan import POSTINSTALL, DecisionLog
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport, floor_reason
 from ..plan.select import REPLACED, Selection
-from ..plan.start import with_start
+from ..plan.start import image_name, with_image, with_start
 from ..plan.validate import headers_notes, nested_environments
 from ..platforms.linux.search_paths import AcrossLayers, SearchPaths, library_names
 from ..platforms.platform import BundleRequest, check_possible, platform_of
@@ -84,8 +85,9 @@ class Source:
     def of(cls, environment: Environment, options: PackOptions) -> Self:
         """Do the same as `read` for an environment that was already read."""
         fixed = is_fixed_path(options.interpreter)
-        starting = any(format.starts for format in options.formats)
-        check_possible(environment, bytecode=options.bytecode, fixed_path=fixed, starting=starting)
+        check_possible(
+            environment, bytecode=options.bytecode, fixed_path=fixed, formats=options.formats
+        )
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)
@@ -178,7 +180,23 @@ class _Planning:
         plan = self._planned(needs, resolved, inputs, there, overlays)
         if any(format.starts for format in options.formats):
             plan = with_start(plan, options.entry_point, given.project)
+        if CompressionFormat.OCI in options.formats:
+            plan = self._as_image(plan, given.project)
         return replace(plan, scanned=found)
+
+    def _as_image(self, plan: PackPlan, project: InstalledDistribution | None) -> PackPlan:
+        """Return a plan with the rest of an image; its base is read here."""
+        options = self.options
+        name = image_name(options.image_name, self.project.name, self.project.version)
+        if options.image_base is None:
+            from ..platforms.linux.image_base import scratch_base
+
+            base = scratch_base(plan.head)
+        else:
+            from ..read.wrapped import read_base
+
+            base = read_base(options.image_base, plan.head["platform"]["machine"])
+        return with_image(plan, name, base, project)
 
     def _without_archives(
         self, found: Sequence[ScannedEntry], brings_back: Callable[[str], bool]

@@ -49,6 +49,7 @@ _FASTEST_FIRST: Final = (
     CompressionFormat.ZSTD,
     CompressionFormat.RUN,
     CompressionFormat.GZIP,
+    CompressionFormat.OCI,
     CompressionFormat.ZIP,
     CompressionFormat.XZ,
     CompressionFormat.BZIP2,

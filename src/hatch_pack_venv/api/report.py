@@ -128,5 +128,9 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
     if not isinstance(result, PackResult):
         return start.replace("{top}", str(path))
     top = "." if result.install_target == "." else result.install_target
+    if result.format is CompressionFormat.RUN:
+        return str(path) if "/" in str(path) else f"./{path}"
+    if result.format is CompressionFormat.OCI:
+        return f"docker load -i {path}"
     unpack = f"tar -xf {path}" if result.format.is_tar_format else f"unzip -q {path}"
     return f"{unpack} && {start.replace('{top}', top)}"

@@ -62,7 +62,10 @@ class PackOptions:
             project if `project` replaces it or leaves it out.
         formats: the key `format`; one archive for each; if empty, the environment's default format.
         compression_level: on the formats' own scale, or `None` for each format's default.
-        entry_point: the script that a `run` file starts, or `None` for the project's only one.
+        entry_point: the script that a `run` file or an image starts, or `None` for the project's
+            only one.
+        image_base: an OCI image that an image is laid upon, or `None` for files of this machine.
+        image_name: template of an image's repository and tag.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process.
         output_directory: relative to the project root.
@@ -101,6 +104,8 @@ class PackOptions:
     formats: tuple[CompressionFormat, ...] = ()
     compression_level: int | None = None
     entry_point: str | None = None
+    image_base: Path | None = None
+    image_name: str = "{name}:{version}"
     threads: int | None = None
     output_directory: Path = Path("dist-venv")
     archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"
@@ -173,6 +178,7 @@ class PackOptions:
             output_directory=base / self.output_directory,
             wheels=tuple(base / wheel for wheel in self.wheels),
             lock=below(self.lock),
+            image_base=below(self.image_base),
             containing_dir=below(self.containing_dir),
             base_runtime=below(self.base_runtime),
             layers=tuple(base / layer for layer in self.layers),

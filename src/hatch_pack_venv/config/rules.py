@@ -38,7 +38,7 @@ def problems_between(
             " remove it, or set that"
         )
     yield from _of_promised(values, names)
-    yield from _of_starting(values, names)
+    yield from _of_starting(values, table, names)
     if {"source", "hatch_env"} <= values.keys():
         both = f"{names.key('source')} and {names.key('hatch-env')}"
         yield f"{both} name two environments: remove one"
@@ -91,13 +91,26 @@ def _of_promised(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
         )
 
 
-def _of_starting(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
+def _of_starting(
+    values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
+) -> Iterator[str]:
     """Yield problems with formats that start a script by themselves, and with its name."""
     starting = [format for format in values.get("formats", ()) if format.starts]
     if "entry_point" in values and "formats" in values and not starting:
         yield (
-            f"{names.key('entry-point')} is the script that format 'run' starts: remove it, or"
-            " choose that format"
+            f"{names.key('entry-point')} is the script that the formats 'run' and 'oci' start:"
+            " remove it, or choose one of them"
+        )
+    formats = values.get("formats", (CompressionFormat.OCI,))
+    for key in ("image-base", "image-name"):
+        if key in table and CompressionFormat.OCI not in formats:
+            yield f"{names.key(key)} is about format 'oci': remove it, or choose that format"
+    promised = is_fixed_path(values.get("interpreter", "bundled"))
+    is_image = CompressionFormat.OCI in values.get("formats", ())
+    if promised and is_image and values.get("image_base") is None:
+        yield (
+            f"{names.key('image-base')} must name an image that has the interpreter"
+            f" {values['interpreter']!r}"
         )
     whose = values.get("interpreter", "bundled")
     if values.get("base_runtime") is not None:

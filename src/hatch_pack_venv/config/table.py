@@ -87,8 +87,9 @@ _KEYS: Final = (
         name="format",
         parse=values.formats,
         values=(
-            "one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`, and `run`, a"
-            " file that [unpacks and starts itself](docs/archive-format.md#run-files)"
+            "one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`; `run`, a file"
+            " that [unpacks and starts itself](docs/archive-format.md#run-files); `oci`, a"
+            " [container image](docs/archive-format.md#oci-images)"
         ),
         default="`tar.xz`; `zip` for environments of Windows",
         option=Option(
@@ -106,23 +107,54 @@ _KEYS: Final = (
             "an integer of the format's own scale ([what each"
             " costs](docs/archive-format.md#compression-levels))"
         ),
-        default="gz and run 5; xz and zip 6; bz2 and zst 9",
+        default="gz, run and oci 5; xz and zip 6; bz2 and zst 9",
         option=Option(
             group="format",
             metavar="N",
             help="on the format's own scale",
-            default="gz and run 5, xz and zip 6, bz2 and zst 9",
+            default="gz, run and oci 5, xz and zip 6, bz2 and zst 9",
         ),
     ),
     Key(
         name="entry-point",
         parse=values.script_name,
-        values="the script that a `run` file starts, by its name in `bin`",
+        values="the script that a `run` file or an image starts, by its name in `bin`",
         default="the project's only console script",
         option=Option(
             group="format",
             metavar="SCRIPT",
-            help="the script that a run file starts, by its name in bin",
+            help="the script that a run file or an image starts, by its name in bin",
+        ),
+    ),
+    Key(
+        name="image-base",
+        parse=values.image_base,
+        values=(
+            '`"scratch"`: an image holds the C library, certificates and time zones of the building'
+            " machine below the environment; or the path of an OCI image (a layout, in a folder or"
+            " a tar) that it is laid upon"
+        ),
+        default='`"scratch"`',
+        option=Option(
+            group="format",
+            metavar="BASE",
+            help=(
+                "scratch: an image holds the C library, certificates and time zones of this machine"
+                " below the environment; or the path of an OCI image that it is laid upon"
+            ),
+            default="scratch",
+        ),
+    ),
+    Key(
+        name="image-name",
+        parse=values.image_name,
+        values="a template of `{name}` and `{version}`: an image's repository and tag",
+        default="`{name}:{version}`",
+        option=Option(
+            group="format",
+            metavar="NAME:TAG",
+            help="an image's repository and tag",
+            default="the environment's name, latest",
         ),
     ),
     Key(

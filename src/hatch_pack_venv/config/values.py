@@ -146,6 +146,31 @@ def script_name(value: Any) -> str:
     return value
 
 
+def image_base(value: Any) -> Path | None:
+    """Return the path of an image, or `None` for none."""
+    if value == "scratch":
+        return None
+    try:
+        return path(value)
+    except WrongValueError:
+        message = "'scratch' or the path of an OCI image"
+        raise WrongValueError(message) from None
+
+
+def image_name(value: Any) -> str:
+    """Return a template for an image's repository and tag."""
+    what = "a name such as 'registry/{name}:{version}', with no fields but {name} and {version}"
+    try:
+        parts = list(string.Formatter().parse(non_blank(value)))
+        fields = [part for part in parts if part[1] is not None]
+        known = all(part[1:] in (("name", "", None), ("version", "", None)) for part in fields)
+    except (ValueError, WrongValueError):
+        known = False
+    if not known:
+        raise WrongValueError(what)
+    return str(value)
+
+
 def path(value: Any) -> Path:
     """Return a path."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:

@@ -79,6 +79,7 @@ class CompressionFormat(enum.StrEnum):
     ZSTD = "zstd"
     ZIP = "zip"
     RUN = "run"
+    OCI = "oci"
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
@@ -121,7 +122,7 @@ class CompressionFormat(enum.StrEnum):
     @property
     def starts(self) -> bool:
         """Whether the archive starts a script of the environment by itself."""
-        return self is CompressionFormat.RUN
+        return self in (CompressionFormat.RUN, CompressionFormat.OCI)
 
     @property
     def levels(self) -> Levels | None:
@@ -141,6 +142,7 @@ _SUFFIXES: Final = {
     "zstd": ".tar.zst",
     "zip": ".zip",
     "run": ".run",
+    "oci": ".oci",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
 """Names that conda-pack has for formats: `get_format` takes them, the configuration's one name for
@@ -152,4 +154,5 @@ _LEVELS: Final = {
     "zstd": Levels(fastest=1, smallest=22, default=9),
     "zip": Levels(fastest=0, smallest=9, default=6),
     "run": Levels(fastest=0, smallest=9, default=5),  # its payload is a tar.gz
+    "oci": Levels(fastest=0, smallest=9, default=5),  # and so is each of its layers
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .build_paths import LeakPolicy
 from .entries import FileEntry
+from .image import Image
 from .requirements import describe_requirements
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class PackPlan:
         floor: what sets the target's oldest system, and how to lower it.
         leak_policy: what the writer looks for in everything it writes.
         distributions: the packed distributions.
+        runtime: arcnames of the interpreter's entries, for `bundled`.
+        image: what an image holds and says besides the environment.
         start: arcname of the script that a file of a format that starts one runs; empty for none.
         beside: facts about the environment, published next to the archive, whose content does not
             depend on them.
@@ -92,6 +95,8 @@ class PackPlan:
     floor: str | None = None
     leak_policy: LeakPolicy = field(default_factory=LeakPolicy)
     distributions: tuple[InstalledDistribution, ...] = ()
+    runtime: frozenset[str] = frozenset()
+    image: Image = field(default_factory=Image)
     start: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
     scanned: tuple[ScannedEntry, ...] = field(default=(), repr=False)

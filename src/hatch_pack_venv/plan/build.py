@@ -130,6 +130,7 @@ class _Planner:
         self.problems = list(inputs.problems)
         self.notes = list(inputs.notes)
         self.needs = PlatformRequirements()
+        self.runtime: set[str] = set()
         left = dict.fromkeys(inputs.excluded_editables, "which the configuration leaves out")
         if inputs.excluded_project is not None:
             left[inputs.excluded_project] = "which the configuration leaves out"
@@ -401,6 +402,7 @@ class _Planner:
                 " interpreter: exclude it"
             )
         self._add(entries, added, self._why_of_runtime(added, original))
+        self.runtime.add(added.arcname)
 
     def _why_of_runtime(self, added: Entry, original: ScannedEntry | None) -> str:
         if added.arcname == "pyvenv.cfg":
@@ -468,6 +470,7 @@ class _Planner:
             manifest_time=inputs.times.of(None),
             notes=tuple(self.notes),
             distributions=distributions,
+            runtime=frozenset(self.runtime),
             log=self.log,
             leak_policy=LeakPolicy.for_mode(
                 inputs.interpreter,

@@ -1,4 +1,7 @@
-"""What an archive that starts a script by itself starts, and what its head says."""
+"""What archives start that start something by themselves, and what they say besides their entries.
+
+That is the head of a run file, and of an image its layers, its command and its labels.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,20 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from packaging.utils import canonicalize_name
+
 from ..injected.run_file import Head
-from ..model.entries import FileEntry, SymlinkEntry
-from ..model.errors import PlanError, printable
+from ..metadata.files import read_text
+from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+from ..model.errors import OptionsError, PlanError, printable
+from ..model.image import PREFIX, Image
+from ..platforms.posix.launchers import launcher_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..model.distribution import InstalledDistribution
+    from ..model.image import ImageBase
     from ..model.plan import PackPlan
 
 
@@ -90,3 +99,151 @@ def _info(plan: PackPlan, name: str, needs: str) -> dict[str, str]:
         "starts": plan.start,
         "unpacked size": f"{plan.size} bytes",
     }
+
+
+# images
+
+
+LAYERS: Final = ("interpreter", "dependencies", "project")
+"""In this order, by how seldom they change; the manifest is in the last."""
+_KEY: Final = "org.opencontainers.image"
+_REFERENCE: Final = re.compile(
+    r"([a-zA-Z0-9.-]+(:\d+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r":[\w][\w.-]{0,127}",
+    re.ASCII,
+)
+_LONGEST: Final = 200  # characters of a licence that is a name and no text
+
+
+def with_image(
+    plan: PackPlan, name: str, base: ImageBase, project: InstalledDistribution | None
+) -> PackPlan:
+    """Return a plan with what an image of it needs besides.
+
+    Parameters:
+        name: repository and tag.
+        project: the project, if one is packed, whose metadata become labels.
+
+    Raises:
+        PlanError: a name means something else in a layer of an image.
+    """
+    hidden = [e.arcname for e in plan.entries if f"/{e.arcname}".rpartition("/")[2][:4] == ".wh."]
+    if hidden:
+        raise PlanError(
+            "an image cannot hold it",
+            [f"{each} would hide another file (`.wh.`): rename or exclude it" for each in hidden],
+        )
+    image = Image(name=name, command=_command(plan), labels=_labels(plan, project), base=base)
+    facts = {"image": {"name": name, "base_packages": list(base.packages)}}
+    return replace(plan, image=image).with_beside(facts, ())
+
+
+def image_layers(plan: PackPlan) -> dict[str, int]:
+    """Return the number of each entry's layer in `LAYERS`, by arcname.
+
+    A folder is where the first of what it holds is. What no distribution owns and the environment
+    does not hold (the manifest, for instance) is generated for this release.
+    """
+    name = canonicalize_name(str(plan.head["name"]))
+    own = {f: each.key == name for each in plan.distributions for f in each.files}
+    metadata = {f"{each.metadata_dir}/": each.key == name for each in plan.distributions}
+    scanned = {entry.arcname for entry in plan.scanned}
+    found: dict[str, int] = {}
+    for entry in plan.entries:
+        if isinstance(entry, DirectoryEntry):
+            continue
+        arcname = entry.arcname
+        ours = own.get(arcname, _below(arcname, metadata))
+        if ours is not None:
+            found[arcname] = 2 if ours else 1
+        elif arcname in plan.runtime:
+            found[arcname] = 0
+        else:
+            found[arcname] = 1 if arcname in scanned else 2
+    for arcname, number in list(found.items()):
+        while arcname:
+            arcname = arcname.rpartition("/")[0]
+            found[arcname] = min(number, found.get(arcname, number))
+    return found
+
+
+def in_image(plan: PackPlan) -> PackPlan:
+    """Return a plan in the order of its layers, at its place in an image."""
+    layers = image_layers(plan)
+    entries = sorted(plan.entries, key=lambda entry: layers.get(entry.arcname, len(LAYERS) - 1))
+    return replace(plan, entries=tuple(entries), install_target=PREFIX)
+
+
+def _below(arcname: str, folders: Mapping[str, bool]) -> bool | None:
+    return next((ours for folder, ours in folders.items() if arcname.startswith(folder)), None)
+
+
+def image_name(template: str, name: str, version: str | None) -> str:
+    """Fill in the template of repository and tag, with what names of images allow.
+
+    Without a version the tag is `latest`. See
+    https://github.com/distribution/reference/blob/main/reference.go.
+
+    Raises:
+        OptionsError: the result is no such name.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"
+    tag = re.sub(r"[^\w.-]", "-", version or "latest", flags=re.ASCII)
+    found = template.format(name=name, version=tag)
+    if ":" not in found.rpartition("/")[2]:
+        found += ":latest"
+    if not _REFERENCE.fullmatch(found):
+        problem = f"image-name gives {found!r}, and images have names such as 'registry/app:1.0'"
+        raise OptionsError("the configuration is wrong", [problem])
+    return found
+
+
+def _command(plan: PackPlan) -> tuple[str, ...]:
+    """Return what starts the script without a shell: launchers are Python programs, too."""
+    script = next((e for e in plan.entries if e.arcname == plan.start), None)
+    options = None
+    if isinstance(script, FileEntry) and isinstance(script.content, bytes):
+        options = launcher_options(script.content)
+    path = f"/{PREFIX}/{plan.start}"
+    if options is None:
+        return (path,)
+    return (f"/{PREFIX}/{plan.head['layout']['scripts']}/python", *options, path)
+
+
+def _labels(plan: PackPlan, project: InstalledDistribution | None) -> dict[str, str]:
+    head = plan.head
+    labels = {f"{_KEY}.title": str(head["name"])}
+    if head["version"]:
+        labels[f"{_KEY}.version"] = str(head["version"])
+    text = None if project is None else _metadata(plan, f"{project.metadata_dir}/METADATA")
+    if text is not None:
+        labels |= _labels_of_metadata(text)
+    return labels
+
+
+def _metadata(plan: PackPlan, arcname: str) -> str | None:
+    files = (entry for entry in plan.entries if isinstance(entry, FileEntry))
+    content = next((file.content for file in files if file.arcname == arcname), None)
+    if isinstance(content, bytes):
+        return content.decode("utf-8", "replace")
+    return read_text(content, "replace") if isinstance(content, str) else None
+
+
+def _labels_of_metadata(text: str) -> dict[str, str]:
+    """Return labels from a distribution's core metadata."""
+    from email import message_from_string  # 10 ms that most runs can do without
+
+    found = message_from_string(text)
+    urls = [str(each).partition(",") for each in found.get_all("Project-URL", ())]
+    by_name = {name.strip().lower(): url.strip() for name, _, url in urls}
+    licence = found.get("License-Expression") or found.get("License") or ""
+    is_text = len(licence) > _LONGEST or "\n" in licence
+    values = {
+        "description": found.get("Summary"),
+        "licenses": None if is_text else licence,
+        "authors": found.get("Author-email") or found.get("Author"),
+        "url": by_name.get("homepage") or found.get("Home-page"),
+        "source": by_name.get("source") or by_name.get("repository"),
+        "documentation": by_name.get("documentation"),
+    }
+    return {f"{_KEY}.{key}": value for key, value in values.items() if value and value != "UNKNOWN"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..model.build_paths import BASE
 from ..model.errors import InterpreterProblem
+from ..model.formats import CompressionFormat
 from ..model.requirements import PlatformFindings
 from .linux.requirements import LinuxFileRequirements
 from .macos import check as macos_check
@@ -23,7 +24,7 @@ from .windows.requirements import WindowsFileRequirements
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..binary.headers import HeaderReader
@@ -329,14 +330,18 @@ def platform_of(interpreter: Interpreter) -> Platform:
 
 
 def check_possible(
-    environment: Environment, *, bytecode: str, fixed_path: bool, starting: bool
+    environment: Environment,
+    *,
+    bytecode: str,
+    fixed_path: bool,
+    formats: Collection[CompressionFormat] = (),
 ) -> None:
     """Refuse what is impossible for an environment of another system.
 
     Parameters:
         bytecode: the option's value.
         fixed_path: whether the interpreter has a fixed path on the target.
-        starting: whether an archive starts a script by itself.
+        formats: of the archives.
 
     Raises:
         InterpreterProblem: if so; says what to set instead.
@@ -352,8 +357,13 @@ def check_possible(
             f"{environment.requested} is an environment of Windows, where no link can name a"
             ' promised interpreter: set interpreter = "bundled" or "target"'
         )
-    if starting and environment.is_windows:
+    if CompressionFormat.RUN in formats and environment.is_windows:
         raise InterpreterProblem(
             f"{environment.requested} is an environment of Windows, and run files are for systems"
             " with a POSIX shell: choose another format"
+        )
+    if CompressionFormat.OCI in formats and environment.interpreter.system != "linux":
+        raise InterpreterProblem(
+            f"{environment.requested} is not an environment of Linux, and images are: choose"
+            " another format"
         )

@@ -17,7 +17,7 @@ from ..model.errors import OutputProblem
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
 from ..plan.explain import first_step, left_out_by_reason
-from ..plan.start import run_head
+from ..plan.start import LAYERS, image_layers, in_image, run_head
 from ..plan.validate import check_zip_names
 from .atomic import (
     PendingFile,
@@ -153,6 +153,8 @@ def _write_archive(
         HashedOutput(file.stream, synced=file.replaces) as output,
         report(plan.size) as progress,
     ):
+        if format is CompressionFormat.OCI:
+            plan = in_image(plan)
         # xz: what was read waits long to be compressed, and what has been is what progress tells.
         lagging = _Lagging(progress, plan.size) if format is CompressionFormat.XZ else None
         sink = _sink(plan, output, compression, lagging)
@@ -185,6 +187,12 @@ def _sink(
             return ZipSink(output, compression, plan.install_target)
         case CompressionFormat.RUN:
             return RunSink(output, compression, run_head(plan), plan.install_target)
+        case CompressionFormat.OCI:
+            from .sinks.oci import OciSink
+
+            layers = (image_layers(plan), LAYERS)
+            platform = (plan.head["platform"]["machine"], plan.manifest_time)
+            return OciSink(output, compression, plan.image, layers, platform)
         case _:
             return TarSink(output, compression, plan.install_target, lagging)
 

@@ -48,6 +48,7 @@ def test_the_signatures_are_those_of_the_interface() -> None:
         "ZSTD": "zstd",
         "ZIP": "zip",
         "RUN": "run",
+        "OCI": "oci",
     }
     assert {"pack", "PackOptions", "PackResult", "PackVenvError"} <= set(hatch_pack_venv.__all__)
 

@@ -74,6 +74,9 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ),
         ("compression-level", 9, "compression_level", 9),
         ("entry-point", "greet", "entry_point", "greet"),
+        ("image-base", "base.tar", "image_base", Path("base.tar")),
+        ("image-base", "scratch", "image_base", None),
+        ("image-name", "reg:5000/{name}:{version}", "image_name", "reg:5000/{name}:{version}"),
         ("threads", 3, "threads", 3),
         ("output-directory", "out", "output_directory", Path("out")),
         ("archive-name", "{name}-{platform_tag}", "archive_name", "{name}-{platform_tag}"),
@@ -127,6 +130,10 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("format", 7, "must be one or a list of"),
         ("entry-point", "bin/greet", "must be the name of a script in the environment's bin"),
         ("entry-point", ["greet"], "must be the name of a script"),
+        ("image-base", 1, "must be 'scratch' or the path of an OCI image"),
+        ("image-base", "", "must be 'scratch' or the path of an OCI image"),
+        ("image-name", "{nmae}", "must be a name such as 'registry/{name}:{version}'"),
+        ("image-name", 1, "must be a name such as"),
         ("threads", 0, "must be a whole number of threads, 1 or more, not 0"),
         ("threads", True, "must be a whole number of threads"),
         ("compression-level", "9", "must be an integer of the format's own scale, not '9'"),
@@ -333,8 +340,15 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
     PackOptions.from_mapping({"format": "run", "interpreter": "/opt/python/bin/python3.11"})
     (problem,) = problems_of({"format": "zip", "entry-point": "greet"})
     assert problem == (
-        f"{WHERE}.entry-point is the script that format 'run' starts: remove it, or choose that"
-        " format"
+        f"{WHERE}.entry-point is the script that the formats 'run' and 'oci' start: remove it, or"
+        " choose one of them"
+    )
+    (problem,) = problems_of({"format": "run", "image-base": "scratch"})
+    assert problem == f"{WHERE}.image-base is about format 'oci': remove it, or choose that format"
+    (problem,) = problems_of({"format": "oci", "interpreter": "/opt/python/bin/python3.11"})
+    assert problem == (
+        f"{WHERE}.image-base must name an image that has the interpreter"
+        " '/opt/python/bin/python3.11'"
     )
 
 

@@ -298,6 +298,12 @@ def _statements(entry_point: EntryPoint) -> list[str]:
 # the head
 
 
+def launcher_options(content: bytes) -> list[str] | None:
+    """Return the interpreter's options in a launcher of ours; `None` if a script is none."""
+    own = _OWN.match(content)
+    return None if own is None else _own_options(own["options"])
+
+
 def _own_options(quoted: bytes) -> list[str] | None:
     """Return the options in a launcher of ours; `None` where somebody has changed them."""
     try:

@@ -1,0 +1,99 @@
+"""An OCI image apart from the environment in it: its base, its name, what it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+PREFIX: Final = "venv"
+"""The environment's folder in an image: without a version, so that a release keeps its layers."""
+LAYER_KEY: Final = "io.github.hatch-pack-venv.layer"
+"""The annotation of the layers that hold the environment."""
+DIGEST_KEY: Final = "io.github.hatch-pack-venv.content-digest"
+BASE_KEY: Final = "io.github.hatch-pack-venv.base"
+USER: Final = 65532
+"""As the `nonroot` of distroless images, which policies of clusters know."""
+ARCHITECTURES: Final[Mapping[str, tuple[str, str | None]]] = {
+    "x86_64": ("amd64", None),
+    "aarch64": ("arm64", "v8"),
+    "armv7l": ("arm", "v7"),
+    "i686": ("386", None),
+    "ppc64le": ("ppc64le", None),
+    "riscv64": ("riscv64", None),
+    "s390x": ("s390x", None),
+}
+"""`uname -m`, and what Go calls it: GOARCH and, where there are several, the variant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFile:
+    """Something in the layer below the environment.
+
+    Parameters:
+        name: its path without the first `/`.
+        content: of a file: its bytes, or the path that it is read from.
+        owner: user and group.
+    """
+
+    name: str
+    kind: Literal["directory", "file", "link"] = "file"
+    mode: int = 0o644
+    content: bytes | str = b""
+    linkname: str = ""
+    owner: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A layer of a base image, where it lies; `descriptor` is what manifests say of it."""
+
+    path: str
+    offset: int
+    descriptor: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self.descriptor["size"])
+
+    @property
+    def digest(self) -> str:
+        """With the algorithm's name before it."""
+        return str(self.descriptor["digest"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBase:
+    """What lies below the environment.
+
+    Parameters:
+        files: of the build machine, as one layer.
+        packages: which packages of the build machine they came from, `name version` each.
+        blobs: the layers of a base image.
+        config: what that image's configuration says.
+    """
+
+    files: tuple[BaseFile, ...] = ()
+    packages: tuple[str, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image.
+
+    Parameters:
+        name: repository and tag.
+        command: what is started, without a shell; paths are absolute.
+        labels: `org.opencontainers.image.*`, from the project's metadata.
+    """
+
+    name: str = "app:latest"
+    command: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    base: ImageBase = field(default_factory=ImageBase)
