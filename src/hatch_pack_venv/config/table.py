@@ -9,6 +9,7 @@ from typing import Final
 
 from ..model.formats import CompressionFormat
 from . import values
+from .image_keys import IMAGE_KEYS
 from .key import Key, Option
 
 _FORMATS: Final = [format.suffix.removeprefix(".") for format in CompressionFormat]
@@ -115,48 +116,7 @@ _KEYS: Final = (
             default="gz, run and oci 5, xz and zip 6, bz2 and zst 9",
         ),
     ),
-    Key(
-        name="entry-point",
-        parse=values.script_name,
-        values="the script that a `run` file or an image starts, by its name in `bin`",
-        default="the project's only console script",
-        option=Option(
-            group="format",
-            metavar="SCRIPT",
-            help="the script that a run file or an image starts, by its name in bin",
-        ),
-    ),
-    Key(
-        name="image-base",
-        parse=values.image_base,
-        values=(
-            '`"scratch"`: an image holds the C library, certificates and time zones of the building'
-            " machine below the environment; or the path of an OCI image (a layout, in a folder or"
-            " a tar) that it is laid upon"
-        ),
-        default='`"scratch"`',
-        option=Option(
-            group="format",
-            metavar="BASE",
-            help=(
-                "scratch: an image holds the C library, certificates and time zones of this machine"
-                " below the environment; or the path of an OCI image that it is laid upon"
-            ),
-            default="scratch",
-        ),
-    ),
-    Key(
-        name="image-name",
-        parse=values.image_name,
-        values="a template of `{name}` and `{version}`: an image's repository and tag",
-        default="`{name}:{version}`",
-        option=Option(
-            group="format",
-            metavar="NAME:TAG",
-            help="an image's repository and tag",
-            default="the environment's name, latest",
-        ),
-    ),
+    *IMAGE_KEYS,
     Key(
         name="threads",
         parse=values.threads,
