@@ -154,3 +154,20 @@ def test_the_newest_of_several_wheels(
     build(root)
     (facts,) = (root / "dist-venv").glob("*.json")
     assert '"version": "1.10"' in facts.read_text()
+
+
+def test_a_metadata_hook_that_changes_its_configuration(root: Path) -> None:
+    """The target's wheel is built from a configuration that no hook has taken anything from."""
+    hook = """
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+class Taking(MetadataHookInterface):
+    def update(self, metadata):
+        metadata["description"] = self.config.pop("text")
+"""
+    (root / "hatch_build.py").write_text(HOOK + hook)
+    text = (PYPROJECT + COMPILING + TABLE).replace(
+        "[project]\n", '[project]\ndynamic=["description"]\n'
+    )
+    (root / "pyproject.toml").write_text(text + "[tool.hatch.metadata.hooks.custom]\ntext = 'x'\n")
+    build(root, PackVenvBuilder, directory=None)
+    assert files(root, "dist-venv") == ["tar.gz", "tar.gz.json"]

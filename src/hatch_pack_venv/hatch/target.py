@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
@@ -141,12 +140,9 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         """Build the project's wheel with its other hooks."""
         from hatchling.builders.wheel import WheelBuilder
 
-        builder = WheelBuilder(
-            self.root,
-            plugin_manager=self.plugin_manager,
-            config=copy.deepcopy(self.raw_config),
-            app=self.app,
-        )
+        # The configuration is read anew: metadata hooks take what they need out of it
+        # (hatch-fancy-pypi-readme), and would not find it a second time.
+        builder = WheelBuilder(self.root, plugin_manager=self.plugin_manager, app=self.app)
         hatch = builder.metadata.hatch  # of pyproject.toml or hatch.toml
         for table in (hatch.build_config, hatch.build_targets.get("wheel", {})):
             table.get("hooks", {}).pop(PLUGIN_NAME, None)
