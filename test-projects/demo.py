@@ -1,4 +1,4 @@
-"""The demo of the README: build greeter, unpack it elsewhere, hide the originals, run it.
+"""The demo of the README: build greeter, whose archive has to run with its originals hidden.
 
 Run it with the Python of an environment in which this repository is installed with its `test`
 extra; it needs a package index, and leaves nothing behind.
@@ -16,11 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import hiding  # noqa: E402
 from support.environments import tool  # noqa: E402
 from support.interpreters import Python, bundlable, find_pythons  # noqa: E402
 from support.projects import copy_project  # noqa: E402
 from support.trees import extract  # noqa: E402
+
+from hatch_pack_venv.prove.room import NoRoomError, find_maker  # noqa: E402
 
 
 def step(text: str) -> None:
@@ -28,8 +29,8 @@ def step(text: str) -> None:
     print(f"• {text}", flush=True)
 
 
-def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    """Run a command; show what it said only if it fails."""
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command and return what it said."""
     words = list(map(str, command))
     pipe, merge = subprocess.PIPE, subprocess.STDOUT
     done = subprocess.run(
@@ -37,6 +38,7 @@ def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
     )
     if done.returncode:
         sys.exit(f"{done.stdout}\nfailed: {' '.join(words)}")
+    return done.stdout
 
 
 def choose_python() -> tuple[Python, str]:
@@ -50,13 +52,22 @@ def choose_python() -> tuple[Python, str]:
     return next(p for p in find_pythons() if p.number[:2] == version), "target"
 
 
+def room() -> str:
+    """Return the line that lets `prove` run where no clean room can be made."""
+    try:
+        find_maker()
+    except NoRoomError as error:
+        step(f"{error}: the originals are NOT hidden")
+        return 'prove-room = "none"\n'
+    return ""
+
+
 def build(project: Path, python: Python, mode: str, work: Path) -> Path:
     """Prepare the project's environment, run `hatch build` and return the archive."""
     step(f"a copy of test-projects/greeter, its .venv with CPython {python.version}")
     copy_project("greeter", project)
-    if mode == "target":
-        with (project / "pyproject.toml").open("a", encoding="utf-8") as configuration:
-            configuration.write('interpreter = "target"\n')
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as configuration:
+        configuration.write(f'interpreter = "{mode}"\nprove = ["greet World"]\n{room()}')
     run(python.path, "-m", "venv", project / ".venv")
     run(project / ".venv/bin/python", "-m", "pip", "install", "humanize>=4")
     step("this repository's wheel, for hatch to find the plugin")
@@ -68,8 +79,8 @@ def build(project: Path, python: Python, mode: str, work: Path) -> Path:
         "UV_FIND_LINKS": str(plugin),
         "HATCH_DATA_DIR": str(work / "hatch"),
     }
-    step("hatch build")
-    run(tool("hatch"), "build", cwd=project, env={**os.environ, **variables})
+    step("hatch build, which runs `greet World` in a clean room before it releases the archive\n")
+    print(run(tool("hatch"), "build", cwd=project, env={**os.environ, **variables}))
     (archive,) = (project / "dist-venv").glob("*.tar.xz")
     step(f"dist-venv/{archive.name}: {archive.stat().st_size / 1e6:.1f} MB")
     return archive
@@ -85,19 +96,6 @@ def unpack(archive: Path, place: Path) -> Path:
     return root
 
 
-def greet(root: Path, hide: list[Path]) -> int:
-    """Run the application with folders hidden, if the machine allows that."""
-    command = [str(root / "bin/greet"), "World"]
-    if hiding.namespace() is None:
-        step("this machine allows no mount namespace: the originals are NOT hidden")
-        return subprocess.run(command, env={}, check=False).returncode
-    step(f"env -i greet World, with nothing to be seen of {', '.join(map(str, hide))}\n")
-    done = hiding.run_hidden(command, hide=hide, env={"PATH": os.defpath})
-    sys.stderr.write(done.stderr)
-    print(done.stdout, end="", flush=True)
-    return done.returncode
-
-
 def main() -> int:
     """Do it all in a temporary folder."""
     python, mode = choose_python()
@@ -107,8 +105,8 @@ def main() -> int:
         root = unpack(build(project, python, mode, work), work / "Ünpacked here")
         if mode == "target":
             run(python.path, root / "postinstall.py")
-            return greet(root, [project])
-        return greet(root, [project, python.prefix])
+        step("env -i greet World\n")
+        return subprocess.run([root / "bin/greet", "World"], env={}, check=False).returncode
 
 
 if __name__ == "__main__":

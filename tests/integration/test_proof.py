@@ -252,6 +252,25 @@ assert len([name for name in os.listdir('/proc') if name.isdigit()]) < 6
     assert [each for each in proof.passed_over if each.question.kind == "command"] == []
 
 
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+def test_a_bare_room_has_nothing_else(template: Path, tmp_path: Path, interpreter: str) -> None:
+    """There is a C library, a shell, and of a target's interpreter what it loads."""
+    env = tmp_path / "copy/my-app"
+    shutil.copytree(template, env, symlinks=True)
+    (site,) = env.glob("lib/python*/site-packages")
+    (site / "looks.py").write_text(
+        "import ctypes, os, ssl\n"
+        "assert os.listdir('/bin') == ['sh'] and not os.path.exists('/etc'), os.listdir('/')\n"
+        "assert set(os.listdir('/usr')) <= {'lib', 'lib64', 'bin', 'local'}\n"
+    )
+    for prefix, command in ((env, "python -m looks"), (template, "sh -c 'exec my-app'")):
+        proof = proved(
+            prefix, tmp_path, prove=[command], prove_room="bare", interpreter=interpreter
+        )
+        assert proof.room == "bare"
+        assert [each for each in proof.passed_over if each.question.kind == "command"] == []
+
+
 def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) -> None:
     """Where the kernel makes none, one line says so; what was asked for by name is an error."""
     forbid = "for each in user mnt pid; do echo 0 > /proc/sys/user/max_${each}_namespaces; done"

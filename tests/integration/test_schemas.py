@@ -35,7 +35,9 @@ def test_outputs_are_as_their_schemas_say(
     """For every command, with one archive and with several."""
     options = ["--interpreter", interpreter, "--format", "tar", "--exclude-files", "*.fish"]
     base = tmp_path / "out" / "app"
-    validator("pack").validate(told(capsys, "pack", environment, "-o", base, *options))
+    packed = told(capsys, "pack", environment, "-o", base, *options)
+    validator("pack").validate(packed)
+    assert packed[0]["proof"]["prove"] == "start"
     dry = ("pack", environment, "-o", base, *options, "--dry-run")
     validator("dry-run").validate(told(capsys, *dry))
     folder = tmp_path / "folder"
@@ -50,6 +52,9 @@ def test_outputs_are_as_their_schemas_say(
     for command in ("inspect", "verify"):
         for paths in ([archive], [folder], [archive, folder]):
             validator(command).validate(told(capsys, command, *paths))
+    if not interpreter.startswith("/"):
+        again = told(capsys, "verify", archive, "--run", "--prove-room", "none")
+        validator("verify").validate(again)
     (folder / "postinstall.py").unlink()
     damaged = told(capsys, "verify", folder)
     assert damaged["findings"]

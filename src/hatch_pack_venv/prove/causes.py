@@ -47,8 +47,8 @@ class Known:
             yield from self._left_out([match[1].removeprefix(f"{self.root}/")])
         if match := _LIBRARY.search(said):
             yield (
-                f"{match[1]} is neither in the archive nor on a system without the build machine's"
-                " own folders: let vendor-libraries bring it, or install a wheel that holds it"
+                f"{match[1]} is found neither in the archive nor where every system has it: use a"
+                " wheel that holds it, or with a bundled interpreter let vendor-libraries bring it"
             )
         if match := _VERSION.search(said):
             yield (

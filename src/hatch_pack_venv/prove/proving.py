@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ..model.errors import OutputProblem
 from ..model.plan import POSTINSTALL
 from ..model.proof import Answer, Proof, ProofError, Question, counted
 from ..model.results import silent
@@ -134,14 +135,16 @@ def prove(archive: Path, request: Request, work: Path) -> Proof:
     Raises:
         ProofError: something runs in the original and not in the archive, or nothing can be run.
         ArchiveProblem: the archive is not what was packed.
-        OutputProblem: it cannot be unpacked.
     """
     start = time.monotonic()
     try:
         request.maker()  # before anything is unpacked for nothing
     except NoRoomError as error:
         return request.unproved(str(error))
-    found = unpacked(archive, work, external_links=True, report=request.unpacking)
+    try:
+        found = unpacked(archive, work, external_links=True, report=request.unpacking)
+    except OutputProblem as error:  # where the archive had room, it need not have any unpacked
+        return request.unproved(str(error))
     _check_whole(found)
     return replace(prove_unpacked(found, request, work), seconds=time.monotonic() - start)
 

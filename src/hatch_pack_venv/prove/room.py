@@ -101,17 +101,21 @@ class Sight:
     Parameters:
         hidden: files and folders that are empty there.
         shown: those that are seen although something above them is hidden.
+        named: the same, by the names that lead to them.
     """
 
     hidden: frozenset[Path] = frozenset()
     shown: frozenset[Path] = frozenset()
+    named: frozenset[Path] = frozenset()
 
     @classmethod
     def of(cls, *, hide: Iterable[Path], show: Iterable[Path] = ()) -> Self:
         """Take paths as they come: links are followed, what is missing needs no hiding."""
+        seen = frozenset(show)
         return cls(
             hidden=frozenset(path for path in _real(hide) if not _is_of_system(path)),
-            shown=frozenset(_real(show)),
+            shown=frozenset(_real(seen)),
+            named=seen,
         )
 
     def options(self) -> Iterator[str]:
@@ -129,6 +133,12 @@ class Sight:
                 yield from ("--tmpfs", str(path))
             else:
                 yield from ("--ro-bind", "/dev/null", str(path))
+
+    def alone(self) -> Iterator[str]:
+        """Yield what shows the shown where there is nothing else, by all their names."""
+        for path in sorted({*self.shown, *self.named}):
+            if os.path.exists(path) and not self.shown & {*path.parents}:
+                yield from ("--ro-bind", os.path.realpath(path), str(path))
 
 
 _EMPTY: Final = ("/tmp", "/var/tmp", "/run/user")  # noqa: S108 empty in every room
@@ -224,8 +234,7 @@ def bare_room(furniture: Furniture, maker: Maker, *, writable: bool = False) -> 
     options = [*_SYSTEM, "--dir", "/tmp"]  # noqa: S108
     for path, place in bare_system():
         options += ["--ro-bind", path, place]
-    for shown in map(str, sorted(furniture.sight.shown)):
-        options += ["--ro-bind", shown, shown]
+    options += furniture.sight.alone()
     options += furniture.options(writable=writable)
     variables = {**clean_variables(os.environ), **dict(furniture.variables())}
     return Room(root=furniture.root, environ=variables, maker=maker, options=tuple(options))

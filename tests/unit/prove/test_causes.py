@@ -29,7 +29,10 @@ KNOWN = Known(
             f"[Errno 2] No such file or directory: '/room/Ünpacked/app/{SITE}/pkg/data/table.txt'",
             f"{SITE}/pkg/data/table.txt was left out",
         ),
-        ("libfoo.so.2: cannot open shared object file: No such file", "libfoo.so.2 is neither"),
+        (
+            "libfoo.so.2: cannot open shared object file: No such file",
+            "libfoo.so.2 is found neither",
+        ),
         ("libstdc++.so.6: version `GLIBCXX_3.4.30' not found", "needs GLIBCXX_3.4.30"),
         ("No such file or directory: '/home/me/project/x'", "names /home/me/project, which only"),
         ("[Errno 30] Read-only file system: '/tmp/x'", "it writes to /tmp/x"),
