@@ -123,8 +123,6 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
         path: as it is shown.
     """
     start = result.start
-    if isinstance(result, PackResult) and result.format is CompressionFormat.RUN:
-        return str(path) if path.is_absolute() else f"./{path}"
     if not isinstance(result, PackResult):
         return start.replace("{top}", str(path))
     top = "." if result.install_target == "." else result.install_target
