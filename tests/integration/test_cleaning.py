@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PACKED = ["tar.gz", "tar.gz.json"]
+PACKED = ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 
 
 # Cleaning
@@ -44,7 +44,7 @@ def test_a_build_with_clean_replaces(project: Path) -> None:
     text = (project / "pyproject.toml").read_text()
     (project / "pyproject.toml").write_text(text.replace('"1.0"', '"2.0"'))
     build(project, clean=True)
-    assert len(list((project / "dist-venv").iterdir())) == 2
+    assert len(list((project / "dist-venv").iterdir())) == 3
 
 
 def test_the_target_cleans_its_folder(project: Path) -> None:

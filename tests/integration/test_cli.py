@@ -57,6 +57,7 @@ def test_pack_names_the_archive_after_the_project(
         assert tar.getnames()[0] == "My Project"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "My Project.tar.xz",
+        "My Project.tar.xz.cdx.json",
         "My Project.tar.xz.json",
     ]
 
@@ -470,7 +471,7 @@ def test_the_output_names_the_format(
     monkeypatch.chdir(tmp_path)
     assert run("pack", environment, "-o", output, "--interpreter", "target", *options) == 0
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert found == {archive, f"{archive}.json"}
+    assert found == {archive, f"{archive}.cdx.json", f"{archive}.json"}
 
 
 def test_an_output_that_names_another_format_is_refused(

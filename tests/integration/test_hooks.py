@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
+from support.archives import facts_below
 from support.projects import PYPROJECT, TABLE, build
 
 from hatch_pack_venv.hatch.target import PackVenvBuilder
@@ -40,7 +41,9 @@ def test_a_release_is_packed_with_the_wheel_just_built(
     build(project)
     name = f"my-app-1.0-cp{sys.version_info[0]}{sys.version_info[1]}-linux_{os.uname().machine}"
     assert tree(project, "dist") == ["my_app-1.0-py3-none-any.whl"]
-    assert tree(project, "dist-venv") == [f"{name}.tar.gz", f"{name}.tar.gz.json"]
+    assert tree(project, "dist-venv") == [
+        f"{name}.tar.gz{more}" for more in ("", ".cdx.json", ".json")
+    ]
     facts = json.loads((project / "dist-venv" / f"{name}.tar.gz.json").read_text())
     assert facts["manifest"]["distributions"] == [{"name": "my-app", "version": "1.0"}]
     with tarfile.open(project / "dist-venv" / f"{name}.tar.gz") as tar:
@@ -60,7 +63,9 @@ def test_the_target_leaves_nothing_but_the_archive(project: Path) -> None:
     (artifact,) = build(project, PackVenvBuilder, directory=None)
     assert Path(artifact).parent == project / "dist-venv"
     assert artifact.endswith(".zip")
-    assert tree(project, "dist-venv") == [Path(artifact).name, f"{Path(artifact).name}.json"]
+    assert tree(project, "dist-venv") == [
+        Path(artifact).name + more for more in ("", ".cdx.json", ".json")
+    ]
     assert not (project / "dist").exists()
 
 
@@ -79,7 +84,7 @@ def test_the_hook_of_the_wheel_table_packs_too(project: Path) -> None:
         PYPROJECT + exclude + TABLE.replace("build.hooks", "build.targets.wheel.hooks")
     )
     build(project)
-    assert len(tree(project, "dist-venv")) == 2
+    assert len(tree(project, "dist-venv")) == 3
 
 
 def test_neither_archive_nor_environment_gets_into_an_sdist(project: Path) -> None:
@@ -93,7 +98,7 @@ def test_neither_archive_nor_environment_gets_into_an_sdist(project: Path) -> No
         (sdist,) = build(project, SdistBuilder)
         build(project)
         sdists.append(Path(sdist).read_bytes())
-    assert len(tree(project, "out/venv")) == 2
+    assert len(tree(project, "out/venv")) == 3
     assert sdists[0] == sdists[1]
 
 
@@ -206,7 +211,7 @@ def test_the_source_can_come_from_the_environment_variable(
     (project / ".venv").unlink()
     monkeypatch.setenv("HATCH_PACK_VENV_SOURCE", str(environment))
     build(project)
-    assert len(tree(project, "dist-venv")) == 2
+    assert len(tree(project, "dist-venv")) == 3
 
 
 @pytest.mark.parametrize("project_key", ["installed", "exclude"])
@@ -214,5 +219,5 @@ def test_the_project_can_stay_out(project: Path, project_key: str) -> None:
     """With `installed` or `exclude` the wheel just built is not packed."""
     (project / "pyproject.toml").write_text(PYPROJECT + TABLE + f'project = "{project_key}"\n')
     build(project)
-    (facts,) = (project / "dist-venv").glob("*.json")
-    assert json.loads(facts.read_text())["manifest"]["distributions"] == []
+    (facts,) = facts_below(project / "dist-venv")
+    assert facts["manifest"]["distributions"] == []

@@ -49,34 +49,34 @@ _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 # times clamped, and of what the zip says of its members.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
     "Windows, default": (
-        "31af9bddc68813e586e75ec1f77eda98f9a5bf4044de41dfed3b3ec488de676d",
-        "4b9f55fa1dee4d452127530d9e2a45eb46334a01f844fc076d401c0989e60614",
-        "49448483415a9ca7ae8773c6a9bc6e2be65d365a1016b3ef20873d61f7bf77da",
+        "17767bf8cb75cd9912ece59a3a45c59ca0c3902b0a03c1ba1a0e0a36d461e936",
+        "47f8190e239cb839ea6438ac12c2388570cd7d31cd0bdb34af0855869b264fde",
+        "781d05880fea7d56f1ada124c749a1e236f050001fbb7885575c0475c9028c63",
     ),
     "Windows, minimal": (
-        "89f56de6a4c2ced567a78c89d2805795a4f4a6aa5a70b10a7bad60df8e02e43f",
-        "31daa5a4286531e7b4ff5b2753569800845ef2a48d13f60e5ed0108cee240681",
-        "dab42d7c49087aef5bc5dfb7d22d6436de288c94a8bf0b9cc918b2f92085f154",
+        "4de1d84cdf5ba99f51e22d58eb42e7a6145b3fc1630ddd9e455581c7f171aed2",
+        "3f2e8a95ef1fd3ac8f8c1d919ecf26dff9b191ec2a71f47f9a95d7da46bebfb7",
+        "30cf1dcebabcb561d85adcf9e66691c46c7ab03618355bfeaebfa99b6fcc3939",
     ),
     "Windows, target": (
-        "0147c99aa547364d70b2e47361c22020448b4893b556c357463813d000920158",
-        "2420e93b0c41f4e3e74ad46093c1e96d2f24528b3b169390be85b1688655b50b",
-        "fffb8ba9d1017709e458288817b15a66d0469c838bc5e01e82fd47178273592d",
+        "73781df1dc0ef4b37636e9f419ea05989d600481708793ea2dc6fc6ae0f57f93",
+        "440800d60ac1a649599cad3fe55b6927f3d4d1c48d80ad5cf0fbd9f82e0c9001",
+        "4823d74830261c34fef28816f8222d0ce2d849bd532146efb00a3cc6dbe8c91e",
     ),
     "macOS, bundled": (
-        "15237aa0c20b8806ec13251b57b08c1d2624b34091fb9101e10e3c8082040312",
-        "934c66c4c2795854491ea82213ccb634ce72ac485a71a06923b880a8c42fc7a9",
-        "0cc7fc072a28eb401a7a2cdfa6270feb507c43ca88d6686da6e62c55fb3d272c",
+        "fa68dafe10425d048ff7abd6f3ab96d17a0316c4aefaa281c5cf1683d8fe6ede",
+        "1b1ee4b9343c7de0fd8c349028f5501cd8e65cb15338891d318fe7d6fcdee12e",
+        "30c077569da67fd0db5c0d43566cf89da5d23b6362d3542339e034824e97b9d1",
     ),
     "macOS, target": (
-        "e47cbf3060235f2800cf4811eb8facc847c0cd4e96d2ca25fffe12e9466f8c98",
-        "d72c383433710b7fcf896c22598759de3312d3853d1c775927fe9e74c5a52e05",
-        "4e406165a842ada36565961e1e781c60224c241f93601dc1af54389bcf215a6c",
+        "7b6a32efa03b6f3850233b0c5c7afe3509dd27a1dfdf8b1d1fe2423952cec17f",
+        "9d68f319f6bdd28299c2463db0473c0c6162423486fc46245123bf4aaaa36c29",
+        "9fa3d5c8fe02a00ec1a7742e1ea4e903458afd372944db9f91d9ec4b9162add4",
     ),
     "Linux, as it is": (
-        "49d0fbcaa0b60dcdae516771ee35f0b88caba02622a4bc8af3c339e5900d853c",
-        "81df38d843258e83a5dcd03088fd4917a23049f4c26a7d1f695d500d13c6514c",
-        "ba34cc2b4cdf01cedf3f39398e4bc63274f4b19ba6eb86257cdd2762aa29e1ab",
+        "da609501a144fd257b41cead8fa277d856547706d5777db6a105750351c0bd73",
+        "29dfac7df94115913c1cf15c70640454dca80ce5b8a2ff2f5e882a09ce1b359f",
+        "da9dc463ccb3b7262cf32e0745ebeed756aae5fd8a5b6d7c8b720c396ca0e9e5",
     ),
     "Linux, linked": (
         "1ecee0d82fbf9d1ac3de0ccc74f6495a37d93d4a5cf673085c63a5454ceb2533",
@@ -94,38 +94,38 @@ RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
         "5c6c5c52fd8d30c84a0272dd5f4d0f884563e5a29f355fdc7035f3bd07e32c7b",
     ),
     "Linux, without a top folder or records": (
-        "e3890871f847b98c4de07f9aafe24698cca0e5caac953b3affe39cc3b97c2313",
-        "c9d18d0c75c162832a6e28c309f23ea357d960bede36c03fa6f4ad96fbc24686",
-        "4d5505bbf26861d29e4fcceb36698d26d8ceab7aaf99fe66f48d23c6771c24e7",
-    ),
-    "Linux, a wheel": (
-        "29dc92385f44e14889c2193983ff7ae31559aedbc6ece78adccb142df721cfee",
-        "b6a46fc2362f28893adf1c403924deafa96ef45081381d3e2226e8500536e25f",
-        "13a94265404cc8b16796a396e5df09ff67ffd8ea0484e135c37409b169a90d41",
+        "1ac13cc28c9da6cc6ea1780e21c20e95acb19514438fe011f49a2961883124a8",
+        "bac09daaff54f30c036ca91f37d018fb23f45af3d7b702ba9a7ef99c8aa0d70d",
+        "f456e0716239b5c77a9a121eac4c7cf65183f47803a3efe88f55d82157996a7d",
     ),
     "Linux, chosen files": (
-        "e3cc7aa8308e622868655663e5a4b1c8c6d50ac097ab2b3c234205d577007790",
-        "280c3469ce59e73387a8448835ab04694ec8c74823b41ff5c3d878a1713f543c",
-        "74be8e857e272938949373a1fc96b07ba9f3530d096966aea9c8f0999f376204",
+        "0153f63268f095807c9ab5b6b330f8df22cd15f3ed54ecbb0702a4854a641746",
+        "25a4885e5f16e6927c28fe97130ca6ff7c8ce11628875e27afc980187403d1c3",
+        "4e39fb23de72fc85639f6e735506d8712d14fa9ec14e9fd591971b372d0f9a2d",
+    ),
+    "Linux, a wheel": (
+        "c459ba7ddbbd4aa2e34c98dfff19d91dbaf0b1c7aca925a2c8d2867d0034b245",
+        "821a8af859eb321d31168c44f203c6fb86e11c8359517dc1fb30750162132677",
+        "5cd18415731dfadddfa2128c985fb4b3225fd991ff0789a40bd2ef627beb29c1",
     ),
     "Linux, neighbours": (
-        "ae3d28acbbb412e77a9a65af5df2eee9e706961e17ad34db8903e03d57e219be",
-        "a9b5f61a685ecc28ebfc353c85c35f903fb3c25e85a843c4b61496c87b6feba8",
-        "475d6586e3b1e675d20e49e6e2c543234e40e13d1e197f8f30374a39715c905f",
+        "f64136a868921d3fe6f27bdf32c26caf70d29fa563e360d374864c7df79a9270",
+        "60eac89010fa8d963fb50f0be527b4a5eff9f6122a0c4e1ff4bce6259597245f",
+        "b59350d2183cebb4059924569cff7e8eaae55725f4daa8aa58b5d45e5bfa7626",
     ),
     "Windows, none": (
-        "271113c0e85721b6597576ad07d9398f64c55fa10ccb61c3e04cd56348a0dc8a",
-        "a5dd0a243b57b30139d1678e60b645f3fbc1029d0ed1454677f6f33820fca165",
-        "5b29134299d2f2466b87a434a00723452afdd6ea874f47e6cba9346319c83dea",
+        "54e82ac28c9a04d942ee37ebe479e2e2777a64b09f9e103ad35b1b56f9c6c01f",
+        "79fa19547baa1e1633b47f530c6420cef8c90f6fcd0bbcad2513efdcefdbf41b",
+        "bcd83b13e7d5460f8c5a862b1f27c1327a8be1b54b1878ff1e08dc9ad42b8c96",
     ),
     "Linux, what is required": (
-        "61c6cd34573e372cfd4f6310c36d04d8bbd5382a55c8d4a4638ed21f5009dc80",
-        "f4adb857c427e7269cff03be946e4a87b2d4194a737717afc759a39589debe6f",
-        "8d861b90ddf45ceece920d6bb8f4644991c8c3120e909efd1326156609c95dad",
+        "eb311d400b9965a4d7d5715cee11be32d8191a39b41fdf6ca5a049dcac31a0b7",
+        "7e54d3c3b303a9fd6b6c3c3ba86157aabc488cfc420bfb43835d98254da2560d",
+        "5a4c0668842017f49a0137543d8c4108e2be65657f5c93ddc96e58a3767d8271",
     ),
     "Linux, promised": (
-        "f56e86aa048eb2ded79a170d5449aa1860e8ee66d992330181b36eaba49402d7",
-        "f205316686c25904ed25ab35c697a6831a41668550db63dfb4b82d2c87852900",
+        "b454fdd61c95d5e75c7f6d5144f2ed45a18b271916698068a8b014a3562bb0df",
+        "af9542d95f7e1d25c1c9e8f95de4766cab715cc04b24a721fb0d6bfd74c98593",
     ),
 }
 
@@ -205,6 +205,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "wheel_folder": None,
         "debian": False,
     }
+    # The bill of materials names the version that made it.
+    monkeypatch.setattr("hatch_pack_venv.api.documents.version_of", lambda _name: "1.0")
     monkeypatch.setenv("RECORDED_FACTS", json.dumps(facts))
     monkeypatch.setenv("RECORDED_ANSWER", str(tmp_path / "answer.py"))
     monkeypatch.setenv("RECORDED_PYTHON", os.path.realpath(sys.executable))

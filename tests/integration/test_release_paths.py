@@ -19,7 +19,7 @@ from support.trees import make_wheel
 
 from hatch_pack_venv.hatch.target import PackVenvBuilder
 
-PACKED = ["tar.gz", "tar.gz.json"]
+PACKED = ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 
 
 WHEEL_TABLE = TABLE.replace("build.hooks", "build.targets.wheel.hooks")
@@ -174,7 +174,7 @@ def test_a_hatch_toml_is_named_where_it_configures_builds(
     assert "tool.hatch" not in told(capfd, project)[1]
     (project / "hatch.toml").write_text(exclude + table)
     assert told(capfd, project)[0] == 0
-    assert len(files(project, "dist-venv")) == 2
+    assert len(files(project, "dist-venv")) == 3
 
 
 def test_version_control_ignores_the_archives(project: Path) -> None:

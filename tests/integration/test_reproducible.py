@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.manager import PluginManager
+from support.archives import facts_below
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable, newest_of_each
 from support.machine import require
@@ -54,7 +55,7 @@ def build(root: Path, by: str, mode: str) -> dict[str, str]:
     make_environment(root / ".venv", python, ["markupsafe", "pydantic"], by=by)
     builder = WheelBuilder(str(root), plugin_manager=PluginManager())
     list(builder.build(directory=str(root / "dist"), versions=["standard"]))
-    facts = [json.loads(path.read_text()) for path in (root / "dist-venv").glob("*.json")]
+    facts = facts_below(root / "dist-venv")
     return {each["archive"]: each["sha256"] for each in facts}
 
 
@@ -82,14 +83,18 @@ def test_the_same_environment_twice_gives_the_same_bytes(
         (root / ".venv/bin").touch()
         builder = WheelBuilder(str(root), plugin_manager=PluginManager())
         list(builder.build(directory=str(root / "dist"), versions=["standard"]))
-        facts = [json.loads(path.read_text()) for path in (root / "dist-venv").glob("*.json")]
+        facts = [
+            json.loads(path.read_text()) for path in (root / "dist-venv").glob("*.[gz]*[pz].json")
+        ]
         assert {each["archive"]: each["sha256"] for each in facts} == first
 
 
 def test_the_content_digest_is_the_same_in_every_format(tmp_path: Path) -> None:
     """Formats and compressors do not enter into the content digest."""
     build(tmp_path / "one", "uv", "target")
-    facts = [json.loads(p.read_text()) for p in (tmp_path / "one/dist-venv").glob("*.json")]
+    facts = [
+        json.loads(p.read_text()) for p in (tmp_path / "one/dist-venv").glob("*.[gz]*[pz].json")
+    ]
     assert len(facts) == 5
     assert len({each["content_digest"] for each in facts}) == 1
     assert len({each["sha256"] for each in facts}) == 5

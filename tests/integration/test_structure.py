@@ -111,9 +111,9 @@ def test_the_public_names_are_sorted_and_exist() -> None:
 
 
 def test_modules_are_few_and_short() -> None:
-    """Fewer than 160 files, none over 500 lines but the script that archives ship."""
+    """Fewer than 180 files, none over 500 lines but the script that archives ship."""
     files = sorted(PACKAGE.rglob("*.py"))
-    assert len(files) < 160
+    assert len(files) < 180
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     long = {str(path.relative_to(PACKAGE)) for path, count in lines.items() if count > 500}
     assert long <= {"injected/postinstall.py"}

@@ -299,3 +299,9 @@ def write_output(plan: PackPlan, out: Path, output: str, report: Reporter = sile
         several = [CompressionFormat.UNCOMPRESSED, CompressionFormat.ZIP]
         chosen = several if output == "several" else [CompressionFormat[output]]
         write_archives(plan, out / "app", chosen, report=report)
+
+
+def facts_below(folder: Path) -> list[dict[str, Any]]:
+    """Return what lies beside the archives in a folder and tells their hashes."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [each for each in found if "archive" in each]

@@ -117,6 +117,7 @@ REGISTRY: Final[dict[str, Resource]] = {
     "bwrap": _program("bwrap", "bubblewrap (bwrap)"),
     "gcc": _program("gcc", "a C compiler (gcc)"),
     "readelf": _program("readelf", "binutils"),
+    "git": _program("git"),
     "busybox": Resource(
         title="a static busybox", found=lambda: static_busybox() is not None, by_ci=True
     ),

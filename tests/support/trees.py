@@ -214,7 +214,7 @@ def make_wheel(
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
     with zipfile.ZipFile(folder / name, "w") as wheel:
         for path, content in files.items():
-            wheel.writestr(path, content)
+            wheel.writestr(zipfile.ZipInfo(path), content)  # without the time
     return folder / name
 
 

@@ -19,13 +19,13 @@ from ..model.results import NO_REPORTS, human_size, silent, sizes_by_owner
 from ..plan.explain import Preview, preview
 from ..plan.links import without_links
 from ..plan.validate import check_size, check_zip_names, for_windows
-from ..write.archive import write_archives, write_folder
+from ..write.archive import read_through, write_archives, write_folder
 from ..write.bytecode import with_byte_code
 from .planning import Source, plan_source, selection_of
 from .progress import logged_phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from _typeshed import StrPath
 
@@ -204,6 +204,20 @@ def export(
             plan, target, threads=options.threads, hard_links=hard_links, report=report
         )
     return replace(result, seconds=time.monotonic() - start)
+
+
+@_gc_relaxed()
+def planned_documents(
+    prefix: StrPath, options: PackOptions, *, report: Reporter = silent
+) -> Mapping[str, bytes]:
+    """Return what would lie beside an archive, by the suffix of its name; writes nothing.
+
+    Raises:
+        PackVenvError: if the environment cannot be packed.
+    """
+    source = Source.read(prefix, options)
+    with _whole_plan(source, None, report, Path.cwd()) as plan:
+        return read_through(plan, report=report)
 
 
 def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = silent) -> Preview:

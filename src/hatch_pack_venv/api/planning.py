@@ -15,6 +15,7 @@ from ..model.environment import Project, environment_name, project_folder
 from ..model.formats import CompressionFormat
 from ..model.interpreter import is_fixed_path
 from ..model.plan import POSTINSTALL, DecisionLog
+from ..model.requirements import Ceiling
 from ..plan.build import PlanInputs, build_plan
 from ..plan.explain import PruneReport, floor_reason
 from ..plan.select import REPLACED, Selection
@@ -38,6 +39,7 @@ from ..scan.layers import (
 )
 from ..scan.probe import check_fixed_interpreter, read_environment
 from ..scan.walk import credentials_in, own_archives, scan
+from .documents import document_names, in_site, with_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -160,6 +162,7 @@ class _Planning:
             excluded_editables=resolved.excluded,
             layers=layers,
             relied_on=needs.relied_on,
+            documents=document_names(options),
             problems=needs.problems,
             notes=(*needs.notes, *notes),
         )
@@ -182,7 +185,10 @@ class _Planning:
             plan = with_start(plan, options.entry_point, given.project)
         if CompressionFormat.OCI in options.formats:
             plan = self._as_image(plan, given.project)
-        return replace(plan, scanned=found)
+        wheels = [each.path for each in overlays]
+        return with_documents(
+            replace(plan, scanned=found), environment, options, wheels, self.project
+        )
 
     def _as_image(self, plan: PackPlan, project: InstalledDistribution | None) -> PackPlan:
         """Return a plan with the rest of an image; its base is read here."""
@@ -306,6 +312,7 @@ class _Planning:
             notes = [*bundle.notes, *headers_notes(plan)]
             plan = plan.with_facts(bundle.told(plan.head), notes)
             plan = replace(plan, remarks=bundle.remarks)
+            plan = replace(plan, base_distributions=in_site(bundle.distributions, environment))
         else:
             plan = self._with_needs_of_target(plan, needs)
         plan = replace(plan, floor=floor_reason(plan, floors))
@@ -453,6 +460,7 @@ def _plan_inputs(environment: Environment, options: PackOptions, project: Projec
             project=project.root or project_folder(environment.requested),
             home=os.path.expanduser("~"),
         ),
+        ceiling=Ceiling(glibc=options.max_glibc, macos=options.max_macos),
         selection=selection_of(options),
         times=project.times or Times.reproducible(os.environ),
     )

@@ -31,6 +31,7 @@ examples:
   pack-venv export .venv /srv/app
   pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
   pack-venv verify /srv/app                  # is it still what was packed?
+  pack-venv sbom PROJECT.tar.xz              # its bill of materials
 
 Each command tells more with --help: pack-venv pack --help
 
@@ -57,9 +58,14 @@ changed, missing and added files, modes, links. What postinstall.py and Python i
 unpacked folder counts as neither. An archive is also compared with the .json beside it. Nothing is
 changed. Exit status: 0 as packed, 1 not, or not readable.
 """
+_SBOM: Final = """\
+Print the bill of materials (CycloneDX 1.6) of an archive, of the directory it was unpacked into, or
+of an environment as it would be packed with the options given. Nothing is written.
+"""
 _GROUPS: Final[Mapping[Group, str]] = {
     "contents": "what is packed",
     "interpreter": "the interpreter",
+    "documents": "what a release is asked for",
     "format": "the archive",
     "layers": "layers",
     "proof": "the proof",
@@ -101,6 +107,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         ("export", _add_export),
         ("inspect", _add_inspect),
         ("verify", _add_verify),
+        ("sbom", _add_sbom),
     ):
         add(listed).set_defaults(run=commands[name])
     return whole
@@ -174,7 +181,29 @@ def _add_inspect(commands: _Commands) -> argparse.ArgumentParser:
         help="write a page that shows what takes the room, by distribution and kind of file; it is"
         " one file and loads nothing",
     )
+    command.add_argument(
+        "--licenses",
+        action="store_true",
+        help="show the licence of each component instead, and which have no text",
+    )
     _add_output_options(command)
+    return command
+
+
+def _add_sbom(commands: _Commands) -> argparse.ArgumentParser:
+    usage = "pack-venv sbom PREFIX|ARCHIVE|DIRECTORY [--spdx] [options]"
+    command = _command(commands, "sbom", "print a bill of materials", _SBOM, usage)
+    what = command.add_argument_group("what")
+    what.add_argument(
+        "path",
+        type=Path,
+        metavar="PREFIX|ARCHIVE|DIRECTORY",
+        help="an environment's folder, an archive, or the directory it was unpacked into",
+    )
+    _add_packing_options(command, archive=False)
+    output = command.add_argument_group("output")
+    output.add_argument("--spdx", action="store_true", help="as SPDX 2.3 JSON instead of CycloneDX")
+    _add_output_options(output)
     return command
 
 

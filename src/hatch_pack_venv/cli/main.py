@@ -15,7 +15,7 @@ from ..write.atomic import terminable
 from .arguments import parser
 from .output import CommandFormatter, let_go_of_output, spoken
 from .packing import export, pack
-from .reading import inspect, verify
+from .reading import inspect, sbom, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 _PROBLEM: Final = 1
 _WRONG_USAGE: Final = 2
-_COMMANDS: Final = {"pack": pack, "export": export, "inspect": inspect, "verify": verify}
+_COMMANDS: Final = {
+    "pack": pack,
+    "export": export,
+    "inspect": inspect,
+    "verify": verify,
+    "sbom": sbom,
+}
 _LEVELS: Final = {"quiet": logging.ERROR, "verbose": logging.DEBUG, None: logging.WARNING}
 
 

@@ -1,11 +1,16 @@
-"""The commands that read archives and folders: `inspect` and `verify`."""
+"""The commands that read archives and folders: `inspect`, `verify` and `sbom`."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..model.errors import ArchiveProblem
+from ..config.options import PackOptions
+from ..config.wording import COMMAND_LINE
+from ..model.errors import ArchiveProblem, OptionsError
 from ..write.atomic import PendingFile, telling_write_errors
+from .arguments import given_keys
 from .output import (
     blocks,
     one_or_all,
@@ -14,13 +19,14 @@ from .output import (
     proof_reports_of,
     stdout_style,
 )
-from .render import describe_findings, inspection_lines, verification_lines
+from .render import describe_findings, inspection_lines, licence_lines, verification_lines
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ..model.results import Reporter
     from ..read.verify import Verification
 
 
@@ -32,6 +38,9 @@ def inspect(parsed: argparse.Namespace) -> None:
     for path in parsed.paths:
         check_is_there(path)
     report = progress_of(parsed, "Reading")
+    if parsed.licenses:
+        _print_licences(parsed, report)
+        return
     found = [inspected(path, report=report) for path in parsed.paths]
     if parsed.html is not None:
         from .page import page
@@ -51,6 +60,38 @@ def _write_page(path: Path, text: str) -> None:
         file.stream.write(text.encode("utf-8", "backslashreplace"))
         file.finish()
         file.commit()
+
+
+def _print_licences(parsed: argparse.Namespace, report: Reporter) -> None:
+    from ..read.licences import licences_in
+
+    found = [licences_in(path, report=report) for path in parsed.paths]
+    lines = blocks(licence_lines(each, stdout_style()) for each in found)
+    print_result(one_or_all([each.to_dict() for each in found]), lines, parsed)
+
+
+def sbom(parsed: argparse.Namespace) -> None:
+    """Print a bill of materials.
+
+    Raises:
+        PackVenvError: if there is none, or the environment cannot be packed.
+    """
+    from ..api.sbom import is_packed, sbom_of_archive, sbom_of_environment
+    from ..read.verify import check_is_there
+
+    check_is_there(parsed.path)
+    report = progress_of(parsed, "Reading")
+    given = given_keys(parsed)
+    if not is_packed(parsed.path):
+        options = PackOptions.from_mapping(given, COMMAND_LINE, ())
+        options = replace(options, sbom=options.sbom or "beside")
+        found = sbom_of_environment(parsed.path, options, as_spdx=parsed.spdx, report=report)
+    elif given:
+        problem = f"--{next(iter(given))} is about packing, and {parsed.path} is packed: remove it"
+        raise OptionsError("the options do not fit", [problem])
+    else:
+        found = sbom_of_archive(parsed.path, as_spdx=parsed.spdx, report=report)
+    print_result(found, json.dumps(found, indent=1).splitlines(), parsed)
 
 
 def verify(parsed: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..model.plan import Decision
     from ..plan.explain import Preview
     from ..read.inspect import Inspection, Part
+    from ..read.licences import Licences
     from ..read.verify import Verification
 
 
@@ -149,6 +150,19 @@ def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
             continue
         share = part.size / largest if largest else 0
         yield f"  {name:<{column}}  {style.bar(share)}  {human_size(part.size):>9}".rstrip()
+
+
+def licence_lines(found: Licences, style: Style) -> Iterator[str]:
+    """Yield a table of components and their licences, and how many have no text."""
+    labels = [f"{row.name} {row.version or ''}".rstrip() for row in found.rows]
+    stated = [" ".join(row.licence.text.split()) if row.licence else "-" for row in found.rows]
+    widths = [max(map(len, column), default=0) for column in (labels, stated)]
+    yield style.paint(str(found.path), "bold")
+    for label, licence, row in zip(labels, stated, found.rows, strict=True):
+        texts = "" if row.texts else style.paint("no text", "yellow")
+        yield f"  {label:<{widths[0]}}  {licence:<{widths[1]}}  {texts}".rstrip()
+    without = sum(not row.texts for row in found.rows)
+    yield f"{len(found.rows)} components, {without} without a text of their licence"
 
 
 def verification_lines(result: Verification, style: Style) -> Iterator[str]:

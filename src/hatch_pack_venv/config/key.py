@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Group: TypeAlias = Literal["contents", "interpreter", "format", "layers", "proof"]
+Group: TypeAlias = Literal["contents", "interpreter", "documents", "format", "layers", "proof"]
 """What an option is about; `format` and `proof` apply to archives only, not to exported folders."""
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..model.environment import Environment, Project
     from ..model.proof import Asked
+    from ..model.requirements import Version
 
 
 HATCHLING_HOOK_KEYS: Final = frozenset(
@@ -83,6 +84,11 @@ class PackOptions:
             `off`.
         lock: a lock file (PEP 751) that the installed versions must match.
         max_size: maximum unpacked size, in bytes; packing more is an error.
+        sbom: whether a bill of materials is packed and written beside the archive, or `beside`.
+        notices: whether the notices of all licences are packed.
+        deny_licenses: patterns of SPDX identifiers that stop the packing.
+        provenance: whether a statement of where it came from is written beside the archive.
+        max_glibc, max_macos: what files may require at most.
         bytecode: `none`, `checked-hash` or `unchecked-hash`.
         interpreter_trim: how much of a bundled interpreter is left out.
         vendor_libraries: whether to vendor the system's shared libraries, and which of those under
@@ -115,6 +121,12 @@ class PackOptions:
     record_files: str = "update"
     wheels: tuple[Path, ...] = ()
     wheels_newest: bool = False
+    sbom: bool | str = True
+    notices: bool = True
+    deny_licenses: tuple[str, ...] = ()
+    provenance: bool = False
+    max_glibc: Version | None = None
+    max_macos: Version | None = None
     bytecode: str = "none"
     distributions: str = "all"
     extras: tuple[str, ...] = ()

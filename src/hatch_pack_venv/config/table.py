@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from ..model.formats import CompressionFormat
+from ..model.interpreter import LEVELS, OPTIONAL_MODULES
 from . import values
 from .image_keys import IMAGE_KEYS
 from .key import Key, Option
+from .release_keys import RELEASE_KEYS
 
 _FORMATS: Final = [format.suffix.removeprefix(".") for format in CompressionFormat]
 
@@ -345,7 +347,8 @@ _KEYS: Final = (
             ' `"default"`: tests, IDLE, headers, static libraries and debug information (no C'
             ' builds, no `test.support`, fewer names in native debuggers); `"minimal"`: also'
             " tkinter, turtle, ensurepip (`python -m venv` needs `--without-pip`), lib2to3,"
-            ' `help("if")`\'s texts, nis, ossaudiodev'
+            ' `help("if")`\'s texts, nis, ossaudiodev. A list leaves out modules besides'
+            f' (`["minimal", "crypt"]`): {", ".join(OPTIONAL_MODULES)}'
         ),
         default='`"default"`',
         option=Option(
@@ -354,9 +357,12 @@ _KEYS: Final = (
             help=(
                 "what a bundled interpreter leaves out; none: nothing but byte code; default:"
                 " tests, IDLE, headers, static libraries and debug information; minimal: also"
-                " tkinter, turtle, ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev"
+                " tkinter, turtle, ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev;"
+                f" {', '.join(OPTIONAL_MODULES)}: this module besides, repeatable"
             ),
             default="default",
+            repeated=True,
+            convert=values.words_or_list(*LEVELS),
         ),
     ),
     Key(
@@ -381,6 +387,7 @@ _KEYS: Final = (
             convert=values.true_false_or_list,
         ),
     ),
+    *RELEASE_KEYS,
     Key(
         name="containing-dir",
         parse=values.path,

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..model.formats import SHORT_NAMES, CompressionFormat
-from ..model.interpreter import COPYLEFT, Trim, Vendoring, is_fixed_path
+from ..model.interpreter import (
+    COPYLEFT,
+    LEVELS,
+    OPTIONAL_MODULES,
+    Trim,
+    Vendoring,
+    is_fixed_path,
+)
 from ..model.results import parsed_size
 
 if TYPE_CHECKING:
@@ -327,7 +334,18 @@ def archive_name(value: Any) -> str:
 
 def trim(value: Any) -> Trim:
     """Return how much of a bundled interpreter is left out."""
-    return Trim(choice(*(each.value for each in Trim))(value))
+    if isinstance(value, str):
+        return Trim(level=choice(*LEVELS)(value))
+    what = f"{' or '.join(map(repr, LEVELS))}, or a list of modules ({', '.join(OPTIONAL_MODULES)})"
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise WrongValueError(what)
+    levels = [each for each in value if each in LEVELS]
+    modules = tuple(each for each in value if each not in LEVELS)
+    unknown = next((each for each in modules if each not in OPTIONAL_MODULES), None)
+    if unknown is not None or len(levels) > 1 or len(set(modules)) < len(modules):
+        message = f"{what}, each once, beside one of the levels"
+        raise WrongValueError(message)
+    return Trim(level=levels[0] if levels else "default", modules=modules)
 
 
 def vendoring(value: Any) -> Vendoring:
@@ -402,3 +420,35 @@ def pattern_groups(patterns: Iterable[str]) -> list[tuple[str, ...]]:
     given = list(patterns)
     presets = [PRESETS[each] for each in given if each in PRESETS]
     return [*presets, tuple(each for each in given if each not in PRESETS)]
+
+
+def boolean_or(word: str) -> Callable[[Any], bool | str]:
+    """Return a parser for true, false or one word."""
+
+    def parse(value: Any) -> bool | str:
+        if value == word or isinstance(value, bool):
+            return value  # type: ignore[no-any-return]
+        message = f"true, false or {word!r}"
+        raise WrongValueError(message)
+
+    return parse
+
+
+def licence_patterns(value: Any) -> tuple[str, ...]:
+    """Return patterns of SPDX identifiers, `GPL-3.0-*` or `GPL-3.0-* WITH *`."""
+    what = "patterns of SPDX identifiers, such as 'GPL-3.0-*'"
+    given = list_of(value, what)
+    form = re.compile(r"[\w.+*?\[\]!-]+(?: +WITH +[\w.+*?\[\]!-]+)?", re.IGNORECASE | re.ASCII)
+    wrong = next((each for each in given if not form.fullmatch(each.strip())), None)
+    if wrong is not None:
+        message = f"a list of {what}, and {wrong!r} is none"
+        raise WrongValueError(message)
+    return tuple(each.strip() for each in given)
+
+
+def version_limit(value: Any) -> tuple[int, ...]:
+    """Return a version of a system or its C library, as numbers."""
+    if not isinstance(value, str) or not re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,2}", value):
+        message = "a version in quotation marks, such as '2.28'"
+        raise WrongValueError(message)
+    return tuple(map(int, value.split(".")))

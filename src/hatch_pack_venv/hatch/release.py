@@ -17,6 +17,7 @@ from ..api.planning import Source
 from ..api.progress import TERMINAL_PROOF, from_the_start, terminal_progress
 from ..api.project import located
 from ..metadata.files import IGNORE_ALL, proven_archive
+from ..model.components import BESIDE
 from ..model.distribution import InstalledDistribution
 from ..model.errors import OptionsError
 
@@ -92,7 +93,7 @@ class Release:
         tags = {"python_tag": "cp311", "platform_tag": "linux_x86_64"}
         base = self.source.options.archive_name.format(**fields, **tags)
         names = [base + format.suffix for format in self.source.options.formats]
-        return [*names, *(f"{each}.json" for each in names)]
+        return [f"{name}{suffix}" for name in names for suffix in ("", *BESIDE)]
 
     def pack(self, project: Project) -> list[PackResult]:
         """Write the archives."""
@@ -165,7 +166,8 @@ def remove_archives(folder: Path, name: str) -> list[Path]:
     for facts in sorted(folder.glob("*.json")):
         archive = proven_archive(facts, name)
         if archive is not None:
-            for path in (archive, facts):
+            beside = [archive.with_name(f"{archive.name}{suffix}") for suffix in BESIDE]
+            for path in (archive, *(each for each in beside if each == facts or each.exists())):
                 path.unlink(missing_ok=True)
                 removed.append(path)
     return removed
@@ -186,7 +188,7 @@ def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
     A folder inside the project that holds nothing else gets a `.gitignore` of its own.
     """
     paths = [result.path for result in results]
-    names = {name for path in paths for name in (path.name, f"{path.name}.json")}
+    names = {f"{path.name}{suffix}" for path in paths for suffix in ("", *BESIDE)}
     folder = paths[0].parent
     inside = folder.is_relative_to(root) and any(
         (each / ".git").exists() for each in (root, *root.parents)

@@ -9,12 +9,13 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from email.parser import HeaderParser
+from email.utils import getaddresses
 from importlib.metadata import PathDistribution, distributions
 from typing import TYPE_CHECKING, Final
 
 from packaging.utils import canonicalize_name
 
-from ..model.distribution import EntryPoint, InstalledDistribution
+from ..model.distribution import About, EntryPoint, InstalledDistribution
 from ..model.errors import EnvironmentProblem
 from .editables import developed, recognise
 from .files import open_file, read_text
@@ -97,6 +98,7 @@ def _read_distribution(found: Metadata, site: str, prefix: Path) -> InstalledDis
         extras=tuple(metadata.get_all("Provides-Extra") or ()),
         direct_url=direct_url,
         editable=editable,
+        about=about_of(metadata),
     )
 
 
@@ -163,6 +165,21 @@ def _developed_distributions(
                 yield distribution
 
 
+def about_of(metadata: Message) -> About:
+    """Return what core metadata say of a distribution for people."""
+    addresses = getaddresses(metadata.get_all("Author-email") or ())
+    authors = [metadata.get("Author"), *(name or address for name, address in addresses)]
+    classifiers = metadata.get_all("Classifier") or ()
+    return About(
+        summary=metadata.get("Summary"),
+        authors=tuple(each for each in dict.fromkeys(authors) if each),
+        licence_expression=metadata.get("License-Expression"),
+        licence=metadata.get("License"),
+        classifiers=tuple(each for each in classifiers if each.startswith("License ::")),
+        licence_files=tuple(metadata.get_all("License-File") or ()),
+    )
+
+
 def _folder_of(found: PathDistribution) -> Path:
     # The path has no public name; every importlib.metadata since 3.8 keeps it here.
     folder: Path = found._path  # type: ignore[assignment]
@@ -170,8 +187,13 @@ def _folder_of(found: PathDistribution) -> Path:
 
 
 def _headers(found: Metadata) -> Message:
-    """Return the core metadata without the description, which takes most of the time to parse."""
+    """Return the core metadata without the description."""
     text = found.read_text("METADATA") or found.read_text("PKG-INFO") or found.read_text("") or ""
+    return headers_of(text)
+
+
+def headers_of(text: str) -> Message:
+    """Return core metadata without the description, which takes most of the time to parse."""
     return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -26,6 +26,7 @@ class InstalledDistribution:
         extras: the extras it provides.
         direct_url: the text of its `direct_url.json` (PEP 610), or `None` if it has none.
         editable: how it is editable (PEP 610, PEP 660, `setup.py develop`), or `None` if it is not.
+        about: what its metadata say for people.
     """
 
     name: str
@@ -38,6 +39,7 @@ class InstalledDistribution:
     extras: tuple[str, ...] = ()
     direct_url: str | None = None
     editable: Editable | None = None
+    about: About = field(default_factory=lambda: About())
 
     @property
     def key(self) -> str:
@@ -48,6 +50,26 @@ class InstalledDistribution:
     def editable_source(self) -> str | None:
         """The folder or URL that an editable install points to."""
         return None if self.editable is None else self.editable.source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What core metadata say of a distribution for people, word for word.
+
+    Parameters:
+        authors: names, or addresses where no name is given.
+        licence_expression: `License-Expression` (PEP 639).
+        licence: `License`: a name, an expression or a whole text.
+        classifiers: those of licences.
+        licence_files: `License-File`.
+    """
+
+    summary: str | None = None
+    authors: tuple[str, ...] = ()
+    licence_expression: str | None = None
+    licence: str | None = None
+    classifiers: tuple[str, ...] = ()
+    licence_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 import fnmatch
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from packaging.utils import canonicalize_name
 
@@ -162,22 +161,62 @@ def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
     return path.name in _NEVER or (on_top and path.name in _NEVER_ON_TOP)
 
 
-class Trim(enum.Enum):
-    """How much of the interpreter is left out."""
+LEVELS: Final = ("none", "default", "minimal")
+"""How much of an interpreter is left out, from least to most."""
 
-    NONE = "none"
-    DEFAULT = "default"
-    MINIMAL = "minimal"
+# PEP 594 removed the first four; `dbm` chooses among databases and works without one; readline's
+# importers in the standard library work without it; tkinter needs a display, and without one, or on
+# an older system, its import says so.
+OPTIONAL_MODULES: Final[Mapping[str, str]] = {
+    "crypt": "_crypt",
+    "nis": "nis",
+    "ossaudiodev": "ossaudiodev",
+    "spwd": "spwd",
+    "dbm.ndbm": "_dbm",
+    "dbm.gnu": "_gdbm",
+    "readline": "readline",
+    "tkinter": "_tkinter",
+}
+"""Modules of the standard library that hardly any application imports, and the extension module
+that each of them is, or cannot be imported without.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """How much of the interpreter is left out.
+
+    Parameters:
+        level: one of `LEVELS`.
+        modules: optional modules of the standard library to leave out besides.
+    """
+
+    NONE: ClassVar[Trim]
+    DEFAULT: ClassVar[Trim]
+    MINIMAL: ClassVar[Trim]
+
+    level: str = "default"
+    modules: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> str:
+        """The option's value in words."""
+        return ", ".join((self.level, *self.modules))
+
+    @property
+    def is_minimal(self) -> bool:
+        """Whether everything is left out that an application can do without."""
+        return self.level == "minimal"
 
     @property
     def strips(self) -> bool:
         """Whether debug information and symbol tables are removed."""
-        return self is not Trim.NONE
+        return self.level != "none"
 
     @property
     def has_headers(self) -> bool:
         """Whether the headers for compiling C extensions are included."""
-        return self is Trim.NONE
+        return self.level == "none"
 
     def leaves_out(self, path: Path, *, on_top: bool) -> bool:
         """Return whether a file or folder of the standard library is left out.
@@ -189,8 +228,18 @@ class Trim(enum.Enum):
 
     def cuts(self, path: Path) -> bool:
         """Whether a file or folder stays out unless `include-files` brings it back."""
-        patterns = {Trim.NONE: (), Trim.DEFAULT: _DEFAULT, Trim.MINIMAL: _MINIMAL}[self]
-        return any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
+        patterns = {"none": (), "default": _DEFAULT, "minimal": _MINIMAL}[self.level]
+        if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns):
+            return True
+        name = path.name.partition(".")[0]
+        return path.suffix in (".so", ".pyd") and any(
+            OPTIONAL_MODULES[module] == name for module in self.modules
+        )
+
+
+Trim.NONE = Trim(level="none")
+Trim.DEFAULT = Trim()
+Trim.MINIMAL = Trim(level="minimal")
 
 
 COPYLEFT: Final[Mapping[str, tuple[str, ...]]] = {

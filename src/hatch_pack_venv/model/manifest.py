@@ -40,6 +40,13 @@ _LAYER: Final = {
     "content_digest?": (str, type(None)),
     "python?": str,
 }
+_LIBRARY: Final = {
+    "name": str,
+    "package?": str,
+    "version?": str,
+    "license?": str,
+    "purl?": str,
+}
 _LINK: Final = {"path": str, "target": str}
 _SHAPE: Final[dict[str, Any]] = {
     "format_version": int,
@@ -72,6 +79,7 @@ _SHAPE: Final[dict[str, Any]] = {
         "prompt?": (str, type(None)),
     },
     "distributions?": [_NAMED],
+    "bundle?": {"package?": (dict, type(None)), "libraries": [_LIBRARY]},
     "target_libraries?": [{"name": str, "file": str, "folder?": str}],
     "neighbours?": {
         "layers?": [_LAYER],

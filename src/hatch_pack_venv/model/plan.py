@@ -11,10 +11,11 @@ from .image import Image
 from .requirements import describe_requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .distribution import InstalledDistribution
     from .entries import Entry, ScannedEntry
+    from .results import PackResult
 
 
 POSTINSTALL: Final = "postinstall.py"
@@ -67,6 +68,38 @@ class DecisionLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A text about what is packed, which is made when everything else has been hashed.
+
+    Parameters:
+        arcname: its name in the archive, where it comes before the manifest; `None`: not in it.
+        suffix: what the name of a file beside the archive has after the archive's; `None`: none is
+            written.
+        why: what `--dry-run` says of it.
+        render: returns its bytes, given a function that returns the content digest of what has
+            been written so far, and one from an arcname to a file's SHA-256 as hexadecimal digits.
+    """
+
+    arcname: str | None = None
+    suffix: str | None = None
+    why: str
+    render: Callable[[Callable[[], str], Callable[[str], str]], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A text about a finished archive, which lies beside it.
+
+    Parameters:
+        suffix: what its name has after the archive's.
+        render: returns its bytes, given the archive.
+    """
+
+    suffix: str
+    render: Callable[[PackResult], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackPlan:
     """What an archive will contain, in archive order; the manifest follows as the last entry.
 
@@ -82,6 +115,9 @@ class PackPlan:
         start: arcname of the script that a file of a format that starts one runs; empty for none.
         beside: facts about the environment, published next to the archive, whose content does not
             depend on them.
+        base_distributions: the base interpreter's packages that are packed.
+        documents: what else is written, at the end of the archive or beside it.
+        statements: what is written beside the archive when it is finished.
         scanned: the entries of the environment as they were found.
         log: why entries were left out, changed or added.
     """
@@ -99,6 +135,9 @@ class PackPlan:
     image: Image = field(default_factory=Image)
     start: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)
+    base_distributions: tuple[InstalledDistribution, ...] = ()
+    documents: tuple[Document, ...] = field(default=(), repr=False)
+    statements: tuple[Statement, ...] = field(default=(), repr=False)
     scanned: tuple[ScannedEntry, ...] = field(default=(), repr=False)
     log: DecisionLog = field(default_factory=DecisionLog, repr=False, compare=False)
 

@@ -23,7 +23,7 @@ class Floor:
 
     def facts(self) -> dict[str, str]:
         """Return what the manifest records about it."""
-        return {"version": _text(self.version), "file": self.file}
+        return {"version": version_text(self.version), "file": self.file}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,41 @@ class PlatformRequirements:
         return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """What the target's system may be asked for at most; `None` sets no limit."""
+
+    glibc: Version | None = None
+    macos: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excess:
+    """A file that requires more than a ceiling allows.
+
+    Parameters:
+        key: of the configuration, which sets the ceiling.
+        needs: what it requires, in words.
+        module: the optional stdlib module that alone loads it, if so.
+    """
+
+    file: str
+    key: str
+    limit: Version
+    needs: str
+    module: str | None = None
+
+
+def exceeds(version: Version, limit: Version | None) -> bool:
+    """Whether a version is later than a limit; `13` allows `13.0`, and `2.28` no `2.28.1`."""
+    length = max(len(version), len(limit or ()))
+    return limit is not None and _padded(version, length) > _padded(limit, length)
+
+
+def _padded(version: Version, length: int) -> Version:
+    return version + (0,) * (length - len(version))
+
+
 @dataclass(frozen=True)
 class FileRequirements:
     """What individual files require of the target's system; subclassed once per system."""
@@ -69,6 +104,14 @@ class FileRequirements:
     def of(self, entries: Iterable[ScannedEntry]) -> PlatformRequirements:  # noqa: ARG002
         """Return the combined requirements of entries; a later entry replaces an earlier one."""
         return PlatformRequirements()
+
+    def beyond(
+        self,
+        entries: Iterable[ScannedEntry],  # noqa: ARG002
+        ceiling: Ceiling,  # noqa: ARG002
+    ) -> list[Excess]:
+        """Return which files require more than a ceiling allows, by their names."""
+        return []
 
 
 def describe_floor(fact: Mapping[str, Any], name: str = "glibc") -> str:
@@ -102,7 +145,8 @@ def _describe_optional_modules(facts: Sequence[Mapping[str, str]]) -> list[str]:
     return told
 
 
-def _text(version: Version) -> str:
+def version_text(version: Version) -> str:
+    """Return a version as people write it."""
     return ".".join(map(str, version))
 
 

@@ -18,6 +18,7 @@ from ..metadata.path_files import names_a_local_path
 from ..metadata.record import new_record, updated_record
 from ..model import manifest
 from ..model.build_paths import LeakPolicy
+from ..model.components import SBOM
 from ..model.distribution import entry_points_by_name
 from ..model.entries import (
     DirectoryEntry,
@@ -29,11 +30,12 @@ from ..model.entries import (
 )
 from ..model.errors import PlanError
 from ..model.plan import POSTINSTALL, DecisionLog, PackPlan
-from ..model.requirements import FileRequirements, PlatformRequirements
+from ..model.requirements import Ceiling, FileRequirements, PlatformRequirements
 from ..platforms.linux.search_paths import collected_links
 from ..platforms.platform import RewriteRules, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
+from .ceiling import ceiling_problems
 from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, normalised
 from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on
@@ -64,8 +66,10 @@ class PlanInputs:
         excluded_project: normalised name of a distribution to leave out.
         excluded_editables: normalised names of editable installs to leave out unless a packed
             distribution needs them.
+        documents: arcnames of the documents that are added to the plan.
         problems, notes: known about the environment before planning.
         floors: what individual files require of the target's system.
+        ceiling: what they may require at most.
         layers: the environments beside it on the target, if there are any.
         relied_on: normalised names of the layers' distributions that packed ones depend on.
         libraries: names of shared libraries that layers above may need, by arcname.
@@ -82,10 +86,12 @@ class PlanInputs:
     excluded_editables: frozenset[str] = frozenset()
     selection: Selection = field(default_factory=Selection)
     floors: FileRequirements = field(default_factory=FileRequirements)
+    ceiling: Ceiling = field(default_factory=Ceiling)
     times: Times = field(default_factory=Times)
     layers: Layers | None = None
     relied_on: frozenset[str] = frozenset()
     libraries: Mapping[str, str] = field(default_factory=dict)
+    documents: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -137,6 +143,7 @@ class _Planner:
         left.update({each.distribution.key: REPLACED for each in overlays})
         dropped = [each for each in environment.distributions if each.key in left]
         self.kept = [each for each in environment.distributions if each.key not in left]
+        self.distributions = (*self.kept, *(overlay.distribution for overlay in overlays))
         shared = {name for distribution in self.kept for name in distribution.files}
         reasons = [(each, f"of {each.name} {each.version}, {left[each.key]}") for each in dropped]
         self.dropped_metadata = {f"{each.metadata_dir}/": why for each, why in reasons}
@@ -166,7 +173,8 @@ class _Planner:
             self._add_runtime(entries, added, originals.get(added.arcname))
         self._add(entries, _postinstall_entry(), "connects the environment where it is unpacked")
         self._collect_libraries(entries)
-        complete_folders(entries, scanned, self.environment, self.log)
+        last = (manifest.ARCNAME, *self.inputs.documents)
+        complete_folders(entries, scanned, self.environment, last, self.log)
         if not self.inputs.external_links:
             entries = self._with_copies(entries)
         entries, notes = without_dangling(entries, self.environment.prefix, self.log)
@@ -184,9 +192,9 @@ class _Planner:
     def _refuse_editables(self) -> None:
         self.problems += refusals(self.kept)
         if self.inputs.excluded_editables:
-            packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
             markers = marker_environment(self.environment.interpreter)
-            self.problems += missing_requirements(self.inputs.excluded_editables, packed, markers)
+            excluded, packed = self.inputs.excluded_editables, self.distributions
+            self.problems += missing_requirements(excluded, packed, markers)
 
     def _selected(self, entries: Iterable[ScannedEntry]) -> list[ScannedEntry]:
         """Return the entries of the environment to pack; log why each of the others is left out."""
@@ -209,6 +217,8 @@ class _Planner:
             return "a name of the interpreter"
         if is_written_for_layers(entry):
             return "written by postinstall.py for its layers"
+        if name in (manifest.ARCNAME, SBOM) or name in self.inputs.documents:
+            return "written by pack-venv"
         why = self.inputs.selection.why_excluded(name, self.environment)
         dropped = self._why_dropped(name)
         if dropped is not None:
@@ -233,12 +243,11 @@ class _Planner:
 
     def _rewriter(self) -> Rewriter:
         """Return the rewriter of small files, with the checks that launchers make."""
-        packed = [*self.kept, *(overlay.distribution for overlay in self.overlays)]
         layers = self.inputs.layers.below if self.inputs.layers else ()
         return self.platform.rewriter(
             self.environment,
             RewriteRules(
-                entry_points=entry_points_by_name(packed),
+                entry_points=entry_points_by_name(self.distributions),
                 own_lines=frozenset(
                     line for each in self.kept if each.editable for line in each.editable.lines
                 ),
@@ -306,16 +315,13 @@ class _Planner:
         laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
         if self.inputs.external_links:
             selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
-        return self.inputs.floors.of(
-            [
-                *selected,
-                *(
-                    entry
-                    for entry in [*laid_over, *runtime]
-                    if not self.inputs.selection.by_pattern(entry.arcname)
-                ),
-            ]
-        )
+        by_pattern = self.inputs.selection.by_pattern
+        added = [entry for entry in [*laid_over, *runtime] if not by_pattern(entry.arcname)]
+        packed = [*selected, *added]
+        floors, machine = self.inputs.floors, self.environment.interpreter.machine
+        excess = floors.beyond(packed, self.inputs.ceiling)
+        self.problems += ceiling_problems(excess, self.distributions, machine)
+        return floors.of(packed)
 
     # links
 
@@ -431,8 +437,8 @@ class _Planner:
         return name if self.inputs.interpreter == "promised" else None
 
     def _check(self, entries: dict[str, Entry]) -> None:
-        leaving_allowed = self.inputs.external_links
-        self.problems += check_tree(entries, fixed_path=self._fixed_path, leaving=leaving_allowed)
+        leaving = self.inputs.external_links
+        self.problems += check_tree(entries, fixed_path=self._fixed_path, leaving=leaving)
         if self.inputs.layers is not None and self.inputs.layers.below:
             self.problems += check_reserved_names(entries, self.environment)
         found = self.platform.check(
@@ -448,10 +454,9 @@ class _Planner:
 
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         inputs = self.inputs
-        distributions = (*self.kept, *(overlay.distribution for overlay in self.overlays))
         head = manifest.manifest_head(
             self.environment,
-            distributions,
+            self.distributions,
             name=inputs.name,
             version=inputs.version,
             interpreter="target" if inputs.interpreter == "linked" else inputs.interpreter,
@@ -469,7 +474,7 @@ class _Planner:
             head=head,
             manifest_time=inputs.times.of(None),
             notes=tuple(self.notes),
-            distributions=distributions,
+            distributions=self.distributions,
             runtime=frozenset(self.runtime),
             log=self.log,
             leak_policy=LeakPolicy.for_mode(
@@ -491,4 +496,4 @@ class _Planner:
 
 def _postinstall_entry() -> FileEntry:
     script = files("hatch_pack_venv.injected") / POSTINSTALL
-    return FileEntry.from_bytes(POSTINSTALL, script.read_bytes(), executable=False)
+    return FileEntry.from_bytes(POSTINSTALL, script.read_bytes())

@@ -254,13 +254,21 @@ def preview(plan: PackPlan, archives: Iterable[Path] = ()) -> Preview:
     changed, left_out = plan.log.changed, plan.log.left_out
     packed = [name for name in scanned if name in entries]
     rewritten = [name for name in packed if _differs(scanned[name], entries[name])]
+    documents = [
+        Decision(path=each.arcname, why=each.why)
+        for each in plan.documents
+        if each.arcname is not None
+    ]
     return Preview(
         head=dict(plan.head),
-        entry_count=len(entries) + 1 + (plan.install_target != "."),
+        entry_count=len(entries) + len(documents) + 1 + (plan.install_target != "."),
         size=plan.size,
         unchanged=len(packed) - len(rewritten),
         rewritten=tuple(_decision(entries[name], changed) for name in rewritten),
-        added=tuple(_decision(entries[n], changed) for n in entries if n not in scanned),
+        added=(
+            *(_decision(entries[n], changed) for n in entries if n not in scanned),
+            *documents,
+        ),
         left_out=(
             *(_decision(scanned[n], left_out) for n in scanned if n not in entries),
             *(

@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..model import manifest
 from ..model.entries import (
     SAFE_MODE,
     DirectoryEntry,
@@ -126,16 +125,21 @@ def complete_folders(
     entries: dict[str, Entry],
     scanned: Iterable[ScannedEntry],
     environment: Environment,
+    written_last: Iterable[str],
     log: DecisionLog,
 ) -> None:
-    """Add the parent folders of every entry, and drop those that have lost all their contents."""
+    """Add the parent folders of every entry, and drop those that have lost all their contents.
+
+    Parameters:
+        written_last: arcnames of the files that the writer adds.
+    """
     had_children = parents_of(entry.arcname for entry in scanned)
     leaves = [
         name
         for name, entry in entries.items()
         if not isinstance(entry, DirectoryEntry) or name not in had_children
     ]
-    needed = [*leaves, manifest.ARCNAME]
+    needed = [*leaves, *written_last]
     parents = parents_of(needed) | {
         environment.scripts,
         *environment.site_packages,

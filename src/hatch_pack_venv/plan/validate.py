@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..model import manifest
-from ..model.entries import DirectoryEntry, SymlinkEntry, leads_out
+from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry, leads_out
 from ..model.errors import PlanError
 from ..model.results import human_size, sizes_by_owner
 from ..platforms.windows.check import PathBudget, foreign_modules, name_problem
@@ -119,15 +119,23 @@ _LARGEST: Final = 10  # how many an error names
 
 
 def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
-    """Return the bytes of all files of an unpacked archive, the manifest among them.
+    """Return the bytes of all files of an unpacked archive, documents and manifest among them.
 
     Parameters:
         copied: links that copies stand for, which the manifest lists.
     """
     head = {**plan.head, "content_digest": _ANY_DIGEST}
-    return plan.size + len(
-        manifest.render_manifest(head, plan.entries, lambda _arcname: _ANY_DIGEST, copied)
-    )
+    documents = [
+        FileEntry.from_bytes(each.arcname, each.render(lambda: _ANY_DIGEST, _any_digest))
+        for each in plan.documents
+        if each.arcname is not None
+    ]
+    text = manifest.render_manifest(head, [*plan.entries, *documents], _any_digest, copied)
+    return plan.size + sum(each.size for each in documents) + len(text)
+
+
+def _any_digest(_arcname: str) -> str:
+    return _ANY_DIGEST
 
 
 def check_size(plan: PackPlan, limit: int | None, copied: Iterable[SymlinkEntry] = ()) -> None:

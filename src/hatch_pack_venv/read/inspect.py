@@ -16,6 +16,7 @@ from ..config.values import PRESETS
 from ..metadata.files import read_json
 from ..metadata.record import rows_of
 from ..model import manifest
+from ..model.components import NOTICES, SBOM
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
 from .contents import Contents
@@ -59,13 +60,15 @@ def kind_of(arcname: str) -> str:
     """Return the kind of a file below an install target.
 
     Byte code is byte code also where its source is of tests; `programs` are what lies in `bin` or
-    `Scripts`, `metadata` what lies in `*.dist-info`.
+    `Scripts`, `metadata` what lies in `*.dist-info`, and the release documents.
     """
     folder, name = posixpath.split(arcname)
     suffix = posixpath.splitext(name)[1].lower()
     if suffix == ".pyc":
         return "byte code"
     if folder.rpartition("/")[2].endswith((".dist-info", ".egg-info")) or ".dist-info/" in folder:
+        return "metadata"
+    if arcname in (SBOM, NOTICES):
         return "metadata"
     for preset, kind in _PRESETS.items():
         if _spec(preset).match_file(arcname):

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.direct_url import DirectUrl, DirectUrlValidationError
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from ..metadata.files import open_file, parse_json
@@ -229,6 +229,24 @@ class Lock:
         ]
         return found
 
+    def hashes_of(self, key: str, tags: Collection[str]) -> Mapping[str, str]:
+        """Return the hashes of the file that a distribution was installed from, as it is locked.
+
+        Of several wheels it is the one that has the tags; of a source distribution none counts,
+        because a wheel that was built of it is another file.
+
+        Parameters:
+            key: its normalised name.
+            tags: those of the installed wheel, `cp311-cp311-linux_x86_64`.
+        """
+        for package in self.selected.get(key, ()):
+            if package.archive is not None:
+                return package.archive.hashes
+            wheels = [each for each in package.wheels or () if _wheel_tags(each.filename) & {*tags}]
+            if len(wheels) == 1:
+                return wheels[0].hashes
+        return {}
+
     def _is_meant(self, package: Package) -> bool:
         environment: dict[str, Any] = {
             **self.markers,
@@ -286,3 +304,10 @@ def _is_version(text: str, version: Version) -> bool:
         return Version(text) == version
     except ValueError:
         return text == str(version)
+
+
+def _wheel_tags(filename: str) -> frozenset[str]:
+    try:
+        return frozenset(map(str, parse_wheel_filename(filename)[3]))
+    except InvalidWheelFilename:
+        return frozenset()

@@ -20,6 +20,7 @@ from ..metadata.files import (
     read_file,
 )
 from ..metadata.path_files import keys_with_credentials
+from ..model.components import BESIDE
 from ..model.entries import (
     DirectoryEntry,
     FileEntry,
@@ -182,7 +183,9 @@ def own_archives(
     facts = [entry.arcname for entry in scanned if entry.arcname.endswith(".json")]
     told = [name for name in facts if name.endswith(_FACTS)]
     proven = [name for name in told if proven_archive(prefix / name) is not None]
-    taken = {*proven, *(name.removesuffix(".json") for name in proven)}
+    archives = [name.removesuffix(".json") for name in proven]
+    taken = {f"{name}{suffix}" for name in archives for suffix in ("", *BESIDE)}
+    taken &= {entry.arcname for entry in scanned}
     ignores = {posixpath.join(posixpath.dirname(name), ".gitignore") for name in proven}
     folders = parents_of(taken)
     inside = None if output is None else os.path.realpath(output)

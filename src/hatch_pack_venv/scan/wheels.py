@@ -14,7 +14,6 @@ import re
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from email.parser import BytesParser, Parser
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -28,6 +27,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from ..metadata.files import ZIP_DAMAGE, open_file
+from ..metadata.installed import about_of, headers_of
 from ..model.distribution import EntryPoint, InstalledDistribution
 from ..model.entries import FileEntry
 from ..model.errors import WheelProblem
@@ -106,7 +106,7 @@ def described(path: Path, environment: Environment) -> InstalledDistribution:
     name, version = _check_fits(path, environment.interpreter)
     with _opened(path) as source:
         text = source.read_dist_info("METADATA")
-    return _distribution(name, version, Parser().parsestr(text, headersonly=True))
+    return _distribution(name, version, headers_of(text))
 
 
 @contextmanager
@@ -138,9 +138,10 @@ def _distribution(name: str, version: str, metadata: Message) -> InstalledDistri
         name=name,
         version=version,
         metadata_dir="",
-        requires=tuple(map(str, metadata.get_all("Requires-Dist", ()))),
+        requires=tuple(metadata.get_all("Requires-Dist", ())),
         requires_python=metadata.get("Requires-Python"),
-        extras=tuple(map(str, metadata.get_all("Provides-Extra", ()))),
+        extras=tuple(metadata.get_all("Provides-Extra", ())),
+        about=about_of(metadata),
     )
 
 
@@ -274,7 +275,7 @@ class _Entries(WheelDestination):
         contents = {entry.arcname: entry.content for entry in self.entries}
         metadata = contents.get(f"{metadata_dir}/METADATA")
         content = metadata if isinstance(metadata, bytes) else b""
-        return BytesParser().parsebytes(content, headersonly=True)
+        return headers_of(content.decode("utf-8", "replace").replace("\r\n", "\n"))
 
     def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
         arcname = posixpath.normpath(arcname)

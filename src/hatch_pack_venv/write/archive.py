@@ -26,6 +26,7 @@ from .atomic import (
     telling_write_errors,
     uninterrupted,
 )
+from .sinks import NullSink
 from .sinks.deflate import REPLACED
 from .sinks.directory import DirectorySink, can_hold_links
 from .sinks.hashed_file import HashedOutput
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
     from ..model.build_paths import Finding
-    from ..model.entries import FileEntry, SymlinkEntry
+    from ..model.entries import FileEntry
     from ..model.formats import Compression
     from ..model.plan import PackPlan
     from ..model.proof import Proof
@@ -91,20 +92,23 @@ def write_archives(
     levels = compression or CompressionOptions()
     with ExitStack() as stack:
         archives: list[PendingFile] = []
+        documents: list[Mapping[str, bytes]] = []
         written: dict[Path, PackResult] = {}
         for format in formats:
-            path = format.archive_path(output_base)
-            file = _pending(stack, path, executable=format.is_program)
-            result = _write_archive(plan, file, _compression(plan, format, levels), report)
+            file = _pending(stack, format.archive_path(output_base), executable=format.is_program)
+            result, beside = _write_archive(plan, file, _compression(plan, format, levels), report)
             archives.append(file)
+            documents.append(beside)
             written[file.partial] = result
         proof = None if check is None else check(plan, written)
         results = [replace(result, proof=proof) for result in written.values()]
         pending: list[PendingFile] = []
-        for file, result in zip(archives, results, strict=True):
-            facts = _pending(stack, file.path.with_name(f"{file.path.name}.json"))
-            _write_facts(facts, result, plan)
-            pending += [file, facts]
+        for file, result, beside in zip(archives, results, documents, strict=True):
+            pending.append(file)
+            for suffix, content in {**beside, **_beside(result, plan)}.items():
+                pending.append(_pending(stack, file.path.with_name(file.path.name + suffix)))
+                with telling_write_errors(pending[-1].path):
+                    pending[-1].stream.write(content)
         for file in pending:
             file.finish()
         commit_all(pending)
@@ -146,7 +150,8 @@ def _compression(
 
 def _write_archive(
     plan: PackPlan, file: PendingFile, compression: Compression, report: Reporter
-) -> PackResult:
+) -> tuple[PackResult, Mapping[str, bytes]]:
+    """Write an archive; return it with the documents that are to lie beside it, by suffix."""
     format = compression.format
     with (
         telling_write_errors(file.path),
@@ -163,7 +168,7 @@ def _write_archive(
             lagging.finish()
         sha256 = output.finish()
         file.stream.flush()  # what proves the archive opens it by its name
-    return PackResult(
+    result = PackResult(
         path=file.path,
         format=format,
         sha256=sha256,
@@ -177,6 +182,7 @@ def _write_archive(
         floor=plan.floor,
         start=first_step(plan),
     )
+    return result, written.beside
 
 
 def _sink(
@@ -221,8 +227,8 @@ class _Lagging:
         self(self._left)
 
 
-def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
-    """Write the file next to an archive: facts about it, and the manifest's head."""
+def _beside(result: PackResult, plan: PackPlan) -> dict[str, bytes]:
+    """Return what lies beside an archive and tells of it, by suffix: facts and statements."""
     facts = {
         **result.to_dict(),
         "install_target": plan.install_target,
@@ -230,8 +236,8 @@ def _write_facts(file: PendingFile, result: PackResult, plan: PackPlan) -> None:
         "left_out": left_out_by_reason(plan),
         "manifest": dict(plan.head),
     }
-    with telling_write_errors(file.path):
-        file.stream.write((json.dumps(facts, indent=1) + "\n").encode())
+    statements = {each.suffix: each.render(result) for each in plan.statements}
+    return {".json": (json.dumps(facts, indent=1) + "\n").encode(), **statements}
 
 
 def write_folder(
@@ -302,20 +308,12 @@ def rewrite_manifest(plan: PackPlan, folder: Path) -> None:
     os.utime(path, (plan.manifest_time,) * 2)
 
 
-class _Manifest:
+class _Manifest(NullSink):
     """A sink that keeps the manifest alone."""
-
-    shares_files = False
 
     def __init__(self, *, holds_links: bool) -> None:
         self.holds_links = holds_links
         self.content = b""
-
-    def add_directory(self, entry: DirectoryEntry) -> None:
-        """Keep nothing."""
-
-    def add_link(self, entry: SymlinkEntry) -> None:
-        """Keep nothing."""
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
         """Keep the manifest."""
@@ -329,11 +327,15 @@ class _Manifest:
             data += block if entry.arcname == manifest.ARCNAME else b""
         self.add_bytes(entry, data)
 
-    def close(self, _digest: str) -> None:
-        """Do nothing."""
 
-    def discard(self) -> None:
-        """Do nothing."""
+def read_through(plan: PackPlan, *, report: Reporter = silent) -> Mapping[str, bytes]:
+    """Read a plan as if it were written, and return what would lie beside an archive, by suffix.
+
+    Raises:
+        PackVenvError: if something cannot be read, or breaks on the target.
+    """
+    with report(plan.size) as progress:
+        return write(plan, NullSink(), progress).beside
 
 
 def _log(plan: PackPlan) -> None:

@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -19,7 +19,7 @@ from ..plan.links import without_links
 from .leaks import LeakScanner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..model.build_paths import Finding
     from ..model.entries import Entry
@@ -133,12 +133,14 @@ class Written:
         entry_count: number of entries written, including the manifest and the install target.
         size: total unpacked size of all files, in bytes.
         findings: files that name build paths.
+        beside: what is to lie beside the archive, by the suffix of its name.
     """
 
     digest: str
     entry_count: int
     size: int
     findings: tuple[Finding, ...] = ()
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
@@ -163,11 +165,11 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
         files.add(DirectoryEntry(arcname="", mtime=plan.manifest_time))
     for entry in entries:
         files.add(entry)
-    digest = manifest.content_digest(plan.entries, files.sha256)
+    digest, documents, beside = _add_documents(plan, files)
     head = {**plan.head, "content_digest": digest}
     links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
     copied = [] if sink.holds_links else links
-    content = manifest.render_manifest(head, entries, files.sha256, copied)
+    content = manifest.render_manifest(head, [*entries, *documents], files.sha256, copied)
     files.add(FileEntry.from_bytes(manifest.ARCNAME, content, mtime=plan.manifest_time))
     files.look.check()
     sink.close(digest)
@@ -176,7 +178,31 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
         entry_count=files.count,
         size=files.size,
         findings=tuple(files.look.findings),
+        beside=beside,
     )
+
+
+def _add_documents(plan: PackPlan, files: _Files) -> tuple[str, list[FileEntry], dict[str, bytes]]:
+    """Make the documents and add those that belong into the archive.
+
+    Returns:
+        The content digest, the documents' entries, and what is to lie beside the archive.
+    """
+    entries: list[FileEntry] = []
+    beside: dict[str, bytes] = {}
+
+    def digest() -> str:
+        return manifest.content_digest([*plan.entries, *entries], files.sha256)
+
+    for document in plan.documents:
+        content = document.render(digest, files.sha256)
+        if document.suffix is not None:
+            beside[document.suffix] = content
+        if document.arcname is not None:
+            entry = FileEntry.from_bytes(document.arcname, content, mtime=plan.manifest_time)
+            files.add(entry)
+            entries.append(entry)
+    return digest(), entries, beside
 
 
 class _Files:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from support import hiding, probing
+from support.documents import checked_sbom
 from support.environments import install, make_environment, run, shared, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
@@ -146,6 +147,7 @@ def moved(environment: Path, folder: Path) -> Path:
     """Pack an environment, unpack it and move it twice."""
     options = PackOptions.from_mapping({"format": "tar"})
     (result,) = pack(environment, folder / "packed", options)
+    checked_sbom(result.path)
     with tarfile.open(result.path) as tar:
         extract(tar, folder / "unpacked")
     result.path.unlink()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support import hiding
+from support.documents import checked_sbom
 from support.environments import install, make_environment, run, shared, tool
 from support.interpreters import Python, bundlable
 from support.machine import needs
@@ -174,6 +175,16 @@ def test_it_runs_wherever_it_is_moved(
             assert str(built.project) not in output, (way, output)
             if mode == "bundled":
                 assert str(built.python.prefix) not in output, (way, output)
+
+
+@each_mode
+@each_project
+def test_its_bill_of_materials_is_valid_and_whole(
+    build: Callable[..., Built], name: str, mode: str
+) -> None:
+    """It lists every distribution and library of the manifest, by the standard's own library."""
+    for archive in build(name, mode).archives:
+        checked_sbom(archive)
 
 
 @each_mode

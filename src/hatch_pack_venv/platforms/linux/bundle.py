@@ -21,6 +21,7 @@ from ...binary.strip import stripped
 from ...filesystem import copies_of
 from ...injected import newer_libraries
 from ...metadata.files import read_text
+from ...model.components import LICENCES
 from ...model.entries import FileEntry
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import Bundle, Trim, Vendoring, is_copyleft
@@ -128,7 +129,6 @@ def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
     )
 
 
-_LICENCES: Final = "share/licenses"
 _CHOICE: Final = "_pack_venv_libraries"
 """The module, and the `.pth` file that calls it; the name comes before those of packages."""
 
@@ -364,13 +364,14 @@ def _component(owner: Owner | None) -> dict[str, str]:
     if owner is None:
         return {}
     facts = {"package": owner.name, "version": owner.version}
-    return facts if owner.licence is None else {**facts, "license": owner.licence}
+    more = {"license": owner.licence, "purl": owner.purl}
+    return facts | {key: value for key, value in more.items() if value is not None}
 
 
 def _licences(owners: Mapping[Path, Owner]) -> Iterator[ScannedEntry]:
     for owner in {owner.name: owner for owner in owners.values()}.values():
         for text in owner.texts:
-            yield from copies_of(text.resolve(), f"{_LICENCES}/{owner.name}/{text.name}")
+            yield from copies_of(text.resolve(), f"{LICENCES}/{owner.name}/{text.name}")
 
 
 def _left_to_the_target(left: Mapping[str, Collection[str]]) -> Iterator[str]:

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...binary.elf import ElfHeaders
 from ...model.entries import with_copies
+from ...model.interpreter import OPTIONAL_MODULES
 from ...model.requirements import (
+    Excess,
     FileRequirements,
     Floor,
     PlatformRequirements,
     describe_floor,
     describe_requirements,
+    exceeds,
+    version_text,
 )
 from ..posix.launchers import start_check
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from ...binary.elf import Kind
     from ...binary.headers import HeaderReader
     from ...model.entries import Content, FileEntry, ScannedEntry
-    from ...model.requirements import Version
+    from ...model.requirements import Ceiling, Version
 
 
 # PEP 600 has no lower tag: manylinux1 is glibc 2.5, on x86 only.
@@ -86,11 +90,9 @@ class LinuxRequirements(PlatformRequirements):
         if self.glibc is None:
             return f"{_MUSL_TAG}_{machine}"
         lowest = _LOWEST_TAG.get(machine, _LOWEST_TAG_ELSEWHERE)
-        of_glibcxx = lowest
+        of_glibcxx: Version = lowest
         if self.glibcxx is not None:
-            wanted = self.glibcxx.version
-            tags = (tag for version, tag in _TAG_OF_GLIBCXX if version >= wanted)
-            of_glibcxx = next(tags, _TAG_OF_GLIBCXX[-1][1])
+            of_glibcxx = _glibc_beside(self.glibcxx.version)
         major, minor = max(lowest, self.glibc.version[:2], of_glibcxx)
         return f"manylinux_{major}_{minor}_{machine}"
 
@@ -166,13 +168,34 @@ class LinuxFileRequirements(FileRequirements):
             interpreter.kind if isinstance(interpreter, ElfHeaders) else None,
         )
 
-    def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
-        """Return the combined requirements of entries; a later entry replaces an earlier one."""
-        found = {
+    def beyond(self, entries: Iterable[ScannedEntry], ceiling: Ceiling) -> list[Excess]:
+        """Return which files require a later glibc, or the libstdc++ of systems with one."""
+        if ceiling.glibc is None:
+            return []
+        found = self._found(entries)
+        modules = optional_module_files(found)
+        return [
+            Excess(
+                file=name,
+                key="max-glibc",
+                limit=ceiling.glibc,
+                needs=needs,
+                module=modules.get(name),
+            )
+            for name, symbols in sorted(found.items())
+            if (needs := _above(name, symbols, found, ceiling.glibc)) is not None
+        ]
+
+    def _found(self, entries: Iterable[ScannedEntry]) -> dict[str, SymbolRequirements]:
+        return {
             entry.arcname: symbols
             for entry in with_copies(entries)
             if (symbols := self._at(entry)) is not None
         }
+
+    def of(self, entries: Iterable[ScannedEntry]) -> LinuxRequirements:
+        """Return the combined requirements of entries; a later entry replaces an earlier one."""
+        found = self._found(entries)
         optional_modules = optional_module_files(found)
         common = {name: symbols for name, symbols in found.items() if name not in optional_modules}
         start = loaded_by(filter(_starts_python, found), found)
@@ -200,6 +223,29 @@ class LinuxFileRequirements(FileRequirements):
     def _at(self, entry: FileEntry) -> SymbolRequirements | None:
         symbols = self.symbols.get(entry.content) if self.symbols else None
         return symbols if symbols is not None and self.kind in (None, symbols.kind) else None
+
+
+def _glibc_beside(glibcxx: Version) -> Version:
+    """Return the glibc of the oldest systems that have a libstdc++."""
+    tags = (tag for version, tag in _TAG_OF_GLIBCXX if version >= glibcxx)
+    return next(tags, _TAG_OF_GLIBCXX[-1][1])
+
+
+def _above(
+    name: str,
+    symbols: SymbolRequirements,
+    found: Mapping[str, SymbolRequirements],
+    limit: Version,
+) -> str | None:
+    """Return what of a file's requirements is above a limit, in words."""
+    if exceeds(symbols.glibc, limit):
+        return f"glibc {version_text(symbols.glibc)}"
+    if symbols.glibcxx and not _brings_libstdcxx(name, symbols, found):
+        beside = _glibc_beside(symbols.glibcxx)
+        if exceeds(beside, limit):
+            version, of = version_text(symbols.glibcxx), version_text(beside)
+            return f"libstdc++ with GLIBCXX {version}, as systems with glibc {of} have it"
+    return None
 
 
 def _highest(versions: Mapping[str, Version]) -> Floor | None:
@@ -337,19 +383,7 @@ def _glibcxx_of(cxxabi: Version) -> Version:
     return next((glibcxx for abi, glibcxx in _GLIBCXX_OF_CXXABI if abi >= cxxabi), newest)
 
 
-# PEP 594 removed the first four; `dbm` chooses among databases and works without one; readline's
-# importers in the standard library work without it; tkinter needs a display, and without one, or on
-# an older system, its import says so.
-_MODULES: Final = {
-    "_crypt": "crypt",
-    "nis": "nis",
-    "ossaudiodev": "ossaudiodev",
-    "spwd": "spwd",
-    "_dbm": "dbm.ndbm",
-    "_gdbm": "dbm.gnu",
-    "readline": "readline",
-    "_tkinter": "tkinter",
-}
+_MODULES: Final = {extension: module for module, extension in OPTIONAL_MODULES.items()}
 _MODULE_FILE: Final = re.compile(r"lib(?:64)?/python3[^/]*/lib-dynload/(\w+)\.[^/]*")
 LIBRARIES: Final = "lib/"
 """The folder of a bundle's libraries, each stored under the name that others need it by."""

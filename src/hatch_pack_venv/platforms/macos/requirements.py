@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ...binary.headers import HeaderReader
 from ...binary.macho import MachO
 from ...model.entries import with_copies
-from ...model.requirements import FileRequirements, Floor, PlatformRequirements, describe_floor
+from ...model.requirements import (
+    Excess,
+    FileRequirements,
+    Floor,
+    PlatformRequirements,
+    describe_floor,
+    exceeds,
+    version_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
     from ...binary.macho import Slice
     from ...model.entries import Content, ScannedEntry
-    from ...model.requirements import Version
+    from ...model.requirements import Ceiling, Version
 
 
 # Every Mac with Apple's processors has it (`delocate` and pip assume so in PEP 425 tags, too).
@@ -102,6 +110,21 @@ class MacosFileRequirements(FileRequirements):
         """Return the Mach-O files among entries; a later entry replaces an earlier one."""
         there = {entry.arcname: self.files.get(entry.content) for entry in with_copies(entries)}
         return {name: file for name, file in there.items() if file is not None}
+
+    def beyond(self, entries: Iterable[ScannedEntry], ceiling: Ceiling) -> list[Excess]:
+        """Return which files are for a later macOS."""
+        found = self.at(entries)
+        releases = _releases(found, common_architectures(found.values()))
+        return [
+            Excess(
+                file=name,
+                key="max-macos",
+                limit=ceiling.macos or (),
+                needs=f"macOS {version_text(version)}",
+            )
+            for name, version in sorted(releases.items())
+            if exceeds(version, ceiling.macos)
+        ]
 
     def of(self, entries: Iterable[ScannedEntry]) -> MacosRequirements:
         """Return the combined requirements of entries."""

@@ -124,7 +124,7 @@ class _Runtime:
         """Yield the root's files, then the folders."""
         known = _FOLDERS | _DEVELOPMENT
         cut = set() if self.trim.has_headers else set(_DEVELOPMENT)
-        cut |= {"tcl"} if self.trim is Trim.MINIMAL else set()
+        cut |= {"tcl"} if self.trim.is_minimal else set()
         for child in sorted(self.base.iterdir()):
             folder = known.get(child.name.lower())
             if folder is not None and child.is_dir():
@@ -173,7 +173,7 @@ class _Runtime:
 
     def _is_of_tk(self, arcname: str, child: Path) -> bool:
         """Return whether a library is only used by tkinter, which a minimal bundle leaves out."""
-        wanted = self.trim is not Trim.MINIMAL or arcname != "DLLs"
+        wanted = not self.trim.is_minimal or arcname != "DLLs"
         return not wanted and any(fnmatch.fnmatch(child.name.lower(), each) for each in _TK)
 
 

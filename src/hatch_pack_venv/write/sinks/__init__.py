@@ -59,3 +59,34 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Release everything after an error; the output so far is useless."""
         ...
+
+
+class NullSink:
+    """A sink that keeps nothing, for what only the writer finds out."""
+
+    holds_links = True
+    shares_files = False
+
+    def add_directory(self, entry: DirectoryEntry) -> None:
+        """Pass over a folder."""
+
+    def add_link(self, entry: SymlinkEntry) -> None:
+        """Pass over a link."""
+
+    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+        """Pass over a file that was read."""
+
+    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+        """Read a file to its end, in blocks."""
+        left = entry.size
+        while left:
+            left -= len(stream.read(min(left, _BLOCK)))
+
+    def close(self, digest: str) -> None:
+        """There is nothing to close."""
+
+    def discard(self) -> None:
+        """There is nothing to release."""
+
+
+_BLOCK = 1 << 20

@@ -30,15 +30,20 @@ def test_debians_records_give_package_version_and_licences(
     write(tmp_path / "var/lib/dpkg/info/other.list", "/.\n/usr/bin/other\n")
     write(
         tmp_path / "var/lib/dpkg/status",
-        "Package: other\nVersion: 9\n\nPackage: zlib1g\nStatus: ok\nVersion: 1:1.2.13-1\n",
+        "Package: other\nVersion: 9\n\nPackage: zlib1g\nStatus: ok\nVersion: 1:1.2.13-1\n"
+        "Source: zlib (1:1.2.13)\nArchitecture: amd64\nDescription: compression\n Version: no\n",
     )
+    write(tmp_path / "etc/os-release", 'ID=debian\nVERSION_ID="12"\n')
     terms = write(
         tmp_path / "usr/share/doc/zlib1g/copyright",
         "Some rights. See /usr/share/common-licenses/LGPL-2.1.\n",
     )
     common = write(tmp_path / "usr/share/common-licenses/LGPL-2.1", "LGPL\n")
     found = find_owners([library], prefix=tmp_path / "python", root=tmp_path)
-    assert found == {library: Owner(name="zlib1g", version="1:1.2.13-1", texts=(terms, common))}
+    purl = "pkg:deb/debian/zlib1g@1:1.2.13-1?arch=amd64&distro=debian-12&upstream=zlib%401:1.2.13"
+    assert found == {
+        library: Owner(name="zlib1g", version="1:1.2.13-1", texts=(terms, common), purl=purl)
+    }
 
 
 def test_condas_records_give_package_version_and_licences(
@@ -52,9 +57,14 @@ def test_condas_records_give_package_version_and_licences(
         "name": "libzlib",
         "version": "1.3",
         "license": "Zlib",
+        "build": "h0_1",
+        "subdir": "linux-64",
         "files": ["lib/libz.so.1"],
         "extracted_package_dir": str(tmp_path / "pkgs/libzlib-1.3"),
     }
     write(tmp_path / "env/conda-meta/libzlib-1.3-0.json", json.dumps(record))
     found = find_owners([library, tmp_path / "x"], prefix=tmp_path / "env", root=tmp_path)
-    assert found == {library: Owner(name="libzlib", version="1.3", licence="Zlib", texts=(text,))}
+    purl = "pkg:conda/libzlib@1.3?build=h0_1&subdir=linux-64"
+    assert found == {
+        library: Owner(name="libzlib", version="1.3", licence="Zlib", texts=(text,), purl=purl)
+    }

@@ -1,0 +1,185 @@
+"""The documents of a release, added to a plan."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+from packaging.utils import parse_wheel_filename
+
+from ..documents.bom import Parts, bill_of_materials, hashes_as_listed, licences_of
+from ..documents.cyclonedx import cyclonedx, rendered
+from ..documents.notices import notices
+from ..documents.packed_files import PackedFiles
+from ..metadata.files import open_file
+from ..metadata.licences import denied_licences
+from ..model.components import NOTICES, SBOM, SBOM_SUFFIX, STATEMENT_SUFFIX
+from ..model.environment import project_folder
+from ..model.errors import PlanError
+from ..model.plan import Document, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ..config.options import PackOptions
+    from ..model.components import Bom
+    from ..model.distribution import InstalledDistribution
+    from ..model.environment import Environment, Project
+    from ..model.plan import PackPlan
+
+
+def with_documents(
+    plan: PackPlan,
+    environment: Environment,
+    options: PackOptions,
+    wheels: Sequence[Path],
+    project: Project,
+) -> PackPlan:
+    """Return a plan with the documents that the options ask for.
+
+    Parameters:
+        wheels: those that replace what the environment holds of their distributions.
+
+    Raises:
+        PlanError: if a licence is denied.
+    """
+    if not (options.sbom or options.notices or options.deny_licenses or options.provenance):
+        return plan
+    files = PackedFiles(plan)
+    hashes = dict(_locked_hashes(plan, files, environment, options)) | dict(_hashes_of(wheels))
+    parts = Parts(plan=plan, environment=environment, files=files, hashes=hashes)
+    bom = bill_of_materials(parts)
+    plan = _judged(plan, bom, environment, options.deny_licenses)
+    documents = []
+    if options.notices:
+        documents.append(_notices(parts, bom))
+    if options.sbom:
+        documents.append(_sbom(bom, beside_only=options.sbom == "beside"))
+    statements: tuple[Statement, ...] = ()
+    if options.provenance:
+        statements = (_provenance(bom, parts, options, wheels, project),)
+    return replace(plan, documents=tuple(documents), statements=statements)
+
+
+def _provenance(
+    bom: Bom, parts: Parts, options: PackOptions, wheels: Iterable[Path], project: Project
+) -> Statement:
+    from ..documents.provenance import Builder, Provenance
+    from ..scan.commit import read_commit
+
+    head = parts.plan.head
+    root = project.root or project_folder(parts.environment.requested)
+    others = [each for each in wheels if each != project.wheel]
+    others += [] if options.lock is None else [options.lock]
+    provenance = Provenance(
+        bom=bom,
+        builder=Builder.from_variables(os.environ),
+        wheel=None if project.wheel is None else (project.wheel.name, _sha256(project.wheel)),
+        files=tuple((each.name, _sha256(each)) for each in others),
+        commit=None if root is None else read_commit(root),
+        parameters={
+            "name": head["name"],
+            "version": head["version"],
+            "interpreter": head["interpreter"],
+            "python": head["python"]["version"],
+            "platform": head["platform"]["tag"],
+        },
+        version=version_of("hatch-pack-venv"),
+    )
+    return Statement(suffix=STATEMENT_SUFFIX, render=provenance.statement)
+
+
+def in_site(
+    distributions: Iterable[InstalledDistribution], environment: Environment
+) -> tuple[InstalledDistribution, ...]:
+    """Return the base's packages with the arcnames that they are packed under."""
+    site = environment.site_packages[0]
+
+    def moved(arcname: str) -> str:
+        return f"{site}/{arcname.partition('/')[2]}"
+
+    return tuple(
+        replace(
+            each, metadata_dir=moved(each.metadata_dir), files=frozenset(map(moved, each.files))
+        )
+        for each in distributions
+    )
+
+
+def document_names(options: PackOptions) -> tuple[str, ...]:
+    """Return the arcnames of the documents that the options put into an archive."""
+    return ((NOTICES,) if options.notices else ()) + ((SBOM,) if options.sbom is True else ())
+
+
+def _judged(
+    plan: PackPlan, bom: Bom, environment: Environment, patterns: tuple[str, ...]
+) -> PackPlan:
+    """Return a plan with a note on licences that nobody can judge.
+
+    Raises:
+        PlanError: if others are denied; names each component.
+    """
+    if not patterns:
+        return plan
+    denied, notes = denied_licences(licences_of(bom), patterns)
+    if denied:
+        raise PlanError(f"{environment.requested} cannot be packed", denied)
+    return plan.with_facts({}, notes)
+
+
+def _notices(parts: Parts, bom: Bom) -> Document:
+    text = notices(parts, bom)
+    return Document(
+        arcname=NOTICES,
+        why="the licence notices of all that is packed",
+        render=lambda _digest, _sha256: text,
+    )
+
+
+def _sbom(bom: Bom, *, beside_only: bool) -> Document:
+    version = version_of("hatch-pack-venv")
+
+    def render(digest: Callable[[], str], sha256: Callable[[str], str]) -> bytes:
+        return rendered(cyclonedx(bom, digest(), sha256, version))
+
+    return Document(
+        arcname=None if beside_only else SBOM,
+        suffix=SBOM_SUFFIX,
+        why="the bill of materials",
+        render=render,
+    )
+
+
+def _hashes_of(wheels: Iterable[Path]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the normalised names of wheels' distributions, each with the hash of its wheel."""
+    for wheel in wheels:
+        yield str(parse_wheel_filename(wheel.name)[0]), {"SHA-256": _sha256(wheel)}
+
+
+def _sha256(path: Path) -> str:
+    with open_file(path) as stream:
+        digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+    return digest.hexdigest()
+
+
+def _locked_hashes(
+    plan: PackPlan, files: PackedFiles, environment: Environment, options: PackOptions
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the hash of the wheel that a lock file names for each distribution."""
+    if options.lock is None:
+        return
+    from ..requirements.closure import marker_environment
+    from ..requirements.lock import Lock
+
+    lock = Lock.from_path(options.lock, marker_environment(environment.interpreter))
+    for distribution in plan.distributions:
+        wheel = files.text(f"{distribution.metadata_dir}/WHEEL") or ""
+        lines = (line.partition(":") for line in wheel.splitlines())
+        tags = frozenset(value.strip() for name, _, value in lines if name == "Tag")
+        found = hashes_as_listed(lock.hashes_of(distribution.key, tags))
+        if found:
+            yield distribution.key, found

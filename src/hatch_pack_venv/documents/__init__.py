@@ -1,0 +1,1 @@
+"""What a release is asked for: bill of materials, licence notices, provenance."""

@@ -1,0 +1,120 @@
+"""A bill of materials as CycloneDX 1.6 JSON (ECMA-424)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..model.components import Bom, Component, Licence
+
+
+PREFIX: Final = "hatch-pack-venv:"
+"""Begins the names of our properties."""
+_NAMESPACE: Final = uuid.UUID("5f0c4d5e-6a0d-5a9f-9d3b-0f1f4a5b8c11")
+
+
+def serial_number(digest: str) -> str:
+    """Return the serial number of the bill of materials of what has a content digest.
+
+    The digest is of everything in the archive but the manifest and this bill of materials, whose
+    text it stands in.
+    """
+    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, digest)}"
+
+
+def cyclonedx(bom: Bom, digest: str, sha256: Callable[[str], str], version: str) -> dict[str, Any]:
+    """Return a bill of materials in the form of its JSON.
+
+    Parameters:
+        digest: the content digest of everything else.
+        sha256: returns a packed file's hash, given its arcname.
+        version: ours.
+    """
+    components = [_component(each, sha256) for each in bom.components]
+    all_of_them = (bom.root, *bom.components)
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": serial_number(digest),
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(bom.time, UTC).isoformat(),
+            "lifecycles": [{"phase": "build"}],
+            "tools": {
+                "components": [
+                    {"type": "application", "name": "hatch-pack-venv", "version": version}
+                ]
+            },
+            "component": _component(bom.root, sha256),
+        },
+        "components": components,
+        "dependencies": [
+            {"ref": each.ref, **({"dependsOn": list(each.needs)} if each.needs else {})}
+            for each in all_of_them
+        ],
+    }
+
+
+def rendered(document: Mapping[str, Any]) -> bytes:
+    """Return a document's text."""
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _component(component: Component, sha256: Callable[[str], str]) -> dict[str, Any]:
+    facts = {
+        "type": component.kind,
+        "bom-ref": component.ref,
+        "name": component.name,
+        "version": component.version,
+        "description": component.description,
+        "authors": [{"name": each} for each in component.authors],
+        "hashes": _hashes(component, sha256),
+        "licenses": None if component.licence is None else [_licence(component.licence)],
+        "cpe": component.cpe,
+        "purl": component.purl,
+        "externalReferences": [{"type": t, "url": url} for t, url in component.references],
+        "properties": [
+            {"name": f"{PREFIX}{name}", "value": value} for name, value in component.facts
+        ],
+        "components": _files(component, sha256),
+    }
+    return {key: value for key, value in facts.items() if value not in (None, [])}
+
+
+def _hashes(component: Component, sha256: Callable[[str], str]) -> list[dict[str, str]]:
+    """Return hashes of what a component was installed from; of a single file, its own."""
+    found = dict(component.hashes)
+    if component.kind == "file" and len(component.files) == 1:
+        found = {"SHA-256": sha256(component.files[0])}
+    return [{"alg": name, "content": value} for name, value in sorted(found.items())]
+
+
+def _files(component: Component, sha256: Callable[[str], str]) -> list[dict[str, Any]]:
+    if component.kind == "file" and len(component.files) == 1:
+        return []
+    return [
+        {
+            "type": "file",
+            "bom-ref": f"file:{_text(name)}",
+            "name": _text(name),
+            "hashes": [{"alg": "SHA-256", "content": sha256(name)}],
+        }
+        for name in component.files
+    ]
+
+
+def _text(arcname: str) -> str:
+    """Return a name as text, also one whose bytes are no UTF-8."""
+    return arcname.encode("utf-8", "replace").decode()
+
+
+def _licence(licence: Licence) -> dict[str, Any]:
+    if licence.is_expression:
+        return {"expression": licence.text, "acknowledgement": "declared"}
+    return {"license": {"name": licence.text, "acknowledgement": "declared"}}

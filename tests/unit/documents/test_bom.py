@@ -1,0 +1,275 @@
+"""The bill of materials of a plan: its components, their origins, what needs what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.fakes import SITE, distribution, environment, file, inputs, plan
+
+from hatch_pack_venv.documents.bom import Parts, bill_of_materials
+from hatch_pack_venv.documents.cyclonedx import cyclonedx, serial_number
+from hatch_pack_venv.documents.packed_files import PackedFiles
+from hatch_pack_venv.documents.spdx import is_ours, spdx
+from hatch_pack_venv.model.components import Licence, package_url, public_url
+from hatch_pack_venv.model.distribution import About
+
+if TYPE_CHECKING:
+    from hatch_pack_venv.model.components import Bom, Component
+    from hatch_pack_venv.model.distribution import InstalledDistribution
+    from hatch_pack_venv.model.entries import ScannedEntry
+
+
+def bom_of(
+    *distributions: InstalledDistribution,
+    entries: tuple[ScannedEntry, ...] = (),
+    name: str = "app",
+    **head: Any,
+) -> Bom:
+    there = environment(*distributions)
+    planned = plan(*entries, environment=there, inputs=inputs(name=name)).with_facts(head, ())
+    parts = Parts(plan=planned, environment=there, files=PackedFiles(planned))
+    return bill_of_materials(parts)
+
+
+def by_name(bom: Bom) -> dict[str, Component]:
+    return {each.name: each for each in bom.components}
+
+
+def document(bom: Bom) -> dict[str, Any]:
+    return cyclonedx(bom, "d" * 64, lambda name: f"{len(name):064x}", "1.0")
+
+
+def test_requirements_are_the_graph() -> None:
+    """Components need what is packed and required; the application needs what is left."""
+    bom = bom_of(
+        distribution("app", requires=("Web_Server", "gone", 'other; python_version < "3"')),
+        distribution("web-server", requires=("web-server[fast]",)),
+        distribution("alone"),
+        distribution("one", requires=("two",)),
+        distribution("two", requires=("one",)),
+    )
+    needs = {each.name: each.needs for each in bom.components}
+    purl = {name: f"pkg:pypi/{name}@1.0" for name in needs}
+    assert needs["app"] == (purl["web-server"],)
+    assert needs["web-server"] == ()
+    assert (needs["one"], needs["two"]) == ((purl["two"],), (purl["one"],))
+    assert bom.root.needs == (purl["app"], purl["alone"], purl["one"])
+
+
+def test_a_distribution_has_what_its_metadata_say() -> None:
+    """Licence, authors and summary are taken over; its name is spelled as package URLs have it."""
+    about = About(summary="Does it.", authors=("Ann",), licence_expression="MIT")
+    found = by_name(bom_of(distribution("Zope_Thing.x", about=about)))["Zope_Thing.x"]
+    assert found.purl == "pkg:pypi/zope-thing.x@1.0"
+    assert (found.description, found.authors) == ("Does it.", ("Ann",))
+    assert found.licence == Licence(text="MIT", is_expression=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://ann:secret@host.example/o/r.git", "https://host.example/o/r.git"),
+        ("https://host.example:8080/a b.whl?token=secret#x", "https://host.example:8080/a%20b.whl"),
+        ("ssh://git@host.example/o/r.git", "ssh://git@host.example/o/r.git"),
+        ("ssh://ann:secret@host.example/o/r.git", "ssh://host.example/o/r.git"),
+        ("https://ghp_secret@host.example/r", "https://host.example/r"),
+        ("file:///home/ann/r", None),
+        ("https://host.example:port/r", None),
+        ("/home/ann/r", None),
+        ("https://[::1]:80/r", "https://[::1]:80/r"),
+    ],
+)
+def test_no_url_tells_who_may_read_it_or_a_local_path(url: str, public: str | None) -> None:
+    """Users, passwords, queries and fragments go; what only this machine can open has no URL."""
+    assert public_url(url) == public
+
+
+def test_a_commit_and_an_archive_are_told_without_secrets() -> None:
+    """`direct_url.json` gives the reference, the hash and the package URL."""
+    commit = {
+        "url": "https://ann:secret@host.example/r.git",
+        "vcs_info": {"vcs": "git", "commit_id": "0" * 40},
+    }
+    digest = "ab" * 32
+    wheel = {
+        "url": "https://host.example/b-1.0-py3-none-any.whl?token=secret",
+        "archive_info": {"hashes": {"sha256": digest, "odd": "x"}},
+    }
+    local = {"url": "file:///home/ann/c.whl", "archive_info": {"hashes": {"sha256": digest}}}
+    found = by_name(
+        bom_of(
+            distribution("a", direct_url=json.dumps(commit)),
+            distribution("b", direct_url=json.dumps(wheel)),
+            distribution("c", direct_url=json.dumps(local)),
+        )
+    )
+    assert found["a"].references == (("vcs", f"git+https://host.example/r.git@{'0' * 40}"),)
+    assert "vcs_url=git%2Bhttps://host.example/r.git%40000" in str(found["a"].purl)
+    assert found["b"].references == (
+        ("distribution", "https://host.example/b-1.0-py3-none-any.whl"),
+    )
+    assert found["b"].hashes == {"SHA-256": digest}
+    assert (found["c"].references, found["c"].hashes) == ((), {"SHA-256": digest})
+    told = json.dumps(document(bom_of(distribution("c", direct_url=json.dumps(local)))))
+    assert "secret" not in told
+    assert "/home" not in told
+
+
+def embedded(*components: dict[str, Any], **more: Any) -> bytes:
+    root = {"bom-ref": "r", "type": "library", "name": "a", "purl": "pkg:pypi/a@1.0?file_name=x"}
+    bom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.4",
+        "metadata": {"component": root},
+        "components": [root, *components],
+        **more,
+    }
+    return json.dumps(bom).encode()
+
+
+def test_bills_of_materials_in_wheels_are_taken_over() -> None:
+    """What auditwheel lists (PEP 770) becomes components that the distribution needs."""
+    purl = "pkg:rpm/almalinux/libgfortran@8.5.0-22.el8"
+    data = embedded(
+        {"bom-ref": "1", "type": "library", "name": "libgfortran", "version": "8", "purl": purl},
+        {"bom-ref": "2", "name": "inner", "purl": "pkg:cargo/inner@1?download_url=file:///home/a"},
+        {"bom-ref": "3", "name": "nameless", "licenses": [{"license": {"id": "mit"}}]},
+        {"bom-ref": 4, "name": ""},
+        dependencies=[{"ref": "r", "dependsOn": ["1", "3"]}, {"ref": "1", "dependsOn": ["2", "9"]}],
+    )
+    a = distribution("a", f"{SITE}/a.libs/libgfortran-040039e1.so.5", f"{SITE}/a.libs/x.txt")
+    found = by_name(
+        bom_of(
+            a,
+            entries=(
+                file(f"{a.metadata_dir}/sboms/auditwheel.cdx.json", data),
+                file(f"{a.metadata_dir}/sboms/other.spdx.json", b"{}"),
+                file(f"{a.metadata_dir}/sboms/broken.cdx.json", b"{"),
+                file(f"{SITE}/a.libs/libgfortran-040039e1.so.5", b"\x7fELF"),
+                file(f"{SITE}/a.libs/x.txt", b""),
+            ),
+        )
+    )
+    assert found.keys() == {"a", "libgfortran", "inner", "nameless"}
+    assert found["a"].needs == ("pkg:pypi/a@1.0#nameless", purl)
+    assert found["libgfortran"].needs == ("pkg:cargo/inner@1",)
+    assert found["nameless"].licence == Licence(text="MIT", is_expression=True)
+    assert found["a"].files == (f"{SITE}/a.libs/libgfortran-040039e1.so.5",)
+    assert found["a"].facts == (("library", "libgfortran-040039e1.so.5 (libgfortran.so.5)"),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[]",
+        b'{"bomFormat": "CycloneDX", "components": 3, "dependencies": {"a": 1}}',
+        b'{"bomFormat": "CycloneDX", "components": [1, {"name": 2}], "metadata": []}',
+        b'{"bomFormat": "CycloneDX", "components": [{"name": "x", "hashes": [{"alg": "SHA-256"}],'
+        b' "licenses": "MIT", "bom-ref": [], "type": {}}], "dependencies": [{"ref": []}]}',
+        b"\xff\xfe",
+    ],
+)
+def test_others_bills_of_materials_may_hold_anything(data: bytes) -> None:
+    """What is no bill of materials is passed over, and what is wrong in one left out."""
+    a = distribution("a")
+    bom = bom_of(a, entries=(file(f"{a.metadata_dir}/sboms/x.cdx.json", data),))
+    assert {each.name for each in bom.components} <= {"a", "x"}
+
+
+BUNDLE = {
+    "package": {"package": "python3.11", "version": "3", "purl": "pkg:deb/debian/python3.11@3"},
+    "libraries": [
+        {
+            "name": "libssl.so.3",
+            "package": "libssl3",
+            "version": "3.0",
+            "license": "Apache-2.0",
+            "purl": "pkg:deb/debian/libssl3@3.0?arch=amd64&distro=debian-12",
+        },
+        {"name": "libcrypto.so.3", "package": "libssl3", "version": "3.0",
+         "purl": "pkg:deb/debian/libssl3@3.0?arch=amd64&distro=debian-12"},
+        {"name": "libown.so"},
+    ],
+    "left_to_the_target": {"libreadline.so.8": ["readline"]},
+}  # fmt: skip
+
+
+def test_the_interpreter_and_its_libraries_are_components() -> None:
+    """Each package is one component with its files, a file of no package one of its own."""
+    files = [file(f"lib/{name}", b"x") for name in ("libssl.so.3", "libcrypto.so.3", "libown.so")]
+    bom = bom_of(entries=(*files, file("bin/python3.11", b"x")), bundle=BUNDLE)
+    found = by_name(bom)
+    assert found["libssl3"].files == ("lib/libssl.so.3", "lib/libcrypto.so.3")
+    assert found["libssl3"].licence == Licence(text="Apache-2.0", is_expression=True)
+    assert (found["libown.so"].kind, found["libown.so"].files) == ("file", ("lib/libown.so",))
+    python = found["CPython"]
+    assert (python.version, python.purl) == ("3.11.7", "pkg:generic/python@3.11.7")
+    assert python.cpe is None  # its package's advisories are the ones that count
+    assert python.needs == ("file:libown.so", found["libssl3"].ref, "pkg:deb/debian/python3.11@3")
+    assert (found["debian"].kind, found["debian"].version) == ("operating-system", "12")
+    assert ("needs:library", "libreadline.so.8") in bom.root.facts
+    told = document(bom)
+    (own,) = [each for each in told["components"] if each["name"] == "libown.so"]
+    assert own["hashes"] == [{"alg": "SHA-256", "content": f"{len('lib/libown.so'):064x}"}]
+    assert "components" not in own
+
+
+def test_an_interpreter_of_no_package_has_its_name_in_the_nvd() -> None:
+    """A CPE is what scanners know interpreters by that were compiled or downloaded."""
+    bundle = {**BUNDLE, "package": None, "libraries": []}
+    python = by_name(bom_of(bundle=bundle))["CPython"]
+    assert python.cpe == "cpe:2.3:a:python:python:3.11.7:*:*:*:*:*:*:*"
+
+
+def test_what_the_target_has_to_bring_is_told() -> None:
+    """Without a bundle the interpreter is expected, and the platform's floors always."""
+    facts = dict(bom_of().root.facts)
+    assert facts["needs:interpreter"] == "cpython 3.11 (cp311)"
+    assert facts["platform"] == "linux_x86_64"
+
+
+def test_the_serial_number_is_made_from_the_content() -> None:
+    """The same content gives the same number, another one another."""
+    assert serial_number("a") == serial_number("a") != serial_number("b")
+    assert serial_number("a").startswith("urn:uuid:")
+
+
+def test_spdx_has_the_same_components_and_edges() -> None:
+    """Each component is a package, each file of one too; relationships are the graph."""
+    about = About(licence_expression="LicenseRef-Ours OR MIT", authors=("Ann",))
+    files = (file("lib/libssl.so.3", b"x"), file("lib/libcrypto.so.3", b"x"))
+    bom = bom_of(distribution("a", requires=("b",), about=about), distribution("b"),
+                 entries=files, bundle=BUNDLE)  # fmt: skip
+    told = document(bom)
+    assert is_ours(told)
+    found = spdx(told)
+    names = {each["name"] for each in found["packages"]}
+    assert names >= {"app", "a", "b", "CPython", "libssl3", "lib/libssl.so.3", "libown.so"}
+    ids = {each["name"]: each["SPDXID"] for each in found["packages"]}
+    edges = {
+        (each["spdxElementId"], each["relationshipType"], each["relatedSpdxElement"])
+        for each in found["relationships"]
+    }
+    assert (ids["a"], "DEPENDS_ON", ids["b"]) in edges
+    assert (ids["libssl3"], "CONTAINS", ids["lib/libssl.so.3"]) in edges
+    a = next(each for each in found["packages"] if each["name"] == "a")
+    assert a["licenseComments"] == "Declared: LicenseRef-Ours OR MIT"
+    assert not is_ours({**told, "components": [{"name": "x"}]})
+
+
+def test_package_urls_are_quoted_as_the_standard_says() -> None:
+    """Names and values are quoted, colons of versions are not, and qualifiers are sorted."""
+    url = package_url("deb", "debian", "g++", version="1:2+b1", z="a b", arch="x", none=None)
+    assert url == "pkg:deb/debian/g%2B%2B@1:2%2Bb1?arch=x&z=a%20b"
+
+
+def test_metadata_that_patterns_leave_out_are_still_read() -> None:
+    """Licences have to be told, also where `exclude-files` leaves out their files."""
+    a = distribution("a")
+    planned = replace(plan(), scanned=(file(f"{a.metadata_dir}/LICENSE", b"text\r\n"),))
+    files = PackedFiles(planned)
+    assert files.of_metadata(a.metadata_dir) == [f"{a.metadata_dir}/LICENSE"]
+    assert files.text(f"{a.metadata_dir}/LICENSE") == "text\n"
