@@ -88,6 +88,8 @@ def prover(
 def _prove(request: Request, plan: PackPlan, archives: Mapping[Path, PackResult]) -> Proof | None:
     """Prove the archive of a plan that is read fastest, and read the others."""
     foreign = why_foreign(plan.head)
+    if foreign is None and request.beside and not request.required:
+        foreign = "it runs beside its layers alone, and those here are not what will be there"
     if foreign is not None:
         return request.unproved(foreign)
     request = replace(request, left_out=plan.log.left_out)
