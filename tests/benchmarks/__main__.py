@@ -23,6 +23,7 @@ from .contenders import Contender, contenders, ours
 from .environments import PEERS, REQUIREMENTS, made
 from .measure import measured
 from .report import judged, level_table, medians, table
+from .starts import starts, starts_table
 
 if TYPE_CHECKING:
     from .measure import Cost
@@ -42,12 +43,19 @@ def main() -> None:
     if options.levels:
         results["levels"] = _levels(work, options.format)
         options.only_formats, options.environment = True, []
+    if options.starts:
+        found = starts(work, options.rounds)
+        results["starts"] = found
+        print(starts_table(found))
+        options.only_formats, options.environment = True, []
     for name in options.environment:
         results[name] = _compare(name, work, options)
     if not options.only_formats:
         results["growth"] = others.growth(work, options.rounds)
         results["4 GiB"] = others.large_file(work, [".tar", ".tar.gz", ".tar.zst", ".zip"])
         results["launchers, ms"] = others.launcher_overhead(work)
+        results["starts"] = starts(work, options.rounds)
+        print(f"\nstarts:\n{starts_table(results['starts'])}")
         for name in ("growth", "4 GiB", "launchers, ms"):
             print(f"\n{name}:", json.dumps(results[name], indent=1))
     options.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -67,6 +75,7 @@ def _options() -> argparse.Namespace:
         "--format", action="append", metavar="SUFFIX", help="such as .tar.zst; repeatable"
     )
     parser.add_argument("--levels", action="store_true", help="measure our compression levels only")
+    parser.add_argument("--starts", action="store_true", help="measure one-file starts only")
     parser.add_argument("--only-formats", action="store_true", help="leave out all but the table")
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), metavar="FILE")

@@ -137,6 +137,7 @@ REGISTRY: Final[dict[str, Resource]] = {
             "unzip",
             "bsdtar",
             "setpriv",
+            "debootstrap",
             "skopeo",
             "umoci",
         )

@@ -216,7 +216,7 @@ def rootfs_image(root: Path, folder: Path) -> Path:
     run("umoci", "init", "--layout", layout)
     run("umoci", "new", "--image", f"{layout}:base")
     run("umoci", "unpack", "--image", f"{layout}:base", folder / "made")
-    shutil.copytree(root, folder / "made/rootfs", symlinks=True, dirs_exist_ok=True)
+    run("cp", "-a", f"{root}/.", folder / "made/rootfs")
     run("umoci", "repack", "--image", f"{layout}:base", folder / "made")
     variable = "BASE=is here"
     run(
@@ -259,6 +259,25 @@ def test_it_is_laid_upon_a_base(
     assert json.loads(Path(f"{result.path}.json").read_text())["image"]["name"] == (
         "reg.example:5000/x/teller:latest"
     )
+
+
+@pytest.mark.network
+@needs("skopeo", "umoci", "debootstrap")
+def test_it_is_laid_upon_a_system_of_debian(
+    build: Callable[..., PackResult], tmp_path: Path
+) -> None:
+    """One that debootstrap has made: it runs there, and the system's own programs do, too."""
+    mirror = "http://deb.debian.org/debian"
+    run("debootstrap", "--variant=minbase", "bookworm", tmp_path / "system", mirror)
+    system = tmp_path / "system"
+    with (system / "etc/passwd").open("a") as stream:
+        stream.write("nonroot:x:65532:65532::/:/bin/sh\n")
+    base = rootfs_image(system, tmp_path)
+    code = TELL.replace(b"> 0", b">= 0")  # it has no certificates
+    root, process = unpacked(build(code=code, **{"image-base": str(base)}).path, tmp_path)
+    assert started(root, process, "on Debian")["said"] == ["on Debian"]
+    assert (root / "etc/debian_version").read_text().startswith("12")
+    assert "Debian" in run("chroot", root, "dpkg", "--version")
 
 
 @needs("umoci", "busybox")

@@ -420,12 +420,21 @@ def test_it_is_hardly_larger_than_the_archive(packed: tuple[Path, Path, list[Pat
 
 
 def test_the_second_start_costs_next_to_nothing(there: Path, home: Path) -> None:
-    """Less than 10 ms more than the launcher that it starts, at best."""
+    """Less than 10 ms of CPU time more than the launcher that it starts."""
     launcher = Path(str(told_here(there, home)["prefix"])) / "bin/tell"
     best = dict.fromkeys((there, launcher), 1.0)
-    for _ in range(30):
+    for _ in range(20):
         for path in best:
-            start = time.perf_counter()
-            subprocess.run([path], env=variables(home), stdout=subprocess.DEVNULL, check=True)
-            best[path] = min(best[path], time.perf_counter() - start)
+            best[path] = min(best[path], cpu_seconds(path, home))
     assert best[there] - best[launcher] < 0.010
+
+
+def cpu_seconds(path: Path, home: Path) -> float:
+    """Return what a program takes; the machine may be busy with others."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    actions = [(os.POSIX_SPAWN_DUP2, nowhere, 1)]
+    process = os.posix_spawn(path, [str(path)], variables(home), file_actions=actions)
+    os.close(nowhere)
+    _, status, used = os.wait4(process, 0)
+    assert status == 0
+    return used.ru_utime + used.ru_stime
