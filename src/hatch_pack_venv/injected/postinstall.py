@@ -36,6 +36,7 @@ import warnings
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
+VENVSTACKS = "share/venv/metadata/venvstacks_layer.json"
 KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised", "neighbour")}
 STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
 ANSWER_SECONDS = 120
@@ -136,6 +137,16 @@ class Neighbours(NamedTuple):
         return self.layers + ([self.runtime] if self.runtime else [])
 
 
+class StackLayer(NamedTuple):
+    """An environment that venvstacks has built upon others, as its own file says; whole paths."""
+
+    python: str  # a link to the base runtime's, or a script that starts it
+    base_python: str
+    version: str
+    folders: List[str]  # of packages, in the order of sys.path
+    dynlib: List[str]
+
+
 class Tree(NamedTuple):
     """The environment where it lies now, and what its manifest says."""
 
@@ -152,6 +163,7 @@ class Tree(NamedTuple):
     neighbours: Neighbours
     base_distributions: Dict[str, str]  # what the base interpreter must have, with versions
     libraries: Dict[str, Facts]  # what the system must have, each with the file that needs it
+    stack_layer: Optional[StackLayer] = None
 
     @property
     def windows(self) -> bool:
@@ -161,6 +173,8 @@ class Tree(NamedTuple):
     @property
     def python(self) -> str:
         """Give the path of the environment's interpreter."""
+        if self.stack_layer:
+            return self.stack_layer.python
         folder = self.prefix if self.windows and self.bundled else self.scripts
         return os.path.join(folder, "python.exe" if self.windows else "python")
 
@@ -185,6 +199,8 @@ class Tree(NamedTuple):
         """Give the way out of most problems."""
         path = os.path.join(self.prefix, "postinstall.py")
         quote = quote_for_windows if self.windows else shlex.quote
+        if self.stack_layer:
+            return f"run {quote(path)} with any Python 3.8 or later."
         if self.neighbours.runtime:
             python = runtimes_python(self)
             return f"run it with the base runtime: {quote(python)} {quote(path)}"
@@ -252,7 +268,38 @@ def tree_from(data: Any, prefix: str) -> Tree:
             for each in data.get("target_libraries") or []
             if isinstance(each, dict)
         },
+        stack_layer=stack_layer_of(prefix) if data["interpreter"] == "target" else None,
     )
+
+
+def stack_layer_of(prefix: str) -> Optional[StackLayer]:
+    """Return what venvstacks' file says of the environment; None without one."""
+    path = os.path.join(prefix, *VENVSTACKS.split("/"))
+    if not os.path.lexists(path):
+        return None
+    try:
+        data = json.loads(read(path))
+        layer = StackLayer(
+            python=beside(prefix, data["python"]),
+            base_python=beside(prefix, data["base_python"]),
+            version=data["py_version"],
+            folders=[beside(prefix, each) for each in data["pylib_dirs"]],
+            dynlib=[beside(prefix, each) for each in data["dynlib_dirs"]],
+        )
+        if not re.fullmatch(r"\d[\w.+]*", layer.version):
+            raise ValueError(f"py_version is {layer.version!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"The file {path!r} is broken ({error!r}): unpack the archive again."
+        raise ConnectError(message) from None
+    return layer
+
+
+def beside(prefix: str, relative: str) -> str:
+    """Return the path of something in the environment or beside it; links are not followed."""
+    path = os.path.normpath(os.path.join(prefix, relative))
+    if not path.startswith(os.path.join(os.path.dirname(prefix), "")):
+        raise ValueError(f"{relative!r} does not lie beside the environment")
+    return path
 
 
 def neighbours_from(data: Any) -> Neighbours:
@@ -419,26 +466,47 @@ def neighbours_python(tree: Tree) -> str:
 
 
 def layer_pieces(tree: Tree, base: str) -> Dict[str, Content]:
-    """Return the sitecustomize.py by which the environment sees its layers, if it has any.
+    """Return the files by which the environment sees its layers, if it has any."""
+    folders = [
+        os.path.join(place_of(tree, each.path), *folder.split("/"))
+        for each in tree.neighbours.below
+        for folder in each.site_packages
+    ]
+    libraries = [place_of(tree, each) for each in tree.neighbours.dynlib]
+    return customisation(tree, base, folders, libraries) if tree.neighbours.below else {}
+
+
+def stack_layer_pieces(tree: Tree, layer: StackLayer) -> Dict[str, Content]:
+    """Return what connects a layer of venvstacks; a base runtime needs nothing.
+
+    Its interpreter stays as it is: a link to the base runtime's, or the script that venvstacks has
+    made, which sets the library path.
+    """
+    if layer.base_python == layer.python:
+        return {}
+    settings = os.path.join(tree.prefix, "pyvenv.cfg")
+    return {
+        settings: config(tree, layer.base_python, layer.version),
+        **customisation(tree, layer.base_python, layer.folders, layer.dynlib),
+    }
+
+
+def customisation(
+    tree: Tree, base: str, folders: List[str], libraries: List[str]
+) -> Dict[str, Content]:
+    """Return the sitecustomize.py by which the environment sees folders of others.
 
     Nothing in it depends on the place: it stays right when all are moved together. Where the
     interpreter's library has a sitecustomize.py (Debian's), that one is imported: a .pth file runs
     ours then.
     """
-    if not tree.neighbours.below:
-        return {}
     if not tree.site_packages:
         message = f"The manifest {MANIFEST} is broken: it names layers, and no folder of packages;"
         raise ConnectError(message + " unpack the archive again.")
     site = tree.site_packages[0]
-    folders = [
-        os.path.relpath(os.path.join(place_of(tree, each.path), *folder.split("/")), site)
-        for each in tree.neighbours.below
-        for folder in each.site_packages
-    ]
-    libraries = [os.path.relpath(place_of(tree, each), site) for each in tree.neighbours.dynlib]
     text = SITECUSTOMIZE % tuple(
-        json.dumps([path.replace(os.sep, "/") for path in paths]) for paths in (folders, libraries)
+        json.dumps([os.path.relpath(path, site).replace(os.sep, "/") for path in paths])
+        for paths in (folders, libraries)
     )
     ours = os.path.join(site, "sitecustomize.py")
     written: Dict[str, Content] = {ours: (SITECUSTOMIZE_MARK + "\n" + text).encode()}
@@ -732,6 +800,8 @@ def sweep(folder: str) -> None:
 
 def connect(tree: Tree) -> str:
     """Write pyvenv.cfg and the links; return what was done."""
+    if tree.stack_layer:
+        return connect_stack_layer(tree, tree.stack_layer)
     wrong = neighbour_findings(tree)
     if wrong:
         raise ConnectError(*wrong)
@@ -742,6 +812,26 @@ def connect(tree: Tree) -> str:
         raise ConnectError(*wrong, way_out(tree, facts))
     write(tree, pieces(tree, base, facts["version"]))
     return f"connected {tree.label} to {base} ({run_there(tree)['version']})"
+
+
+def connect_stack_layer(tree: Tree, layer: StackLayer) -> str:
+    """Connect a layer of venvstacks, whichever Python runs this; its base may come later."""
+    write(tree, stack_layer_pieces(tree, layer))
+    done = f"connected {tree.label} to {layer.base_python}"
+    if not os.path.isfile(layer.base_python):
+        return f"{done}, which is not there yet: unpack its archive there"
+    return f"{done} ({run_there(tree)['version']})"
+
+
+def stack_layer_findings(tree: Tree, layer: StackLayer) -> Iterator[str]:
+    """Yield what keeps a layer of venvstacks from running."""
+    for path, content in stack_layer_pieces(tree, layer).items():
+        if found(path) != content:
+            yield f"{path!r} is not as it should be here: {tree.rerun}"
+    if not os.path.isfile(layer.base_python):
+        yield f"The interpreter {layer.base_python!r} is not there: unpack its archive there."
+    elif not os.path.isfile(layer.python):
+        yield f"The environment's own {layer.python!r} is not there: unpack the archive again."
 
 
 def write(tree: Tree, todo: Dict[str, Content]) -> None:
@@ -857,6 +947,9 @@ def expected(content: Content) -> Union[bytes, str, None]:
 
 def findings(tree: Tree) -> Iterator[str]:
     """Yield what is not as connecting leaves it; the interpreter may have had a patch release."""
+    if tree.stack_layer:
+        yield from stack_layer_findings(tree, tree.stack_layer)
+        return
     yield from neighbour_findings(tree)
     versioned = os.path.join(tree.scripts, "python.exe" if tree.windows else tree.own_name)
     if not os.path.lexists(versioned):
@@ -938,6 +1031,8 @@ def compile_all(folders: List[str]) -> Optional[str]:
 
 def byte_compile(tree: Tree) -> Optional[str]:
     """Compile the sources that can be compiled; return why that cannot be done here."""
+    if tree.stack_layer and not os.path.isfile(tree.stack_layer.base_python):
+        return f"{tree.stack_layer.base_python!r} is not there yet"
     python = tree.python
     library = [os.path.realpath(run_there(tree)["stdlib"])] if tree.bundled else []
     library = [folder for folder in library if folder.startswith(os.path.join(tree.prefix, ""))]

@@ -149,7 +149,7 @@ def note_on(entry: ScannedEntry, environment: Environment, why: str) -> Iterator
         why: it is left out.
     """
     folder, _, name = entry.arcname.rpartition("/")
-    if is_written_for_layers(entry):
+    if is_written_for_layers(entry) or _is_of_venvstacks(entry):
         return
     if folder in environment.site_packages and name == "sitecustomize.py":
         yield f"{entry.arcname} was left out: it customised the environment it was made in"
@@ -191,3 +191,12 @@ def is_written_for_layers(entry: ScannedEntry) -> bool:
         and isinstance(entry.content, bytes)
         and entry.content.startswith(postinstall.SITECUSTOMIZE_MARK.encode())
     )
+
+
+_OF_VENVSTACKS: Final = b'"""venvstacks layered environment site customization script'
+
+
+def _is_of_venvstacks(entry: ScannedEntry) -> bool:
+    """Whether venvstacks has connected layers by this file, as `postinstall.py` does again."""
+    content = entry.content if isinstance(entry, FileEntry) else b""
+    return isinstance(content, bytes) and content.startswith(_OF_VENVSTACKS)
