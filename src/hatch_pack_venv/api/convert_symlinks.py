@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..filesystem import NO_TARGET, copies_of, portable_linkname, resolve_link
-from ..model.entries import UnsupportedEntry
+from ..model.entries import TargetKind, UnsupportedEntry
 from ..model.errors import EnvironmentProblem, LinkError, OptionsError
 from ..write.atomic import Replacements
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from _typeshed import StrPath
 
+    from ..model.entries import LinkTarget
 
 Links: TypeAlias = list[tuple[Path, Path]]
 
@@ -31,13 +32,15 @@ def convert_symlinks(
     Links inside the environment become relative. Links to files outside become hard links, or
     copies if the target is on another device, has another owner or may not be linked to. Links to
     folders outside become copied trees, since folders cannot be hard-linked. A hard link shares its
-    file with the original: editing it in place changes both.
+    file with the original: editing it in place changes both. A link that leads nowhere stays, made
+    relative, if it leads to a place inside, or if it is relative and leads to a neighbour of the
+    environment, which may be made later.
 
     Everything is decided first, then everything new is created, before anything is changed; then
     each link is replaced atomically. Either all links are converted, or none.
 
     Parameters:
-        env_dir: the environment.
+        env_dir: the environment; this and `containing_dir` may begin with `~`.
         containing_dir: a parent of the environment, used as the boundary instead of the environment
             itself: links to its contents become relative, too.
 
@@ -47,16 +50,16 @@ def convert_symlinks(
 
     Raises:
         OptionsError: if `containing_dir` is not a parent of the environment (also a `ValueError`).
-        LinkError: if links lead nowhere, in a loop, to a special file, or to a folder that contains
-            the environment; lists all of them; nothing was changed.
+        LinkError: if links lead nowhere outside, in a loop, to a special file, or to a folder that
+            contains the environment; lists all of them; nothing was changed.
         PackVenvError: if a link could not be replaced; nothing was changed.
     """
-    environment = Path(os.path.abspath(env_dir))
+    environment = Path(os.path.abspath(os.path.expanduser(env_dir)))
     if not environment.is_dir():
         raise EnvironmentProblem(f"there is no environment's folder at {environment}")
     boundary = environment.resolve()
     if containing_dir is not None:
-        containing = Path(os.path.realpath(containing_dir))
+        containing = Path(os.path.realpath(os.path.expanduser(containing_dir)))
         if not boundary.is_relative_to(containing):
             problem = f"{environment} does not lie in {containing}: name a folder above it"
             raise OptionsError("containing_dir is wrong", [problem])
@@ -114,7 +117,7 @@ def _links(folder: Path, problems: list[str]) -> Iterator[Path]:
 
 def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
     target = resolve_link(link, boundary)
-    if target.kind in NO_TARGET:
+    if target.kind in NO_TARGET and not _may_be_missing(link, target, boundary, environment):
         return _refused(link, NO_TARGET[target.kind])
     text = portable_linkname(link, target, boundary)
     if text is not None:
@@ -122,6 +125,8 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
         # `./f` and `f//` may stay as they are; only absolute and roundabout texts are replaced.
         same = not os.path.isabs(old) and os.path.normpath(old) == text
         return _Verdict() if same else _Verdict(text=Path(text))
+    if target.kind is TargetKind.DANGLING:
+        return _Verdict()
     if environment.is_relative_to(target.path):
         return _refused(link, "leads to a folder that holds the environment")
     problems = [
@@ -130,6 +135,15 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
         if isinstance(entry, UnsupportedEntry)
     ]
     return _Verdict(problems=tuple(problems)) if problems else _Verdict(copy=target.path)
+
+
+def _may_be_missing(link: Path, target: LinkTarget, boundary: Path, environment: Path) -> bool:
+    """Whether a link that leads nowhere does no harm: inside, or to a neighbour yet to come."""
+    if target.kind is not TargetKind.DANGLING:
+        return False
+    if portable_linkname(link, target, boundary) is not None:
+        return True
+    return not os.path.isabs(os.readlink(link)) and target.path.is_relative_to(environment.parent)
 
 
 def _refused(link: Path, reason: str) -> _Verdict:

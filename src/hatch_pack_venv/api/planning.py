@@ -38,7 +38,7 @@ from ..scan.layers import (
     startup_code,
 )
 from ..scan.probe import check_fixed_interpreter, read_environment
-from ..scan.walk import credentials_in, own_archives, scan
+from ..scan.walk import credentials_in, installed_in, own_archives, scan
 from .documents import document_names, in_site, with_documents
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Source:
             PlanError: if its layers are missing or do not fit.
             WheelProblem: if a pattern in `wheels` does not match exactly one file.
         """
-        return cls.of(read_environment(prefix), options)
+        connected = options.interpreter != "bundled" and options.base_runtime is None
+        return cls.of(read_environment(prefix, may_be_elsewhere=connected), options)
 
     @classmethod
     def of(cls, environment: Environment, options: PackOptions) -> Self:
@@ -164,9 +165,11 @@ class _Planning:
             relied_on=needs.relied_on,
             documents=document_names(options),
             problems=needs.problems,
-            notes=(*needs.notes, *notes),
+            notes=(*environment.interpreter.assumed, *needs.notes, *notes),
         )
         found = tuple(scan(environment))
+        if environment.bare:
+            found = installed_in(found, environment)
         kept, told = self._without_archives(found, inputs.selection.brings_back)
         problems, more = self._seen_outside(kept, inputs.selection)
         replaced = _reasons(overlays, None, excluded)

@@ -191,7 +191,7 @@ def _plan(
     *,
     records: bool,
 ) -> PackPlan:
-    environment = read_environment(os.path.expanduser(source_dir))
+    environment = read_environment(os.path.expanduser(source_dir), may_be_elsewhere=True)
     name = environment.requested.name
     inputs = PlanInputs(
         name=name,
@@ -202,6 +202,7 @@ def _plan(
         keeps_modes=True,
         selection=Selection(records=records, sitecustomize=False),
         times=Times.clamped(clamp_mtime),
+        notes=environment.interpreter.assumed,
     )
     headers = HeaderReader()
     paths = SearchPaths(environment=environment, bundled=False, headers=headers)

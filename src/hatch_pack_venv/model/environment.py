@@ -31,6 +31,7 @@ class Environment:
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: the distributions installed in it.
         aliases: other paths that lead to it, by which its files, such as scripts, may name it.
+        bare: whether it is an interpreter's own prefix and no virtual environment.
         containing: the real path of the folder that holds it and its layers, if links between them
             are kept.
     """
@@ -43,6 +44,7 @@ class Environment:
     site_packages: tuple[str, ...]
     distributions: tuple[InstalledDistribution, ...] = field(repr=False)
     aliases: tuple[str, ...] = ()
+    bare: bool = False
     containing: Path | None = None
 
     @property
@@ -52,10 +54,11 @@ class Environment:
 
     @property
     def runs_here(self) -> bool:
-        """Whether its interpreter can run on this machine, as far as the system decides."""
-        return {"win32": os.name == "nt", "darwin": sys.platform == "darwin"}.get(
-            self.interpreter.system, True
-        )
+        """Whether its interpreter can run on this machine, as far as is known."""
+        return self.interpreter.is_here and {
+            "win32": os.name == "nt",
+            "darwin": sys.platform == "darwin",
+        }.get(self.interpreter.system, True)
 
     @property
     def include_system_site_packages(self) -> bool:

@@ -38,6 +38,10 @@ class EnvironmentProblem(PackVenvError):
     """The folder to pack is not a usable virtual environment."""
 
 
+class InterpreterMissing(EnvironmentProblem):
+    """The environment's interpreter is not there, or cannot run on this machine."""
+
+
 class InterpreterProblem(PackVenvError):
     """The base interpreter cannot be bundled."""
 

@@ -42,6 +42,9 @@ class Interpreter:
         wheel_folder: where `ensurepip` finds its wheels, if outside the package (Debian, Fedora).
         debian: whether it is the system Python of Debian or Ubuntu, which keeps packages in
             `dist-packages`.
+        is_here: whether it is on this machine and runs; otherwise its facts were read from the
+            environment.
+        assumed: sentences on facts that could not be read.
     """
 
     version: str
@@ -62,6 +65,8 @@ class Interpreter:
     include: Path | None = None
     wheel_folder: Path | None = None
     debian: bool = False
+    is_here: bool = True
+    assumed: tuple[str, ...] = ()
 
     @property
     def free_threaded(self) -> bool:

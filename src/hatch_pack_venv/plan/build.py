@@ -36,16 +36,23 @@ from ..platforms.platform import RewriteRules, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
 from .ceiling import ceiling_problems
-from .links import leads_to_layer, next_hop, paths_in_layers, without_dangling
+from .links import leads_to_layer, may_be_missing, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, normalised
-from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on
+from .select import (
+    BY_PATTERN,
+    REPLACED,
+    Selection,
+    is_written_for_layers,
+    note_on,
+    why_added,
+)
 from .validate import check_reserved_names, check_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..model.build_paths import BuildPath
-    from ..model.entries import Entry, ScannedEntry
+    from ..model.entries import Entry, LinkTarget, ScannedEntry
     from ..model.environment import Environment
     from ..model.layers import Layers
     from ..model.plan import InterpreterMode
@@ -330,10 +337,11 @@ class _Planner:
         if isinstance(entry, (FileEntry, DirectoryEntry)):
             return (entry,)
         if isinstance(entry, SymlinkEntry) and entry.target is not None:
-            return self._portable_link(entry, entry.target.kind)
+            return self._portable_link(entry, entry.target)
         return self._chosen([entry])
 
-    def _portable_link(self, link: SymlinkEntry, kind: TargetKind) -> Iterable[Entry]:
+    def _portable_link(self, link: SymlinkEntry, target: LinkTarget) -> Iterable[Entry]:
+        kind = target.kind
         if kind is TargetKind.INTERNAL:
             return [link]
         if kind is TargetKind.LAYER:
@@ -343,6 +351,8 @@ class _Planner:
                 kept = replace(link, copies=tuple(self._relocated_copies(link)))
                 return self._interpreter_alias(link) or [kept]
             return self._interpreter_alias(link) or self._copied(link)
+        if self.inputs.external_links and may_be_missing(link, target, self.environment):
+            return [replace(link, optional=True)]
         self.problems.append(
             f"the link {link.arcname} {NO_TARGET[kind]} ({link.linkname}): repair it, remove it or"
             " exclude it"
@@ -407,19 +417,8 @@ class _Planner:
                 f"{added.arcname} of the environment has the name of a file of the bundled"
                 " interpreter: exclude it"
             )
-        self._add(entries, added, self._why_of_runtime(added, original))
+        self._add(entries, added, why_added(added, original))
         self.runtime.add(added.arcname)
-
-    def _why_of_runtime(self, added: Entry, original: ScannedEntry | None) -> str:
-        if added.arcname == "pyvenv.cfg":
-            return "names no place, so that it is right everywhere"
-        if isinstance(original, SymlinkEntry) and isinstance(added, SymlinkEntry):
-            return f"the link leads to {added.linkname} instead of {original.linkname}"
-        if isinstance(original, SymlinkEntry):
-            return f"the bundled interpreter itself instead of a link to it ({original.linkname})"
-        if added.arcname.startswith("share/licenses/"):
-            return "a licence of what the interpreter needs"
-        return "of the interpreter, or of what it needs"
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
         """Add links to a layer's shared libraries, by which the layers above find them."""
@@ -452,6 +451,13 @@ class _Planner:
         if self.problems:
             raise PlanError(f"{self.environment.requested} cannot be packed", self.problems)
 
+    @property
+    def _provider(self) -> str:
+        """Who provides the interpreter, as the manifest tells it."""
+        if self.inputs.interpreter != "linked":
+            return self.inputs.interpreter
+        return "bundled" if self.environment.bare else "target"
+
     def _finish(self, entries: dict[str, Entry]) -> PackPlan:
         inputs = self.inputs
         head = manifest.manifest_head(
@@ -459,7 +465,7 @@ class _Planner:
             self.distributions,
             name=inputs.name,
             version=inputs.version,
-            interpreter="target" if inputs.interpreter == "linked" else inputs.interpreter,
+            interpreter=self._provider,
             needs=self.needs,
         )
         if inputs.layers is not None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ..model.entries import Entry
+    from ..model.entries import Entry, LinkTarget
+    from ..model.environment import Environment
     from ..model.plan import DecisionLog
 
 
@@ -62,6 +63,18 @@ def without_dangling(
             result[name] = replace(entry, linkname=linkname)
             log.change(name, f"the link leads to {linkname} instead of {entry.linkname}")
     return result, notes
+
+
+def may_be_missing(link: SymlinkEntry, target: LinkTarget, environment: Environment) -> bool:
+    """Return whether what a link leads to may appear on the target.
+
+    That is a place in the environment, in a neighbour, or the link is its interpreter's.
+    """
+    if target.kind is not TargetKind.DANGLING:
+        return False
+    near = target.path.is_relative_to(environment.prefix.parent)
+    is_relative = not link.linkname.startswith("/")
+    return (near and is_relative) or environment.is_of_interpreter(link.arcname)
 
 
 def leads_to_layer(link: SymlinkEntry) -> bool:

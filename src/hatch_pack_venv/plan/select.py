@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ..config.values import PRESETS, pattern_groups
 from ..injected import postinstall
 from ..model.distribution import entry_points_by_name
-from ..model.entries import FileEntry
+from ..model.entries import FileEntry, SymlinkEntry
 from ..platforms.posix.activation import first_edit
 from ..platforms.posix.launchers import is_as_installed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pathspec import GitIgnoreSpec
 
-    from ..model.entries import ScannedEntry
+    from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
 
 
@@ -178,6 +178,23 @@ def note_on(entry: ScannedEntry, environment: Environment, why: str) -> Iterator
                 " its place; make the change in the project, or set variables where the"
                 " application is started"
             )
+
+
+def why_added(added: Entry, original: ScannedEntry | None) -> str:
+    """Return why an entry of the interpreter is packed, in words.
+
+    Parameters:
+        original: what the environment holds under its name.
+    """
+    if added.arcname == "pyvenv.cfg":
+        return "names no place, so that it is right everywhere"
+    if isinstance(original, SymlinkEntry) and isinstance(added, SymlinkEntry):
+        return f"the link leads to {added.linkname} instead of {original.linkname}"
+    if isinstance(original, SymlinkEntry):
+        return f"the bundled interpreter itself instead of a link to it ({original.linkname})"
+    if added.arcname.startswith("share/licenses/"):
+        return "a licence of what the interpreter needs"
+    return "of the interpreter, or of what it needs"
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:

@@ -346,6 +346,11 @@ def check_possible(
     Raises:
         InterpreterProblem: if so; says what to set instead.
     """
+    if bytecode != "none" and not environment.interpreter.is_here:
+        raise InterpreterProblem(
+            f"the interpreter of {environment.requested} does not run here, and compiles nothing:"
+            f' set bytecode = "none", or recreate the environment with one that is there'
+        )
     if bytecode != "none" and not environment.runs_here:
         system, there = _ELSEWHERE[environment.interpreter.system]
         raise InterpreterProblem(

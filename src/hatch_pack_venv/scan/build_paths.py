@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from ..metadata.files import open_file
 from ..model.build_paths import (
     _ON_WINDOWS,
     BASE,
@@ -86,3 +88,37 @@ def _spelled_paths_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
     spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
     for path in dict.fromkeys(spelled):
         yield BuildPath(kind=kind, path=path.encode("utf-8", "surrogateescape"))
+
+
+# In the first lines of a script: `#!/PREFIX/bin/python`, `'''exec' "/PREFIX/bin/python" …`.
+_SCRIPT_INTERPRETER: Final = re.compile(rb"""(?<=[!"' ])(/[^\n\0"']*?)/bin/python""")
+_ACTIVATED: Final = re.compile(rb"""VIRTUAL_ENV=["']?(/[^\n\0"']*)""")
+_HEAD: Final = 8192  # bytes; activation scripts name the prefix within the first 3,000
+
+
+def prefix_aliases(prefix: Path, scripts: str) -> tuple[str, ...]:
+    """Return the paths in an environment's scripts that lead to the environment itself.
+
+    Parameters:
+        prefix: the environment's real path, which is not among them.
+        scripts: the name of its scripts folder.
+    """
+    named = sorted({path for head in _heads(prefix / scripts) for path in _named_prefixes(head)})
+    real = str(prefix)
+    return tuple(path for path in named if path != real and os.path.realpath(path) == real)
+
+
+def _heads(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.iterdir()):
+        # What cannot be read here is told of by the scan.
+        if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
+            with open_file(path) as stream:
+                head = stream.read(_HEAD)
+            if head.startswith(b"#") or path.name.startswith("activate"):
+                yield head
+
+
+def _named_prefixes(head: bytes) -> Iterator[str]:
+    for pattern in (_SCRIPT_INTERPRETER, _ACTIVATED):
+        for match in pattern.finditer(head):
+            yield os.fsdecode(match[1])

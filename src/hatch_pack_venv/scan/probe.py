@@ -22,16 +22,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..metadata.files import open_file, parse_json, read_file
+from ..metadata.files import parse_json, read_file
 from ..metadata.installed import installed_distributions
 from ..model.environment import Environment
-from ..model.errors import EnvironmentProblem, InterpreterProblem
+from ..model.errors import EnvironmentProblem, InterpreterMissing, InterpreterProblem
 from ..model.interpreter import Interpreter
+from ..platforms.linux import detect as linux_detect
 from ..platforms.macos import detect as macos_detect
 from ..platforms.windows import detect as windows_detect
+from .build_paths import prefix_aliases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from _typeshed import StrPath
 
@@ -45,13 +47,16 @@ def read_environment(
     prefix: StrPath,
     *,
     ask: Callable[[Path], Interpreter] | None = None,
+    may_be_elsewhere: bool = False,
 ) -> Environment:
     """Read a prepared environment; nothing of it is imported or written.
 
     Parameters:
-        prefix: the folder that holds `pyvenv.cfg`.
+        prefix: the folder that holds `pyvenv.cfg`, or an interpreter's own prefix.
         ask: how to get the facts of an interpreter; by default it is run, or where it cannot
             be, they are read from the tree.
+        may_be_elsewhere: whether the interpreter may be missing, or not run on this machine; what
+            has to be known of it is then read from the tree, for Linux, too.
 
     Raises:
         EnvironmentProblem: the folder is no environment, is half deleted, has lost its
@@ -59,14 +64,16 @@ def read_environment(
     """
     requested = Path(os.path.abspath(prefix))
     given = environment_folder(requested)
-    environment = _read(given, ask)
+    environment = _read(given, ask, may_be_elsewhere=may_be_elsewhere)
     if given == requested:
         return environment
     aliases = (str(given), *environment.aliases)
     return replace(environment, requested=requested, aliases=aliases)
 
 
-def _read(given: Path, ask: Callable[[Path], Interpreter] | None) -> Environment:
+def _read(
+    given: Path, ask: Callable[[Path], Interpreter] | None, *, may_be_elsewhere: bool
+) -> Environment:
     config = _read_config(given)
     if windows_detect.is_windows(given):
         return _read_windows_environment(given, config, ask)
@@ -76,12 +83,17 @@ def _read(given: Path, ask: Callable[[Path], Interpreter] | None) -> Environment
         aliases += macos_detect.prefix_aliases(given, config)
         answer = partial(macos_detect.interpreter_of, given, config, sites)
     else:
-        answer = partial(ask or ask_interpreter, _find_interpreter(given))
+        answer = partial(
+            _answer, given, config, sites, ask or ask_interpreter, may_be_elsewhere=may_be_elsewhere
+        )
     with ThreadPoolExecutor(1) as pool:
         answered = pool.submit(answer)  # what is installed can be read while Python starts
         distributions = tuple(installed_distributions(given.resolve(), sites))
         interpreter = answered.result()
     _check_one_python(given, sites, interpreter)
+    bare = not (given / "pyvenv.cfg").exists() and linux_detect.is_installation(given)
+    if bare:
+        _check_own(given, interpreter)
     return Environment(
         prefix=given.resolve(),
         requested=given,
@@ -90,7 +102,35 @@ def _read(given: Path, ask: Callable[[Path], Interpreter] | None) -> Environment
         site_packages=sites,
         distributions=distributions,
         aliases=aliases,
+        bare=bare,
     )
+
+
+def _answer(
+    prefix: Path,
+    config: Mapping[str, str],
+    sites: tuple[str, ...],
+    ask: Callable[[Path], Interpreter],
+    *,
+    may_be_elsewhere: bool,
+) -> Interpreter:
+    try:
+        return ask(_find_interpreter(prefix, sites[0].split("/")[1]))
+    except InterpreterMissing:
+        if not may_be_elsewhere or linux_detect.is_installation(prefix):
+            raise
+        executable = Path(os.path.realpath(prefix / "bin" / "python"))
+        interpreter = linux_detect.interpreter_of(prefix, config, sites[0], executable)
+        interpreter.check_supported(prefix)
+        return interpreter
+
+
+def _check_own(prefix: Path, interpreter: Interpreter) -> None:
+    if interpreter.base_prefix != prefix.resolve():
+        raise EnvironmentProblem(
+            f"{prefix} has no pyvenv.cfg, and its interpreter takes {interpreter.base_prefix} for"
+            f" its home: {_CREATE}"
+        )
 
 
 def environment_folder(prefix: Path) -> Path:
@@ -155,6 +195,8 @@ def _read_config(prefix: Path) -> dict[str, str]:
     try:
         lines = read_file(path).decode("utf-8").splitlines()
     except FileNotFoundError:
+        if linux_detect.is_installation(prefix) or linux_detect.is_stack_layer(prefix):
+            return {}
         within = prefix / ".venv"
         found = (within / "pyvenv.cfg").is_file()
         instead = f"did you mean {within}?" if found else _CREATE
@@ -190,6 +232,11 @@ def _find_site_packages(prefix: Path) -> tuple[str, ...]:
             f"{prefix}/lib is a link to {os.readlink(prefix / 'lib')}: put what it leads to in its"
             " place"
         )
+    if not found and linux_detect.is_installation(prefix):
+        raise EnvironmentProblem(
+            f"{prefix} is an interpreter without a site-packages folder beside its standard"
+            " library, as systems have it: make an environment with it, and pack that"
+        )
     if not found:
         raise EnvironmentProblem(
             f"{prefix} is incomplete, it has no lib/python3.*/site-packages: remove it and"
@@ -198,11 +245,14 @@ def _find_site_packages(prefix: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _find_interpreter(prefix: Path) -> Path:
+def _find_interpreter(prefix: Path, versioned: str) -> Path:
     python = prefix / "bin" / "python"
     if not python.exists():
+        own = prefix / "bin" / versioned  # what `make install` of CPython makes
+        if own.is_file() and linux_detect.is_installation(prefix):
+            return own
         if python.is_symlink():
-            raise EnvironmentProblem(
+            raise InterpreterMissing(
                 f"the interpreter of {prefix} is gone: bin/python leads to"
                 f" {os.path.realpath(python)}, which does not exist; recreate the environment"
                 " with an interpreter that is there"
@@ -306,7 +356,7 @@ def answer_of(executable: Path, options: Sequence[str], questions: str) -> Any:
     if status != 0:
         last = said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
         reason = (last.splitlines() or ["no message"])[-1]
-        raise EnvironmentProblem(
+        raise InterpreterMissing(
             f"{executable} does not run (exit status {status}: {reason}): repair or recreate"
             " the environment"
         )
@@ -358,7 +408,7 @@ def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
             start_new_session=True,
         )
     except OSError as error:
-        raise EnvironmentProblem(
+        raise InterpreterMissing(
             f"{executable} cannot be started ({error}): repair or recreate the environment"
         ) from error
     said = bytearray()
@@ -395,40 +445,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         else:
             process.kill()
     process.wait()
-
-
-# In the first lines of a script: `#!/PREFIX/bin/python`, `'''exec' "/PREFIX/bin/python" …`.
-_SCRIPT_INTERPRETER: Final = re.compile(rb"""(?<=[!"' ])(/[^\n\0"']*?)/bin/python""")
-_ACTIVATED: Final = re.compile(rb"""VIRTUAL_ENV=["']?(/[^\n\0"']*)""")
-_HEAD: Final = 8192  # bytes; activation scripts name the prefix within the first 3,000
-
-
-def prefix_aliases(prefix: Path, scripts: str) -> tuple[str, ...]:
-    """Return the paths in an environment's scripts that lead to the environment itself.
-
-    Parameters:
-        prefix: the environment's real path, which is not among them.
-        scripts: the name of its scripts folder.
-    """
-    named = sorted({path for head in _heads(prefix / scripts) for path in _named_prefixes(head)})
-    real = str(prefix)
-    return tuple(path for path in named if path != real and os.path.realpath(path) == real)
-
-
-def _heads(folder: Path) -> Iterator[bytes]:
-    for path in sorted(folder.iterdir()):
-        # What cannot be read here is told of by the scan.
-        if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
-            with open_file(path) as stream:
-                head = stream.read(_HEAD)
-            if head.startswith(b"#") or path.name.startswith("activate"):
-                yield head
-
-
-def _named_prefixes(head: bytes) -> Iterator[str]:
-    for pattern in (_SCRIPT_INTERPRETER, _ACTIVATED):
-        for match in pattern.finditer(head):
-            yield os.fsdecode(match[1])
 
 
 def check_fixed_interpreter(

@@ -168,6 +168,22 @@ class _Scanner:
         )
 
 
+def installed_in(
+    scanned: Iterable[ScannedEntry], environment: Environment
+) -> tuple[ScannedEntry, ...]:
+    """Return what is installed in an interpreter's own prefix, without what came with it.
+
+    These are its site-packages, and what the RECORD files of distributions name outside of them.
+    """
+    owned = frozenset(name for each in environment.distributions for name in each.files)
+    sites = tuple(f"{site}/" for site in environment.site_packages)
+    entries = tuple(scanned)
+    names = {each.arcname for each in entries}
+    kept = {name for name in names if name in owned or name.startswith(sites)}
+    kept |= parents_of([*kept, *sites])
+    return tuple(each for each in entries if each.arcname in kept)
+
+
 def own_archives(
     scanned: Sequence[ScannedEntry], environment: Environment, output: Path | None
 ) -> frozenset[str]:

@@ -7,6 +7,7 @@ outside hidden. What cannot be made so is refused by name, and nothing has chang
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -141,7 +142,6 @@ CASES = [
     refused("the folder above", "holds the env", lambda s: s.link("link", ".."), link="link"),
     refused("the root's root", "holds the env", lambda s: s.link(LINK, "/")),
     refused("dangling outside", "leads nowhere", lambda s: s.link(LINK, s.out / "none")),
-    refused("dangling inside", "leads nowhere", lambda s: s.link(LINK, "none")),
     refused("loop of one", "leads in a loop", lambda s: s.link(LINK, "link")),
     refused("loop of two", "leads in a loop", lambda s: chain(s, "link")),
     refused("loop through outside", "leads in a loop", lambda s: outer(s, s.env / LINK)),
@@ -192,6 +192,60 @@ def test_converted_in_place(scene: Scene, case: Case) -> None:
         assert link not in external
     moved = scene.move_env()
     assert read(moved / case.link / case.look) == content
+
+
+HARMLESS: Final = {
+    "inside": ("none", "none"),
+    "inside, absolute": ("{env}/data/none", "none"),
+    "inside, roundabout": ("../data/none", "none"),
+    "a neighbour": ("../../later/bin/python", "../../later/bin/python"),
+}
+harmless = pytest.mark.parametrize(("text", "becomes"), HARMLESS.values(), ids=HARMLESS)
+
+
+@harmless
+def test_a_link_to_what_comes_later_is_kept(scene: Scene, text: str, becomes: str) -> None:
+    """In place and by the seed API, made relative; formats without links leave it out."""
+    scene.link(LINK, text.format(env=scene.env))
+    unpacked = scene.unpack(scene.pack("tar", external_links=True))
+    assert os.readlink(unpacked / LINK) == becomes
+    relative, external = convert_symlinks(scene.env)
+    assert os.readlink(scene.env / LINK) == becomes
+    assert dict(relative).get(scene.env / LINK) == (None if text == becomes else Path(becomes))
+    assert scene.env / LINK not in dict(external)
+    shutil.rmtree(unpacked.parent)
+    assert LINK not in links_below(scene.unpack(scene.pack("zip", external_links=True)))
+
+
+@harmless
+def test_the_hooks_archives_hold_no_link_that_leads_nowhere(
+    scene: Scene, text: str, becomes: str
+) -> None:
+    """What it leads to would be missed: it is an error there."""
+    scene.link(LINK, text.format(env=scene.env))
+    (problem,) = problems_of(lambda: scene.pack("tar", external_links=False))
+    assert f"{LINK} leads nowhere ({becomes})" in problem
+
+
+@pytest.mark.parametrize("text", ["../../../elsewhere/f", "{root}/later/f"])
+def test_a_link_to_nowhere_else_is_refused(scene: Scene, text: str) -> None:
+    """Not inside, not beside, or absolute: nothing on the target can make it right."""
+    scene.link(LINK, text.format(root=scene.root))
+    before = tree_state(scene.root)
+    for call in (
+        lambda: convert_symlinks(scene.env),
+        lambda: scene.pack("tar", external_links=True),
+    ):
+        (problem,) = problems_of(call)
+        assert f"{LINK} leads nowhere" in problem
+    assert tree_state(scene.root) == before
+
+
+def test_an_interpreter_may_be_elsewhere(scene: Scene) -> None:
+    """The seed API keeps its link, whatever it names."""
+    scene.link("bin/python3", "/of/another/machine/python3")
+    unpacked = scene.unpack(scene.pack("tar", external_links=True))
+    assert os.readlink(unpacked / "bin/python3") == "/of/another/machine/python3"
 
 
 @accepted

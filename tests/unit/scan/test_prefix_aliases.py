@@ -9,7 +9,7 @@ import pytest
 from support.fakes import SITE
 from support.trees import Scene
 
-from hatch_pack_venv.scan.probe import prefix_aliases
+from hatch_pack_venv.scan.build_paths import prefix_aliases
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -155,7 +155,7 @@ def make_bundle(
         InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
             to do instead.
     """
-    if environment.interpreter.base_prefix == environment.prefix:
+    if environment.interpreter.base_prefix == environment.prefix and not environment.bare:
         raise InterpreterProblem(
             f"{environment.requested} brings its own interpreter already: pack the environment it"
             " was made from"
