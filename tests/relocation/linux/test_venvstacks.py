@@ -1,0 +1,203 @@
+"""venvstacks itself, with this package in the place of its `pack_venv`: from lock to export.
+
+venvstacks downloads a CPython for its runtimes. Nothing is downloaded here but packages of the
+index: a copy of a CPython of this machine, made relocatable, stands in for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from support.environments import run, tool
+from support.hiding import run_hidden
+from support.interpreters import bundlable, copy_prefix, find_pythons, set_search_path
+from support.machine import needs
+from support.trees import extract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
+PYTHON: Final = bundlable()[-1] if bundlable() else None
+DRIVER: Final = """
+import shutil, sys
+from pathlib import Path
+
+stand_in, module, *arguments = sys.argv[1:]
+if module == "ours":
+    import venvstacks, hatch_pack_venv
+    venvstacks.pack_venv = sys.modules["venvstacks.pack_venv"] = hatch_pack_venv
+from venvstacks import cli, stacks
+
+def install(target, request):
+    return Path(shutil.copytree(stand_in, target / "stand-in", symlinks=True))
+
+stacks._pdm_python_install = install
+assert (stacks.pack_venv.__name__ == "hatch_pack_venv") == (module == "ours")
+cli.main(arguments)
+"""
+SPECIFICATION: Final = """
+[[runtimes]]
+name = "runtime"
+python_implementation = "cpython@{version}"
+versioned = true
+requirements = ["humanize"]
+
+[[frameworks]]
+name = "compiled"
+runtime = "runtime"
+versioned = true
+requirements = ["numpy"]
+
+[[frameworks]]
+name = "plain"
+runtime = "runtime"
+requirements = ["markupsafe"]
+
+[[applications]]
+name = "report"
+launch_module = "report.py"
+frameworks = ["compiled"]
+requirements = ["iniconfig"]
+
+[[applications]]
+name = "small"
+launch_module = "report.py"
+frameworks = ["plain"]
+requirements = []
+"""
+REPORT: Final = """
+import importlib.util, json, sys
+
+def imported(name):
+    if importlib.util.find_spec(name) is None:
+        return None
+    return __import__(name).__file__
+
+names = ["humanize", "numpy", "markupsafe", "iniconfig"]
+print(json.dumps({"prefix": sys.prefix, **{name: imported(name) for name in names}}))
+"""
+ABOVE: Final = ("framework-compiled@1", "framework-plain", "app-report", "app-small")
+
+
+class Stacks:
+    """A project of venvstacks, built with its own module and with ours."""
+
+    def __init__(self, root: Path, plugin_wheels: Path) -> None:
+        assert PYTHON is not None
+        self.root = root
+        self.stand_in = root / "stand-in"
+        name = copy_prefix(PYTHON, self.stand_in).name
+        set_search_path(self.stand_in, "lib")
+        for alias in ("python", "python3"):
+            (self.stand_in / "bin" / alias).symlink_to(name)
+        site = self.stand_in / "lib" / name / "site-packages"
+        shutil.rmtree(site)
+        site.mkdir()
+        self.python = root / "tools/bin/python"
+        run(tool("uv"), "venv", "--quiet", "--python", sys.executable, root / "tools")
+        # Both must fit into one environment.
+        install = (tool("uv"), "pip", "install", "--quiet", "--python", self.python)
+        run(*install, "venvstacks>=0.8.0b1,<0.9", *plugin_wheels.glob("*.whl"))
+        (root / "report.py").write_text(REPORT)
+        (root / "venvstacks.toml").write_text(SPECIFICATION.format(version=PYTHON.version))
+
+    def call(self, module: str, command: str, *options: str) -> None:
+        arguments = [command, "venvstacks.toml", "--build-dir", f"build-{module}", *options]
+        done = subprocess.run(
+            [self.python, "-c", DRIVER, self.stand_in, module, *arguments],
+            cwd=self.root,
+            env={
+                **os.environ,
+                "UV_SYSTEM_CERTS": "1",
+                "PATH": f"{self.python.parent}:/usr/bin:/bin",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+    @property
+    def originals(self) -> Iterator[Path]:
+        """What must not be needed: the builds, the stand-in, and what that was made of."""
+        assert PYTHON is not None
+        yield from (self.root / name for name in ("build-own", "build-ours", "stand-in", "tools"))
+        yield PYTHON.prefix
+
+    def manifest(self, module: str) -> dict[str, Any]:
+        path = self.root / f"out-{module}/__venvstacks__/venvstacks.json"
+        found: dict[str, Any] = json.loads(path.read_text())
+        for layers in found["layers"].values():
+            for layer in layers:
+                assert layer.pop("archive_size") > 0
+                assert set(layer.pop("archive_hashes")) == {"sha256"}
+        return found
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Stacks:
+    """Lock once, and build, publish and export with either module."""
+    made = Stacks(tmp_path_factory.mktemp("stacks").resolve(), plugin_wheels)
+    made.call("own", "lock")
+    for module in ("own", "ours"):
+        made.call(module, "build")
+        made.call(module, "publish", "--output-dir", f"out-{module}")
+    made.call("ours", "local-export", "--output-dir", "exported")
+    return made
+
+
+def test_the_manifest_is_that_of_its_own_module(stacks: Stacks) -> None:
+    """Names, versions, targets and requirements are the same; only sizes and hashes are not."""
+    own, ours = stacks.manifest("own"), stacks.manifest("ours")
+    assert own == ours
+    targets = [layer["install_target"] for layers in ours["layers"].values() for layer in layers]
+    assert sorted(targets) == sorted(["runtime@1", *ABOVE])
+
+
+def check_runs(stacks: Stacks, place: Path) -> None:
+    """Run both applications where nothing of the build is seen."""
+    for name, framework, others in (
+        ("app-report", "numpy", "markupsafe"),
+        ("app-small", "markupsafe", "numpy"),
+    ):
+        hide = [*stacks.originals, stacks.root / "out-ours"]
+        done = run_hidden([place / name / "bin/python", "-m", "report"], hide=hide)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["prefix"] == str(place / name)
+        assert found["humanize"].startswith(f"{place}/runtime@1/lib/")
+        assert found[framework].startswith(f"{place}/framework-")
+        assert found[others] is None
+        assert (found["iniconfig"] or "").startswith(f"{place}/{name}/lib/") == (name[4] == "r")
+
+
+def test_the_archives_run_side_by_side(stacks: Stacks, tmp_path: Path) -> None:
+    """Unpacked, and connected by a Python of another version that has nothing to do with them."""
+    assert PYTHON is not None
+    place = tmp_path / "un packed"
+    for archive in sorted((stacks.root / "out-ours").glob("*.tar.xz")):
+        with tarfile.open(archive) as tar:
+            extract(tar, place, "tar")
+    assert sorted(path.name for path in place.iterdir()) == sorted(["runtime@1", *ABOVE])
+    unrelated = next(each.path for each in find_pythons() if each.minor != PYTHON.minor)
+    for name in ("runtime@1", *ABOVE):
+        script = [unrelated, "-X", "utf8", "-I", place / name / "postinstall.py"]
+        done = run_hidden(script, hide=stacks.originals)
+        assert done.returncode == 0, done.stderr
+        assert (place / name / "pyvenv.cfg").exists() == (name != "runtime@1")
+    assert (place / "app-report/bin/python").read_bytes().startswith(b"#!"), "no wrapper script"
+    check_runs(stacks, place)
+
+
+def test_the_local_export_runs(stacks: Stacks) -> None:
+    """Its post-install was run by venvstacks."""
+    check_runs(stacks, stacks.root / "exported")
