@@ -190,8 +190,8 @@ def test_the_archives_run_side_by_side(stacks: Stacks, tmp_path: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == sorted(["runtime@1", *ABOVE])
     unrelated = next(each.path for each in find_pythons() if each.minor != PYTHON.minor)
     for name in ("runtime@1", *ABOVE):
-        script = [unrelated, "-X", "utf8", "-I", place / name / "postinstall.py"]
-        done = run_hidden(script, hide=stacks.originals)
+        script = place / name / "postinstall.py"
+        done = run_hidden([unrelated, "-X", "utf8", "-I", script], hide=stacks.originals)
         assert done.returncode == 0, done.stderr
         assert (place / name / "pyvenv.cfg").exists() == (name != "runtime@1")
     assert (place / "app-report/bin/python").read_bytes().startswith(b"#!"), "no wrapper script"
