@@ -15,9 +15,15 @@ import tarfile
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from support.environments import run, tool
+from support.environments import run, shared, tool
 from support.hiding import run_hidden
-from support.interpreters import bundlable, copy_prefix, find_pythons, set_search_path
+from support.interpreters import (
+    Python,
+    bundlable,
+    copy_prefix,
+    find_pythons,
+    set_search_path,
+)
 from support.machine import needs
 from support.trees import extract
 
@@ -55,7 +61,7 @@ requirements = ["humanize"]
 name = "compiled"
 runtime = "runtime"
 versioned = true
-requirements = ["numpy"]
+requirements = ["msgpack"]
 
 [[frameworks]]
 name = "plain"
@@ -82,7 +88,7 @@ def imported(name):
         return None
     return __import__(name).__file__
 
-names = ["humanize", "numpy", "markupsafe", "iniconfig"]
+names = ["humanize", "msgpack", "markupsafe", "iniconfig"]
 print(json.dumps({"prefix": sys.prefix, **{name: imported(name) for name in names}}))
 """
 ABOVE: Final = ("framework-compiled@1", "framework-plain", "app-report", "app-small")
@@ -91,24 +97,36 @@ ABOVE: Final = ("framework-compiled@1", "framework-plain", "app-report", "app-sm
 class Stacks:
     """A project of venvstacks, built with its own module and with ours."""
 
-    def __init__(self, root: Path, plugin_wheels: Path) -> None:
-        assert PYTHON is not None
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.stand_in = root / "stand-in"
-        name = copy_prefix(PYTHON, self.stand_in).name
+        self.python = root / "tools/bin/python"
+
+    def make(self, plugin_wheels: Path) -> None:
+        """Lock once, and build, publish and export with either module."""
+        assert PYTHON is not None
+        self._prepare(PYTHON, plugin_wheels)
+        self.call("own", "lock")
+        for module in ("own", "ours"):
+            self.call(module, "build")
+            self.call(module, "publish", "--output-dir", f"out-{module}")
+        self.call("ours", "local-export", "--output-dir", "exported")
+
+    def _prepare(self, python: Python, plugin_wheels: Path) -> None:
+        name = copy_prefix(python, self.stand_in).name
         set_search_path(self.stand_in, "lib")
         for alias in ("python", "python3"):
             (self.stand_in / "bin" / alias).symlink_to(name)
-        site = self.stand_in / "lib" / name / "site-packages"
-        shutil.rmtree(site)
-        site.mkdir()
-        self.python = root / "tools/bin/python"
-        run(tool("uv"), "venv", "--quiet", "--python", sys.executable, root / "tools")
+        library = self.stand_in / "lib" / name
+        for folder in ("site-packages", "ensurepip", "tkinter", "pydoc_data"):
+            shutil.rmtree(library / folder)
+        (library / "site-packages").mkdir()
+        run(tool("uv"), "venv", "--quiet", "--python", sys.executable, self.root / "tools")
         # Both must fit into one environment.
         install = (tool("uv"), "pip", "install", "--quiet", "--python", self.python)
         run(*install, "venvstacks>=0.8.0b1,<0.9", *plugin_wheels.glob("*.whl"))
-        (root / "report.py").write_text(REPORT)
-        (root / "venvstacks.toml").write_text(SPECIFICATION.format(version=PYTHON.version))
+        (self.root / "report.py").write_text(REPORT)
+        (self.root / "venvstacks.toml").write_text(SPECIFICATION.format(version=python.version))
 
     def call(self, module: str, command: str, *options: str) -> None:
         arguments = [command, "venvstacks.toml", "--build-dir", f"build-{module}", *options]
@@ -145,14 +163,9 @@ class Stacks:
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Stacks:
-    """Lock once, and build, publish and export with either module."""
-    made = Stacks(tmp_path_factory.mktemp("stacks").resolve(), plugin_wheels)
-    made.call("own", "lock")
-    for module in ("own", "ours"):
-        made.call(module, "build")
-        made.call(module, "publish", "--output-dir", f"out-{module}")
-    made.call("ours", "local-export", "--output-dir", "exported")
-    return made
+    """Build everything once for all workers."""
+    root = shared(tmp_path_factory, "stacks", lambda folder: Stacks(folder).make(plugin_wheels))
+    return Stacks(root)
 
 
 def test_the_manifest_is_that_of_its_own_module(stacks: Stacks) -> None:
@@ -166,8 +179,8 @@ def test_the_manifest_is_that_of_its_own_module(stacks: Stacks) -> None:
 def check_runs(stacks: Stacks, place: Path) -> None:
     """Run both applications where nothing of the build is seen."""
     for name, framework, others in (
-        ("app-report", "numpy", "markupsafe"),
-        ("app-small", "markupsafe", "numpy"),
+        ("app-report", "msgpack", "markupsafe"),
+        ("app-small", "markupsafe", "msgpack"),
     ):
         hide = [*stacks.originals, stacks.root / "out-ours"]
         done = run_hidden([place / name / "bin/python", "-m", "report"], hide=hide)
