@@ -75,6 +75,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("vendor-libraries", False, "vendor_libraries", Vendoring(wanted=False)),
         ("vendor-libraries", ["gdbm"], "vendor_libraries", Vendoring(copyleft=("gdbm",))),
         ("format", "tar.zst", "formats", (CompressionFormat.ZSTD,)),
+        ("format", "tgz", "formats", (CompressionFormat.GZIP,)),
+        ("format", ["tzst", "txz"], "formats", (CompressionFormat.ZSTD, CompressionFormat.XZ)),
         (
             "format",
             ["zip", "tar"],

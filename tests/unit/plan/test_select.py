@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.fakes import SITE
+from support.fakes import SITE, environment, file
 
-from hatch_pack_venv.plan.select import Selection
+from hatch_pack_venv.plan.select import Selection, note_on
 
 NAMES = frozenset({"bin/tool", f"{SITE}/pkg/__init__.py", f"{SITE}/pkg/tests", "share/doc/a.txt"})
 
@@ -37,3 +37,11 @@ def test_patterns_that_name_nothing_are_noted(pattern: str) -> None:
         f"{key} names {pattern!r}, which matches nothing: correct or remove it"
         for key in ("exclude-files", "include-files")
     ]
+
+
+def test_what_venvstacks_writes_for_its_layers_is_not_noted() -> None:
+    """postinstall.py writes it again; any other customisation that stays out is told."""
+    name = f"{SITE}/sitecustomize.py"
+    theirs = b'"""venvstacks layered environment site customization script\n\n* Calls'
+    for content, noted in ((theirs, 0), (b"import sys\n", 1)):
+        assert len([*note_on(file(name, content), environment(), "")]) == noted
