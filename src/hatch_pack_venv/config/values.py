@@ -291,7 +291,8 @@ def interpreter(value: Any) -> str:
 def formats(value: Any) -> tuple[CompressionFormat, ...]:
     """Return distinct archive formats."""
     known_names = {format.suffix.removeprefix("."): format for format in CompressionFormat}
-    items = value if isinstance(value, list) else [value]
+    given = value if isinstance(value, list) else [value]
+    items = [SHORT_NAMES.get(item, item) if isinstance(item, str) else item for item in given]
     known = all(isinstance(item, str) and item in known_names for item in items)
     if not items or not known or len(set(items)) < len(items):
         choices = ", ".join(repr(name) for name in known_names)
@@ -299,8 +300,7 @@ def formats(value: Any) -> tuple[CompressionFormat, ...]:
         wrong = [item for item in items if not isinstance(item, str) or item not in known_names]
         if len(wrong) != 1:
             raise WrongValueError(message)
-        near = SHORT_NAMES.get(str(wrong[0])) or meant(wrong[0], known_names)
-        raise WrongValueError(message, value=wrong[0], meant=near)
+        raise WrongValueError(message, value=wrong[0], meant=meant(wrong[0], known_names))
     return tuple(known_names[item] for item in items)
 
 

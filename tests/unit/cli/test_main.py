@@ -28,7 +28,7 @@ def run(*arguments: object) -> int:
         ["pack", "x", "--nope"],
         ["unpack", "x"],
         ["pack", "-q", "-v"],
-        ["pack", "x", "--format", "tgz"],
+        ["pack", "x", "--format", "rar"],
         ["pack", "x", "--compression-level", "99"],
         ["pack", "x", "-o", "a.zip", "--format", "tar"],
     ],

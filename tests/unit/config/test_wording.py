@@ -19,7 +19,7 @@ def problem(table: dict[str, object], names: Wording | str) -> str:
 @pytest.mark.parametrize(
     ("table", "on_the_command_line", "in_a_table"),
     [
-        ({"format": ["tgz"]}, "; did you mean tar.gz?", "; did you mean 'tar.gz'?"),
+        ({"format": ["targz"]}, "; did you mean tar.gz?", "; did you mean 'tar.gz'?"),
         ({"format": "gz"}, "; did you mean tar.gz?", "; did you mean 'tar.gz'?"),
         ({"editables": "copi"}, "; did you mean copy?", "; did you mean 'copy'?"),
         ({"interpreter": "bundle"}, "; did you mean bundled?", "; did you mean 'bundled'?"),
