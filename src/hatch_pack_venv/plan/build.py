@@ -38,14 +38,7 @@ from ..requirements.closure import marker_environment, missing_requirements
 from .ceiling import ceiling_problems
 from .links import leads_to_layer, may_be_missing, next_hop, paths_in_layers, without_dangling
 from .order import complete_folders, in_order, normalised
-from .select import (
-    BY_PATTERN,
-    REPLACED,
-    Selection,
-    is_written_for_layers,
-    note_on,
-    why_added,
-)
+from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on, why_added
 from .validate import check_reserved_names, check_tree
 
 if TYPE_CHECKING:
