@@ -15,7 +15,7 @@ import pytest
 from support.archives import contents, every_format, packed
 from support.trees import tree_state
 
-from hatch_pack_venv import CompressionFormat, PackVenvError, export_venv
+from hatch_pack_venv import CompressionFormat, PackVenvError, create_archive, export_venv
 from hatch_pack_venv.read.verify import verify
 
 if TYPE_CHECKING:
@@ -179,5 +179,6 @@ def test_paths_may_begin_with_the_home_folder(
     """`~` is expanded wherever a path is given."""
     monkeypatch.setenv("HOME", str(source.parent))
     assert export_venv("~/env", "~/exported") == source.parent / "exported"
-    path = packed(Path("~/env"), "tar", work_dir="~")
+    path = create_archive("~/env", "~/app", format="tar", work_dir="~", show_progress=False)
+    assert path == source.parent / "app.tar"
     assert json.loads(Path(f"{path}.json").read_text())["manifest"]["name"] == "env"
