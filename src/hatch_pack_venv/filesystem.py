@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .model.entries import DirectoryEntry, FileEntry, LinkTarget, TargetKind, UnsupportedEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .model.entries import ScannedEntry
 
@@ -128,3 +129,30 @@ def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[Sca
         for child in children:
             real = Path(os.path.realpath(child))
             yield from _copies(real, f"{arcname}/{child.name}", (*parents, path))
+
+
+def remove_tree(top: Path) -> None:
+    """Remove a folder as far as can be; however deep, `shutil.rmtree` recurses."""
+    folders = [os.fspath(top)]
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as children:
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    folders.append(child.path)
+                else:
+                    os.unlink(child.path)
+    for folder in reversed(folders):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and its parents that do not exist yet, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, as far as they are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

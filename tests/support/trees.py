@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -25,6 +27,8 @@ from hatch_pack_venv.write.archive import write_archives
 from support.fakes import INTERPRETER, SITE, environment, inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hatch_pack_venv.model.environment import Environment
     from hatch_pack_venv.model.interpreter import Interpreter
     from hatch_pack_venv.model.layers import Layer
@@ -191,6 +195,20 @@ def links_below(root: Path) -> dict[str, str]:
         for name in [*folders, *files]
         if os.path.islink(path := os.path.join(folder, name))
     }
+
+
+@contextmanager
+def shallow_stack(more: int = 200) -> Iterator[None]:
+    """Leave Python's stack room for so many calls: trees need not be deep to be too deep."""
+    before, depth = sys.getrecursionlimit(), 0
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    sys.setrecursionlimit(depth + more)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def make_wheel(

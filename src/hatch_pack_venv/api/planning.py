@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from ..binary.headers import HeaderReader
 from ..model.entries import Times, with_copies
 from ..model.environment import Project, environment_name, project_folder
+from ..model.errors import telling_system_errors
 from ..model.formats import CompressionFormat
 from ..model.interpreter import is_fixed_path
 from ..model.plan import POSTINSTALL, DecisionLog
@@ -72,6 +73,7 @@ class Source:
     layers: Layers | None = None
 
     @classmethod
+    @telling_system_errors()
     def read(cls, prefix: StrPath, options: PackOptions) -> Self:
         """Read a prefix; runs its interpreter, but imports nothing from it and writes nothing.
 
@@ -85,6 +87,7 @@ class Source:
         return cls.of(read_environment(prefix, may_be_elsewhere=connected), options)
 
     @classmethod
+    @telling_system_errors()
     def of(cls, environment: Environment, options: PackOptions) -> Self:
         """Do the same as `read` for an environment that was already read."""
         fixed = is_fixed_path(options.interpreter)
@@ -103,6 +106,7 @@ class Source:
         return cls(environment=environment, options=options, layers=layers)
 
 
+@telling_system_errors()
 def plan_source(source: Source, project: Project | None, archives: Path | None = None) -> PackPlan:
     """Scan an environment and decide what to pack.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from ..model.entries import FileEntry, PatchedFile, with_copies
+from ..model.errors import is_failure
 from .elf import MAGIC as ELF_MAGIC
 from .elf import DamagedElfError, ElfHeaders
 from .macho import MAGICS as MACHO_MAGICS
@@ -38,8 +39,12 @@ def may_be_elf(entry: FileEntry) -> bool:
 class HeaderReader:
     """Reads headers of binaries and caches them by content.
 
-    A patched file counts as the original: no patch changes what its headers require. An unreadable
-    file has no headers here; the writer reports it by name.
+    A patched file counts as the original: no patch changes what its headers require. A file that
+    cannot be read has no headers here; the writer reports it by name.
+
+    Raises:
+        OSError: the disk fails. Taken for a file without headers, one that can be read later would
+            be packed as it is.
     """
 
     def __init__(self) -> None:
@@ -85,8 +90,9 @@ class HeaderReader:
                     return _read_headers(magic, stream)
         except DamagedElfError:
             self._damaged.add(key)
-        except OSError:
-            pass
+        except OSError as error:
+            if is_failure(error):
+                raise
         return None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_NO_ROOM: Final = "failed to map segment"  # the loader's, for an extension module
 _PROBLEM: Final = 1
 _WRONG_USAGE: Final = 2
 _COMMANDS: Final = {
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         said = str(error) or "interrupted, nothing was written"
         print(f"pack-venv: error: {said}", file=sys.stderr)
         sys.exit(128 + getattr(error, "number", signal.SIGINT))
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and _NO_ROOM not in str(error):
+            raise
         sys.exit(
             "pack-venv: error: there is not enough memory: free some, or use fewer --threads and a"
             " lower --compression-level"

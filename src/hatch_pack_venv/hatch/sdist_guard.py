@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from ..metadata.files import walk
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -99,7 +101,7 @@ def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
     """
     for source, target in (*config.only_include.items(), *config.force_include.items()):
         if path.is_relative_to(source):
-            for folder, _, files in os.walk(path):
+            for folder, _, files in walk(path):
                 relative = os.path.relpath(folder, source)
                 below = "" if relative == os.curdir else relative
                 yield from (os.path.join(target, below, name) for name in files)
@@ -159,7 +161,7 @@ class _Chosen:
         if not self._comes_here():
             return
         yield from ((f"{self.relative}/{name}", False) for name in names)
-        for here, folders, files in os.walk(self.folder):
+        for here, folders, files in walk(self.folder):
             below = os.path.relpath(here, self.folder)
             place = os.path.normpath(os.path.join(self.relative, below))
             folders[:] = [name for name in folders if not self._is_passed_over(name, place)]

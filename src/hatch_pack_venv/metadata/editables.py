@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ..model.distribution import Editable, Exposed, InstalledDistribution
-from .files import parse_json, read_file, read_json, read_text
+from ..model.errors import is_failure
+from .files import parse_json, read_file, read_json, read_text, walk
 from .path_files import path_lines
 
 if TYPE_CHECKING:
@@ -185,7 +186,9 @@ def _ending(folder: Path, suffix: str) -> list[Path]:
     """Return what in a folder has a suffix, in order; nothing where it cannot be listed."""
     try:
         names = os.listdir(folder)
-    except OSError:
+    except OSError as error:
+        if is_failure(error):
+            raise
         return []
     return [folder / name for name in sorted(names) if name.endswith(suffix)]
 
@@ -232,7 +235,9 @@ def _text(path: Path) -> str:
     """Return a file's text; empty for what is none, which the scan tells of."""
     try:
         return read_text(path) or ""
-    except OSError:
+    except OSError as error:
+        if is_failure(error):
+            raise
         return ""
 
 
@@ -389,7 +394,7 @@ def _install_plan(build: Path) -> Iterator[Exposed]:
 def _subfolder(source: Path, name: str, target: Mapping[str, Any]) -> Iterator[Exposed]:
     left_out = {os.path.normpath(each) for each in target.get("exclude_files", [])}
     pruned = {os.path.normpath(each) for each in target.get("exclude_dirs", [])}
-    for folder, folders, files in os.walk(source):
+    for folder, folders, files in walk(source):
         below = os.path.relpath(folder, source)
         folders[:] = sorted(
             each for each in folders if os.path.normpath(f"{below}/{each}") not in pruned

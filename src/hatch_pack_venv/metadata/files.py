@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from packaging.utils import canonicalize_name
 
 from ..model import manifest
+from ..model.errors import is_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from _typeshed import StrPath
@@ -120,6 +122,30 @@ def read_text(path: StrPath, errors: str = "surrogateescape") -> str | None:
         return None
     text = data.decode("utf-8", errors)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def walk(top: StrPath) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Do as `os.walk` does, however deep the folders are: before CPython 3.12 it recurses.
+
+    Raises:
+        OSError: the disk fails; folders that cannot be listed are passed over.
+    """
+    left = [os.fspath(top)]
+    while left:
+        here = left.pop()
+        folders: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(here) as children:
+                for child in children:
+                    (folders if child.is_dir() else files).append(child.name)
+        except OSError as error:
+            if is_failure(error):
+                raise
+            continue
+        yield here, folders, files
+        below = (os.path.join(here, name) for name in reversed(folders))
+        left += [path for path in below if not os.path.islink(path)]
 
 
 def read_json(path: StrPath, limit: int = SIZE_LIMIT) -> Any:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from email.parser import HeaderParser
 from email.utils import getaddresses
-from importlib.metadata import PathDistribution, distributions
+from importlib.metadata import PathDistribution
 from typing import TYPE_CHECKING, Final
 
 from packaging.utils import canonicalize_name
@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from ..model.distribution import About, EntryPoint, InstalledDistribution
 from ..model.errors import EnvironmentProblem
 from .editables import developed, recognise
-from .files import open_file, read_text
+from .files import open_file, read_text, walk
 from .record import recorded_arcname, rows_of
 
 if TYPE_CHECKING:
@@ -141,14 +141,16 @@ def installed_distributions(
 
 
 def _with_metadata(site: Path) -> list[Metadata]:
-    found = [
-        Metadata(_folder_of(distribution))
-        for distribution in distributions(path=[str(site)])
-        if isinstance(distribution, PathDistribution)
+    """Return what is installed in a folder, as `importlib.metadata` finds it.
+
+    That takes a folder that cannot be listed for an empty one.
+    """
+    return [
+        Metadata(site / name)
+        for name in sorted(os.listdir(site))
         # pip renames what it is about to remove to `~ame`; an interrupted run leaves it.
-        and not _folder_of(distribution).name.startswith("~")
+        if name.lower().endswith((".dist-info", ".egg-info")) and not name.startswith("~")
     ]
-    return sorted(found, key=lambda each: each.folder.name)
 
 
 def _developed_distributions(
@@ -178,12 +180,6 @@ def about_of(metadata: Message) -> About:
         classifiers=tuple(each for each in classifiers if each.startswith("License ::")),
         licence_files=tuple(metadata.get_all("License-File") or ()),
     )
-
-
-def _folder_of(found: PathDistribution) -> Path:
-    # The path has no public name; every importlib.metadata since 3.8 keeps it here.
-    folder: Path = found._path  # type: ignore[assignment]
-    return folder
 
 
 def _headers(found: Metadata) -> Message:
@@ -276,7 +272,7 @@ def _files_of(site: Path, top: str) -> Iterator[str]:
         beside = os.listdir(site / folder)
     package = site / top
     if name in beside and not package.is_symlink() and os.path.isfile(package / "__init__.py"):
-        for below, _, names in os.walk(package):
+        for below, _, names in walk(package):
             relative = os.path.relpath(below, site)
             yield from (posixpath.join(relative, each) for each in names)
     for each in beside:

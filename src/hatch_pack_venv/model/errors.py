@@ -6,10 +6,13 @@ say what was expected and what to do. Front ends print them unchanged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def printable(text: str) -> str:
@@ -32,6 +35,53 @@ class PackVenvError(Exception):
     def for_terminal(self) -> str:
         """The message as it may go to a terminal, whatever names stand in it."""
         return printable(str(self))
+
+
+_FAILURES: Final = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
+
+
+def is_failure(error: OSError) -> bool:
+    """Whether an error says nothing of the file: a disk that fails, a limit that is reached.
+
+    What only passes over files that are missing, closed to this user or of another kind must not
+    pass over these: the file may be read a moment later, and be packed as what it is not.
+    """
+    return error.errno in _FAILURES
+
+
+_NO_THREADS: Final = "can't start new thread"  # `threading`, of a `RuntimeError`
+
+
+@contextmanager
+def telling_system_errors() -> Iterator[None]:
+    """Turn what the system refuses, and nothing expected, into one sentence.
+
+    That a disk fails, or a file is closed to this user, can come with every call that reads; what
+    is to be told is always the same.
+
+    Raises:
+        SystemProblem: names the file, where the system does.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # of what is printed: nobody reads any more
+        raise
+    except OSError as error:
+        what = "a file" if error.filename is None else os.fsdecode(error.filename)
+        raise SystemProblem(f"{what} cannot be read or written: {error.strerror or error}") from (
+            error
+        )
+    except RuntimeError as error:
+        if str(error) != _NO_THREADS:
+            raise
+        raise SystemProblem(
+            "the system allows no more threads: use fewer --threads, or raise the limit of memory"
+            " or processes"
+        ) from error
+
+
+class SystemProblem(PackVenvError):
+    """The system refuses something: a disk that fails, a limit."""
 
 
 class EnvironmentProblem(PackVenvError):

@@ -17,7 +17,7 @@ from ..metadata.files import read_json
 from ..metadata.record import rows_of
 from ..model import manifest
 from ..model.components import NOTICES, SBOM
-from ..model.errors import ArchiveProblem
+from ..model.errors import ArchiveProblem, telling_system_errors
 from ..model.results import silent
 from .contents import Contents
 
@@ -161,6 +161,7 @@ class Inspection:
         }
 
 
+@telling_system_errors()
 def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
     """Read an archive's or a folder's manifest, and of its RECORD files what belongs to what.
 

@@ -13,7 +13,7 @@ from ..injected import postinstall
 from ..metadata.files import open_file, read_json
 from ..model import manifest
 from ..model.entries import leaves
-from ..model.errors import ArchiveProblem
+from ..model.errors import ArchiveProblem, telling_system_errors
 from ..model.results import silent
 from .contents import Contents
 from .unpack import Unpacker
@@ -137,6 +137,7 @@ class Verification:
         }
 
 
+@telling_system_errors()
 def verify(
     path: Path,
     *,
@@ -318,6 +319,8 @@ def _compared_with_facts(contents: Contents) -> Iterator[Finding]:
         "archive": contents.path.name,
         "sha256": sha256,
         "size": size,
+        "entry_count": contents.entry_count,
+        "unpacked_size": contents.size,
         "content_digest": contents.listing.head["content_digest"],
         "manifest": head,
     }
@@ -330,6 +333,7 @@ def _compared_with_facts(contents: Contents) -> Iterator[Finding]:
             yield Finding(what="facts", path=path.name, detail=detail)
 
 
+@telling_system_errors()
 def check_is_there(path: Path) -> None:
     """Refuse a path where nothing is.
 

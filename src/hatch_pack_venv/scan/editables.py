@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ..binary.elf import ElfFile
 from ..filesystem import copies_of
 from ..metadata.editables import MODULE_SUFFIXES, PROJECT_FILES
+from ..metadata.files import walk
 from ..metadata.path_files import path_lines
 from ..metadata.record import record_rows
 from ..model.entries import DirectoryEntry, FileEntry, UnsupportedEntry, parents_of, source_of
@@ -93,7 +94,7 @@ def _is_importable(path: Path) -> bool:
 def _holds_modules(path: Path) -> bool:
     if not os.path.isdir(path):
         return True
-    for _, folders, files in os.walk(path):
+    for _, folders, files in walk(path):
         folders[:] = [name for name in folders if name.isidentifier()]
         if any(name.endswith(MODULE_SUFFIXES) for name in files):
             return True

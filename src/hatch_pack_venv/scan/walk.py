@@ -30,6 +30,7 @@ from ..model.entries import (
     UnsupportedEntry,
     parents_of,
 )
+from ..model.errors import is_failure
 from ..model.formats import CompressionFormat
 from ..platforms.posix import data_files as posix_data_files
 
@@ -260,7 +261,9 @@ def _read(entry: FileEntry) -> bytes:
         return entry.content
     try:
         return read_file(entry.content) if isinstance(entry.content, str) else b""
-    except OSError:
+    except OSError as error:
+        if is_failure(error):
+            raise
         return b""  # writing will tell
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 from ..metadata.files import proven_archive
 from ..model import manifest
 from ..model.entries import DirectoryEntry
-from ..model.errors import OutputProblem
+from ..model.errors import OutputProblem, telling_system_errors
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import ExportResult, PackResult, silent
 from ..plan.explain import first_step, left_out_by_reason
@@ -58,6 +58,7 @@ Check: TypeAlias = "Callable[[PackPlan, Mapping[Path, PackResult]], Proof | None
 _BLOCK: Final = 1 << 20
 
 
+@telling_system_errors()
 def write_archives(
     plan: PackPlan,
     output_base: StrPath,
@@ -240,6 +241,7 @@ def _beside(result: PackResult, plan: PackPlan) -> dict[str, bytes]:
     return {".json": (json.dumps(facts, indent=1) + "\n").encode(), **statements}
 
 
+@telling_system_errors()
 def write_folder(
     plan: PackPlan,
     target: Path,

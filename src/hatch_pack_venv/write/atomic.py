@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import glob
 import os
-import shutil
+import re
 import signal
 import stat
 import sys
@@ -15,11 +15,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
+from ..filesystem import missing_folders, remove_empty, remove_tree
 from ..model import manifest
 from ..model.errors import OutputProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
 
@@ -152,9 +153,9 @@ class Replacements:
     ) -> None:
         """Remove what was not put in place, and tell what a user can put right."""
         try:
-            shutil.rmtree(self._work, ignore_errors=True)
+            remove_tree(self._work)
         except KeyboardInterrupt:
-            shutil.rmtree(self._work, ignore_errors=True)
+            remove_tree(self._work)
             raise
         if isinstance(error, OSError):
             # shutil.Error, of copied trees, is one, and lists its files.
@@ -215,6 +216,7 @@ if sys.platform != "win32":
     import fcntl
 _SUFFIX: Final = ".partial"
 _OLD: Final = "old"
+_RANDOM: Final = "[a-z0-9_]{8}"  # `tempfile` makes such names
 
 
 @contextmanager
@@ -263,8 +265,9 @@ class PendingFile:
         """Remove the partial file if it is still there, and the folders made for it if empty."""
         with suppress(OSError):
             self.stream.close()
-        self.partial.unlink(missing_ok=True)
-        self._earlier.unlink(missing_ok=True)
+        for path in (self.partial, self._earlier):
+            with suppress(OSError):  # the next run removes it
+                path.unlink()
         remove_empty(self._made)
 
     @property
@@ -324,35 +327,27 @@ def commit_all(files: Sequence[PendingFile]) -> None:
                 raise
 
 
-def missing_folders(folder: Path) -> list[Path]:
-    """Return those of a folder and its parents that do not exist yet, innermost first."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, innermost first, as far as they are there and empty."""
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
-
-
 def remove_abandoned(path: Path) -> None:
     """Remove what killed runs have left beside a file or folder that they were to write.
 
-    An earlier export that such a run had just moved aside is put back.
+    An earlier export that such a run had just moved aside is put back. What only has a similar name
+    is somebody's.
     """
     pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
+    ours = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}(\.{_OLD})?{re.escape(_SUFFIX)}")
     for partial in sorted(path.parent.glob(pattern)):
+        if not ours.fullmatch(partial.name):
+            continue
         with suppress(OSError), _opened_for_lock(partial) as handle:
             mode = os.fstat(handle).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or not _lock(handle):
                 continue  # of a run that is still alive
+            if stat.S_ISREG(mode):
+                partial.unlink()
+                continue
             if (partial / _OLD).exists() and not path.exists():
                 (partial / _OLD).rename(path)
-            if partial.is_dir():
-                shutil.rmtree(partial)
-            else:
-                partial.unlink()
+            remove_tree(partial)
 
 
 def _locked_file(path: Path) -> tuple[int, Path]:
@@ -385,7 +380,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @contextmanager
@@ -396,7 +391,8 @@ def _opened_for_lock(path: Path) -> Iterator[int]:
     try:
         yield handle
     finally:
-        os.close(handle)
+        with suppress(OSError):
+            os.close(handle)
 
 
 def _lock(handle: int) -> bool:
@@ -442,7 +438,7 @@ def pending_folder(target: Path, then: Callable[[Path], None] | None = None) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_abandoned(target)
             work = stack.enter_context(_locked_folder(target))
-            stack.callback(shutil.rmtree, work, ignore_errors=True)
+            stack.callback(remove_tree, work)
         yield work / "new"
         with telling_write_errors(target), uninterrupted(settles=then is None):
             if not target.exists() or not exchange(work / "new", target):

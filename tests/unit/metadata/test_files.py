@@ -8,6 +8,7 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from support.trees import shallow_stack
 
 from hatch_pack_venv.metadata.files import (
     DEPTH_LIMIT,
@@ -17,6 +18,7 @@ from hatch_pack_venv.metadata.files import (
     read_file,
     read_json,
     read_text,
+    walk,
 )
 
 if TYPE_CHECKING:
@@ -143,3 +145,25 @@ def test_json_in_another_encoding_is_refused() -> None:
     """`json` would guess UTF-16, in which brackets look otherwise."""
     with pytest.raises(ValueError, match=r"."):
         parse_json('["\u0122", 1]'.encode("utf-16"))
+
+
+def test_folders_are_walked_however_deep(tmp_path: Path) -> None:
+    """`os.walk` before CPython 3.12 makes a RecursionError of such."""
+    deep = tmp_path.joinpath(*"d" * 400)
+    deep.mkdir(parents=True)
+    (deep / "file").touch()
+    with shallow_stack():
+        *_, last = walk(tmp_path)
+    assert last == (str(deep), [], ["file"])
+
+
+def test_a_walk_can_be_pruned_and_does_not_follow_links(tmp_path: Path) -> None:
+    """As `os.walk` does it, from the top."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "c/d").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+    seen = []
+    for folder, folders, _ in walk(tmp_path):
+        seen.append(os.path.relpath(folder, tmp_path))
+        folders[:] = [name for name in folders if name != "c"]
+    assert seen == [".", "a", "a/b"]

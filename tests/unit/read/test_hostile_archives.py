@@ -451,6 +451,28 @@ def test_odd_facts_beside_an_archive_are_a_finding(tar: Path, make: Callable[[Pa
     assert [finding.what for finding in verify(tar).findings] == ["facts"]
 
 
+FACTS: dict[str, object] = {
+    "archive": "other.tar",
+    "sha256": "0" * 64,
+    "size": 1,
+    "content_digest": "0" * 64,
+    "entry_count": 1,
+    "unpacked_size": 1,
+}
+
+
+@pytest.mark.parametrize("key", FACTS)
+def test_every_fact_that_the_archive_tells_too_is_compared(tmp_path: Path, key: str) -> None:
+    """Whoever goes by the `.json` alone is not misled."""
+    (result,) = write_archives(plan(file("a", b"1")), tmp_path / "a", [CompressionFormat.ZIP])
+    facts = result.path.with_name("a.zip.json")
+    assert verify(result.path).is_whole
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), key: FACTS[key]}))
+    (finding,) = verify(result.path).findings
+    assert finding.what == "facts"
+    assert key in finding.detail
+
+
 def test_an_archive_that_is_a_fifo_is_refused(tmp_path: Path) -> None:
     """It is not waited for."""
     os.mkfifo(tmp_path / "a.tar")

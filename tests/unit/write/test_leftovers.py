@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import file, plan
+from support.trees import shallow_stack
 
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import SourceProblem
@@ -35,7 +36,7 @@ def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: 
     """An export that was killed while it changed places loses nothing."""
     target = tmp_path / "app"
     write_folder(plan(file("old", b"1")), target)
-    work = tmp_path / ".app.killed.partial"
+    work = tmp_path / ".app.k1l_led0.partial"
     work.mkdir()
     target.rename(work / "old")
     (work / "new").mkdir()
@@ -56,10 +57,47 @@ def test_the_folder_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_others_gave_such_a_name_is_left_alone(tmp_path: Path) -> None:
     """A FIFO is not waited for, and what a link leads to is neither moved nor removed."""
-    os.mkfifo(tmp_path / ".app.tar.fifo.partial")
+    os.mkfifo(tmp_path / ".app.tar.aa_fifo0.partial")
     (tmp_path / "mine" / "old").mkdir(parents=True)
-    (tmp_path / ".app.tar.link.partial").symlink_to("mine")
+    (tmp_path / ".app.tar.aa_link0.partial").symlink_to("mine")
     with PendingFile(tmp_path / "app.tar"):
         pass
-    assert names(tmp_path) == [".app.tar.fifo.partial", ".app.tar.link.partial", "mine"]
+    assert names(tmp_path) == [".app.tar.aa_fifo0.partial", ".app.tar.aa_link0.partial", "mine"]
     assert names(tmp_path / "mine") == ["old"]
+
+
+def test_a_folder_of_somebody_is_left_alone(tmp_path: Path) -> None:
+    """One that is only named alike, and a file."""
+    alike = tmp_path / ".app.tar.mine.partial"
+    (alike / "work").mkdir(parents=True)
+    (tmp_path / ".app.tar.notes.partial").write_text("mine")
+    with PendingFile(tmp_path / "app.tar"):
+        pass
+    assert (alike / "work").is_dir()
+    assert (tmp_path / ".app.tar.notes.partial").read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_removed_is_left_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails while a run tidies up does not hide what the run has to say."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch, PendingFile(tmp_path / "app.tar") as file:
+        patch.setattr("pathlib.Path.unlink", refuse)
+        file.__exit__()
+    with PendingFile(tmp_path / "app.tar"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_deep_export_is_replaced(tmp_path: Path) -> None:
+    """What stood there is removed, although it is deeper than Python's stack."""
+    write_folder(plan(file("a", b"1")), tmp_path / "app")
+    (tmp_path / "app").joinpath(*"d" * 400).mkdir(parents=True)
+    with shallow_stack():
+        write_folder(plan(file("b", b"2")), tmp_path / "app")
+    assert names(tmp_path) == ["app"]
+    assert "d" not in names(tmp_path / "app")

@@ -24,9 +24,10 @@ from ...binary.elf import DT_SONAME, ElfHeaders
 from ...binary.headers import HeaderReader, may_be_elf
 from ...binary.patch import patched, patched_file
 from ...binary.strip import stripped
+from ...metadata.files import walk
 from ...model.build_paths import is_tellable
 from ...model.entries import FileEntry, Patch, PatchedFile, SymlinkEntry
-from ...model.errors import InterpreterProblem, SourceProblem
+from ...model.errors import InterpreterProblem, SourceProblem, is_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,7 +79,9 @@ class SearchPaths:
             with open(content, "rb") as stream:
                 patches = self._patches(headers, stream, entry.arcname)
             return replace(entry, content=patched_file(content, patches)) if patches else entry
-        except OSError:
+        except OSError as error:
+            if is_failure(error):
+                raise
             return entry  # the writer reports it by name
 
     def _patches(self, headers: ElfHeaders, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
@@ -300,7 +303,7 @@ def offered(folder: LibraryFolder, headers: HeaderReader) -> frozenset[str]:
 
 def _shared_objects(prefix: Path, sites: Sequence[str]) -> Iterator[Path]:
     for site in sites:
-        for folder, _, files in os.walk(prefix / site):
+        for folder, _, files in walk(prefix / site):
             yield from (Path(folder, name) for name in files if _LIBRARY.fullmatch(name))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.tags import mac_platforms
 
-from ...metadata.files import read_text
+from ...metadata.files import read_text, walk
 from ...model.errors import EnvironmentProblem
 from ...model.interpreter import Interpreter
 from .requirements import common_architectures, read_macho
@@ -144,7 +144,7 @@ def _machine(prefix: Path, executable: Path) -> str:
 
 def _extensions(prefix: Path) -> Iterator[Path]:
     """Yield the Mach-O files with a library's file extension."""
-    for folder, _, names in os.walk(prefix / "lib"):
+    for folder, _, names in walk(prefix / "lib"):
         for name in sorted(names):
             path = Path(folder, name)
             if name.endswith(_EXTENSION) and read_macho(path) is not None:

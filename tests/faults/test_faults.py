@@ -1,0 +1,40 @@
+"""Faults at calls of the system: one sentence, and all of the output or what was there before.
+
+The suite tries some of the calls with each kind of fault; `python -m tests.faults` tries all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.machine import needs
+
+from .driver import OPERATIONS
+from .running import compiled, driven
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [needs("gcc"), pytest.mark.slow]
+# What an operation has to call, or the shim does not see it.
+CALLS = {"open64", "read", "close", "fstat64"}
+WRITES = {"write", "rename", "unlink", "chmod"}
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the shim."""
+    return compiled(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_fault_is_a_sentence_and_nothing_is_lost(
+    shim: Path, tmp_path: Path, operation: str
+) -> None:
+    """Errors, signals and limits at some of the calls, the same ones in every run."""
+    (found,) = driven(shim, tmp_path / "scene", 307, operation).values()
+    assert found["problems"] == []
+    calls = CALLS if operation in ("verify", "inspect") else CALLS | WRITES
+    assert calls - {"rename", "unlink"} <= found["calls"].keys()
+    assert sum(found["tried"].values()) >= 12
