@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.binaries import compile_library, rpath
 from support.environments import run, tool
+from support.hiding import run_hidden
 from support.interpreters import system_python
 from support.machine import needs
 
 from hatch_pack_venv import PackOptions
+from hatch_pack_venv.api.pack import export
 from hatch_pack_venv.api.planning import Source, plan_source
-from hatch_pack_venv.model.entries import FileEntry
+from hatch_pack_venv.model.entries import FileEntry, SymlinkEntry
 from hatch_pack_venv.model.errors import InterpreterProblem
 from hatch_pack_venv.plan.explain import preview
+from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
 
 if TYPE_CHECKING:
@@ -152,6 +157,35 @@ def test_an_interpreter_that_cannot_be_bundled_is_refused(
     assert "\n" not in told
 
 
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+@pytest.mark.parametrize("copies", [False, True], ids=["links", "copies"])
+def test_every_name_of_the_interpreter_is_known(
+    tmp_path: Path, copies: bool, interpreter: str
+) -> None:
+    """What leads to it or is a copy of it becomes a link; neither size nor floor counts for it."""
+    environment = tmp_path / "environment"
+    option = "--copies" if copies else "--symlinks"
+    run(sys.executable, "-m", "venv", "--without-pip", option, environment)
+    python = environment / "bin/python"
+    for name in ("\U0001d70bthon", "snake"):  # venv's own of CPython 3.14, and a user's
+        (environment / "bin" / name).unlink(missing_ok=True)
+        if copies:
+            shutil.copy(python, environment / "bin" / name)
+        else:
+            (environment / "bin" / name).symlink_to("python")
+    packed = plan(environment, {"interpreter": interpreter})
+    entries = {entry.arcname: entry for entry in packed.entries}
+    for name in ("\U0001d70bthon", "snake"):
+        link = entries[f"bin/{name}"]
+        assert isinstance(link, SymlinkEntry)
+        assert link.linkname == "python{}.{}".format(*sys.version_info)
+    in_zip = {entry.arcname for entry in without_links(packed.entries)}
+    assert ("bin/snake" in in_zip) is (interpreter == "bundled")
+    if interpreter == "target":
+        assert "glibc" not in packed.head["platform"]
+        assert sum(e.size for e in packed.entries if isinstance(e, FileEntry)) < 200_000
+
+
 @needs("system CPython")
 def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
     """Its links into /etc, its marker and its packages stay out; its schemes are upstream's."""
@@ -165,13 +199,14 @@ def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
     assert f"{stdlib}/os.py" in names
     assert f"{stdlib}/sitecustomize.py" not in names
     assert f"{stdlib}/EXTERNALLY-MANAGED" not in names
+    (sysconfig,) = (names[n] for n in names if n.startswith(f"{stdlib}/sysconfig"))
+    assert isinstance(sysconfig, FileEntry)
     if Path("/usr/lib/python3/dist-packages").is_dir():
         inside = {name for name in names if name.startswith("lib/python3/dist-packages/")}
         assert inside == {"lib/python3/dist-packages/site-packages.pth"}
-        (sysconfig,) = (names[n] for n in names if n.startswith(f"{stdlib}/sysconfig"))
-        assert isinstance(sysconfig, FileEntry)
+        assert f"{stdlib}/_distutils_system_mod.py" not in names
         assert isinstance(sysconfig.content, bytes)
-        assert b'"posix_prefix"' in sysconfig.content[-200:]
+        assert b'"posix_prefix"' in sysconfig.content
 
 
 @needs("gcc")
@@ -201,3 +236,64 @@ def test_a_packed_library_s_data_are_told_unless_they_are_packed(tmp_path: Path)
     (env / "share/proj").mkdir(parents=True)
     (env / "share/proj/proj.db").touch()
     assert told() == []
+
+
+ANSWERS = """
+import json, os, site, sys, sysconfig, warnings
+warnings.simplefilter("ignore")
+def below(answer):
+    if isinstance(answer, str):
+        return os.path.relpath(answer, sys.prefix) if answer.startswith("/") else answer
+    items = answer.items() if isinstance(answer, dict) else enumerate(answer)
+    return {key: below(value) for key, value in items}
+answers = {
+    "path": below([each for each in sys.path if each.startswith(sys.prefix)]),
+    "site": below(site.getsitepackages()),
+    "paths": below(sysconfig.get_paths()),
+    "purelib": below(sysconfig.get_path("purelib")),
+}
+if hasattr(sysconfig, "get_default_scheme"):
+    answers["scheme"] = sysconfig.get_default_scheme()
+os.environ["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"
+try:
+    from distutils.command.install import install
+    from distutils.dist import Distribution
+    from distutils.sysconfig import get_python_lib
+except ImportError:
+    pass
+else:
+    command = install(Distribution({"name": "x"}))
+    command.finalize_options()
+    answers["distutils"] = below([
+        get_python_lib(), get_python_lib(True), get_python_lib(standard_lib=True),
+        command.install_purelib, command.install_scripts, command.install_headers,
+    ])
+print(json.dumps(answers))
+"""
+
+
+@needs("system CPython", "namespaces")
+def test_a_system_python_answers_as_upstreams_does(tmp_path: Path) -> None:
+    """Where it looks for packages, and where it would install: by site, sysconfig, distutils."""
+    system = system_python()
+    assert system is not None
+    run(tool("uv"), "venv", "--quiet", "--python", system.path, tmp_path / "environment")
+    root = tmp_path / "moved"
+    export(tmp_path / "environment", root, PackOptions.from_mapping({}))
+    hidden = [tmp_path / "environment", Path(f"/usr/lib/python{system.minor}")]
+    done = run_hidden([root / "bin/python", "-c", ANSWERS], hide=hidden)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers, library = json.loads(done.stdout), f"lib/python{system.minor}"
+    packages = f"{library}/site-packages"
+    zipped = f"lib/python{system.minor.replace('.', '')}.zip"
+    searched = [zipped, library, f"{library}/lib-dynload", packages]
+    assert list(answers["path"].values()) == searched
+    assert list(answers["site"].values()) == [packages]
+    assert answers["purelib"] == answers["paths"]["purelib"] == packages
+    assert answers["paths"]["platlib"] == packages
+    assert (answers["paths"]["scripts"], answers["paths"]["data"]) == ("bin", ".")
+    assert answers.get("scheme", "posix_prefix") == "posix_prefix"
+    if "distutils" in answers:
+        headers = f"include/python{system.minor}/x"
+        expected = [packages, packages, library, packages, "bin", headers]
+        assert list(answers["distutils"].values()) == expected

@@ -49,83 +49,83 @@ _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 # times clamped, and of what the zip says of its members.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
     "Windows, default": (
-        "196482c4c823a3abdf4290cf0aabb6cc56ed5d33b21c1e436f9887b0f43120c4",
-        "10d8ccfc355baf3866e9e12ad202308e8b69c61c39873c9d85361ee74c2c7b9e",
-        "ed55f4006c7d1da758591cce4398de83ad1ff98fd162bcdd85212bb40aed46d1",
+        "2efa84f71556853ef6bf4d7cc04da67a37ca9085575e9e42e9434f801619f939",
+        "768e43c7554e952d5b3ab0f7e69d03d6e8a67d086a1c57930c131ea0eeb1e20d",
+        "abeb3ae163fa1dffb1bcff4a4f885be9aae952322eae06b8722bd933582b22ec",
     ),
     "Windows, minimal": (
-        "2c270b8528ed580f3914432e2e49a033f75a8025118607fc93998599bac0d40f",
-        "6ed31184d18868e015a1b9d7be9b1dacf03f8de58aae3488234ff86a339654fb",
-        "337b8c613a54d3f4c58ae86927eb4af587e16307a771fcaa3469f67dceb4d3d9",
+        "72d206554360ba0362e0e31f533bed3ad6df3264381e2e786a1141264d6c8239",
+        "352489c2de32e4ed6a6a8ffe4410e705ce5d798a2e955deee598cc515ea16d69",
+        "4597b49f81dad1cdef9d5457190707064610fe9432afae21372e23f221e87c43",
     ),
     "Windows, target": (
-        "0ada331dbd9ea70c8a65ec2aadf12c14fcb9b414b206662b2037c353925d5fbb",
-        "029de9baa1efd8c0c239ca79414a7f25a0bb706eb6db68c053620adaeb800f63",
-        "71cca626d227372930e985014c018c200d7a92e5168e271d79d91afd99e5b3c0",
+        "164fb3b63e799c8b6f5611f76604bea9f14548daf91aa0dd5483ff5c200faeb1",
+        "d6df675beace1f8920ba76e9679bda7b017e20b84f975e892d579a3fee730478",
+        "051157a9b7df95b8110b0b64237b8b66865bddd1cdaa5b7bd68b7cfda2212148",
     ),
     "macOS, bundled": (
-        "e97b79fd2bb23308394f1949cd4d2f2951132e67d0d6f8477f4918dd5d606815",
-        "23ea3185584f55e7b20a5bc78b0b0063588c1eb07aace8a4c1f847937c17ca8f",
-        "1e2fed98b21d4de4e1b69a8750bb9d4a09e2e62cb1223fc9897b857663674692",
+        "dad4bbef72c691081407daeb175bccfcdded00431a2e5a3994b2d342813a9e83",
+        "614bcaa54a569d2c41b8a7dd258c8a7f40a8443b84490ea223e0dc11ee864adf",
+        "130ce198bbaa42fb94a5f508c6e220adc8bb17529f987c9443d632d6c95359e2",
     ),
     "macOS, target": (
-        "93d5df81b6f1fcb3bd20b8500a8079794a4f211f922dd830e0d7d432b1fff408",
-        "495c4343142c7283bd88e03fa98488de999a04927ae57c31b23a69bc007db360",
-        "0b7fd88561b3608fc0c92cec45a05f0b0cfe6293b11c4f6c06ec49814af90f03",
+        "a3a6ec1008ab2153937ffbd2fecd90360b71a600824443ae5300eb13be0770ce",
+        "1bfe4ccc10217fe632b72aa027491d43030f541d7cb94fae18e8735a0a001935",
+        "91ff9914392edc52b5f50c59c67527d068fd21f78d5bd6efad09e618ea83a742",
     ),
     "Linux, as it is": (
-        "932717454fe49b958dd899644c04f3b3f8dbd7dae18ef587b30f4a612533475b",
-        "4da8d13463e886aa4f2f4813af2509519531c9e5980c9892d4fc85bc28b5cba7",
-        "9b2da8ad88d59655268b5a2719002fb6330621751473916993c57ae0436d07d7",
+        "e5429591a24e0afc31ab2c39fc27e061ac1b5eedaff8ea92eab1050f8b1b7cd7",
+        "76fe6bb906dff6b3d6202ec51c97b18b59c33060dfddfceff3e0da0098c71d9b",
+        "2563efe102d242d11cd98ec5b542c26d691c15f94d97baa7b896202fb7a09a35",
     ),
     "Linux, linked": (
-        "4e69edf35e14e5c1790ad94da1e7684273f9138dfd689632d73e81bc82d27273",
-        "c2932523f1edfea42ded53aba4f51532aa51ce953c6b578aa0fd3262e5a5f551",
-        "ff87a7f758c02019006e198fb6b3922c6527963a02626b21dde914df71386923",
-    ),
-    "Windows, linked": (
-        "caa100ed47aa7efe1afede3b3fc639c541a8cec3e36ec5789b9c7324c6cc1e19",
-        "72257ca99550c831dafeaf660551aed32784965924179569b98fc21f0c0111be",
-        "74c5e4520221c63f4a2d2e73f398252371bdd76916f61386d18129a8328b7959",
-    ),
-    "macOS, linked": (
-        "89343fdfa08fc0956cf88a2d506c0318bc3dbe422f3d1a46c64b5a6fba7b88b1",
-        "85fe2aa7884896838d2941351f424d84bfdaf200177d82f8a58d0bc54b515b0a",
-        "91b78ddbfd779fa22fb7143e577557eac6a5553349bef516e9fb6b0dec08efc6",
+        "af00974c666b29054679014a225dfe9a90581958d20726844a0b902cf7cdab10",
+        "1b6aa5e5d94b1b7e3ce50d18db4247d04d9fba9ef813c9e38144bb48e28faa6f",
+        "dac467b21c5196c6b794f0f35954554e7789be67008519502e7e0dcab0a02c5f",
     ),
     "Linux, without a top folder or records": (
-        "4b70dbb11d5ae2766f84f659f578ab33e12e234cb3dfe1cf6de315ba6a31e64c",
-        "a3373e2885180736bd0986594edcac7ec568406904a178db02745992532b757b",
-        "a80e46ce1da8f3d3396efb4c43e59d85874ac45ba4cd7eab5c9849ec7a05220e",
+        "f42358aa50cf75b85386e7883b6db7d1e6bfc5b1475e9f55d5cfec92d3d215a2",
+        "8295b6be2c79febb1ad6acab75605a43165b284e989cdb6772e71a564e8c988a",
+        "0329a752ac7fa180f7825d388c19880fe5444874c2237e777df0efb2b6e2a6a5",
+    ),
+    "Windows, linked": (
+        "bfe4582542534f71d7a28c6e03b10306db4e12a64690e2a71765b963b153c0fb",
+        "bba1cae8407c47b70fd9dbaad8f2f4ff389ad54880474d1cb3be5994e764161b",
+        "589ddd5fa3c7d70bcbc5e66738d312f2c29bc8ca7698d3f69d83d81649eaa91c",
+    ),
+    "macOS, linked": (
+        "ed3337661b07753dfc50f8c71a614eb95fcffd5463fc5c4ab4c387f8f752d0b1",
+        "62ad4a76488fd831437395d8503cfb59d59753499a16c12c53f7d48ba6cc8dc4",
+        "ecc96fff57e8aa861e2f5a6f450de9a24e68436aabc999adee2fcc85ec9dac52",
     ),
     "Linux, chosen files": (
-        "3e7083727cd5e964bdc65b1b906ef13b39e7c92e0da3bea80cae1a742fef3d56",
-        "ae699c8d23d5eb52ce6497cc4d8fe06122cab3e33986995a26de62b031d96520",
-        "981f4e7dda2c5f62bf55a3f8ec583f442b2785eb9f42b18df134edb28cc2d196",
+        "652ba6d1cf8f1549deac10d823b93a53cdaefb9ecae143a2b980ad011b681802",
+        "8fc2a82778b7899c528187ddf22e0a9fde752edde1f183932878f97f6259522d",
+        "bb93de6e2ee14c959d11897d3501ed05d40d9a4b61fd676beac8b0af013e464c",
     ),
     "Linux, a wheel": (
-        "8b3c122e045f4163b0c3dc77fba8050e3685281e5bd57eb368dd3e7672650c4a",
-        "75e8620c4d21142fdb3157b1a999533e5f37b535b6acb1e73f699e0b639581c0",
-        "05914ccff110076d83ec8e2b57a5cb9df93dda82edf57a1fbc5d0bc11e8a620d",
-    ),
-    "Linux, neighbours": (
-        "fea2e9bd20194e3f08275ab51097104da016953948ae27b2b5ca2793d927a75e",
-        "deddd3b573bd5dd8a8e22d10ac3fb6802ccf9249fae075b4a7fe34ade2cc9743",
-        "a7b887aa9bf4c97056314e5a615dc6e8f9566558738177d07c1b4a4553874853",
-    ),
-    "Windows, none": (
-        "4f61a27ee3edf88e91984da421aca94d72819ebc632f9b58235d7deaade02aad",
-        "b281b0a1ae0c91e2a85be3efd30ab5aaf5b0c98e1b7c915a42e267f114547537",
-        "93943ac096c021581f672ba907c76c674fc49fa59810a7667ea320e2221a90b3",
+        "da98c0f9499f8ecfe060eb78500c3aa9b29522ccbfadc495b1609cac4cdae947",
+        "2e87d09d03755023bef28eb98df35ff4b6416dc2a9419a6643805b4b6ddc5c04",
+        "1aec5bd37d5ab40bb017649c672b5ef9cf92a8caf35e7f78e5a43e8a76e3fe5b",
     ),
     "Linux, what is required": (
-        "5b1ec5499f45166fb1a5af588fb82f5179090a6ea2d51e7c385898d7eba1b262",
-        "59ff390099c9f8ec44f5602eb7ce8b8bdefce41835eaaf31752b07037aba1b2f",
-        "21369ca60bde6ae7e8ba5a6a69d554581c1df041efc55f9636c709b6b5b5aa7d",
+        "6f48f132044d9f41d6cbfdca57d8591dae66ffc1e62456e2ba20ad30361efd17",
+        "c8c67f98fa5ac51757b831a61336c75a96a8822d4d108083e4a8ecbddd08261b",
+        "a0aae68e247b00c3ce59cf6f96fad86903bb77c743f25a46397953226c2960cf",
+    ),
+    "Linux, neighbours": (
+        "b0e8ac2b9f9a86e94251d37ef8bf1ba78773bc29322db1b1b5f130070f5d074b",
+        "a496a207764ea4ac4d1cf3bc6415c3c86f1bb101642a27132a2ba8ee906a2cb1",
+        "5d31a9737c3c8da78836450ceb977b801bf06f2bbcb5ccd7ff8d44ec0e82d09f",
+    ),
+    "Windows, none": (
+        "9ce63ec1cd4e6ecd95d7ad27d1c7ce15bd62bface638346f36949d4e6aa5aa13",
+        "37227a96d42e44ded4ec2f54f9ba75d754d854988c9fdd1633dda3dbeec2bb45",
+        "977f1e166956b6b079fa97d9dda0dc884e40fd85535ad38decda86343474ccd4",
     ),
     "Linux, promised": (
-        "b146d6f9fbb4592905bb6b0b09e0e0d2dde49747a67790b55a91c03c11a16033",
-        "aa9c5bafa6708b9b74adfe7570c80a2f844331158b4a463964e57b01705d8228",
+        "6129fd6ca590855c8c34135e7c36c8325a7d6ce6e4ad6fbff74358929c7cbc37",
+        "5d9de410e586940fb22da7eb66add50e5c3e55ddafe5398bd5819ff84c6752b8",
     ),
 }
 
@@ -203,7 +203,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "site_packages": [str(base / POSIX)],
         "include": str(base / "include/python3.11"),
         "wheel_folder": None,
-        "debian": False,
+        "site_folders": ["lib/python3.11/site-packages"],
+        "scheme": "posix_prefix",
     }
     # The bill of materials names the version that made it.
     monkeypatch.setattr("hatch_pack_venv.api.documents.version_of", lambda _name: "1.0")

@@ -27,6 +27,7 @@ from support.interpreters import (
     newest_of_each,
     system_python,
 )
+from support.roots import can_be_made
 from support.trees import HAS_FILTERS
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ def _has_whole_library() -> bool:
 
 REGISTRY: Final[dict[str, Resource]] = {
     "namespaces": Resource(title="mount namespaces", found=lambda: namespace() is not None),
+    "roots": Resource(
+        title="roots of Debian's releases (apt, its keys, its mirror and root's rights)",
+        found=can_be_made,
+    ),
     "root": Resource(title="root's rights", found=lambda: os.geteuid() == 0),
     "mounts": Resource(title="mounts of disk images", found=_can_mount),
     "shared CPython": Resource(

@@ -286,7 +286,8 @@ class _Planning:
         runtime: tuple[ScannedEntry, ...] = () if bundle is None else bundle.entries
         if is_fixed_path(options.interpreter):
             runtime = fixed_interpreter_entries(options.interpreter, environment)
-        read = [*scanned, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
+        laid = scanned if bundle is None else bundle.scanned
+        read = [*laid, *(entry for overlay in overlays for entry in overlay.entries), *runtime]
         floors = self.platform.requirements(read, environment.interpreter, self.headers)
         selection = inputs.selection
         problems = [

@@ -91,6 +91,26 @@ def _stripped(content: bytes, headers: ElfHeaders) -> bytes:
     return content if len(data) >= len(content) else bytes(data)
 
 
+def has_appended_data(content: bytes) -> bool:
+    """Return whether a file holds more than what its headers tell of: a payload that it reads.
+
+    Such a program finds its payload by its own size or by offsets, which no change may move.
+    """
+    headers = ElfHeaders.from_stream(io.BytesIO(content))
+    if headers is None:
+        return False
+    layout = _LAYOUTS[headers.wide]
+    try:
+        (table,) = struct.unpack_from(f"{headers.order}{layout.table[1]}", content, layout.table[0])
+        size, count = struct.unpack_from(f"{headers.order}HH", content, layout.counts)
+        sections, _ = _sections(content, headers.order, layout)
+    except struct.error:
+        return True  # whatever it is, it is none that could be changed
+    ends = [int(s.offset + s.size) for s in sections if s.kind != _SHT_NOBITS]
+    ends += [each.offset + each.size for each in headers.segments]
+    return len(content) > max([int(table + size * count), *ends]) + 16  # padding
+
+
 def _sections(content: bytes, order: str, layout: _Layout) -> tuple[list[_Section], _Section]:
     """Return the section headers, and that of the section names' string table."""
     offset, kind = layout.table

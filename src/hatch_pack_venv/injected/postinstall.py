@@ -40,6 +40,13 @@ VENVSTACKS = "share/venv/metadata/venvstacks_layer.json"
 KNOWN = {"format_version": (1,), "interpreter": ("target", "bundled", "promised", "neighbour")}
 STALE_SECONDS = 60  # a temporary name lives for milliseconds; an older one is a killed run's
 ANSWER_SECONDS = 120
+# By e_machine and class of an ELF header: the name, and what kernels that run it call themselves.
+ELF_MACHINES = {
+    (3, 1): ("i686", "i[3-6]86"),
+    (40, 1): ("armv7l", "arm.*"),
+    (62, 2): ("x86_64", "x86_64|amd64"),
+    (183, 2): ("aarch64", "aarch64|arm64"),
+}
 SAME_MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
 WORDS = {
     "implementation": "the implementation {}",
@@ -651,10 +658,25 @@ def own_macos() -> str:
     return f"10.{darwin - 4}" if darwin < 20 else str(darwin - 9 if darwin < 25 else darwin + 1)
 
 
+def machine_of(program: str, kernel: str) -> str:
+    """Return the machine type that a program is made for, which need not be the kernel's."""
+    try:
+        with open(program, "rb") as stream:
+            head = stream.read(20)
+    except OSError:
+        return kernel
+    if head[:4] != b"\x7fELF" or head[5:6] != b"\1":  # of the other byte order is no mixed pair
+        return kernel
+    key = int.from_bytes(head[18:20], "little"), head[4]
+    name, kernels = ELF_MACHINES.get(key, (kernel, ".*"))
+    return kernel if re.fullmatch(kernels, kernel) else name
+
+
 def own_machine() -> str:
-    """Return the machine type; on Windows the interpreter's, which need not be the processor's."""
+    """Return the interpreter's machine type, which need not be the kernel's or the processor's."""
     of_build = sysconfig.get_platform().rpartition("-")[2]
-    return of_build if sys.platform == "win32" else platform.machine() or of_build
+    machine = of_build if sys.platform == "win32" else platform.machine() or of_build
+    return machine_of(sys.executable, machine) if sys.platform == "linux" else machine
 
 
 def own_facts() -> Facts:
@@ -674,6 +696,7 @@ def own_facts() -> Facts:
         "glibcxx": own_libstdcxx() if sys.platform == "linux" else "",
         "macos": own_macos(),
         "prefix": os.path.realpath(sys.prefix),
+        "path": [os.path.realpath(folder) for folder in sys.path],
         "stdlib": sysconfig.get_path("stdlib"),
     }
 
@@ -919,6 +942,10 @@ def run_there(tree: Tree) -> Facts:
     wrong = misfits(tree, facts, python)
     if os.path.normcase(facts["prefix"]) != os.path.normcase(tree.prefix):
         wrong.append(f"{python!r} runs for {facts['prefix']!r}, not for {tree.prefix!r}.")
+    searched = [os.path.normcase(folder) for folder in facts["path"]]
+    for folder in filter(os.path.isdir, tree.site_packages):
+        if os.listdir(folder) and os.path.normcase(os.path.realpath(folder)) not in searched:
+            wrong.append(f"{python!r} does not look for packages in {folder!r}.")
     wrong += missing_distributions(tree)
     if wrong:
         raise ConnectError(*wrong)

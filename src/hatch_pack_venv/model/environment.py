@@ -30,6 +30,8 @@ class Environment:
         scripts: arcname of the scripts folder.
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: the distributions installed in it.
+        interpreter_copies: arcnames of files in the scripts folder that are copies of the base
+            interpreter, whatever they are called.
         aliases: other paths that lead to it, by which its files, such as scripts, may name it.
         bare: whether it is an interpreter's own prefix and no virtual environment.
         containing: the real path of the folder that holds it and its layers, if links between them
@@ -43,6 +45,7 @@ class Environment:
     scripts: str = "bin"
     site_packages: tuple[str, ...]
     distributions: tuple[InstalledDistribution, ...] = field(repr=False)
+    interpreter_copies: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     bare: bool = False
     containing: Path | None = None

@@ -40,8 +40,9 @@ class Interpreter:
         site_packages: its own site-packages folders.
         include: the folder of its headers.
         wheel_folder: where `ensurepip` finds its wheels, if outside the package (Debian, Fedora).
-        debian: whether it is the system Python of Debian or Ubuntu, which keeps packages in
-            `dist-packages`.
+        site_folders: where its `site` looks for packages outside of virtual environments, below its
+            prefix; empty if nothing is known.
+        scheme: the name of the installation scheme that it uses there (`sysconfig`).
         is_here: whether it is on this machine and runs; otherwise its facts were read from the
             environment.
         assumed: sentences on facts that could not be read.
@@ -64,7 +65,8 @@ class Interpreter:
     site_packages: tuple[Path, ...] = ()
     include: Path | None = None
     wheel_folder: Path | None = None
-    debian: bool = False
+    site_folders: tuple[str, ...] = ()
+    scheme: str = "posix_prefix"
     is_here: bool = True
     assumed: tuple[str, ...] = ()
 
@@ -89,6 +91,14 @@ class Interpreter:
         if self.is_windows:
             return "python.exe"
         return f"python{self.minor}{'t' if self.free_threaded else ''}"
+
+    @property
+    def looks_elsewhere(self) -> bool:
+        """Whether its own packages do not lie in site-packages, as with Debian and Ubuntu."""
+        site_packages = f"/{self.executable_name}/site-packages"
+        return bool(self.site_folders) and not any(
+            folder.endswith(site_packages) for folder in self.site_folders
+        )
 
     def check_supported(self, executable: Path) -> None:
         """Reject implementations other than CPython and unsupported versions.
@@ -119,7 +129,13 @@ def is_fixed_path(interpreter: str) -> bool:
 
 
 _NEVER: Final = {"__pycache__", "dist-packages", "site-packages", "EXTERNALLY-MANAGED"}
-_NEVER_ON_TOP: Final = {"sitecustomize.py", "usercustomize.py"}
+# Debian's module is for setuptools, which would install into other folders than upstream's Python.
+# Nothing reads the record of build variables (CPython 3.14) but tools that compile for the place it
+# was built for.
+_NEVER_ON_TOP: Final = (
+    *("sitecustomize.py", "usercustomize.py", "_distutils_system_mod.py"),
+    "_sysconfig_vars_*.json",
+)
 
 # Not needed by any running application: tests, IDLE, files for linking C programs.
 _DEFAULT: Final = (
@@ -163,7 +179,9 @@ def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
     Parameters:
         on_top: whether it lies directly in the standard library's folder.
     """
-    return path.name in _NEVER or (on_top and path.name in _NEVER_ON_TOP)
+    return path.name in _NEVER or (
+        on_top and any(fnmatch.fnmatch(path.name, pattern) for pattern in _NEVER_ON_TOP)
+    )
 
 
 LEVELS: Final = ("none", "default", "minimal")

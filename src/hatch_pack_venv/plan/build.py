@@ -7,7 +7,6 @@ or raises one error that lists every problem.
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -36,7 +35,15 @@ from ..platforms.platform import RewriteRules, platform_of
 from ..platforms.posix.activation import activation_scripts
 from ..requirements.closure import marker_environment, missing_requirements
 from .ceiling import ceiling_problems
-from .links import leads_to_layer, may_be_missing, next_hop, paths_in_layers, without_dangling
+from .links import (
+    interpreter_alias,
+    leads_to_layer,
+    may_be_missing,
+    next_hop,
+    paths_in_layers,
+    stays_a_link,
+    without_dangling,
+)
 from .order import complete_folders, in_order, normalised
 from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on, why_added
 from .validate import check_reserved_names, check_tree
@@ -313,8 +320,9 @@ class _Planner:
     ) -> PlatformRequirements:
         """Return what the packed files require, before launchers that check it are generated."""
         laid_over = [entry for overlay in self.overlays for entry in overlay.entries]
-        if self.inputs.external_links:
-            selected = [entry for entry in selected if not isinstance(entry, SymlinkEntry)]
+        mode, leaving = self.inputs.interpreter, self.inputs.external_links
+        pairs = ((each, interpreter_alias(each, self.environment, mode)) for each in selected)
+        selected = [e for e, alias in pairs if not alias and not stays_a_link(e, leaving=leaving)]
         by_pattern = self.inputs.selection.by_pattern
         added = [entry for entry in [*laid_over, *runtime] if not by_pattern(entry.arcname)]
         packed = [*selected, *added]
@@ -327,8 +335,13 @@ class _Planner:
 
     def _portable(self, entry: ScannedEntry) -> Iterable[Entry]:
         """Yield the entries that represent an entry of the environment in the archive."""
+        alias = interpreter_alias(entry, self.environment, self.inputs.interpreter)
+        if alias is not None:
+            before = entry.linkname if isinstance(entry, SymlinkEntry) else "a copy of it"
+            self.log.change(entry.arcname, f"leads to {alias.linkname} instead of {before}")
+            return [alias]
         if isinstance(entry, (FileEntry, DirectoryEntry)):
-            return (entry,)
+            return [entry]
         if isinstance(entry, SymlinkEntry) and entry.target is not None:
             return self._portable_link(entry, entry.target)
         return self._chosen([entry])
@@ -341,9 +354,8 @@ class _Planner:
             return [replace(link, copies=tuple(self._relocated_copies(link)))]
         if kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY):
             if self.inputs.external_links or next_hop(link) is not None:
-                kept = replace(link, copies=tuple(self._relocated_copies(link)))
-                return self._interpreter_alias(link) or [kept]
-            return self._interpreter_alias(link) or self._copied(link)
+                return [replace(link, copies=tuple(self._relocated_copies(link)))]
+            return self._copied(link)
         if self.inputs.external_links and may_be_missing(link, target, self.environment):
             return [replace(link, optional=True)]
         self.problems.append(
@@ -370,18 +382,6 @@ class _Planner:
                     why = f"a copy of what the link leads to ({entry.linkname})"
                     self._add(result, copy, why)
         return result
-
-    def _interpreter_alias(self, link: SymlinkEntry) -> list[Entry]:
-        """Point another name of the base interpreter to the one in the archive."""
-        interpreter = self.environment.interpreter
-        if self.inputs.interpreter == "linked" or link.target is None:
-            return []
-        if link.target.path != interpreter.executable:
-            return []
-        name = f"{self.environment.scripts}/{interpreter.executable_name}"
-        linkname = posixpath.relpath(name, posixpath.dirname(link.arcname) or ".")
-        self.log.change(link.arcname, f"the link leads to {linkname} instead of {link.linkname}")
-        return [replace(link, linkname=linkname, target=None, copies=())]
 
     # records
 
@@ -437,6 +437,7 @@ class _Planner:
             entries,
             self.inputs.floors,
             self.inputs.build_paths,
+            self.environment,
             bundled=self.inputs.interpreter == "bundled",
         )
         self.problems += found.problems

@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..model.entries import DirectoryEntry, SymlinkEntry, TargetKind, UnsupportedEntry
+from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry, TargetKind, UnsupportedEntry
 from ..model.errors import LinkError
 from .order import in_order
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ..model.entries import Entry, LinkTarget
+    from ..model.entries import Entry, LinkTarget, ScannedEntry
     from ..model.environment import Environment
-    from ..model.plan import DecisionLog
+    from ..model.plan import DecisionLog, InterpreterMode
 
 
 def next_hop(link: SymlinkEntry) -> str | None:
@@ -75,6 +75,38 @@ def may_be_missing(link: SymlinkEntry, target: LinkTarget, environment: Environm
     near = target.path.is_relative_to(environment.prefix.parent)
     is_relative = not link.linkname.startswith("/")
     return (near and is_relative) or environment.is_of_interpreter(link.arcname)
+
+
+def interpreter_alias(
+    entry: ScannedEntry, environment: Environment, mode: InterpreterMode
+) -> SymlinkEntry | None:
+    """Return a link to the archive's interpreter, or to where the target's will be.
+
+    It takes the place of what leads to the base interpreter or is a copy of it; `None` for others.
+    """
+    if isinstance(entry, SymlinkEntry):
+        target = None if entry.target is None else entry.target.path
+        known = target == environment.interpreter.executable
+    else:
+        known = entry.arcname in environment.interpreter_copies
+    if not known or mode == "linked" or not isinstance(entry, (SymlinkEntry, FileEntry)):
+        return None
+    name = f"{environment.scripts}/{environment.interpreter.executable_name}"
+    return SymlinkEntry(
+        arcname=entry.arcname,
+        linkname=posixpath.relpath(name, posixpath.dirname(entry.arcname) or "."),
+        optional=mode != "bundled",  # no copy can stand for what the target provides
+        mtime=entry.mtime,
+    )
+
+
+def stays_a_link(entry: ScannedEntry, *, leaving: bool) -> bool:
+    """Return whether what an entry leads to is not packed with it.
+
+    Parameters:
+        leaving: whether links may leave the environment.
+    """
+    return isinstance(entry, SymlinkEntry) and (leaving or leads_to_layer(entry))
 
 
 def leads_to_layer(link: SymlinkEntry) -> bool:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from platform import machine
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..model.build_paths import BASE
 from ..model.errors import InterpreterProblem
 from ..model.formats import CompressionFormat
 from ..model.requirements import PlatformFindings
+from .linux import check as linux_check
 from .linux.requirements import LinuxFileRequirements
 from .macos import check as macos_check
 from .macos import detect as macos_detect
@@ -132,6 +134,7 @@ class Platform(Protocol):
         entries: Mapping[str, Entry],
         files: FileRequirements,
         build_paths: Iterable[BuildPath],
+        environment: Environment,
         *,
         bundled: bool,
     ) -> PlatformFindings:
@@ -158,9 +161,9 @@ class _Linux(_Posix):
 
     debris: re.Pattern[str] | None = None
 
-    def markers(self, interpreter: Interpreter) -> dict[str, str]:  # noqa: ARG002
-        """Return no markers: this machine's are right."""
-        return {}
+    def markers(self, interpreter: Interpreter) -> dict[str, str]:
+        """Return the kernel's machine where the interpreter's is another: pip compares with it."""
+        return {"platform_machine": machine()} if interpreter.pointer_bits == 32 else {}
 
     def wheel_platforms(self, interpreter: Interpreter) -> None:
         """Return `None`: this machine's own."""
@@ -195,14 +198,17 @@ class _Linux(_Posix):
 
     def check(
         self,
-        entries: Mapping[str, Entry],  # noqa: ARG002
-        files: FileRequirements,  # noqa: ARG002
+        entries: Mapping[str, Entry],
+        files: FileRequirements,
         build_paths: Iterable[BuildPath],  # noqa: ARG002
+        environment: Environment,
         *,
         bundled: bool,  # noqa: ARG002
     ) -> PlatformFindings:
-        """Find nothing: the leak scanner checks search paths as they are written."""
-        return PlatformFindings()
+        """Find modules that do not fit; search paths are checked as they are written."""
+        if not isinstance(files, LinuxFileRequirements):
+            return PlatformFindings()
+        return linux_check.check(entries, files, environment)
 
 
 class _Macos(_Posix):
@@ -247,6 +253,7 @@ class _Macos(_Posix):
         entries: Mapping[str, Entry],
         files: FileRequirements,
         build_paths: Iterable[BuildPath],
+        environment: Environment,  # noqa: ARG002
         *,
         bundled: bool,
     ) -> PlatformFindings:
@@ -311,6 +318,7 @@ class _Windows:
         entries: Mapping[str, Entry],
         files: FileRequirements,  # noqa: ARG002
         build_paths: Iterable[BuildPath],  # noqa: ARG002
+        environment: Environment,  # noqa: ARG002
         *,
         bundled: bool,  # noqa: ARG002
     ) -> PlatformFindings:

@@ -22,7 +22,8 @@ from ..model import manifest
 from ..model.entries import FileEntry
 from ..model.errors import EnvironmentProblem, PlanError
 from ..model.layers import Layer, Layers, LibraryFolder
-from .probe import answer_of, ask_interpreter
+from .asking import answer_of
+from .probe import ask_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Set

@@ -8,32 +8,31 @@ way can be taken for the answer.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
-import secrets
-import signal
-import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..metadata.files import parse_json, read_file
+from ..injected.postinstall import machine_of
+from ..metadata.files import read_file
 from ..metadata.installed import installed_distributions
 from ..model.environment import Environment
 from ..model.errors import EnvironmentProblem, InterpreterMissing, InterpreterProblem
 from ..model.interpreter import Interpreter
 from ..platforms.linux import detect as linux_detect
 from ..platforms.macos import detect as macos_detect
+from ..platforms.posix.stdlib import wheel_folder_in
 from ..platforms.windows import detect as windows_detect
+from .asking import answer_of
 from .build_paths import prefix_aliases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from _typeshed import StrPath
 
@@ -101,6 +100,7 @@ def _read(
         interpreter=interpreter,
         site_packages=sites,
         distributions=distributions,
+        interpreter_copies=frozenset(_copies_of(interpreter.executable, given.resolve(), "bin")),
         aliases=aliases,
         bare=bare,
     )
@@ -245,6 +245,23 @@ def _find_site_packages(prefix: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _copies_of(executable: Path, prefix: Path, scripts: str) -> Iterator[str]:
+    """Yield the arcnames of files in the scripts folder that hold the same as the interpreter."""
+    try:
+        size = executable.stat().st_size
+    except OSError:  # of a system that is not here
+        return
+    with os.scandir(prefix / scripts) as children:
+        for child in children:
+            if (
+                child.is_file(follow_symlinks=False)
+                and child.stat(follow_symlinks=False).st_size == size
+                and os.access(child.path, os.R_OK)
+                and filecmp.cmp(child.path, executable, shallow=False)
+            ):
+                yield f"{scripts}/{child.name}"
+
+
 def _find_interpreter(prefix: Path, versioned: str) -> Path:
     python = prefix / "bin" / "python"
     if not python.exists():
@@ -276,10 +293,6 @@ def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpr
             f" {interpreter.executable_name}: remove it and create it again"
         )
 
-
-_TIMEOUT: Final = 60  # seconds; a cold start from a slow network disk takes a few
-_SAID_LIMIT: Final = 1 << 20  # bytes; an answer has about a thousand
-_LAST_WORDS: Final = 4096
 
 # Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
 _QUESTIONS: Final = """
@@ -314,15 +327,14 @@ answer = json.dumps({
     "site_packages": [os.path.realpath(path) for path in site.getsitepackages([sys.base_prefix])],
     "include": os.path.realpath(sysconfig.get_path("include")),
     "wheel_folder": var("WHEEL_PKG_DIR"),
-    "debian": "deb_system" in sysconfig.get_scheme_names(),
+    "site_folders": [os.path.relpath(path, "/@") for path in site.getsitepackages(["/@"])],
+    "scheme": (getattr(sysconfig, "get_default_scheme", None) or sysconfig._get_default_scheme)(),
 })
-"""
-_ANSWER: Final = """
-os.write(1, ("\\n%s %s\\n" % (sys.argv[1], answer)).encode())
 """
 _TEXTS: Final = ("version", "minor", "implementation", "abi", "cache_tag", "system", "machine")
 _PATHS: Final = ("executable", "base_prefix", "stdlib")
-_NAMES: Final = ("platform", "platlibdir")
+_NAMES: Final = ("platform", "platlibdir", "scheme")
+_LISTS: Final = ("site_packages", "site_folders")
 _PATHS_OR_NONE: Final = ("library", "include", "wheel_folder")
 
 
@@ -333,37 +345,35 @@ def ask_interpreter(executable: Path) -> Interpreter:
         EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
     """
     facts = _ask(executable)
+    if facts["wheel_folder"] is None:
+        ensurepip = Path(facts["stdlib"], "ensurepip/__init__.py")
+        facts["wheel_folder"] = wheel_folder_in(_text_of(ensurepip))
     paths = {key: Path(facts[key]) for key in (*_PATHS, *_PATHS_OR_NONE) if facts[key] is not None}
-    sites = tuple(dict.fromkeys(map(Path, facts["site_packages"])))
-    interpreter = Interpreter(**{**facts, **paths, "site_packages": sites})
+    lists = {
+        "site_packages": tuple(dict.fromkeys(map(Path, facts["site_packages"]))),
+        "site_folders": tuple(facts["site_folders"]),
+    }
+    interpreter = Interpreter(**{**facts, **paths, **lists, **_machine(facts)})
     interpreter.check_supported(executable)
     return interpreter
 
 
-def answer_of(executable: Path, options: Sequence[str], questions: str) -> Any:
-    """Run an interpreter for a bounded time and return what it answers; `None` for no JSON.
-
-    Parameters:
-        questions: a program that assigns the text of its answer, as JSON, to `answer`.
-
-    Raises:
-        EnvironmentProblem: if it cannot be started, fails, does not end, or prints without an end.
-    """
-    # Start-up code may print as well: the answer is the line that begins with a word of its own.
-    word = secrets.token_hex(8)
-    command = [str(executable), *options, "-B", "-c", questions + _ANSWER, word]
-    status, said = _run(executable, command)
-    if status != 0:
-        last = said[-_LAST_WORDS:].decode("utf-8", "replace").strip()
-        reason = (last.splitlines() or ["no message"])[-1]
-        raise InterpreterMissing(
-            f"{executable} does not run (exit status {status}: {reason}): repair or recreate"
-            " the environment"
-        )
+def _text_of(path: Path) -> str:
     try:
-        return parse_json(said.partition(word.encode())[2].partition(b"\n")[0])
-    except ValueError:
-        return None
+        return read_file(path).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _machine(facts: dict[str, Any]) -> dict[str, str]:
+    """Return the interpreter's machine, which need not be the kernel's (i386 on x86_64).
+
+    `sysconfig` takes the kernel's for it.
+    """
+    kernel = facts["machine"]
+    machine = machine_of(facts["executable"], kernel) if facts["system"] == "linux" else kernel
+    platform = facts["platform"].removesuffix(kernel) + machine
+    return {"machine": machine, "platform": platform if machine != kernel else facts["platform"]}
 
 
 def _ask(executable: Path) -> dict[str, Any]:
@@ -372,79 +382,22 @@ def _ask(executable: Path) -> dict[str, Any]:
         raise EnvironmentProblem(
             f"{executable} does not answer as a Python does: repair or recreate the environment"
         )
-    names = (*_TEXTS, *_NAMES, *_PATHS, *_PATHS_OR_NONE, "pointer_bits", "site_packages", "debian")
+    names = (*_TEXTS, *_NAMES, *_PATHS, *_PATHS_OR_NONE, *_LISTS, "pointer_bits")
     return {key: facts.get(key) for key in names}
 
 
 def _is_answer(facts: Any) -> bool:
     """Whether these are the facts that were asked for, each of its type."""
-    if not isinstance(facts, dict) or not isinstance(facts.get("site_packages"), list):
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(x), list) for x in _LISTS):
         return False
     texts = [facts.get(key) for key in (*_TEXTS, *_NAMES, *_PATHS)]
-    texts += [facts.get(key) or "" for key in _PATHS_OR_NONE] + facts["site_packages"]
+    texts += [facts.get(key) or "" for key in _PATHS_OR_NONE]
+    texts += [text for key in _LISTS for text in facts[key]]
     return (
         all(isinstance(text, str) and "\0" not in text for text in texts)
         and re.fullmatch(r"\d{1,3}\.\d{1,3}", facts["minor"]) is not None
         and type(facts.get("pointer_bits")) is int
-        and type(facts.get("debian")) is bool
     )
-
-
-def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
-    """Run a command for a bounded time; return its status and what it printed.
-
-    Raises:
-        EnvironmentProblem: it cannot be started, does not end, or prints without an end.
-    """
-    # By it a framework's Python on macOS would take itself for the one that runs this.
-    environ = {key: os.environ[key] for key in os.environ if key != "__PYVENV_LAUNCHER__"}
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environ,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise InterpreterMissing(
-            f"{executable} cannot be started ({error}): repair or recreate the environment"
-        ) from error
-    said = bytearray()
-    listener = threading.Thread(target=_listen, args=(process, said), daemon=True)
-    try:
-        listener.start()
-        listener.join(_TIMEOUT)
-        status = process.wait(0 if listener.is_alive() else 1)
-    except subprocess.TimeoutExpired:
-        wrong = f"gave no answer within {_TIMEOUT} seconds"
-        if len(said) > _SAID_LIMIT:
-            wrong = "prints without an end instead of answering"
-        raise EnvironmentProblem(
-            f"{executable} {wrong}: repair or recreate the environment"
-        ) from None
-    finally:
-        _end(process)
-    return status, bytes(said)
-
-
-def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
-    """Take what a process prints, as long as that is not too much."""
-    if process.stdout is not None:
-        with process.stdout as stream:
-            while len(said) <= _SAID_LIMIT and (data := os.read(stream.fileno(), _LAST_WORDS)):
-                said += data
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, and on POSIX those that it has started and left behind."""
-    with suppress(OSError):  # it has ended, and left none
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
 
 
 def check_fixed_interpreter(

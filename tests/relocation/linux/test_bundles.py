@@ -23,6 +23,7 @@ from support.projects import build_wheel
 from support.trees import extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, pack
+from hatch_pack_venv.api.pack import export
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,14 +289,48 @@ def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_p
     assert done.stdout == "true\n", done.stderr
 
 
+PROGRAM = """
+#include <stdio.h>
+const char *zlibVersion(void);
+int main(void) { puts(zlibVersion()); return 0; }
+"""
+
+
+@needs("busybox", "gcc")
+@pytest.mark.parametrize("path", ["none", "own"])
+def test_a_packed_program_finds_the_libraries_by_itself(tmp_path: Path, path: str) -> None:
+    """In its own process nobody else's search path applies; one with a payload stays as it is."""
+    environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
+    (tmp_path / "tool.c").write_text(PROGRAM)
+    flags = [] if path == "none" else runpath("$ORIGIN/nowhere")
+    run("gcc", "-o", tmp_path / "tool", tmp_path / "tool.c", *flags, "-l:libz.so.1")
+    program = (tmp_path / "tool").read_bytes()
+    scripts = {"tool": program, "with-payload": program + b"payload" * 100}
+    files = {f"mine-1.data/scripts/{name}": content for name, content in scripts.items()}
+    files["mine/lib/tool"] = program
+    install(environment, "--no-deps", make_wheel(tmp_path, files, "mine-1-py3-none-any.whl"))
+    nested = next(environment.glob("lib/python*/site-packages/mine/lib/tool"))
+    nested.chmod(0o755)
+    export(environment, tmp_path / "app", PackOptions.from_mapping({}))
+    assert (tmp_path / "app/bin/with-payload").read_bytes() == scripts["with-payload"]
+    system = make_system(tmp_path / "root")
+    for name in ("bin/tool", str(nested.relative_to(environment))):
+        done = run_in_system(system, [f"/opt/app/{name}"], seen={tmp_path / "app": "/opt/app"})
+        assert (done.returncode, done.stderr) == (0, ""), name
+
+
 @needs("busybox")
 def test_tcl_starts_where_there_is_none(service: Callable[[str], Unpacked], tmp_path: Path) -> None:
-    """Tcl finds its own scripts in the bundle, wherever that is."""
+    """Tcl finds its own scripts and modules in the bundle, wherever that is."""
     bundle = service("shared")
-    code = "import tkinter; print(tkinter.Tcl().eval('info library'))"
+    code = (
+        "import tkinter; tcl = tkinter.Tcl(); print(tcl.eval('info library'), *map(tcl.eval,"
+        " ['package require http', 'package require msgcat', 'clock format 0 -format %s']))"
+    )
     if subprocess.run([bundle.python.path, "-B", "-c", code], capture_output=True).returncode != 0:
         pytest.skip("the interpreter has no tkinter")
     system = make_system(tmp_path / "root")
     command = ["/opt/app/bin/python", "-c", code]
     done = run_in_system(system, command, seen={bundle.root: "/opt/app"})
     assert done.stdout.startswith("/opt/app/lib/tcl"), done.stderr
+    assert done.stdout.endswith(" 0\n")

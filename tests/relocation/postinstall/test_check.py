@@ -191,3 +191,20 @@ def test_libraries_that_the_system_has_to_have_are_tried(tree: Tree, tmp_path: P
     assert (checked.status, checked.err) == (1, done.err)
     tree.write_manifest({**manifest(PYTHON), "target_libraries": named[:2]})
     assert tree.run("--check").err == ""
+
+
+def test_packages_that_the_interpreter_does_not_look_for_are_told(tree: Tree) -> None:
+    """An interpreter that runs but never sees what is packed is no success."""
+    unseen = tree.root / "lib/python3/vendor-packages"
+    unseen.mkdir(parents=True)
+    layout = manifest(PYTHON)["layout"]
+    layout["site_packages"].append("lib/python3/vendor-packages")
+    tree.write_manifest({**manifest(PYTHON), "layout": layout})
+    assert tree.run("--no-compile").status == 0  # nothing is in there
+    (unseen / "module.py").touch()
+    done = tree.run("--check")
+    assert done.status == 1
+    python = tree.root / "bin/python"
+    assert done.err == (
+        f"postinstall.py: {str(python)!r} does not look for packages in {str(unseen)!r}.\n"
+    )

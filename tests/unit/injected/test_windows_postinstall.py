@@ -189,6 +189,7 @@ FACTS = {
     "machine": "AMD64",
     "glibc": "",
     "stdlib": "",
+    "path": [],
 }
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from ...binary.elf import ElfFile
 from ...binary.headers import HeaderReader
 from ...binary.patch import patched_file
-from ...binary.strip import stripped
+from ...binary.strip import has_appended_data, stripped
 from ...filesystem import copies_of
 from ...injected import newer_libraries
 from ...metadata.files import read_text
@@ -34,7 +35,7 @@ from .libraries import (
     tcl_scripts,
 )
 from .owners import find_owners
-from .search_paths import relinked
+from .search_paths import relinked, with_more_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -208,6 +209,7 @@ class _Bundler:
         self.notes += describe_missing(libraries, self.environment)
         self.notes += self._data_to_copy(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
+        served |= {name for name in self.packed if self._is_served_program(name, libraries)}
         return Bundle(
             scanned=tuple(self._adapted(entry, served) for entry in scanned)
             if served
@@ -326,15 +328,54 @@ class _Bundler:
             line = f"import {_CHOICE}; {_CHOICE}.prefer_newer({versions})\n"
             yield FileEntry.from_bytes(f"{site}/{_CHOICE}.pth", line.encode())
 
+    @cached_property
+    def _packed_by_name(self) -> dict[str, ElfFile]:
+        return {posixpath.basename(name): file for name, file in self.packed.items()}
+
+    def _is_served_program(self, arcname: str, libraries: Libraries) -> bool:
+        """Return whether a packed program, or a packed library that it loads, needs a bundled one.
+
+        The interpreter's search path does not apply in its process.
+        """
+        if not self.packed[arcname].headers.loader:
+            return False
+        by_name = self._packed_by_name
+        todo, seen = [self.packed[arcname]], set[str]()
+        while todo:
+            file = todo.pop()
+            if libraries.serve(file):
+                return True
+            new = {name for name in file.needed if name in by_name} - seen
+            seen |= new
+            todo += [by_name[name] for name in new]
+        return False
+
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
-        """Turn a packed module's DT_RUNPATH into DT_RPATH: the executable's then applies too."""
+        """Let a packed file find the bundled libraries.
+
+        A program gets their folder as a further one; a module's DT_RUNPATH becomes DT_RPATH, so
+        that the executable's applies too.
+        """
         file = self.packed.get(entry.arcname)
         if entry.arcname not in served or file is None:
             return entry
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
+        if file.headers.loader:
+            return self._with_libraries(entry)
         patches = file.with_search_path(file.folders)
         return replace(entry, content=patched_file(entry.content, patches))
+
+    def _with_libraries(self, entry: FileEntry) -> FileEntry:
+        """Return a program that finds the bundled libraries by itself, where it can be changed."""
+        folder = posixpath.relpath(LIBRARIES, posixpath.dirname(entry.arcname))
+        try:
+            with open(str(entry.content), "rb") as stream:
+                if has_appended_data(stream.read()):
+                    return entry
+            return with_more_folders(entry, (f"$ORIGIN/{folder}",))
+        except (InterpreterProblem, OSError):
+            return entry  # the writer reports one that cannot be read
 
     def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
         executable = owners.get(self.runtime.executable.file.path)

@@ -379,12 +379,12 @@ _LIBRARY: Final = re.compile(r"lib(?:tcl9)?(tcl|tk)(\d+\.\d+)\.so.*")
 _STARTS: Final = {"tcl": "init.tcl", "tk": "tk.tcl"}
 _PLACES: Final = ("/usr/share/tcltk", "/usr/share", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 
-# Time zones are read from the system's own files if these are missing.
-_LEFT_OUT: Final = {"demos", "images", "tzdata"}
+# Modules lie elsewhere; time zones are read from the system's own files if these are missing.
+_LEFT_OUT: Final = {"demos", "images", "tcl8", "tcl9", "tzdata"}
 
 
 def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
-    """Yield the scripts of the Tcl and Tk versions among some libraries.
+    """Yield the scripts and modules of the Tcl and Tk versions among some libraries.
 
     Parameters:
         libraries: the path of each, by name.
@@ -398,6 +398,8 @@ def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
             folder = place / f"{part}{version}"
             if (folder / _STARTS[part]).is_file():
                 yield from _scripts(folder, f"lib/{folder.name}")
+                if part == "tcl":
+                    yield from _tcl_modules(folder, version)
                 break
 
 
@@ -442,3 +444,17 @@ def _data_files(library: Path, place: str) -> Iterator[Path]:
     prefix = next((each.parent for each in folder.parents if each.name.startswith("lib")), None)
     for root in (folder, prefix or folder.parent, Path("/usr")):
         yield from sorted(root.glob(place))
+
+
+def _tcl_modules(folder: Path, version: str) -> Iterator[ScannedEntry]:
+    """Yield the modules where Tcl looks for them: `tcl8/8.6` beside its scripts (tm(3tcl)).
+
+    Debian's lie below the scripts, with no folder for each version.
+    """
+    name = f"tcl{version.partition('.')[0]}"
+    for below, arcname in ((folder / name, f"lib/{name}/{version}"), (folder.parent / name, "")):
+        if below.is_dir():
+            for entry in copies_of(below.resolve(), arcname or f"lib/{name}"):
+                if entry.arcname.endswith(".tm"):
+                    yield entry
+            return

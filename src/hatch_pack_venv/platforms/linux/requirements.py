@@ -129,8 +129,8 @@ class LinuxRequirements(PlatformRequirements):
 
     def start_check(self) -> str:
         """Return shell statements by which a launcher tells why its interpreter would not start."""
-        if self.libc == "glibc" and self.started is not None:
-            needed = describe_floor(self.started.facts())
+        if self.glibc is not None and self.started is not None:
+            needed = describe_floor(self.glibc.facts())  # of all: it would not do to have less
             least = self.started.version[:2]
             return start_check(self.loader, needed, least[1] if least > _ANY_INTERPRETER else None)
         return start_check(self.loader, "musl") if self.libc == "musl" else ""
@@ -144,10 +144,12 @@ class LinuxFileRequirements(FileRequirements):
         symbols: of the files that require anything.
         kind: of the interpreter; files of another kind cannot be loaded by this archive's
             processes.
+        libc: what the interpreter is linked with; `None` if it is neither.
     """
 
     symbols: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
     kind: Kind | None = None
+    libc: str | None = None
 
     @classmethod
     def read(
@@ -166,6 +168,7 @@ class LinuxFileRequirements(FileRequirements):
                 if isinstance(each, ElfHeaders) and each.is_dynamic
             },
             interpreter.kind if isinstance(interpreter, ElfHeaders) else None,
+            _libc_of(interpreter) if isinstance(interpreter, ElfHeaders) else None,
         )
 
     def beyond(self, entries: Iterable[ScannedEntry], ceiling: Ceiling) -> list[Excess]:
@@ -185,6 +188,19 @@ class LinuxFileRequirements(FileRequirements):
             for name, symbols in sorted(found.items())
             if (needs := _above(name, symbols, found, ceiling.glibc)) is not None
         ]
+
+    def misfit(self, entry: FileEntry) -> str | None:
+        """Return what a file is for if the interpreter cannot load it, in words."""
+        symbols = self.symbols.get(entry.content)
+        if symbols is None:
+            return None
+        if self.kind is not None and symbols.kind != self.kind:
+            machine, wide, _ = symbols.kind
+            name = _MACHINES.get(machine, f"machine {machine}")
+            return name if machine != self.kind[0] else f"{name} of {64 if wide else 32} bits"
+        if None not in (self.libc, symbols.libc) and symbols.libc != self.libc:
+            return f"a system with {symbols.libc}"
+        return None
 
     def _found(self, entries: Iterable[ScannedEntry]) -> dict[str, SymbolRequirements]:
         return {
@@ -309,6 +325,15 @@ _GLIBCXX_OF_CXXABI: Final = (
 )
 _MUSL: Final = re.compile(r"libc\.musl-\w+\.so\.1|libc\.so")
 _ORIGIN: Final = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
+
+
+_MACHINES: Final = {3: "x86", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+
+
+def _libc_of(headers: ElfHeaders) -> str | None:
+    if any(_MUSL.fullmatch(name) for name in headers.needed):
+        return "musl"
+    return "glibc" if any(name.startswith("libc.so.6") for name in headers.needed) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -370,19 +370,28 @@ class AcrossLayers:
         Not as DT_RUNPATH, which would not cover what that library itself needs from its layers
         (ld.so(8)).
         """
-        content = _content(entry)
-        headers = ElfHeaders.from_stream(io.BytesIO(content))
-        path = None if headers is None else headers.search_path
-        text = "" if path is None else path.text
-        folders = tuple(dict.fromkeys((*filter(None, text.split(":")), *wanted)))
         try:
-            (content,) = with_search_path([content], folders)
+            return with_more_folders(entry, wanted)
         except InterpreterProblem as error:
             raise SourceProblem(
                 f"{entry.arcname} needs a library of a layer, and its search path cannot be set:"
                 f" {str(error).partition(';')[0]}"
             ) from error
-        return replace(entry, content=content, size=len(content))
+
+
+def with_more_folders(entry: FileEntry, wanted: tuple[str, ...]) -> FileEntry:
+    """Return a file with folders appended to its search path, as DT_RPATH.
+
+    Raises:
+        InterpreterProblem: if patchelf is missing or fails.
+    """
+    content = _content(entry)
+    headers = ElfHeaders.from_stream(io.BytesIO(content))
+    path = None if headers is None else headers.search_path
+    text = "" if path is None else path.text
+    folders = tuple(dict.fromkeys((*filter(None, text.split(":")), *wanted)))
+    (content,) = with_search_path([content], folders)
+    return replace(entry, content=content, size=len(content))
 
 
 def _content(entry: FileEntry) -> bytes:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
 import posixpath
-import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ...filesystem import copies_of
 from ...metadata.installed import installed_distributions
 from ...metadata.path_files import foreign_paths
 from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
 from ...model.interpreter import is_of_no_bundle
+from .stdlib import knows_its_place, made_portable, site_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,140 +21,7 @@ if TYPE_CHECKING:
     from ...model.distribution import InstalledDistribution
     from ...model.entries import Entry, ScannedEntry
     from ...model.environment import Environment
-    from ...model.interpreter import Interpreter, Trim
-
-
-_PREFIX_WORD: Final = "@base_prefix@"
-
-# Absolute paths recorded by the build (`prefix`, `LIBDIR`, …) follow the prefix.
-_RELOCATE: Final = f"""
-
-def _relocate(names):
-    import sys
-    for name, value in names.items():
-        if isinstance(value, str):
-            names[name] = value.replace({_PREFIX_WORD!r}, sys.base_prefix)
-
-
-_relocate(build_time_vars)
-"""
-
-# Debian and Ubuntu install into `local` and `dist-packages` except in a virtual environment.
-_UPSTREAM_SCHEMES: Final = """
-
-def _get_preferred_schemes():
-    return {"prefix": "posix_prefix", "home": "posix_home", "user": "posix_user"}
-"""
-
-# OpenSSL's certificate folder is compiled into it, and differs between distributions. If it holds
-# no certificates and nothing else was configured, the target's own bundle is used: no variable is
-# set that children would inherit, and nothing runs before `ssl` is imported. The paths are those of
-# Debian, RHEL, SUSE, newer RHEL and SUSE, and Alpine (Go's crypto/x509 has the same).
-_CERTIFICATES: Final = """
-
-def _system_certificates():
-    \"\"\"Return the file of trusted certificates where OpenSSL's own place holds none.\"\"\"
-    file_variable, file, folder_variable, folder = _ssl.get_default_verify_paths()
-    if file_variable in os.environ or folder_variable in os.environ or os.path.isfile(file):
-        return None
-    try:
-        if any(name[-2:] == ".0" for name in os.listdir(folder)):
-            return None
-    except OSError:
-        pass
-    for path in (
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/var/lib/ca-certificates/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ):
-        if os.access(path, os.R_OK):
-            return path
-    return None
-
-
-def _look_for_system_certificates():
-    own_paths = get_default_verify_paths
-
-    def set_default_verify_paths(self):
-        super(SSLContext, self).set_default_verify_paths()
-        file = _system_certificates()
-        if file is not None:
-            self.load_verify_locations(file)
-
-    def get_paths():
-        file = _system_certificates()
-        paths = own_paths()
-        return paths if file is None else paths._replace(cafile=file)
-
-    get_paths.__name__ = get_paths.__qualname__ = own_paths.__name__
-    get_paths.__doc__ = own_paths.__doc__
-    SSLContext.set_default_verify_paths = set_default_verify_paths
-    globals()["get_default_verify_paths"] = get_paths
-
-
-_look_for_system_certificates()
-"""
-
-# `find_library` asks ldconfig, gcc and ld, which do not know the bundle and may be missing.
-_OWN_LIBRARIES: Final = """
-
-def _with_own_libraries(find):
-    import sys
-
-    def find_library(name):
-        found = find(name)
-        if found is None:
-            folder = os.path.join(sys.base_prefix, "lib")
-            names = [n for n in os.listdir(folder) if n.startswith("lib" + name + ".so")]
-            found = min(names, default=None)
-        return found
-
-    return find_library
-
-
-find_library = _with_own_libraries(find_library)
-"""
-
-
-def knows_its_place(name: str, interpreter: Interpreter) -> bool:
-    """Return whether a module of the standard library has to be changed.
-
-    Parameters:
-        name: the module's file, relative to the standard library's folder.
-    """
-    return _is_build_data(name) or bool(_addition_to(name, interpreter))
-
-
-def made_portable(name: str, content: bytes, interpreter: Interpreter) -> bytes:
-    """Return the content of such a module in a bundle."""
-    if _is_build_data(name):
-        recorded = re.escape(os.fsencode(interpreter.base_prefix)) + rb"(?![\w.+-])"
-        content = re.sub(recorded, _PREFIX_WORD.encode(), content)
-        return content + _RELOCATE.encode()
-    return content + _addition_to(name, interpreter).encode()
-
-
-def _is_build_data(name: str) -> bool:
-    return fnmatch.fnmatch(posixpath.basename(name), "_sysconfigdata_*.py")
-
-
-def _addition_to(name: str, interpreter: Interpreter) -> str:
-    if interpreter.debian and name in ("sysconfig.py", "sysconfig/__init__.py"):
-        return _UPSTREAM_SCHEMES
-    return {"ssl.py": _CERTIFICATES, "ctypes/util.py": _OWN_LIBRARIES}.get(name, "")
-
-
-def debian_path_file(interpreter: Interpreter) -> bytes:
-    """Return a `.pth` file for `dist-packages`, where Debian's `site` looks instead.
-
-    It adds site-packages the way `site` itself would, including its `.pth` files. (`site` is frozen
-    into the interpreter since CPython 3.11, so changing it has no effect.)
-    """
-    parts = f'sys.prefix, "lib", "{interpreter.executable_name}", "site-packages"'
-    return f"import os, site, sys; site.addsitedir(os.path.join({parts}))\n".encode()
+    from ...model.interpreter import Trim
 
 
 def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entry, ...]:
@@ -334,10 +199,9 @@ class Runtime(ABC):
             yield SymlinkEntry(arcname=f"bin/{alias}", linkname=facts.executable_name)
         if self._libdir == "lib" and facts.platlibdir != "lib":
             yield SymlinkEntry(arcname=facts.platlibdir, linkname="lib")
-        yield from self._folder(f"{self._libdir}/{facts.executable_name}", facts.stdlib)
-        if facts.debian:
-            name = "lib/python3/dist-packages/site-packages.pth"
-            yield FileEntry.from_bytes(name, debian_path_file(facts))
+        library = f"{self._libdir}/{facts.executable_name}"
+        yield from self._folder(library, facts.stdlib)
+        yield from site_entries(facts, library)
         yield from self._headers()
         yield from self._wheels()
 

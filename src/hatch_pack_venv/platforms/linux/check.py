@@ -1,0 +1,81 @@
+"""Extension modules that the interpreter cannot load, found before anything is packed.
+
+Installers never choose such a wheel; an environment gets one by `pip --platform`, by a copy of
+another machine's site-packages, or from a lock file that was resolved elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ...model.entries import FileEntry
+from ...model.requirements import PlatformFindings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from ...model.entries import Entry
+    from ...model.environment import Environment
+    from .requirements import LinuxFileRequirements
+
+# The names that CPython gives extension modules and that say what they are for.
+_MODULE: Final = re.compile(
+    r"(?P<stem>[^/.]+)\.(?:cpython-(?P<abi>\d+[a-z]*)|abi3)(?:-[^/.]+)?\.so"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Module:
+    """A module and why the interpreter cannot load it; `None` if it can."""
+
+    arcname: str
+    misfit: str | None
+
+
+def check(
+    entries: Mapping[str, Entry], files: LinuxFileRequirements, environment: Environment
+) -> PlatformFindings:
+    """Find packages none of whose variants of a module fits the interpreter.
+
+    A wheel may hold a module for several machines and Pythons: one that fits is enough.
+    """
+    variants: dict[tuple[str, str], list[_Module]] = defaultdict(list)
+    for entry in entries.values():
+        package = _package_of(entry.arcname, environment.site_packages)
+        match = _MODULE.fullmatch(entry.arcname.rpartition("/")[2])
+        if package is not None and match is not None and isinstance(entry, FileEntry):
+            misfit = files.misfit(entry) or _other_abi(match["abi"], environment)
+            module = _Module(arcname=entry.arcname, misfit=misfit)
+            variants[package, match["stem"]].append(module)
+    lost: dict[str, list[_Module]] = defaultdict(list)
+    for (package, _), modules in variants.items():
+        if all(module.misfit for module in modules):
+            lost[package].append(modules[0])
+    return PlatformFindings(problems=tuple(_told(lost.values(), environment)))
+
+
+def _package_of(arcname: str, site_packages: Sequence[str]) -> str | None:
+    """Return the top-level folder or file in site-packages that a file belongs to."""
+    for site in site_packages:
+        if arcname.startswith(f"{site}/"):
+            return arcname.removeprefix(f"{site}/").partition("/")[0].partition(".")[0]
+    return None
+
+
+def _other_abi(abi: str | None, environment: Environment) -> str | None:
+    own = environment.interpreter.abi.removeprefix("cp")
+    return None if abi in (None, own) else f"CPython {abi[0]}.{abi[1:]}" if abi else None
+
+
+def _told(lost: Iterable[list[_Module]], environment: Environment) -> Iterator[str]:
+    for modules in lost:
+        first, more = modules[0], len(modules) - 1
+        others = f" (and {more} more of its modules)" if more else ""
+        yield (
+            f"{first.arcname}{others} is for {first.misfit}, and the interpreter"
+            f" {environment.interpreter.executable} cannot load it: install the package anew with"
+            " the environment's own pip, or exclude it"
+        )
