@@ -116,7 +116,7 @@ def test_hooks_that_are_not_ours_run_as_ever(root: Path) -> None:
     """Where nothing is refused, each hook runs once, and the archive is written."""
     build(root)
     assert (root / "compiled").exists()
-    assert files(root, "dist-venv") == ["tar.gz", "tar.gz.json"]
+    assert files(root, "dist-venv") == ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 
 
 def test_an_editable_build_needs_no_environment(root: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_newest_of_several_wheels(
     text = PYPROJECT + COMPILING + TABLE + wheels + "wheels-newest = true\n"
     (root / "pyproject.toml").write_text(text)
     build(root)
-    (facts,) = (root / "dist-venv").glob("*.json")
+    (facts,) = (root / "dist-venv").glob("*.gz.json")
     assert '"version": "1.10"' in facts.read_text()
 
 
@@ -170,4 +170,4 @@ class Taking(MetadataHookInterface):
     )
     (root / "pyproject.toml").write_text(text + "[tool.hatch.metadata.hooks.custom]\ntext = 'x'\n")
     build(root, PackVenvBuilder, directory=None)
-    assert files(root, "dist-venv") == ["tar.gz", "tar.gz.json"]
+    assert files(root, "dist-venv") == ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]

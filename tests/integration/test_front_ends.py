@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WHEEL = "greeter-1.2.0-py3-none-any.whl"
 SDIST = "greeter-1.2.0.tar.gz"
-PACKED = ["tar.gz", "tar.gz.json"]
+PACKED = ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 BOTH = {"dist": [WHEEL, SDIST]}
 
 SDIST_FILES = [

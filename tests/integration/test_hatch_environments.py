@@ -51,7 +51,7 @@ def test_a_missing_environment_is_told_with_what_to_type(
     target = project / "environments" / "release"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", target], check=True)
     build(project)
-    assert files(project, "dist-venv") == ["tar.gz", "tar.gz.json"]
+    assert files(project, "dist-venv") == ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 
 
 def test_what_hatch_does_not_know_is_its_own_message(project: Path) -> None:

@@ -376,7 +376,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(
     else:
         packed(template, tmp_path, prove="none")
         names = sorted(path.name for path in tmp_path.iterdir())
-        assert names == ["app.tar", "app.tar.json", "home"]
+        assert names == ["app.tar", "app.tar.cdx.json", "app.tar.json", "home"]
 
 
 def test_several_formats_are_one_proof(template: Path, tmp_path: Path) -> None:
