@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.interpreters import Python
 
-PACKED = ["tar.gz", "tar.gz.json"]
+PACKED = ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 PACKAGES = ["my_app-1.0-py3-none-any.whl", "my_app-1.0.tar.gz"]
 
 
@@ -114,12 +115,30 @@ def test_a_uv_workspace_of_editable_members_packs(
     assert (done.stdout, done.stderr) == ("hi\n", "")
 
 
+@needs("namespaces")
+def test_what_nothing_brings_is_told(
+    tmp_path: Path, environment: Path, offline: dict[str, str]
+) -> None:
+    """An import that no requirement declares, of a project that the environment does not have."""
+    app, _ = make_workspace(tmp_path, environment, TABLE + 'source = "../../.venv"\n')
+    (tmp_path / ".venv").symlink_to(environment)
+    command = [tool("hatch"), "build", "-t", "wheel"]
+    done = subprocess.run(
+        command, cwd=app, env=offline, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    said = "the module my_app does not run here: ModuleNotFoundError: No module named 'my_lib'"
+    assert said in done.stdout + done.stderr
+    assert not list((app / "dist-venv").glob("*"))
+
+
 def test_hatch_builds_a_whole_workspace(
     tmp_path: Path, environment: Path, offline: dict[str, str]
 ) -> None:
     """`hatch build --all` twice: every package in the root's `dist`, the archive in its project."""
     root = tmp_path / "workspace"
     app, library = make_workspace(root, environment, TABLE + 'source = "../../.venv"\n')
+    (app / "my_app" / "__init__.py").write_text("def main(): ...\n")  # nothing brings the library
     (root / ".venv").symlink_to(environment)
     members = '[tool.hatch.envs.default.workspace]\nmembers = ["packages/*"]\n'
     (root / "pyproject.toml").write_text(members)

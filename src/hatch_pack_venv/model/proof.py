@@ -53,6 +53,7 @@ class Answer:
         said: the last line of a failure; empty if it ran.
         status: a command's exit status.
         late: whether it was stopped because it took too long.
+        compared: whether the source environment has it, too, and was asked.
     """
 
     question: Question
@@ -61,6 +62,7 @@ class Answer:
     said: str = ""
     status: int | None = None
     late: bool = False
+    compared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -357,12 +357,13 @@ class _Proving:
         """
         alone, both = [], []
         for here, there in zip(failed, at_home, strict=True):
-            if not there.ran and here.status == there.status and not _is_absent(there):
+            absent = not there.ran and _is_absent(there)
+            if not there.ran and here.status == there.status and not absent:
                 both.append(there)
-            elif here.late and here.question.kind != "command":
-                alone += runner.answers([here.question], PATIENT)
-            else:
-                alone.append(here)
+                continue
+            late = here.late and here.question.kind != "command"
+            again = runner.answers([here.question], PATIENT) if late else [here]
+            alone += [replace(each, compared=not absent) for each in again]
         return alone, both
 
     def _remembered(self) -> HomeAnswers | None:
@@ -377,7 +378,6 @@ class _Proving:
 
     def _problems(self, failed: Iterable[Answer]) -> Iterator[str]:
         sites = tuple(self.head.get("layout", {}).get("site_packages", ()))
-        original = self.request.original
         known = Known(
             root=self.room.root,
             folders=(*sites, *(os.path.dirname(each) for each in sites)),
@@ -387,7 +387,7 @@ class _Proving:
         for answer in failed:
             cause = known.cause(answer.said)
             said = self._readable(answer.said)
-            does = "does not run" if original is None else "runs in the environment and does not"
+            does = "runs in the environment and does not" if answer.compared else "does not run"
             more = "" if cause is None else f"; {cause}"
             yield f"{answer.question.shown} {does} here: {said}{more}"
 
