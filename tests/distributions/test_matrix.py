@@ -49,8 +49,10 @@ def check():
     packages = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     assert os.path.realpath(sysconfig.get_path("purelib")) == packages
     assert packages in map(os.path.realpath, site.getsitepackages()), site.getsitepackages()
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(abs, [-1]) == [1]
+    process = multiprocessing.get_context("spawn").Process(target=abs, args=(-1,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     child = [sys.executable, "-c", "import demo; print(demo.__name__)"]
     assert subprocess.run(child, stdout=-1, check=True).stdout == b"demo\\n"
 

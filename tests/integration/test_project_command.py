@@ -133,9 +133,12 @@ def test_what_is_no_archive_of_ours_is_not_replaced(
     assert "x.tar would be replaced, and no .json beside it says" in capsys.readouterr().err
     assert Path("x.tar").read_bytes() == b"mine"
     assert run("pack", "-o", "x.tar", "--force") == 0
-    Path("y.tar.json").write_text("{}")
-    assert run("pack", "-o", "y.tar") == 1
+    for name in ("y.tar.json", "z.tar.cdx.json"):
+        Path(name).write_text("{}")
+        assert run("pack", "-o", name.partition(".tar")[0] + ".tar") == 1
+        assert Path(name).read_text() == "{}"
     assert not os.path.exists("y.tar")
+    assert not os.path.exists("z.tar")
     build(root)
     (archive,) = (root / "dist-venv").glob("*.tar.gz")
     archive.write_bytes(b"mine")

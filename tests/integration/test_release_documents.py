@@ -203,6 +203,19 @@ def test_none_is_written_where_none_is_wanted(released: Path, tmp_path: Path) ->
             read_member(tmp_path / name, SBOM)
 
 
+def test_none_of_an_earlier_archive_is_left_beside(released: Path, tmp_path: Path) -> None:
+    """It would tell of other bytes; beside an archive that nothing proves to be ours it stays."""
+    packed(released, tmp_path / "app", interpreter="target")
+    beside = tmp_path / "app.tar.gz.cdx.json"
+    assert beside.exists()
+    packed(released, tmp_path / "app", interpreter="target", sbom=False)
+    assert not beside.exists()
+    beside.write_text("mine")
+    (tmp_path / "app.tar.gz").write_bytes(b"of somebody")
+    packed(released, tmp_path / "app", interpreter="target", sbom=False)
+    assert beside.read_text() == "mine"
+
+
 def test_one_of_an_earlier_archive_is_replaced(released: Path, tmp_path: Path) -> None:
     """What an exported folder holds of itself is not packed again beside the new one."""
     run(tool("pack-venv"), "export", "-q", "--interpreter", "target", "--exclude-files",

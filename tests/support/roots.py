@@ -146,6 +146,7 @@ def run_in_root(
         text=True,
         check=False,
         env={**VARIABLES, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})},
+        timeout=300,
     )
 
 

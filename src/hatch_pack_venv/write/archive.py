@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from ..metadata.files import proven_archive
 from ..model import manifest
+from ..model.components import BESIDE
 from ..model.entries import DirectoryEntry
 from ..model.errors import OutputProblem, telling_system_errors
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
@@ -36,7 +37,7 @@ from .sinks.zip import ZipSink
 from .stream import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from _typeshed import StrPath
@@ -84,7 +85,9 @@ def write_archives(
     """
     formats = tuple(formats)
     if not force:
-        _refuse_others(format.archive_path(output_base) for format in formats)
+        named = (each.suffix for each in plan.documents)
+        told = [*filter(None, named), *(each.suffix for each in plan.statements)]
+        _refuse_others((each.archive_path(output_base) for each in formats), (".json", *told))
     if CompressionFormat.ZIP in formats:
         check_zip_names(plan)
     _log(plan)
@@ -112,12 +115,16 @@ def write_archives(
                     pending[-1].stream.write(content)
         for file in pending:
             file.finish()
+        obsolete = _obsolete(archives, {file.path for file in pending})
         commit_all(pending)
+        for path in obsolete:
+            with suppress(OSError):  # the archives are there
+                path.unlink()
     _log_findings(results[0].findings if results else ())
     return results
 
 
-def _refuse_others(archives: Iterable[Path]) -> None:
+def _refuse_others(archives: Iterable[Path], suffixes: Iterable[str]) -> None:
     """Refuse to replace files that nothing proves to be archives of ours.
 
     Raises:
@@ -126,7 +133,8 @@ def _refuse_others(archives: Iterable[Path]) -> None:
     foreign: list[str] = []
     for archive in archives:
         facts = archive.with_name(f"{archive.name}.json")
-        there = [str(each) for each in (archive, facts) if each.is_symlink() or each.is_file()]
+        beside = [archive.with_name(f"{archive.name}{suffix}") for suffix in suffixes]
+        there = [str(each) for each in (archive, *beside) if each.is_symlink() or each.is_file()]
         if there and proven_archive(facts) is None:
             foreign.append(there[0])
     if foreign:
@@ -134,6 +142,17 @@ def _refuse_others(archives: Iterable[Path]) -> None:
             f"{' and '.join(foreign)} would be replaced, and no .json beside it says that it is an"
             " archive of pack-venv: remove it or choose another name (the command has --force)"
         )
+
+
+def _obsolete(archives: Iterable[PendingFile], written: Collection[Path]) -> list[Path]:
+    """Return what tells of earlier archives of ours and is not written again."""
+    found: list[Path] = []
+    for file in archives:
+        beside = (file.path.with_name(f"{file.path.name}{suffix}") for suffix in BESIDE)
+        left = [each for each in beside if each not in written and os.path.lexists(each)]
+        if left and proven_archive(file.path.with_name(f"{file.path.name}.json")) is not None:
+            found += left
+    return found
 
 
 def _pending(stack: ExitStack, path: Path, *, executable: bool = False) -> PendingFile:
