@@ -219,6 +219,25 @@ def test_certificates_are_found_where_the_target_keeps_them(
     assert done.stdout == f"True {layout}\n", done.stderr
 
 
+@each_kind
+def test_a_thread_ends_where_there_is_only_glibc(kind: str, tmp_path: Path) -> None:
+    """For pthread_exit(3) glibc opens libgcc_s, which no file of most interpreters names."""
+    (python,) = KINDS[kind]
+    environment = make_environment(tmp_path / "env", python, [], by="uv")
+    export(environment, tmp_path / "app", PackOptions.from_mapping({}))
+    code = (
+        "import _thread, ctypes, os, time\n"
+        "_thread.start_new_thread(ctypes.CDLL(None).pthread_exit, (None,))\n"
+        "time.sleep(1)\n"
+        "os.write(1, b'alive')\n"
+        "os._exit(0)\n"
+    )
+    system = make_system(tmp_path / "root")
+    command = ["/opt/app/bin/python", "-c", code]
+    done = run_in_system(system, command, seen={tmp_path / "app": "/opt/app"})
+    assert (done.returncode, done.stdout) == (0, "alive"), done.stderr
+
+
 def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> None:
     """With include-system-site-packages the base's packages are packed, the environment's first."""
     from support.interpreters import copy_prefix  # its compiler is needed by others only
@@ -249,7 +268,8 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     done = hiding.run_hidden([root / "bin/python", "-c", code], hide=[base, environment], env=BARE)
     assert done.stdout == "base own [('both', '2'), ('only_base', '1')]\n", done.stderr
     assert list(root.glob("lib/python3*/site-packages/both/gone.py")) == []
-    assert list(root.glob("lib/python3*/site-packages/*.pth")) == []
+    (own,) = root.glob("lib/python3*/site-packages/*.pth")
+    assert own.name == "_pack_venv_libraries.pth"
     manifest = json.loads((root / "share/venv/metadata/pack-venv.json").read_bytes())
     assert [each["name"] for each in manifest["distributions"]] == ["both", "only_base"]
 

@@ -205,6 +205,11 @@ class Libraries:
         return any(name in self.found for name in file.needed)
 
 
+# Without it pthread_exit(3), by which CPython before 3.14 ends threads at its exit, aborts the
+# process.
+_OPENED_BY_GLIBC: Final = "libgcc_s.so.1"
+
+
 def collect_libraries(
     objects: Iterable[tuple[str, ElfFile]],
     *,
@@ -226,6 +231,8 @@ def collect_libraries(
     for arcname, file in objects:
         names.add(posixpath.basename(arcname))
         collector.add(arcname, [file, *above])
+    if any("libc.so.6" in file.needed for file in above):
+        collector.add_opened(_OPENED_BY_GLIBC, above)
     return Libraries(
         found=dict(sorted(collector.found.items())),
         left={name: frozenset(users) for name, users in sorted(collector.left.items())},
@@ -334,6 +341,13 @@ class _Collector:
         self.left: dict[str, set[str]] = {}
         self.missing: dict[str, set[str]] = {}
         self.others: dict[str, Path] = {}
+
+    def add_opened(self, name: str, chain: Sequence[ElfFile]) -> None:
+        """Add a library that no header names, if it is there."""
+        file = self.loader.find(name, chain)
+        if name not in self.found and file is not None:
+            self.found[name] = file
+            self.add(name, [file, *chain])
 
     def add(self, arcname: str, chain: Sequence[ElfFile]) -> None:
         """Search for the libraries that the first file of a chain needs."""
