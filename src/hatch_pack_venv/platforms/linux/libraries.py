@@ -19,6 +19,7 @@ from ...filesystem import copies_of
 from ...model.entries import DirectoryEntry, FileEntry, PatchedFile
 from ...model.errors import InterpreterProblem
 from ...model.interpreter import COPYLEFT
+from .requirements import SymbolRequirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -343,9 +344,16 @@ class _Collector:
         self.others: dict[str, Path] = {}
 
     def add_opened(self, name: str, chain: Sequence[ElfFile]) -> None:
-        """Add a library that no header names, if it is there."""
+        """Add a library that no header names, if it is there.
+
+        One that needs a newer glibc than the files that open it is the target's: for what few do,
+        none of the systems that they run on is lost.
+        """
         file = self.loader.find(name, chain)
-        if name not in self.found and file is not None:
+        if name in self.found or file is None:
+            return
+        highest = max(SymbolRequirements.of(each.headers).glibc for each in chain)
+        if SymbolRequirements.of(file.headers).glibc <= highest:
             self.found[name] = file
             self.add(name, [file, *chain])
 

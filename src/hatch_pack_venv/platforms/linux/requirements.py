@@ -218,6 +218,8 @@ class LinuxFileRequirements(FileRequirements):
         started = _highest({name: found[name].glibc for name in start})
         kinds = {symbols.libc for symbols in found.values()}
         glibc = _highest({name: symbols.glibc for name, symbols in common.items()})
+        if started is not None and glibc is not None and glibc.version == started.version:
+            glibc = started  # of equals, what nothing runs without
         return LinuxRequirements(
             libc=next((libc for libc in ("glibc", "musl") if libc in kinds), None),
             glibc=glibc,

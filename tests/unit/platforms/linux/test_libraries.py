@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hatch_pack_venv.binary.elf import ElfFile
+from hatch_pack_venv.binary.elf import ElfFile, ElfHeaders, VersionNeed
 from hatch_pack_venv.platforms.linux.libraries import (
     Loader,
+    collect_libraries,
     data_left_behind,
     is_of_glibc,
     needs_private_glibc,
@@ -50,6 +52,21 @@ def test_what_belongs_to_one_glibc_is_told_by_its_symbols() -> None:
     assert libz is not None
     assert needs_private_glibc(resolver)
     assert not needs_private_glibc(libz)
+
+
+@pytest.mark.parametrize(("highest", "comes"), [("GLIBC_2.17", False), ("GLIBC_2.99", True)])
+def test_what_glibc_opens_comes_along_if_it_raises_no_floor(highest: str, comes: bool) -> None:
+    """The interpreter that needs less runs on systems where this library would not load."""
+    file = ElfFile.from_path(Path("/bin/ls"))
+    assert file is not None
+    needs = (*_without_glibc(file.headers), VersionNeed("libc.so.6", highest, weak=False))
+    interpreter = replace(file, headers=replace(file.headers, versions=needs))
+    found = collect_libraries([], above=[interpreter], prefix=Path("/env")).found
+    assert ("libgcc_s.so.1" in found) == comes
+
+
+def _without_glibc(headers: ElfHeaders) -> list[VersionNeed]:
+    return [need for need in headers.versions if not need.version.startswith("GLIBC_")]
 
 
 @pytest.mark.parametrize(
