@@ -20,7 +20,7 @@ from support.shells import unmeasured
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.errors import EnvironmentProblem, PackVenvError
 from hatch_pack_venv.read.verify import verify
-from hatch_pack_venv.scan import probe
+from hatch_pack_venv.scan import asking
 from hatch_pack_venv.scan.probe import ask_interpreter
 from hatch_pack_venv.write.archive import write_archives
 
@@ -82,7 +82,7 @@ def test_an_interpreter_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all that it has started."""
-    monkeypatch.setattr(probe, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(asking, "_TIMEOUT", 0.5)
     script = f"sleep 77 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(EnvironmentProblem, match=r"gave no answer within 0\.5 seconds"):
         ask_interpreter(interpreter(tmp_path, script))

@@ -108,7 +108,9 @@ def test_a_development_environment_gives_what_uv_resolves(
     site = f"lib/python{python.minor}/site-packages"
     ours = {path.name for path in (root / site).iterdir()}
     theirs = {path.name for path in (fresh / site).iterdir() if path.name[:1] != "_"}
-    assert ours - {"__pycache__", "_virtualenv.pth", "_virtualenv.py"} == theirs
+    modules = ("_virtualenv", "_pack_venv_libraries")
+    own = {f"{name}{suffix}" for name in modules for suffix in (".pth", ".py")}
+    assert ours - {"__pycache__", *own} == theirs
     commands = {path.name for path in (root / "bin").iterdir()}
     commands = {name for name in commands if not name.lower().startswith(("python", "activate"))}
     assert commands == {"service-admin", "service-api", "service-panel"}
@@ -135,7 +137,7 @@ def test_a_development_environment_gives_what_uv_resolves(
 
 
 def _only_json(folder: Path) -> str:
-    (name,) = (path.name for path in folder.iterdir() if path.suffix == ".json")
+    (name,) = (path.name for path in folder.glob("*.tar.json"))
     return name
 
 

@@ -135,7 +135,8 @@ def test_a_framework_environment_is_packed_file_by_file(
     rest = set(packed) - set(wanted)
     activation = {name for name in rest if name.startswith("bin/") and "ctivate" in name}
     manifest = "share/venv/metadata/pack-venv.json"
-    assert rest - activation == {"bin/hello", "postinstall.py", manifest}
+    documents = {"share/venv/metadata/sbom.cdx.json", "share/licenses/NOTICES.txt"}
+    assert rest - activation - documents == {"bin/hello", "postinstall.py", manifest}
     assert packed["bin/hello"].startswith(b"#!/bin/sh\n")
     assert b"/Users/me" not in b"".join(packed[name] for name in rest)
     head: dict[str, Any] = json.loads(packed[manifest])

@@ -49,6 +49,10 @@ def flat_python(root: Path, python: Python) -> None:
         ignore=shutil.ignore_patterns(*patterns.split()),
         dirs_exist_ok=True,
     )
+    if "/dist-packages" in (root / f"lib/python{python.minor}/site.py").read_text():  # Debian's
+        (root / "lib/python3").mkdir()
+        linked = root / "lib/python3/dist-packages"
+        linked.symlink_to(f"../python{python.minor}/site-packages")
     shutil.copy(python.path, root / f"bin/python{python.minor}")
     (root / "bin/python").symlink_to(f"python{python.minor}")
     (root / "pyvenv.cfg").write_text("include-system-site-packages = false\n")

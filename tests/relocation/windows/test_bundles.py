@@ -14,6 +14,7 @@ from support.windows import MANIFEST, SITE, facts, make_base, make_environment, 
 
 from hatch_pack_venv import pack
 from hatch_pack_venv.api.pack import preview_pack
+from hatch_pack_venv.model.components import NOTICES, SBOM
 from hatch_pack_venv.model.errors import InterpreterProblem, PlanError
 
 
@@ -46,7 +47,13 @@ def test_a_bundle_is_an_installation_of_its_own(tmp_path: Path, kind: str, trim:
     before = tree_state(base)
     files = one(pack(prefix, tmp_path / "app", options(interpreter_trim=trim)))
     assert tree_state(base) == before
-    own = {MANIFEST, "postinstall.py", *(n for n in files if n.startswith("Scripts/"))}
+    own = {
+        MANIFEST,
+        SBOM,
+        NOTICES,
+        "postinstall.py",
+        *(n for n in files if n.startswith("Scripts/")),
+    }
     assert files.keys() - own == expected_runtime(trim)
     for name in ("python.exe", "DLLs/_ssl.pyd", "Lib/os.py"):
         assert files[name] == (base / name).read_bytes()
