@@ -106,11 +106,11 @@ def public_url(url: str) -> str | None:
 
     `None` for what only this machine can open. The user of `ssh://git@…` is everybody's.
     """
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return None
+        return None  # none that anything could open
     if parts.scheme == "file" or not host:
         return None
     user = "git@" if parts.scheme.endswith("ssh") and parts.username == "git" else ""

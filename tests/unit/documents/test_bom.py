@@ -80,6 +80,7 @@ def test_a_distribution_has_what_its_metadata_say() -> None:
         ("https://host.example:port/r", None),
         ("/home/ann/r", None),
         ("https://[::1]:80/r", "https://[::1]:80/r"),
+        ("https://[v6/x.git", None),
     ],
 )
 def test_no_url_tells_who_may_read_it_or_a_local_path(url: str, public: str | None) -> None:
