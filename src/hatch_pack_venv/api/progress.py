@@ -105,7 +105,9 @@ class _Activity(logging.Filter):
 
 
 @contextmanager
-def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
+def terminal_progress(
+    total: int, doing: str = "Packing", *, unit: str = "B", unit_scale: bool = True
+) -> Iterator[Progress]:
     """Show a progress bar in bytes; show nothing if standard error is not a terminal."""
     from tqdm import tqdm  # skipped by runs that show nothing
 
@@ -113,8 +115,8 @@ def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
     with tqdm(
         total=total,
         desc=doing,
-        unit="B",
-        unit_scale=True,
+        unit=unit,
+        unit_scale=unit_scale,
         file=sys.stderr,
         disable=None,
         leave=False,
@@ -128,26 +130,9 @@ def terminal_progress(total: int, doing: str = "Packing") -> Iterator[Progress]:
         yield advance
 
 
-@contextmanager
-def terminal_count(total: int, doing: str) -> Iterator[Progress]:
+def terminal_count(total: int, doing: str) -> AbstractContextManager[Progress]:
     """Show a progress bar that counts; show nothing if standard error is not a terminal."""
-    from tqdm import tqdm
-
-    columns, lines = _size()
-    with tqdm(
-        total=total,
-        desc=doing,
-        file=sys.stderr,
-        disable=None,
-        leave=False,
-        ncols=columns,
-        nrows=lines,
-    ) as bar:
-
-        def advance(count: int) -> None:
-            bar.update(count)
-
-        yield advance
+    return terminal_progress(total, doing, unit="it", unit_scale=False)
 
 
 TERMINAL_PROOF: Final = ProofReports(
