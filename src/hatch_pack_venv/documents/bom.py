@@ -11,10 +11,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..metadata.licences import licence_named, licence_of
+from ..metadata.origin import origin_of
 from ..model.components import Bom, Component, Licence, package_url, public_url
 from ..plan.order import is_native
 from ..requirements.closure import by_key, marker_environment, requirements_of
-from ..requirements.lock import origin_of
 from .embedded import embedded_components
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from ..injected.run_file import Head
 from ..metadata.files import read_text
 from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry
 from ..model.errors import OptionsError, PlanError, printable
@@ -21,6 +20,7 @@ from ..platforms.posix.launchers import launcher_options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..injected.run_file import Head
     from ..model.distribution import InstalledDistribution
     from ..model.image import ImageBase
     from ..model.plan import PackPlan
@@ -71,6 +71,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def run_head(plan: PackPlan) -> Head:
     """Return what the head of a run file says, as far as the plan tells."""
+    from ..injected.run_file import Head  # for one format of many
+
     head = plan.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head[key])
     platform = head["platform"]

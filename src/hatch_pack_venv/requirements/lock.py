@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from packaging.direct_url import DirectUrl, DirectUrlValidationError
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from ..metadata.files import open_file, parse_json
+from ..metadata.files import open_file
+from ..metadata.origin import origin_of
 from ..model.errors import LockProblem
 from .closure import python_satisfies
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from packaging.direct_url import DirectUrl
     from packaging.markers import Marker
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
 
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 
 
 _PASSWORD: Final = re.compile(r"(?<=//)[^/@]*@")
-
-
-def origin_of(distribution: InstalledDistribution) -> DirectUrl | None:
-    """Return where a distribution was installed from; `None` where nothing readable tells it."""
-    try:
-        return DirectUrl.from_dict(parse_json(distribution.direct_url or "null"))
-    except (ValueError, AttributeError, TypeError, DirectUrlValidationError):
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

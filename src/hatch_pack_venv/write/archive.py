@@ -31,7 +31,6 @@ from .sinks import NullSink
 from .sinks.deflate import REPLACED
 from .sinks.directory import DirectorySink, can_hold_links
 from .sinks.hashed_file import HashedOutput
-from .sinks.run import RunSink
 from .sinks.tar import TarSink
 from .sinks.zip import ZipSink
 from .stream import write
@@ -212,6 +211,8 @@ def _sink(
         case CompressionFormat.ZIP:
             return ZipSink(output, compression, plan.install_target)
         case CompressionFormat.RUN:
+            from .sinks.run import RunSink
+
             return RunSink(output, compression, run_head(plan), plan.install_target)
         case CompressionFormat.OCI:
             from .sinks.oci import OciSink

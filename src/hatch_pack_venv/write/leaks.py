@@ -44,9 +44,9 @@ class LeakScanner:
         self.margin = (
             max((len(each.path) for each in leak_policy.build_paths), default=0) + _LONGEST_NAME
         )
-        own = [each.path for each in leak_policy.build_paths if each.kind == ENVIRONMENT]
-        listed = b"|".join(map(re.escape, own))
-        self.own_place = re.compile(b"(?:" + listed + b")(?=[/\0])") if own else None
+        self.own_places = [
+            each.path for each in leak_policy.build_paths if each.kind == ENVIRONMENT
+        ]
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
@@ -133,14 +133,12 @@ class FileScanner:
 
     def _feed_elf(self, data: bytes) -> None:
         """Note where the environment's own place stands; `finish` knows what is only debug data."""
-        pattern = self._look.own_place
-        if pattern is None:
-            return
         margin = self._look.margin
         seam = self._data + data[:margin]
         for piece, start in ((seam, self._read - len(self._data)), (data, self._read)):
-            if len(self._offsets) < _MOST_OFFSETS:
-                self._offsets += [start + match.start() for match in pattern.finditer(piece)]
+            for place in self._look.own_places:
+                if len(self._offsets) < _MOST_OFFSETS:
+                    self._offsets += [start + offset for offset in _offsets_of(place, piece)]
         self._read += len(data)
         self._data = (seam if len(data) < margin else data)[-margin:]
 
@@ -193,6 +191,16 @@ class FileScanner:
                     f"{self._arcname} looks for libraries in {path}, which will not exist on the"
                     " target: build it with a search path relative to $ORIGIN, or exclude it"
                 )
+
+
+def _offsets_of(place: bytes, data: bytes) -> Iterator[int]:
+    """Yield where a path, or one below it, stands: `find` takes half of a pattern's time."""
+    offset = data.find(place)
+    while offset >= 0:
+        end = offset + len(place)
+        if data[end : end + 1] in (b"/", b"\0"):
+            yield offset
+        offset = data.find(place, end)
 
 
 def _ignore(_: bytes) -> None:

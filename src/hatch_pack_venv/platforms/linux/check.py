@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # The names that CPython gives extension modules and that say what they are for.
 _MODULE: Final = re.compile(
-    r"(?P<stem>[^/.]+)\.(?:cpython-(?P<abi>\d+[a-z]*)|abi3)(?:-[^/.]+)?\.so"
+    r"(?:^|/)(?P<stem>[^/.]+)\.(?:cpython-(?P<abi>\d+[a-z]*)|abi3)(?:-[^/.]+)?\.so\Z"
 )
 
 
@@ -44,8 +44,8 @@ def check(
     """
     variants: dict[tuple[str, str], list[_Module]] = defaultdict(list)
     for entry in entries.values():
-        package = _package_of(entry.arcname, environment.site_packages)
-        match = _MODULE.fullmatch(entry.arcname.rpartition("/")[2])
+        match = _MODULE.search(entry.arcname) if entry.arcname.endswith(".so") else None
+        package = _package_of(entry.arcname, environment.site_packages) if match else None
         if package is not None and match is not None and isinstance(entry, FileEntry):
             misfit = files.misfit(entry) or _other_abi(match["abi"], environment)
             module = _Module(arcname=entry.arcname, misfit=misfit)
