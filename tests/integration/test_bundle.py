@@ -199,7 +199,8 @@ def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
     assert f"{stdlib}/os.py" in names
     assert f"{stdlib}/sitecustomize.py" not in names
     assert f"{stdlib}/EXTERNALLY-MANAGED" not in names
-    (sysconfig,) = (names[n] for n in names if n.startswith(f"{stdlib}/sysconfig"))
+    module = f"{stdlib}/sysconfig.py"  # a package since 3.14, and in Debian's 3.13
+    sysconfig = names.get(module) or names[f"{stdlib}/sysconfig/__init__.py"]
     assert isinstance(sysconfig, FileEntry)
     if Path("/usr/lib/python3/dist-packages").is_dir():
         inside = {name for name in names if name.startswith("lib/python3/dist-packages/")}

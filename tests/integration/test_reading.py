@@ -36,7 +36,7 @@ def test_every_format_is_read_by_what_it_holds(
     if format == "oci":
         expected = [f"venv{name.removeprefix('env')}" for name in expected]
     if format == "zip":
-        expected = [name for name in expected if name != "env/lib64"]
+        expected = [name for name in expected if name not in ("env/lib64", "env/bin/𝜋thon")]
     read = names(nameless)
     # Copies lie where files do, and links behind all files; an image is in layers.
     assert sorted(read) == sorted(expected)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import platform
 import shutil
 import sysconfig
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ def _has_getpath_tests() -> bool:
 def _has_whole_library() -> bool:
     """Return whether the standard library here is whole; distributions take it apart."""
     folder = Path(sysconfig.get_path("stdlib"))
-    return all((folder / name).is_dir() for name in ("ensurepip", "idlelib", "test"))
+    return all(
+        (folder / name).exists() for name in ("ensurepip", "idlelib", "test/test_grammar.py")
+    )
 
 
 REGISTRY: Final[dict[str, Resource]] = {
@@ -89,6 +92,13 @@ REGISTRY: Final[dict[str, Resource]] = {
     "roots": Resource(
         title="roots of Debian's releases (apt, its keys, its mirror and root's rights)",
         found=can_be_made,
+    ),
+    "arm64 emulation": Resource(
+        title="qemu for arm64 (qemu-user-static)",
+        found=lambda: Path("/usr/lib/binfmt.d/qemu-aarch64.conf").is_file() and os.geteuid() == 0,
+    ),
+    "x86-64": Resource(
+        title="a processor of x86-64", found=lambda: platform.machine() in ("x86_64", "AMD64")
     ),
     "root": Resource(title="root's rights", found=lambda: os.geteuid() == 0),
     "mounts": Resource(title="mounts of disk images", found=_can_mount),

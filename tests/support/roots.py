@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from support.environments import run
 from support.hiding import namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MIRROR: Final = "http://deb.debian.org/debian"
 KEYS: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -107,8 +108,8 @@ def unpack(packages: Sequence[Path], root: Path) -> Path:
     return root
 
 
-# Arguments: the root; pairs of a folder and where it is seen there, "--"; the command. The root is
-# a mount of its own, or no namespace could be made within it.
+# Arguments: the root; pairs of a folder and where it is seen there, "--"; the command. The root
+# becomes that of the namespace: the kernel allows no further ones behind a mere chroot.
 _SCRIPT: Final = """
 set -eu
 root=$1; shift
@@ -121,9 +122,34 @@ while [ "$1" != -- ]; do
     shift 2
 done
 shift
-exec chroot "$root" "$@"
+cd "$root"
+mkdir -p outside
+pivot_root . outside
+exec /bin/busybox sh -c 'busybox umount -l /outside && exec "$@"' sh "$@"
 """
-VARIABLES: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
+
+
+@contextmanager
+def emulated(machine: str) -> Iterator[None]:
+    """Let the kernel run programs of another machine by qemu, as its package would set it up."""
+    rule = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf").read_text().strip()
+    name = f"pack-venv-{machine}-{os.getpid()}"
+    mounted = (BINFMT / "register").exists()
+    if not mounted:
+        run("mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT)
+    try:
+        (BINFMT / "register").write_text(rule.replace(f":qemu-{machine}:", f":{name}:", 1))
+        try:
+            yield
+        finally:
+            (BINFMT / name).write_text("-1")
+    finally:
+        if not mounted:
+            run("umount", "--lazy", BINFMT)
+
+
+VARIABLES: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 
 
 def run_in_root(
@@ -136,18 +162,23 @@ def run_in_root(
     """Run a command in a root.
 
     Parameters:
+        command: its program by its path.
         seen: folders of this machine and the paths at which they are seen there.
     """
-    pairs = [str(part) for pair in (seen or {}).items() for part in pair]
-    prefix = namespace() or ()
     return subprocess.run(
-        [*prefix, "sh", "-c", _SCRIPT, "sh", str(root), *pairs, "--", *command],
+        entering(root, command, seen or {}),
         capture_output=True,
         text=True,
         check=False,
-        env={**VARIABLES, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})},
+        env={**VARIABLES, **(env or {})},
         timeout=300,
     )
+
+
+def entering(root: Path, command: Sequence[str], seen: Mapping[Path, str]) -> list[str]:
+    """Return the command that runs another one in a root; it needs `VARIABLES`."""
+    pairs = [str(part) for pair in seen.items() for part in pair]
+    return [*(namespace() or ()), "sh", "-c", _SCRIPT, "sh", str(root), *pairs, "--", *command]
 
 
 def pack_in_root(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

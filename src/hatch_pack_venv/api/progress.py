@@ -109,25 +109,32 @@ def terminal_progress(
     total: int, doing: str = "Packing", *, unit: str = "B", unit_scale: bool = True
 ) -> Iterator[Progress]:
     """Show a progress bar in bytes; show nothing if standard error is not a terminal."""
+    if not sys.stderr.isatty():
+        with silent(total) as advance:
+            yield advance
+        return
     from tqdm import tqdm  # skipped by runs that show nothing
 
+    class Bar(tqdm):  # type: ignore[type-arg] # generic in its stubs only
+        """A bar with a lock of its own: tqdm's writes to TMPDIR and starts a process on 3.14."""
+
+    Bar.set_lock(threading.RLock())
     columns, lines = _size()
-    with tqdm(
+    with Bar(
         total=total,
         desc=doing,
         unit=unit,
         unit_scale=unit_scale,
         file=sys.stderr,
-        disable=None,
         leave=False,
         ncols=columns,
         nrows=lines,
     ) as bar:
 
-        def advance(count: int) -> None:
+        def update(count: int) -> None:
             bar.update(count)
 
-        yield advance
+        yield update
 
 
 def terminal_count(total: int, doing: str) -> AbstractContextManager[Progress]:

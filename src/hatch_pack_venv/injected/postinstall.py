@@ -33,7 +33,7 @@ import subprocess
 import sysconfig
 import time
 import warnings
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 MANIFEST = "share/venv/metadata/pack-venv.json"
 VENVSTACKS = "share/venv/metadata/venvstacks_layer.json"
@@ -85,6 +85,14 @@ for name, folder in json.loads(sys.argv[1]):
     else:
         print(json.dumps([name, why]), flush=True)
 """
+FINDS = """
+import json, sys
+from importlib.machinery import PathFinder
+for name in json.loads(sys.argv[1]):
+    if PathFinder.find_spec(name) is None:
+        print(json.dumps([name, ""]))
+"""
+MODULES_ASKED = 500  # what a command line of Windows holds
 Facts = Dict[str, Any]
 LAYERS_FILE = "pack_venv_layers.pth"
 SITECUSTOMIZE_MARK = '"""The layers below this environment: written by its postinstall.py."""'
@@ -170,6 +178,7 @@ class Tree(NamedTuple):
     neighbours: Neighbours
     base_distributions: Dict[str, str]  # what the base interpreter must have, with versions
     libraries: Dict[str, Facts]  # what the system must have, each with the file that needs it
+    files: List[Any]  # what the archive holds, as its manifest lists it
     stack_layer: Optional[StackLayer] = None
 
     @property
@@ -275,6 +284,7 @@ def tree_from(data: Any, prefix: str) -> Tree:
             for each in data.get("target_libraries") or []
             if isinstance(each, dict)
         },
+        files=data["files"] if isinstance(data.get("files"), list) else [],
         stack_layer=stack_layer_of(prefix) if data["interpreter"] == "target" else None,
     )
 
@@ -930,6 +940,39 @@ def missing_libraries(tree: Tree) -> List[str]:
     ]
 
 
+def packed_modules(tree: Tree) -> Iterator[Tuple[str, str]]:
+    """Yield the top-level modules of the packages and their files, without namespace packages.
+
+    An extension module for another Python may lie there beside the one for this: it does not count.
+    """
+    abi = tree.needs["abi"]
+    tags = [abi, abi.replace("cp", "cpython-", 1)] + ["abi3"] * ("t" not in abi_flags(abi))
+    extension = r"(?:\.(?:{})(?:-[^/.]+)?)?\.(?:so|pyd)".format("|".join(map(re.escape, tags)))
+    module = re.compile(r"([^\W\d]\w*)(?:\.py|/__init__\.py|{})".format(extension))
+    folders = [os.path.relpath(x, tree.prefix).replace(os.sep, "/") for x in tree.site_packages]
+    for each in tree.files:
+        path = str(each.get("path")) if isinstance(each, dict) else ""
+        for folder in folders:
+            if path.startswith(folder + "/"):
+                match = module.fullmatch(path, len(folder) + 1)
+                if match:
+                    yield match.group(1), path
+
+
+def missing_modules(tree: Tree) -> List[str]:
+    """Tell which packed modules the interpreter does not find; none of their code is run."""
+    modules = dict(packed_modules(tree))
+    asked = sorted(modules)[:MODULES_ASKED]
+    lacking = sorted(answers(tree, FINDS, asked, "-I")) if asked else []
+    others = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+    return [
+        f"{tree.python!r} finds no module {name!r}{others}, though the archive holds"
+        f" {modules[name]!r}: unpack it again."
+        for name in lacking[:1]
+        if name in modules
+    ]
+
+
 def short(file: Any) -> str:
     """Return a packed file's name as people know it."""
     return str(file).rpartition("/site-packages/")[2]
@@ -1004,7 +1047,7 @@ def check(tree: Tree) -> str:
     if wrong:
         raise ConnectError(*wrong)
     version = run_there(tree)["version"]
-    wrong = missing_libraries(tree)
+    wrong = missing_modules(tree) + missing_libraries(tree)
     if wrong:
         raise ConnectError(*wrong)
     return f"{tree.label} is connected and runs with Python {version}"

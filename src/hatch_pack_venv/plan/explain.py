@@ -15,6 +15,7 @@ from ..model.entries import FileEntry, SymlinkEntry
 from ..model.plan import POSTINSTALL, Decision
 from ..model.results import human_size, size_of, sizes_by_owner
 from ..platforms.posix.activation import NAMES
+from .links import is_interpreter_alias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,6 +99,7 @@ class PruneReport:
             if entry.arcname in packed - owned
             and not entry.arcname.startswith(metadata)
             and not self._is_of_the_environment(entry.arcname)
+            and not is_interpreter_alias(entry, self.environment)
         ]
 
     def _is_of_the_environment(self, arcname: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..model.entries import DirectoryEntry, FileEntry, SymlinkEntry, TargetKind, UnsupportedEntry
 from ..model.errors import LinkError
@@ -77,6 +77,15 @@ def may_be_missing(link: SymlinkEntry, target: LinkTarget, environment: Environm
     return (near and is_relative) or environment.is_of_interpreter(link.arcname)
 
 
+def is_interpreter_alias(
+    entry: ScannedEntry, environment: Environment
+) -> TypeGuard[SymlinkEntry | FileEntry]:
+    """Return whether an entry leads to the base interpreter or is a copy of it, by any name."""
+    if isinstance(entry, SymlinkEntry):
+        return entry.target is not None and entry.target.path == environment.interpreter.executable
+    return isinstance(entry, FileEntry) and entry.arcname in environment.interpreter_copies
+
+
 def interpreter_alias(
     entry: ScannedEntry, environment: Environment, mode: InterpreterMode
 ) -> SymlinkEntry | None:
@@ -84,12 +93,7 @@ def interpreter_alias(
 
     It takes the place of what leads to the base interpreter or is a copy of it; `None` for others.
     """
-    if isinstance(entry, SymlinkEntry):
-        target = None if entry.target is None else entry.target.path
-        known = target == environment.interpreter.executable
-    else:
-        known = entry.arcname in environment.interpreter_copies
-    if not known or mode == "linked" or not isinstance(entry, (SymlinkEntry, FileEntry)):
+    if mode == "linked" or not is_interpreter_alias(entry, environment):
         return None
     name = f"{environment.scripts}/{environment.interpreter.executable_name}"
     return SymlinkEntry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,3 +209,37 @@ def test_packages_that_the_interpreter_does_not_look_for_are_told(tree: Tree) ->
     assert done.err == (
         f"postinstall.py: {str(python)!r} does not look for packages in {str(unseen)!r}.\n"
     )
+
+
+def with_modules(tree: Tree, *names: str) -> None:
+    """Write files into site-packages and name them in the manifest."""
+    site = tree.site.relative_to(tree.root)
+    for name in names:
+        (tree.site / name).parent.mkdir(exist_ok=True)
+        (tree.site / name).write_text("raise SystemExit('run')\n")
+    files = [{"path": f"{site}/{name}"} for name in ("marker/__init__.py", *names)]
+    tree.write_manifest({**manifest(PYTHON), "files": files})
+
+
+def test_check_finds_what_is_packed_and_runs_none_of_it(tree: Tree) -> None:
+    """Modules, packages and extension modules are found where they lie, and none is imported."""
+    tag = PYTHON.minor.replace(".", "")
+    own = f"own.cpython-{tag}-{platform.machine()}-linux-gnu.so"
+    stale = "stale.cpython-27m-x86_64-linux-gnu.so"
+    with_modules(tree, "one.py", "two/__init__.py", own, "any.abi3.so", stale, "space/deep.py")
+    assert tree.run("--no-compile").status == 0
+    done = tree.run("--check")
+    assert (done.status, done.err) == (0, "")
+
+
+def test_check_tells_modules_that_the_interpreter_does_not_find(tree: Tree) -> None:
+    """One sentence names the first, and says how many there are."""
+    tag = PYTHON.minor.replace(".", "")
+    with_modules(tree, "one.py", f"own.cpython-{tag}-{platform.machine()}-linux-gnu.so", "two.py")
+    assert tree.run("--no-compile").status == 0
+    for path in (*tree.site.glob("own.*"), tree.site / "two.py"):
+        path.unlink()
+    done = tree.run("--check")
+    assert done.status == 1
+    assert "finds no module 'own' and 1 more, though the archive holds 'lib/python" in done.err
+    assert len(done.err.splitlines()) == 1

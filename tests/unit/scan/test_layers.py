@@ -258,6 +258,7 @@ def test_the_layers_are_seen_in_their_order(
         neighbours=postinstall.neighbours_from(head),
         base_distributions={},
         libraries={},
+        files=[],
     )
     pieces = postinstall.pieces(tree, "/real/python/bin/python3.11", "3.11.7")
     name = str(tmp_path / "app" / SITE / "sitecustomize.py")
