@@ -21,6 +21,7 @@ from macholib.mach_o import LC_BUILD_VERSION, LC_ID_DYLIB, LC_RPATH, LC_VERSION_
 from macholib.MachO import MachO as Oracle
 from packaging.markers import Marker
 from support.binaries import EXECUTABLE, LIBRARY, module, packed
+from support.documents import checked_sbom
 from support.environments import run, shared, tool
 from support.trees import extract, make_wheel
 
@@ -130,6 +131,7 @@ def test_a_framework_environment_is_packed_file_by_file(
     table = {"interpreter": "target", "format": suffix, "check": "off", "record-files": "exclude"}
     (result,) = pack(tree, tmp_path / "app", PackOptions.from_mapping(table))
     packed = read_archive(result.path)
+    assert "CPython" not in {each["name"] for each in checked_sbom(result.path)["components"]}
     wanted = {n: c for n, c in source_files(tree).items() if not n.endswith("/RECORD")}
     assert {name: packed[name] for name in wanted} == wanted
     rest = set(packed) - set(wanted)
@@ -298,6 +300,7 @@ def test_an_interpreter_that_finds_its_libraries_itself_is_bundled(
         packed
     )
     assert str(base).encode() not in b"".join(packed.values())
+    assert "CPython" in {each["name"] for each in checked_sbom(result.path)["components"]}
     assert b"home" not in packed["pyvenv.cfg"]
     with tarfile.open(result.path) as tar:
         links = {m.name.partition("/")[2]: m.linkname for m in tar if m.issym()}

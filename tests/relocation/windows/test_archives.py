@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.binaries import small_pe
+from support.documents import checked_sbom
 from support.trees import tree_state
 from support.windows import (
     ACTIVATION,
@@ -84,6 +85,14 @@ def test_an_environment_of_real_wheels_is_packed_file_by_file(
         assert shebang(files[f"Scripts/{name}"]) == f"#!<launcher_dir>\\{folder}python.exe"
     assert "pyvenv.cfg" not in files
     assert not [name for name, content in files.items() if BUILT_AT.encode() in content]
+
+
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+def test_the_bill_of_materials_is_valid(real: Path, tmp_path: Path, interpreter: str) -> None:
+    """It lists what the manifest does, and the interpreter where it is packed."""
+    (result,) = pack(real, tmp_path / "app", options(interpreter=interpreter))
+    names = {each["name"] for each in checked_sbom(result.path)["components"]}
+    assert ("CPython" in names) == (interpreter == "bundled")
 
 
 def test_records_are_true_for_what_is_packed(real: Path, tmp_path: Path) -> None:
