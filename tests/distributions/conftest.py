@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.environments import run, shared
-from support.packed_in_roots import NATIVE, Packed, facts_of, make_environment
+from support.packed_in_roots import NATIVE, SOURCES, Packed, facts_of, make_environment
 from support.roots import BARE, SUITES, WITH_PYTHON, fetch, pack_in_root, unpack
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     def make(folder: Path) -> None:
         for suite in SUITES:
-            packages = fetch(folder / f"{suite}.apt", suite, WITH_PYTHON)
+            pythons = [f"{python}-venv" for of, python in SOURCES.values() if of == suite]
+            packages = fetch(folder / f"{suite}.apt", suite, [*WITH_PYTHON, *pythons])
             bare = [each for each in packages if each.name.split("_")[0] in BARE]
             unpack(packages, folder / suite)
             unpack(bare, folder / f"{suite}, bare")
@@ -46,18 +47,17 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(
     roots: dict[str, Path], native: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], Packed]:
-    """Pack an environment of each suite's own Python, there, in both modes."""
+    """Pack an environment of each Python, on its own release, in both modes."""
 
     def make(folder: Path) -> None:
-        for suite in SUITES:
-            make_environment(roots[suite], native)
+        for name, (suite, python) in SOURCES.items():
+            environment = make_environment(roots[suite], python, native)
             for mode in ("bundled", "target"):
-                target = f"/host{folder}/{suite}, {mode}"
-                done = pack_in_root(
-                    roots[suite], "export", "/root/env", target, "--interpreter", mode
-                )
-                assert done.returncode == 0, (suite, mode, done.stderr)
+                target = f"/host{folder}/{name}, {mode}"
+                arguments = ("export", environment, target, "--interpreter", mode)
+                done = pack_in_root(roots[suite], *arguments)
+                assert done.returncode == 0, (name, mode, done.stderr)
 
     folder = shared(tmp_path_factory, "packed-in-roots", make)
-    names = [(suite, mode) for suite in SUITES for mode in ("bundled", "target")]
+    names = [(name, mode) for name in SOURCES for mode in ("bundled", "target")]
     return {name: facts_of(folder / ", ".join(name)) for name in names}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.machine import needs
-from support.packed_in_roots import APP, Packed, no_lines_of_the_loader
+from support.packed_in_roots import APP, SOURCES, Packed, no_lines_of_the_loader
 from support.roots import SUITES, glibc_of, run_in_root
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def places() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("there", list(places()))
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_bundle_runs_or_says_why_not(
-    packed: dict[tuple[str, str], Packed], roots: dict[str, Path], suite: str, there: str
+    packed: dict[tuple[str, str], Packed], roots: dict[str, Path], source: str, there: str
 ) -> None:
     """Where glibc is new enough all of it runs; elsewhere one sentence says what is needed."""
-    bundle, root = packed[suite, "bundled"], roots[there]
+    bundle, root = packed[source, "bundled"], roots[there]
     seen = {bundle.folder: APP}
     has = glibc_of(root)
     done = run_in_root(root, [f"{APP}/bin/demo"], seen=seen)
@@ -59,17 +59,19 @@ def test_a_bundle_runs_or_says_why_not(
         assert f"The archive needs glibc {needed} or later" in checked.stderr
 
 
-@pytest.mark.parametrize("there", SUITES)
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("there", SOURCES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_an_archive_for_the_targets_python_connects_or_says_why_not(
-    packed: dict[tuple[str, str], Packed], roots: dict[str, Path], suite: str, there: str
+    packed: dict[tuple[str, str], Packed], roots: dict[str, Path], source: str, there: str
 ) -> None:
     """The same minor version runs all of it; another one is told from what is needed."""
-    archive, root = packed[suite, "target"], roots[there]
-    place = f"/root/of {suite}"
+    archive = packed[source, "target"]
+    suite, python = SOURCES[there]
+    root = roots[suite]
+    place = f"/root/of {source}, by {python}"
     shutil.copytree(archive.folder, root / place.lstrip("/"), symlinks=True)
     script = f"{place}/postinstall.py"
-    connected = run_in_root(root, ["/usr/bin/python3", script, "--no-compile"])
+    connected = run_in_root(root, [f"/usr/bin/{python}", script, "--no-compile"])
     no_lines_of_the_loader(connected)
     if packed[there, "target"].minor != archive.minor:
         assert connected.returncode == 1

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.environments import shared
 from support.machine import needs
-from support.packed_in_roots import APP, Packed, no_lines_of_the_loader
-from support.roots import BARE, SUITES, fetch, run_in_root, unpack
+from support.packed_in_roots import APP, SOURCES, Packed, no_lines_of_the_loader
+from support.roots import BARE, fetch, run_in_root, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +48,12 @@ def systems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["musl", "glibc elsewhere", "a loader that says no"])
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_a_launcher_says_what_the_system_lacks(
-    packed: dict[tuple[str, str], Packed], systems: dict[str, Path], suite: str, name: str
+    packed: dict[tuple[str, str], Packed], systems: dict[str, Path], source: str, name: str
 ) -> None:
     """One sentence from launchers and from activation, and no line of the kernel or a loader."""
-    bundle, root = packed[suite, "bundled"], systems[name]
+    bundle, root = packed[source, "bundled"], systems[name]
     seen = {bundle.folder: APP}
     needed = "glibc " + ".".join(map(str, bundle.floor)) + " or later"
     done = run_in_root(root, [f"{APP}/bin/demo"], seen=seen)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.environments import make_environment, run, shared
+from support.environments import make_environment, run, shared, tool
 from support.interpreters import Python, newest_of_each
 from support.projects import make_project
 
@@ -40,8 +40,10 @@ def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) ->
         (plugin,) = plugin_wheels.glob("*.whl")
         oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
         for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
-            # By the tests' own pip: a system's Python may have none.
-            pip = (sys.executable, "-m", "pip", "--python", python)
+            # By a pip that still knows that Python; a system's Python may have none.
+            seeded = folder.with_name(f"pip of {python.name}")
+            run(tool("uv"), "venv", "--quiet", "--clear", "--seed", "--python", python, seeded)
+            pip = (seeded / "bin/python", "-m", "pip")
             run(*pip, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
         # uv locks for every Python that the project supports, found here or not.
         for version in ("3.9", "3.10"):

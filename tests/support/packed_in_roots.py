@@ -6,13 +6,18 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from support.roots import run_in_root
+from support.roots import SUITES, run_in_root
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
 APP: Final = "/opt/app"
+# Releases and one of their Pythons each: what environments are made of.
+SOURCES: Final = {
+    **{suite: (suite, "python3") for suite in SUITES},
+    "3.15 of sid": ("sid", "python3.15"),
+}
 NATIVE: Final = """
 #define Py_LIMITED_API 0x03090000
 #include <Python.h>
@@ -60,11 +65,16 @@ class Packed(NamedTuple):
     minor: str
 
 
-def make_environment(root: Path, native: Path) -> None:
-    """Make an environment as the distribution's venv does, with a package as pip installs it."""
-    done = run_in_root(root, ["/usr/bin/python3", "-m", "venv", "--without-pip", "/root/env"])
+def make_environment(root: Path, python: str, native: Path) -> str:
+    """Make an environment as the distribution's venv does, with a package as pip installs it.
+
+    Returns its path in the root.
+    """
+    environment = f"/root/env-{python}"
+    done = run_in_root(root, [f"/usr/bin/{python}", "-m", "venv", "--without-pip", environment])
     assert done.returncode == 0, done.stderr
-    (site,) = root.glob("root/env/lib/python3.*/site-packages")
+    place = root / environment.lstrip("/")
+    (site,) = place.glob("lib/python3.*/site-packages")
     info = site / "demo-1.0.dist-info"
     (site / "demo").mkdir()
     info.mkdir()
@@ -72,14 +82,15 @@ def make_environment(root: Path, native: Path) -> None:
     (site / "demo/__init__.py").write_text(DEMO)
     for name, text in WHEEL.items():
         (info / name).write_text(text)
-    script = root / "root/env/bin/demo"
+    script = place / "bin/demo"
     script.write_text(
-        "#!/root/env/bin/python3\nimport sys\nfrom demo import main\nsys.exit(main())\n"
+        f"#!{environment}/bin/python3\nimport sys\nfrom demo import main\nsys.exit(main())\n"
     )
     script.chmod(0o755)
     names = ["demo/__init__.py", f"demo/{native.name}", *(f"{info.name}/{name}" for name in WHEEL)]
     names += [f"{info.name}/RECORD", "../../../bin/demo"]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
+    return environment
 
 
 def facts_of(folder: Path) -> Packed:
