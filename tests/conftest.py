@@ -78,6 +78,9 @@ def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_VARIABLES):
             monkeypatch.delenv(name)
+    # Where no folder can be: neither the developer's cache nor one that hides what is not the same
+    # bytes each time. Tests of the cache have one of their own.
+    monkeypatch.setenv("HATCH_PACK_VENV_CACHE_DIR", os.path.join(os.devnull, "cache"))
 
 
 @pytest.fixture(scope="session")

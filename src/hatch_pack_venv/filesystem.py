@@ -156,3 +156,28 @@ def remove_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
+
+
+def cache_folder(name: str) -> Path:
+    """Return where this project keeps what another build may use, of one kind.
+
+    See https://specifications.freedesktop.org/basedir-spec/latest/, which has relative paths
+    ignored.
+    """
+    chosen = os.environ.get("HATCH_PACK_VENV_CACHE_DIR")
+    if chosen:
+        return Path(chosen).absolute() / name
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(caches):
+        caches = os.path.expanduser("~/.cache")
+    return Path(caches) / "hatch-pack-venv" / name
+
+
+def make_cache_folder(folder: Path) -> None:
+    """Make a folder that `cache_folder` has named, for this user alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for each in (folder.parent, folder):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)

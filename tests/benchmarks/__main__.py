@@ -23,6 +23,7 @@ from .contenders import Contender, contenders, ours
 from .environments import PEERS, REQUIREMENTS, made
 from .measure import measured
 from .report import judged, level_table, medians, table
+from .second import second_builds, second_table
 from .starts import starts, starts_table
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ def main() -> None:
         found = starts(work, options.rounds)
         results["starts"] = found
         print(starts_table(found))
+        options.only_formats, options.environment = True, []
+    if options.second:
+        before = options.before.resolve() if options.before else None
+        results["second"] = second_builds(work, options.rounds, options.format, before)
+        print(second_table(results["second"]))
         options.only_formats, options.environment = True, []
     for name in options.environment:
         results[name] = _compare(name, work, options)
@@ -76,6 +82,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--levels", action="store_true", help="measure our compression levels only")
     parser.add_argument("--starts", action="store_true", help="measure one-file starts only")
+    parser.add_argument("--second", action="store_true", help="measure second builds only")
+    parser.add_argument(
+        "--before", type=Path, metavar="SRC", help="an earlier version, beside second builds"
+    )
     parser.add_argument("--only-formats", action="store_true", help="leave out all but the table")
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), metavar="FILE")

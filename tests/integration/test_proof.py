@@ -84,6 +84,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a home of its own, and caches beside it."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.delenv("HATCH_PACK_VENV_CACHE_DIR")
     monkeypatch.delenv("DISPLAY", raising=False)
     (tmp_path / "home").mkdir()
     return tmp_path / "home"

@@ -110,7 +110,7 @@ RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Linux, neighbours": (
         "7ebcc437eace3a6cd92c8bf62651a7b88e8edb0d4ea1fffcde3121f5ed0eeb7b",
-        "446e01918a79d481aa997dd34f1d792f1ec3264254ff216f2d911984a7696d8e",
+        "62f2c661673e13ed259c0a0a0dae03c44a88128f6d34ba006820bfddc34a5d17",
         "313620123c74ac40a0a4fbffbc582995eb91c302e985b62debcb23fef23c92f5",
     ),
     "Linux, what is required": (

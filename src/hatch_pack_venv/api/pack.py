@@ -127,7 +127,9 @@ def pack_source(
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
     options, start = source.options, time.monotonic()
-    compression = CompressionOptions(level=options.compression_level, threads=options.threads)
+    compression = CompressionOptions(
+        level=options.compression_level, threads=options.threads, cache=options.cache
+    )
     check = _check(source, project, proof_reports)
     with _whole_plan(source, project, report, output.folder) as plan:
         _log_largest(plan)

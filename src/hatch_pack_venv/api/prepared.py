@@ -81,7 +81,7 @@ class Preparation:
         problems = [*_unusable(found), *check_tree(entries, fixed_path=None, leaving=True)]
         if problems:
             raise PlanError("what prepare_deployed_env has made cannot be packed", problems)
-        return replace(plan, entries=tuple(in_order(entries.values())))
+        return replace(plan, entries=tuple(in_order(entries.values(), plan.own)))
 
     def _usable(self, found: Iterable[ScannedEntry]) -> list[Entry]:
         usable = [entry for entry in found if not isinstance(entry, UnsupportedEntry)]

@@ -69,6 +69,7 @@ class PackOptions:
         image_name: template of an image's repository and tag.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process.
+        cache: whether compressed blocks are kept for the next build.
         output_directory: relative to the project root.
         archive_name, install_target: templates with the fields `{name}`, `{version}`,
             `{python_tag}` and `{platform_tag}`.
@@ -113,6 +114,7 @@ class PackOptions:
     image_base: Path | None = None
     image_name: str = "{name}:{version}"
     threads: int | None = None
+    cache: bool = True
     output_directory: Path = Path("dist-venv")
     archive_name: str = "{name}-{version}-{python_tag}-{platform_tag}"
     install_target: str = "{name}-{version}"

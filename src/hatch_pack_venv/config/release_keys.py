@@ -7,12 +7,6 @@ from typing import Final
 from . import values
 from .key import Key, Option
 
-
-def _word(text: str) -> bool | str:
-    """Return the value that a configuration table would hold."""
-    return {"true": True, "false": False}.get(text, text)
-
-
 RELEASE_KEYS: Final = (
     Key(
         name="sbom",
@@ -30,7 +24,7 @@ RELEASE_KEYS: Final = (
                 " beside it alone; false: none"
             ),
             default="true",
-            convert=_word,
+            convert=values.word,
         ),
     ),
     Key(
@@ -49,7 +43,7 @@ RELEASE_KEYS: Final = (
                 " their texts; false: it is not made"
             ),
             default="true",
-            convert=_word,
+            convert=values.word,
         ),
     ),
     Key(
@@ -86,7 +80,7 @@ RELEASE_KEYS: Final = (
                 " the CI that it came from"
             ),
             default="false",
-            convert=_word,
+            convert=values.word,
         ),
     ),
     Key(

@@ -10,6 +10,7 @@ from typing import Final
 from ..model.formats import CompressionFormat
 from ..model.interpreter import LEVELS, OPTIONAL_MODULES
 from . import values
+from .compression_keys import COMPRESSION_KEYS
 from .image_keys import IMAGE_KEYS
 from .key import Key, Option
 from .release_keys import RELEASE_KEYS
@@ -103,37 +104,8 @@ _KEYS: Final = (
             repeated=True,
         ),
     ),
-    Key(
-        name="compression-level",
-        parse=values.level,
-        values=(
-            "an integer of the format's own scale ([what each"
-            " costs](docs/archive-format.md#compression-levels))"
-        ),
-        default="gz, run and oci 5; xz and zip 6; bz2 and zst 9",
-        option=Option(
-            group="format",
-            metavar="N",
-            help="on the format's own scale",
-            default="gz, run and oci 5, xz and zip 6, bz2 and zst 9",
-        ),
-    ),
+    *COMPRESSION_KEYS,
     *IMAGE_KEYS,
-    Key(
-        name="threads",
-        parse=values.threads,
-        values=(
-            "how many threads compress, or processes compile byte code; the bytes do not"
-            " depend on it"
-        ),
-        default="the CPUs this process may use",
-        option=Option(
-            group="contents",
-            metavar="N",
-            help="how many threads compress, copy or compile; the result does not depend on it",
-            default="the CPUs this process may use",
-        ),
-    ),
     Key(
         name="output-directory",
         parse=values.path,

@@ -194,6 +194,11 @@ def boolean(value: Any) -> bool:
     return value
 
 
+def word(text: str) -> bool | str:
+    """Return the value that a configuration table would hold for a word of the command line."""
+    return {"true": True, "false": False}.get(text, text)
+
+
 def choice(*choices: str) -> Callable[[Any], str]:
     """Return a parser for one of several words."""
     expected = " or ".join(map(repr, choices))

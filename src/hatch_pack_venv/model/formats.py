@@ -6,11 +6,13 @@ import enum
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from .errors import OptionsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from _typeshed import StrPath
 
 
@@ -31,10 +33,12 @@ class CompressionOptions:
         level: on the formats' own scale, or `None` for each format's default.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process; the output does not depend on it.
+        cache: whether compressed blocks are kept for the next build; nor does it depend on that.
     """
 
     level: int | None = None
     threads: int | None = None
+    cache: bool = False
 
     def for_format(self, format: CompressionFormat, *, x86: bool) -> Compression:
         """Return how to compress an archive; `x86` says whether it holds x86 machine code."""
@@ -53,6 +57,15 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+Remembered: TypeAlias = "Callable[[Callable[[], bytes], Iterable[bytes], str], bytes]"
+"""Returns what the function returns, which is all that follows from some bytes and a text."""
+
+
+def not_remembered(make: Callable[[], bytes], _parts: Iterable[bytes], _how: str) -> bytes:
+    """Make it."""
+    return make()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
     """How one archive is compressed.
@@ -61,12 +74,16 @@ class Compression:
         level: on the format's own scale; ignored if nothing is compressed.
         threads: number of compression threads.
         x86: whether the machine code in the archive is for x86.
+        own: arcnames of what changes with each release, which has blocks of its own.
+        remembered: where blocks that were compressed before are found.
     """
 
     format: CompressionFormat
     level: int
     threads: int
     x86: bool = False
+    own: frozenset[str] = frozenset()
+    remembered: Remembered = not_remembered
 
 
 class CompressionFormat(enum.StrEnum):

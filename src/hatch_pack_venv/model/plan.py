@@ -111,6 +111,7 @@ class PackPlan:
         leak_policy: what the writer looks for in everything it writes.
         distributions: the packed distributions.
         runtime: arcnames of the interpreter's entries, for `bundled`.
+        own: arcnames of the project's own files, which change with each release.
         image: what an image holds and says besides the environment.
         start: arcname of the script that a file of a format that starts one runs; empty for none.
         beside: facts about the environment, published next to the archive, whose content does not
@@ -132,6 +133,7 @@ class PackPlan:
     leak_policy: LeakPolicy = field(default_factory=LeakPolicy)
     distributions: tuple[InstalledDistribution, ...] = ()
     runtime: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
     image: Image = field(default_factory=Image)
     start: str = ""
     beside: Mapping[str, Any] = field(default_factory=dict)

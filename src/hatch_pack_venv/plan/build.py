@@ -44,7 +44,7 @@ from .links import (
     stays_a_link,
     without_dangling,
 )
-from .order import complete_folders, in_order, normalised
+from .order import complete_folders, in_order, normalised, own_files
 from .select import BY_PATTERN, REPLACED, Selection, is_written_for_layers, note_on, why_added
 from .validate import check_reserved_names, check_tree
 
@@ -466,10 +466,11 @@ class _Planner:
             leading = paths_in_layers(entries.values())
             facts = inputs.layers.facts(self.environment, inputs.relied_on, leading)
             head = {**head, "neighbours": facts}
+        own = own_files(self.distributions, inputs.name)
+        ready = normalised(entries.values(), inputs.times, keeps_modes=inputs.keeps_modes)
         return PackPlan(
-            entries=tuple(
-                in_order(normalised(entries.values(), inputs.times, keeps_modes=inputs.keeps_modes))
-            ),
+            entries=tuple(in_order(ready, own)),
+            own=own,
             install_target=inputs.install_target,
             head=head,
             manifest_time=inputs.times.of(None),

@@ -10,6 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from packaging.utils import canonicalize_name
+
 from ..model.entries import (
     SAFE_MODE,
     DirectoryEntry,
@@ -22,6 +24,7 @@ from ..model.entries import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..model.distribution import InstalledDistribution
     from ..model.entries import Entry, ScannedEntry, Times
     from ..model.environment import Environment
     from ..model.plan import DecisionLog
@@ -62,21 +65,31 @@ def _normalised(entry: Entry, times: Times, *, keeps_modes: bool) -> Entry:
     return entry.normalised(times.of(entry.mtime), mode)
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
+def own_files(distributions: Iterable[InstalledDistribution], name: str) -> frozenset[str]:
+    """Return the arcnames of the files of one distribution, its metadata and launchers included."""
+    key = canonicalize_name(name)
+    return frozenset(file for each in distributions if each.key == key for file in each.files)
+
+
+def in_order(entries: Iterable[Entry], own: frozenset[str] = frozenset()) -> list[Entry]:
     """Sort entries: folders, files, links; parents first, the same on every machine.
 
     Similar files are placed together, which compressors reward: machine code first, then the others
     by file extension. Large files with the same name and size, most likely copies, go where the
     last of them would. Links come after everything that they may lead to.
+
+    Parameters:
+        own: arcnames of files that change with each release. They come after all other files, so
+            that the blocks of those are what they were.
     """
-    ordered = sorted(entries, key=_place)
+    ordered = sorted(entries, key=lambda entry: _place(entry, own))
     copies = {number: alike for number, entry in enumerate(ordered) if (alike := _alike(entry))}
     last = {alike: number for number, alike in copies.items()}
     places = [last[copies[n]] if n in copies else n for n in range(len(ordered))]
     return [ordered[number] for number in sorted(range(len(ordered)), key=places.__getitem__)]
 
 
-def _place(entry: Entry) -> str:
+def _place(entry: Entry, own: frozenset[str]) -> str:
     """Return kind, extension and path as one string, which is smaller than a tuple of three.
 
     Path components, too, are separated by the one character that no name contains: a folder's
@@ -87,8 +100,9 @@ def _place(entry: Entry) -> str:
             kind = "0"
         case FileEntry():
             kind = "1" if is_native(entry) else f"2{_ending(entry.arcname)}"
+            kind = f"3{kind}" if entry.arcname in own else kind
         case _:
-            kind = "3"
+            kind = "4"
     return f"{kind}/{entry.arcname}".replace("/", "\0")
 
 

@@ -7,14 +7,15 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from ..filesystem import cache_folder, make_cache_folder
 from ..metadata.files import read_json
 from ..model.proof import Answer, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 _FORMAT: Final = 1
@@ -34,8 +35,7 @@ class HomeAnswers:
         """Return the file for what an archive holds, an environment and its interpreter."""
         said = json.dumps([_FORMAT, content_digest, str(prefix), interpreter])
         name = hashlib.sha256(said.encode()).hexdigest()[:32]
-        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        return cls(path=Path(caches) / "hatch-pack-venv" / "proof" / f"{name}.json")
+        return cls(path=cache_folder("proof") / f"{name}.json")
 
     def read(self) -> dict[Question, Answer]:
         """Return what is known; nothing if that cannot be read."""
@@ -64,7 +64,7 @@ class HomeAnswers:
         ]
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_cache_folder(self.path.parent)
             try:
                 partial.write_text(json.dumps(rows), encoding="utf-8")
                 partial.replace(self.path)

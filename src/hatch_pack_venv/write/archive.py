@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
@@ -15,7 +15,12 @@ from ..model import manifest
 from ..model.components import BESIDE
 from ..model.entries import DirectoryEntry
 from ..model.errors import OutputProblem, telling_system_errors
-from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
+from ..model.formats import (
+    CompressionFormat,
+    CompressionOptions,
+    not_remembered,
+    usable_cpus,
+)
 from ..model.results import ExportResult, PackResult, silent
 from ..plan.explain import first_step, left_out_by_reason
 from ..plan.start import LAYERS, image_layers, in_image, run_head
@@ -27,6 +32,7 @@ from .atomic import (
     telling_write_errors,
     uninterrupted,
 )
+from .block_cache import BlockCache
 from .sinks import NullSink
 from .sinks.deflate import REPLACED
 from .sinks.directory import DirectorySink, can_hold_links
@@ -36,14 +42,14 @@ from .sinks.zip import ZipSink
 from .stream import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from _typeshed import StrPath
 
     from ..model.build_paths import Finding
     from ..model.entries import FileEntry
-    from ..model.formats import Compression
+    from ..model.formats import Compression, Remembered
     from ..model.plan import PackPlan
     from ..model.proof import Proof
     from ..model.results import Progress, Reporter
@@ -94,12 +100,14 @@ def write_archives(
         logger.warning(REPLACED)
     levels = compression or CompressionOptions()
     with ExitStack() as stack:
+        blocks = stack.enter_context(_blocks(plan, levels))
         archives: list[PendingFile] = []
         documents: list[Mapping[str, bytes]] = []
         written: dict[Path, PackResult] = {}
         for format in formats:
             file = _pending(stack, format.archive_path(output_base), executable=format.is_program)
-            result, beside = _write_archive(plan, file, _compression(plan, format, levels), report)
+            how = replace(_compression(plan, format, levels), remembered=blocks)
+            result, beside = _write_archive(plan, file, how, report)
             archives.append(file)
             documents.append(beside)
             written[file.partial] = result
@@ -164,7 +172,20 @@ def _compression(
     plan: PackPlan, format: CompressionFormat, compression: CompressionOptions
 ) -> Compression:
     machine = plan.head["platform"]["machine"]
-    return compression.for_format(format, x86=machine in ("x86_64", "AMD64", "i386", "i686"))
+    x86 = machine in ("x86_64", "AMD64", "i386", "i686")
+    return replace(compression.for_format(format, x86=x86), own=plan.own)
+
+
+@contextmanager
+def _blocks(plan: PackPlan, compression: CompressionOptions) -> Iterator[Remembered]:
+    """Give what remembers compressed blocks, and tell how much it knew."""
+    cache = BlockCache.opened(plan.size) if compression.cache else None
+    if cache is None:
+        yield not_remembered
+        return
+    yield cache.remembered
+    cache.close()
+    logger.info(cache.summary)
 
 
 def _write_archive(

@@ -16,6 +16,7 @@ FAILED = Answer(question=GUI, ran=False, seconds=1.0, said="no display", late=Tr
 @pytest.fixture(autouse=True)
 def _caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.delenv("HATCH_PACK_VENV_CACHE_DIR")
 
 
 def answers(digest: str = "ab", prefix: str = "/env", interpreter: str = "3.11") -> HomeAnswers:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...model.formats import CompressionFormat
-from .deflate import BLOCK, WINDOW, Chunker, checksum, deflate_block
+from .blocks import MIB, Cutter, Sizes, pieces
+from .deflate import WINDOW, checksum, deflate_block
 from .thread_pool import AHEAD, OrderedPool
 from .xz import XzCompressor
 
@@ -27,6 +28,7 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+ZSTD_VERSION: Final = zstd.zstd_version
 
 
 class Compressor(Protocol):
@@ -58,29 +60,20 @@ def compressor(
         progress: called with the size of what was compressed, where a compressor lags behind what
             it was given (`is_slow`).
     """
-    level, threads = compression.level, compression.threads
     match compression.format:
         case CompressionFormat.GZIP:
-            return GzipCompressor(output, level, threads)
+            return GzipCompressor(output, compression)
         case CompressionFormat.BZIP2:
-            return Bzip2Compressor(output, level, threads)
+            return Bzip2Compressor(output, compression)
         case CompressionFormat.XZ:
-            told = {} if progress is None else {"progress": progress}
-            return XzCompressor(output, level, threads, branches=compression.x86, **told)
+            return XzCompressor(output, compression, progress)
         case CompressionFormat.ZSTD:
-            return ZstdCompressor(output, level, threads)
+            return ZstdCompressor(output, compression)
         case _:
             return Uncompressed(output)
 
 
-class _Stream:
-    """A compressor that does not care which file the bytes belong to."""
-
-    def enter(self, entry: FileEntry) -> None:
-        """Do nothing."""
-
-
-class Uncompressed(_Stream):
+class Uncompressed:
     """Passes the stream through unchanged."""
 
     def __init__(self, output: Output) -> None:
@@ -90,6 +83,9 @@ class Uncompressed(_Stream):
         """Write the bytes."""
         self._output.write(data)
 
+    def enter(self, entry: FileEntry) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -97,42 +93,78 @@ class Uncompressed(_Stream):
         """Do nothing."""
 
 
-class GzipCompressor(_Stream):
-    """One gzip member (RFC 1952) with neither name nor time, of blocks deflated in threads."""
+class _Blocks:
+    """Compresses block by block, in threads.
 
-    def __init__(self, output: Output, level: int, threads: int) -> None:
+    Parameters:
+        ahead: blocks that may wait for a thread.
+    """
+
+    def __init__(
+        self, output: Output, compression: Compression, sizes: Sizes, *, ahead: int = AHEAD
+    ) -> None:
         self._output = output
-        self._level = level
-        self._pool = OrderedPool[bytes](threads, self._take, ahead=AHEAD)
-        self._cutter = Chunker(BLOCK)
-        self._dictionary = b""
-        self._checksum = 0
-        self._size = 0
-        output.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
+        self._level = compression.level
+        self._remembered = compression.remembered
+        self._cutter = Cutter(sizes, compression.own)
+        self._pool = OrderedPool[bytes](compression.threads, self._take, ahead=ahead)
+
+    def enter(self, entry: FileEntry) -> None:
+        """Announce the file that follows."""
+        for block in self._cutter.enter(entry):
+            self._put(block)
 
     def write(self, data: bytes) -> None:
         """Compress the next bytes."""
-        for block in self._cutter.cut(data):
-            self._put(block, last=False)
+        for block in self._cutter.write(data):
+            self._put(block)
 
     def close(self) -> None:
-        """Compress the remaining bytes, and write the trailer."""
-        self._put(self._cutter.rest(), last=True)
-        self._pool.close()
-        self._output.write(struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF))
+        """Compress the remaining bytes, and end the stream."""
+        for block in self._cutter.rest():
+            self._put(block)
+        self._end()
 
     def discard(self) -> None:
         """Abort."""
         self._pool.cancel()
 
-    def _put(self, block: bytes, *, last: bool) -> None:
-        self._checksum = checksum(block, self._checksum)
-        self._size += len(block)
-        self._pool.put(partial(deflate_block, block, self._dictionary, self._level, last=last))
-        self._dictionary = block[-WINDOW:]
+    def _put(self, block: list[bytes]) -> None:
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        self._pool.close()
 
     def _take(self, part: bytes) -> None:
         self._output.write(part)
+
+
+_GZIP_SIZES: Final = Sizes(least=MIB * 3 // 4, most=MIB * 5 // 4)
+
+
+class GzipCompressor(_Blocks):
+    """One gzip member (RFC 1952) with neither name nor time, of blocks deflated in threads."""
+
+    def __init__(self, output: Output, compression: Compression) -> None:
+        super().__init__(output, compression, _GZIP_SIZES)
+        self._dictionary = b""
+        self._checksum = 0
+        self._size = 0
+        output.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
+
+    def _put(self, block: list[bytes]) -> None:
+        data, dictionary, level = b"".join(block), self._dictionary, self._level
+        self._checksum = checksum(data, self._checksum)
+        self._size += len(data)
+        make = partial(deflate_block, data, dictionary, level, last=False)
+        how = f"deflate {level} {len(dictionary)} False"
+        self._pool.put(partial(self._remembered, make, (dictionary, data), how))
+        self._dictionary = data[-WINDOW:]
+
+    def _end(self) -> None:
+        super()._end()
+        self._output.write(deflate_block(b"", b"", self._level, last=True))
+        self._output.write(struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF))
 
 
 _BZIP2_UNIT: Final = 100_000
@@ -140,85 +172,115 @@ _BZIP2_RESERVE: Final = 100
 """bzip2 keeps 19 bytes of a block free; with this reserve most of our blocks fit into one."""
 
 
-class Bzip2Compressor(_Stream):
+class Bzip2Compressor(_Blocks):
     """A sequence of streams with one block each, as `pbzip2` writes them."""
 
-    def __init__(self, output: Output, level: int, threads: int) -> None:
-        self._output = output
-        self._level = level
-        self._pool = OrderedPool[bytes](threads, self._take, ahead=AHEAD)
-        self._cutter = Chunker(level * _BZIP2_UNIT - _BZIP2_RESERVE)
+    def __init__(self, output: Output, compression: Compression) -> None:
+        most = compression.level * _BZIP2_UNIT - _BZIP2_RESERVE
+        super().__init__(output, compression, Sizes(least=most * 7 // 8, most=most))
 
-    def write(self, data: bytes) -> None:
-        """Compress the next bytes."""
-        for block in self._cutter.cut(data):
-            self._pool.put(partial(bz2.compress, block, self._level))
-
-    def close(self) -> None:
-        """Compress the remaining bytes."""
-        self._pool.put(partial(bz2.compress, self._cutter.rest(), self._level))
-        self._pool.close()
-
-    def discard(self) -> None:
-        """Abort."""
-        self._pool.cancel()
-
-    def _take(self, part: bytes) -> None:
-        self._output.write(part)
+    def _put(self, block: list[bytes]) -> None:
+        data = b"".join(block)
+        make = partial(bz2.compress, data, self._level)
+        self._pool.put(partial(self._remembered, make, (data,), f"bzip2 {self._level}"))
 
 
-_ZSTD_WINDOW: Final = 27
-"""128 MiB: the largest window that decompressors accept by default."""
-_ZSTD_JOB: Final = 6 << 20
-"""Bytes per compression job: 16 MiB would save 0.4 % of the size for 50 MiB more memory."""
-_ZSTD_LONG_HASHES: Final = 18
-"""Binary logarithm of the size of the long-distance matching table; libzstd's own choice made an
-environment 0.1 % smaller, for 4 % more time and 20 MiB more memory.
-"""
+_ZSTD_SIZES: Final = Sizes(least=48 * MIB, most=64 * MIB)
+"""With 32 MiB an environment became 1.7 % larger, in the same time; long-distance matching, which
+finds what other blocks cannot use, made it 0.4 % larger."""
+_ZSTD_WINDOW: Final = 26  # binary logarithm
+_ZSTD_LAST: Final = b"\x01\0\0"
+"""A block without content that ends a frame (RFC 8878, 3.1.1.2)."""
 
 
-class ZstdCompressor(_Stream):
-    """One zstd frame (RFC 8878) by libzstd's own threads, with long-distance matching.
+class ZstdCompressor(_Blocks):
+    """One zstd frame (RFC 8878) of blocks that know nothing of each other.
 
-    With at least one worker, libzstd splits jobs by size alone, so the number of workers does not
-    affect the output; without workers it would be different.
+    libzstd's own threads compress jobs that can follow anything, so that a frame is made of them:
+    they neither look back nor rely on the offsets that the decompressor remembers (`lib/compress/
+    zstdmt_compress.c`: `ZSTD_invalidateRepCodes`). The first job of a frame does; it gets one byte
+    here, and what it becomes is cut off. Frames of their own would be simpler, but some readers
+    end with the first one (python-zstandard by default).
     """
 
-    def __init__(self, output: Output, level: int, threads: int) -> None:
-        self._output = output
-        self._cutter = Chunker(BLOCK)
-        self._compressor = zstd.ZstdCompressor(options=_zstd_options(level, threads))
+    def __init__(self, output: Output, compression: Compression) -> None:
+        waiting = compression.threads * (_ZSTD_SIZES.most // MIB - 1)  # what threads hold, in MiB
+        super().__init__(output, compression, _ZSTD_SIZES, ahead=waiting)
+        self._sum = _ZstdChecksum()
+        output.write(_zstd_start(compression.level, 0)[1])
 
     def write(self, data: bytes) -> None:
         """Compress the next bytes."""
-        try:
-            for block in self._cutter.cut(data):
-                self._output.write(self._compressor.compress(block))
-        except zstd.ZstdError as error:  # libzstd's only one for valid input
-            raise MemoryError(str(error)) from error
+        self._sum.update(data)
+        super().write(data)
 
-    def close(self) -> None:
-        """Compress the remaining bytes, and end the frame."""
-        try:
-            self._output.write(self._compressor.compress(self._cutter.rest()))
-            self._output.write(self._compressor.flush())
-        except zstd.ZstdError as error:
-            raise MemoryError(str(error)) from error
+    def _put(self, block: list[bytes]) -> None:
+        parts = pieces(block)
+        make = partial(_zstd_block, parts, self._level)
+        work = partial(self._remembered, make, parts, f"zstd {self._level} {_ZSTD_WINDOW}")
+        self._pool.put(work, weight=len(parts))
 
-    def discard(self) -> None:
-        """Have libzstd stop its threads."""
-        del self._compressor
+    def _end(self) -> None:
+        super()._end()
+        self._output.write(_ZSTD_LAST + self._sum.digest())
 
 
-def _zstd_options(level: int, threads: int) -> dict[int, int]:
+def _zstd_block(parts: list[bytes], level: int) -> bytes:
+    """Return the blocks of a frame that hold some bytes, which are released one by one."""
+    try:
+        stream, _ = _zstd_start(level, sum(map(len, parts)))
+        parts.reverse()
+        compressed = []
+        while parts:
+            compressed.append(stream.compress(parts.pop()))
+        compressed.append(stream.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
+    except zstd.ZstdError as error:  # libzstd's only one for valid input
+        raise MemoryError(str(error)) from error
+    return b"".join(compressed)
+
+
+def _zstd_start(level: int, size: int) -> tuple[zstd.ZstdCompressor, bytes]:
+    """Return a stream that is past its first job, and the header of its frame.
+
+    Parameters:
+        size: of what will be compressed, all in one job.
+    """
     parameter = zstd.CompressionParameter
-    lowest, highest = parameter.nb_workers.bounds()
-    return {
+    lowest, highest = parameter.job_size.bounds()
+    options: dict[int, int] = {
         parameter.compression_level: level,
         parameter.checksum_flag: 1,
-        parameter.nb_workers: max(lowest, min(threads, highest)),
-        parameter.enable_long_distance_matching: 1,
-        parameter.ldm_hash_log: _ZSTD_LONG_HASHES,
+        parameter.nb_workers: 1,
         parameter.window_log: _ZSTD_WINDOW,
-        parameter.job_size: _ZSTD_JOB,
+        parameter.overlap_log: 1,  # none
+        parameter.job_size: max(lowest, min(size, highest)),
     }
+    stream = zstd.ZstdCompressor(options=options)
+    first = stream.compress(b"\0", zstd.ZstdCompressor.FLUSH_BLOCK)
+    return stream, first[: -len(b"\1\0\0\0")]
+
+
+class _ZstdChecksum:
+    """The checksum that ends a frame, XXH64, which is computed by what can: libzstd.
+
+    It compresses as little as it can, and what it makes of the content is thrown away.
+    """
+
+    def __init__(self) -> None:
+        parameter = zstd.CompressionParameter
+        fastest, _ = parameter.compression_level.bounds()
+        window, _ = parameter.window_log.bounds()
+        options: dict[int, int] = {
+            parameter.compression_level: fastest,
+            parameter.checksum_flag: 1,
+            parameter.window_log: window,
+        }
+        self._stream = zstd.ZstdCompressor(options=options)
+
+    def update(self, data: bytes) -> None:
+        """Add data."""
+        self._stream.compress(data)
+
+    def digest(self) -> bytes:
+        """Return the four bytes."""
+        return self._stream.flush()[-4:]

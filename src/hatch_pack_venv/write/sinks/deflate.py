@@ -18,10 +18,7 @@ place. What it writes is as right, but its bytes are those of the zlib that Pyth
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final
 
 _whole: Any
 _streaming: Any
@@ -30,6 +27,12 @@ try:
     from zlib_ng import zlib_ng as _streaming
 except ImportError:
     _whole, _streaming = None, zlib
+LIBRARIES: Final = (
+    f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    if _whole is None
+    else f"libdeflate {_whole.__version__}, zlib-ng {_streaming.ZLIBNG_VERSION}"
+)
+"""What the bytes depend on besides the level."""
 REPLACED: Final = (
     None
     if _whole is not None
@@ -37,40 +40,6 @@ REPLACED: Final = (
     " from those that they write"
 )
 """What to tell where zlib takes the place of both; `None` where it does not."""
-
-
-class Chunker:
-    """Splits written data into blocks of one size, wherever the writes start and end.
-
-    Most writes are far smaller than a block and are just buffered.
-
-    Parameters:
-        size: of every block but the last, in bytes.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._parts: list[bytes] = []
-        self._held = 0
-
-    def cut(self, data: bytes) -> Iterator[bytes]:
-        """Add data and return the blocks that are now full."""
-        self._parts.append(data)
-        self._held += len(data)
-        return iter(()) if self._held < self._size else self._blocks()
-
-    def rest(self) -> bytes:
-        """Return the remaining bytes, and start over."""
-        rest = b"".join(self._parts)
-        self._parts, self._held = [], 0
-        return rest
-
-    def _blocks(self) -> Iterator[bytes]:
-        whole = memoryview(self.rest())
-        full = len(whole) - len(whole) % self._size
-        self._parts, self._held = [bytes(whole[full:])], len(whole) - full
-        for start in range(0, full, self._size):
-            yield bytes(whole[start : start + self._size])
 
 
 BLOCK: Final = 1 << 20  # bytes

@@ -15,17 +15,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...plan.order import is_native
-from .deflate import Chunker
+from .blocks import MIB, Cutter, Sizes, pieces
 from .thread_pool import OrderedPool
 
 if TYPE_CHECKING:
     from ...model.entries import FileEntry
+    from ...model.formats import Compression
     from ...model.results import Progress
     from . import Output
+    from .blocks import Block
 
 
 Filters: TypeAlias = list[dict[str, Any]]
-_PIECE: Final = 1 << 20
 _DICTIONARIES: Final = (1, 1, 2, 4, 4, 8, 16, 16, 32, 64)
 """MiB by level; a block holds three times as much, as in xz. Level 6 has twice as much as in xz: an
 environment took 98.96 MB with 12 MiB and 97.31 with 16, for 3 % more time and 170 MiB more memory.
@@ -50,47 +51,39 @@ class XzCompressor:
 
     Parameters:
         output: receives the bytes.
-        branches: whether machine code is for x86, whose branch filter makes it smaller.
         progress: called in a thread with the size of each piece that was compressed.
     """
 
     def __init__(
-        self,
-        output: Output,
-        level: int,
-        threads: int,
-        *,
-        branches: bool,
-        progress: Progress = lambda _count: None,
+        self, output: Output, compression: Compression, progress: Progress | None = None
     ) -> None:
-        self._progress = progress
+        self._progress = progress or (lambda _count: None)
         self._file = _XzFile(output)
-        self._block = 3 * _DICTIONARIES[level]  # in pieces
-        most = (threads + 1) * self._block - 1  # pieces: what threads hold, plus less than a block
-        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=most - threads)
-        self._level = level
-        self._branches = branches
+        self._level = compression.level
+        self._branches = compression.x86
+        self._remembered = compression.remembered
         self._native = False
-        self._cutter = Chunker(_PIECE)
-        self._pieces: list[bytes] = []
+        dictionary, threads = _DICTIONARIES[self._level] * MIB, compression.threads
+        sizes = Sizes(least=dictionary * 9 // 4, most=3 * dictionary, last=dictionary)
+        self._cutter = Cutter(sizes, compression.own)
+        most = (threads + 1) * sizes.most // MIB  # pieces: what threads hold, plus a block
+        self._pool = OrderedPool[bytes](threads, self._file.add, ahead=most - threads)
 
     def write(self, data: bytes) -> None:
         """Compress the next bytes."""
-        for piece in self._cutter.cut(data):
-            self._pieces.append(piece)
-            if len(self._pieces) == 2 * self._block:
-                self._put(self._block)
+        for block in self._cutter.write(data):
+            self._put(block)
 
     def enter(self, entry: FileEntry) -> None:
-        """Start a new block where machine code starts or ends."""
-        native = is_native(entry)
-        if native != self._native:
-            self._put_rest(self._block * 4 // 3)
-            self._native = native
+        """Announce the file that follows."""
+        for block in self._cutter.enter(entry):
+            self._put(block)
+        self._native = is_native(entry)
 
     def close(self) -> None:
-        """Compress the remaining bytes, in small blocks so that all threads finish together."""
-        self._put_rest(self._block // 3)
+        """Compress the remaining bytes, and end the file."""
+        for block in self._cutter.rest():
+            self._put(block)
         self._pool.close()
         self._file.close()
 
@@ -98,26 +91,27 @@ class XzCompressor:
         """Abort."""
         self._pool.cancel()
 
-    def _put_rest(self, most: int) -> None:
-        """Split the pending pieces into blocks of equal size, at most `most` pieces each."""
-        self._pieces.append(self._cutter.rest())
-        for left in range(-(-len(self._pieces) // most), 0, -1):
-            self._put(-(-len(self._pieces) // left))
+    def _put(self, block: Block) -> None:
+        parts, filters = pieces(block), self._filters()
 
-    def _put(self, size: int) -> None:
-        """Submit a block of the first pieces."""
-        pieces, self._pieces = self._pieces[:size], self._pieces[size:]
-        if any(pieces):
-            filters = self._filters()
+        def done(count: int) -> None:
+            self._pool.check()
+            self._progress(count)
 
-            def done(count: int) -> None:
-                self._pool.check()
-                self._progress(count)
+        def make() -> bytes:
+            return _compressed(parts, filters, done)
 
-            self._pool.put(lambda: _compressed(pieces, filters, done), weight=size)
+        def work() -> bytes:
+            size = sum(map(len, parts))
+            found = self._remembered(make, parts, f"xz {filters}")
+            if parts:  # nothing was compressed
+                done(size)
+            return found
+
+        self._pool.put(work, weight=len(parts))
 
     def _filters(self) -> Filters:
-        size = _DICTIONARIES[self._level] << 20
+        size = _DICTIONARIES[self._level] * MIB
         lzma2 = {"id": lzma.FILTER_LZMA2, "preset": self._level, "dict_size": size, **_LITERALS}
         if 4 <= self._level <= 6:
             lzma2["depth"] = _NATIVE_DEPTH if self._native else _OTHER_DEPTH

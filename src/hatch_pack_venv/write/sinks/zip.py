@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import struct
 import time
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -155,6 +156,10 @@ def dos_time(seconds: int) -> tuple[int, int]:
 _BATCH: Final = 1 << 18
 """Bytes of small files that a thread compresses per job: one job for each file costs more."""
 _BATCH_LENGTH: Final = 64
+_BATCHES_START: Final = (1 << 32) // 32
+"""Checksums of names below which a batch starts there in any case: if files before it are added or
+removed, all later batches are what they were. It is so for one name of 32.
+"""
 _WHOLE: Final = 32 << 20
 """Bytes up to which a member is compressed at once, which takes twice as much memory."""
 _UNIT: Final = 8 << 20
@@ -188,6 +193,7 @@ class ZipSink:
     def __init__(self, output: HashedOutput, compression: Compression, install_target: str) -> None:
         self._output = output
         self._level = compression.level
+        self._remembered = compression.remembered
         self._top = "" if install_target == "." else f"{install_target}/"
         threads = compression.threads
         self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=AHEAD)
@@ -236,6 +242,8 @@ class ZipSink:
         return member
 
     def _add_small(self, whole: _Part) -> None:
+        if zlib.crc32(whole.member.name[len(self._top.encode()) :]) < _BATCHES_START:
+            self._end_batch()
         self._batch.append(whole)
         self._batch_size += len(whole.data)
         if self._batch_size >= _BATCH or len(self._batch) == _BATCH_LENGTH:
@@ -244,7 +252,7 @@ class ZipSink:
     def _end_batch(self) -> None:
         if self._batch:
             weight = 1 + self._batch_size // _UNIT
-            self._pool.put(partial(_compressed, self._batch, self._level), weight=weight)
+            self._pool.put(partial(self._small, self._batch), weight=weight)
         self._batch, self._batch_size = [], 0
 
     def _add_large(self, member: Member, stream: BinaryIO) -> None:
@@ -258,8 +266,31 @@ class ZipSink:
             # The last part is taken after the last block was read, when the checksum is complete.
             member.checksum = checksum(block, member.checksum)
             part = _Part(member, block, first=first, last=not left)
-            self._pool.put(partial(_compressed_part, part, dictionary, self._level))
+            self._pool.put(partial(self._block, part, dictionary))
             dictionary = block[-WINDOW:]
+
+    def _small(self, batch: list[_Part]) -> list[_Part]:
+        """Compress small members."""
+        contents = [part.data for part in batch]
+        make = partial(_members, contents, self._level)
+        how = f"deflated members {self._level} {list(map(len, contents))}"
+        found = memoryview(self._remembered(make, contents, how))
+        result = []
+        for part in batch:
+            part.member.checksum, size = _MEMBER.unpack_from(found)
+            data = bytes(found[_MEMBER.size : _MEMBER.size + size])
+            part.member.method = DEFLATED if size < part.member.size else STORED
+            result.append(_Part(part.member, data))
+            found = found[_MEMBER.size + size :]
+        return result
+
+    def _block(self, part: _Part, dictionary: bytes) -> list[_Part]:
+        """Compress a block of a large member."""
+        level, last = self._level, part.last
+        make = partial(deflate_block, part.data, dictionary, level, last=last)
+        how = f"deflate {level} {len(dictionary)} {last}"
+        data = self._remembered(make, (dictionary, part.data), how)
+        return [_Part(part.member, data, first=part.first, last=last)]
 
     def _take(self, parts: list[_Part]) -> None:
         for part in parts:
@@ -288,18 +319,15 @@ def _member(entry: Entry, name: str, kind: int) -> Member:
     )
 
 
-def _compressed(parts: list[_Part], level: int) -> list[_Part]:
+_MEMBER: Final = struct.Struct("<LL")
+"""A member's checksum and compressed size, before what it was compressed to."""
+
+
+def _members(contents: list[bytes], level: int) -> bytes:
     """Compress small members; those that do not get smaller are stored."""
-    result = []
-    for part in parts:
-        data = deflate_whole(part.data, level) if part.data else b""
-        smaller = len(data) < len(part.data)
-        part.member.method = DEFLATED if smaller else STORED
-        part.member.checksum = checksum(part.data)
-        result.append(_Part(part.member, data if smaller else part.data))
-    return result
-
-
-def _compressed_part(part: _Part, dictionary: bytes, level: int) -> list[_Part]:
-    data = deflate_block(part.data, dictionary, level, last=part.last)
-    return [_Part(part.member, data, first=part.first, last=part.last)]
+    parts = []
+    for content in contents:
+        data = deflate_whole(content, level) if content else b""
+        kept = data if len(data) < len(content) else content
+        parts += [_MEMBER.pack(checksum(content), len(kept)), kept]
+    return b"".join(parts)

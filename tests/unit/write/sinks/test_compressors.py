@@ -22,7 +22,7 @@ from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.write.archive import write_archives
 from hatch_pack_venv.write.sinks import deflate
-from hatch_pack_venv.write.sinks.deflate import Chunker
+from hatch_pack_venv.write.sinks.blocks import Chunker
 from hatch_pack_venv.write.sinks.tar import header
 from hatch_pack_venv.write.sinks.thread_pool import Cancelled, OrderedPool
 from hatch_pack_venv.write.sinks.zip import Member, central_header, end_records, local_header

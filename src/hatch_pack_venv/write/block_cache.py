@@ -1,0 +1,204 @@
+"""Compressed blocks that earlier builds have left, by what was compressed and how.
+
+A block is a function of its bytes, of the parameters and of the library that compresses. Nothing
+else is asked, so that there is nothing to become outdated, and archives are the same without it.
+
+Our own few lines rather than a library: diskcache keeps an SQLite database, which the blocks of
+several builds would wait for and which a killed one may leave locked, and pickles; joblib's Memory
+hashes pickles of arguments, keeps what it is told by the function's source, and evicts on request
+alone. Both would have to be told the same key, and neither checks what it reads.
+"""
+
+from __future__ import annotations
+
+import _bz2
+import _lzma
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from ..filesystem import cache_folder, make_cache_folder
+from .sinks.compressors import ZSTD_VERSION
+from .sinks.deflate import LIBRARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+logger = logging.getLogger("hatch_pack_venv")
+_FORMAT: Final = "pack-venv block 1"
+_LIMIT: Final = 2 << 30  # bytes
+_PARTIAL: Final = ".partial"
+_ABANDONED: Final = 24 * 60 * 60
+"""Seconds after which nobody writes to a partial file any more."""
+_DIGEST: Final = 32  # bytes of SHA-256
+
+
+@dataclass(slots=True)
+class BlockCache:
+    """A folder of compressed blocks, for any number of threads and builds at once.
+
+    What cannot be read or written costs the time that it takes to compress, and nothing else.
+
+    Parameters:
+        folder: where the blocks are.
+        room: bytes of the disk that are left to others, the archive above all.
+        limit: bytes of all blocks together, after a build.
+    """
+
+    folder: Path
+    room: int = 0
+    limit: int = _LIMIT
+    found: int = 0
+    found_size: int = 0
+    made: int = 0
+    made_size: int = 0
+    _libraries: str = field(default_factory=lambda: _libraries())
+    _full: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def opened(cls, room: int) -> Self | None:
+        """Return the user's cache; `None` if there is none that can be trusted."""
+        folder = cache_folder("blocks")
+        try:
+            make_cache_folder(folder)
+        except OSError as error:
+            logger.info("nothing is kept for the next build: %s: %s", folder, error.strerror)
+            return None
+        for each in (folder.parent, folder):
+            if others := _others(each):
+                logger.info("nothing is kept for the next build: %s %s", each, others)
+                return None
+        return cls(folder, room)
+
+    def remembered(self, make: Callable[[], bytes], parts: Iterable[bytes], how: str) -> bytes:
+        """Return what `make` returns, from the cache if it was made before.
+
+        Parameters:
+            parts: all bytes that it depends on.
+            how: all else that it depends on.
+        """
+        digest = hashlib.sha256(f"{_FORMAT}\0{self._libraries}\0{how}\0".encode())
+        for part in parts:
+            digest.update(part)
+        path = self.folder / digest.hexdigest()
+        block = _read(path)
+        if block is not None:
+            with self._lock:
+                self.found += 1
+                self.found_size += len(block)
+            return block
+        block = make()
+        with self._lock:
+            self.made += 1
+            self.made_size += len(block)
+        self._keep(path, block)
+        return block
+
+    @property
+    def summary(self) -> str:
+        """How much came from the cache, in one sentence."""
+        size = self.found_size + self.made_size
+        return (
+            f"cache: {self.found} of {self.found + self.made} compressed blocks"
+            f" ({self.found_size / 1e6:.1f} of {size / 1e6:.1f} MB) were there in {self.folder}"
+        )
+
+    def close(self) -> None:
+        """Remove what was not used for the longest time, as far as there is too much."""
+        with suppress(OSError):
+            self._evict()
+
+    def _keep(self, path: Path, block: bytes) -> None:
+        if self._full:
+            return
+        partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}{_PARTIAL}")
+        try:
+            if shutil.disk_usage(self.folder).free < self.room + len(block):
+                self._full = True
+                return
+            try:
+                _write(partial, block)
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            self._full = True
+            logger.info("no more is kept for the next build: %s: %s", path, error.strerror)
+
+    def _evict(self) -> None:
+        kept: list[tuple[int, int, str]] = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    facts = entry.stat(follow_symlinks=False)
+                    if not entry.name.endswith(_PARTIAL):
+                        kept.append((facts.st_mtime_ns, facts.st_size, entry.path))
+                    elif facts.st_mtime < time.time() - _ABANDONED:
+                        os.unlink(entry.path)
+        over = sum(size for _, size, _ in kept) - self.limit
+        for _, size, path in sorted(kept):
+            if over <= 0:
+                break
+            with suppress(OSError):  # another build was faster
+                os.unlink(path)
+            over -= size
+
+
+def _libraries() -> str:
+    """Tell which compressors there are; what they write depends on nothing else of a machine.
+
+    The standard library says nothing of its liblzma and libbz2: they do, and where they cannot be
+    asked, because they are a part of Python, Python's own build tells them apart.
+    """
+    known = [sys.version, platform.machine(), f"zstd {ZSTD_VERSION}", LIBRARIES]
+    for module, function in ((_lzma, "lzma_version_string"), (_bz2, "BZ2_bzlibVersion")):
+        with suppress(OSError, AttributeError):
+            version = getattr(ctypes.CDLL(module.__file__), function)
+            version.restype = ctypes.c_char_p
+            known.append(version().decode())
+    return " ".join(known)
+
+
+def _others(folder: Path) -> str | None:
+    """Tell why somebody else may have written what a folder holds."""
+    if os.name == "nt":
+        return None  # the user's folders are the user's, by what Windows lets others do
+    facts = folder.stat()
+    if facts.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "can be written by others" if facts.st_mode & 0o022 else None
+
+
+def _read(path: Path) -> bytes | None:
+    """Return a block that is whole, and note that it was used."""
+    try:
+        with open(path, "rb") as file:
+            digest, block = file.read(_DIGEST), file.read()
+    except OSError:
+        return None
+    if hashlib.sha256(block).digest() != digest:
+        return None
+    with suppress(OSError):
+        os.utime(path)
+    return block
+
+
+def _write(path: Path, block: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
+        for data in (hashlib.sha256(block).digest(), block):
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) or 0 :]

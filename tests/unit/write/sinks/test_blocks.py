@@ -1,0 +1,110 @@
+"""Where streams are cut: whole, in bounds, and at the same files after a change."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.fakes import file
+
+from hatch_pack_venv.write.sinks.blocks import Cutter, Sizes, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SIZES = Sizes(least=6_000, most=10_000)
+HEADER = b"h" * 100
+
+
+def blocks(files: Iterable[tuple[str, int]], sizes: Sizes = SIZES, *own: str) -> list[bytes]:
+    """Cut files of some sizes, each after a header."""
+    cutter = Cutter(sizes, frozenset(own))
+    found = []
+    for name, size in files:
+        found += cutter.enter(file(name, bytes(size)))
+        found += cutter.write(HEADER)
+        content = name.encode() * (size // len(name) + 1)
+        found += cutter.write(content[:size])
+    return [b"".join(block) for block in [*found, *cutter.rest()]]
+
+
+def stream(files: Iterable[tuple[str, int]]) -> bytes:
+    return b"".join(
+        HEADER + (name.encode() * (size // len(name) + 1))[:size] for name, size in files
+    )
+
+
+NAMES = st.builds("{}{}".format, st.integers(0, 10**6), st.sampled_from([".py", ".so", ""]))
+FILES = st.dictionaries(NAMES, st.integers(0, 25_000), max_size=40)
+
+
+@given(files=FILES, last=st.sampled_from([None, 3_000]))
+def test_blocks_are_the_stream(files: dict[str, int], last: int | None) -> None:
+    """Nothing is lost, doubled or moved, and no block is larger than it may be."""
+    sizes = Sizes(least=SIZES.least, most=SIZES.most, last=last)
+    found = blocks(files.items(), sizes)
+    assert b"".join(found) == stream(files.items())
+    assert all(0 < len(block) <= SIZES.most for block in found)
+
+
+def many(number: int = 400) -> list[tuple[str, int]]:
+    return [(f"package/module{n}.py", n * 7919 % 1500) for n in range(number)]
+
+
+def test_blocks_are_not_small() -> None:
+    """Between small files of one kind all but the last have the least size, at least."""
+    *found, _ = blocks(many())
+    assert len(found) > 20
+    assert all(len(block) >= SIZES.least for block in found)
+
+
+def test_a_change_moves_few_cuts() -> None:
+    """Wherever files grow, come or go, nearly all other blocks stay what they were."""
+    before = blocks(many())
+    numbers = []
+    for place in range(0, 400, 23):
+        files = many()
+        files[place : place + 2] = [("package/new.py", 700), ("package/more.py", 3)]
+        numbers.append(len(set(blocks(files)) - set(before)))
+    assert min(numbers) >= 1
+    assert max(numbers) < len(before) / 4
+    assert mean(numbers) < 3
+
+
+def test_large_files_are_cut_at_fixed_distances_from_their_start() -> None:
+    """What comes before one, of any size, does not matter."""
+    files = [("a.py", 10), ("large.bin", 55_000), ("z.py", 10)]
+    other = [("a.py", 999), ("b.py", 4_000), *files[1:]]
+    assert blocks(files)[1:] == blocks(other)[1:]
+
+
+def test_machine_code_and_own_files_have_blocks_of_their_own() -> None:
+    """What precedes the first file, and each kind, is cut off."""
+    cutter = Cutter(SIZES, frozenset({"own.so", "own.py"}))
+    found = cutter.write(b"folders")
+    for name in ("a.so", "b.so", "c.py", "d.py", "own.so", "own.py"):
+        found += cutter.enter(file(name))
+        found += cutter.write(name.encode())
+    found += cutter.rest()
+    joined = [b"".join(block) for block in found]
+    assert joined == [b"folders", b"a.sob.so", b"c.pyd.py", b"own.so", b"own.py"]
+
+
+def test_what_no_long_work_follows_is_cut_small() -> None:
+    """The last blocks are equal parts, so that all threads finish together; others are not cut."""
+    sizes = Sizes(least=60_000, most=100_000, last=20_000)
+    cutter = Cutter(sizes, frozenset({"own.py"}))
+    cutter.enter(file("a.so"))
+    cutter.write(bytes(50_000))
+    assert [sum(map(len, block)) for block in cutter.enter(file("b.py"))] == [50_000]
+    cutter.write(bytes(50_000))
+    assert [sum(map(len, b)) for b in cutter.enter(file("own.py"))] == [16_667, 16_667, 16_666]
+
+
+def test_pieces_do_not_tell_how_a_block_was_written() -> None:
+    """They are of one size, whatever the parts were."""
+    data = bytes(range(256)) * 9000
+    assert pieces([data]) == pieces([data[:5], data[5:2_000_000], data[2_000_000:]])
+    assert [len(piece) for piece in pieces([data])] == [1 << 20, 1 << 20, len(data) - (2 << 20)]
