@@ -175,7 +175,8 @@ def _locked_hashes(
     from ..requirements.closure import marker_environment
     from ..requirements.lock import Lock
 
-    lock = Lock.from_path(options.lock, marker_environment(environment.interpreter))
+    markers = marker_environment(environment.interpreter)
+    lock = Lock.from_path(options.lock, markers, options.extras)
     for distribution in plan.distributions:
         wheel = files.text(f"{distribution.metadata_dir}/WHEEL") or ""
         lines = (line.partition(":") for line in wheel.splitlines())

@@ -59,6 +59,7 @@ def _ask(root: Path, name: str, environ: Mapping[str, str]) -> list[str]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=_SECONDS,
             check=False,
         )

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..metadata.licences import licence_named, licence_of
 from ..metadata.origin import origin_of
-from ..model.components import Bom, Component, Licence, package_url, public_url
+from ..model.components import FOUNDATION, Bom, Component, Licence, package_url, public_url
 from ..plan.order import is_native
 from ..requirements.closure import by_key, marker_environment, requirements_of
 from .embedded import embedded_components
@@ -71,7 +71,8 @@ def bill_of_materials(parts: Parts) -> Bom:
     """Return what a plan packs and needs, in an order that only names decide."""
     distributions = parts.distributions
     components: dict[str, Component] = {}
-    for component in (*_of_distributions(parts, distributions), *_of_bundle(parts)):
+    own, embedded = _of_distributions(parts, distributions)
+    for component in (*own, *_of_bundle(parts), *embedded):  # what is installed knows itself best
         known = components.get(component.ref)
         components[component.ref] = component if known is None else _merged(known, component)
     ordered = tuple(components[ref] for ref in sorted(components))
@@ -115,6 +116,8 @@ def _needs_of_the_target(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "needs:interpreter", f"{python['implementation']} {minor} ({python['abi']})"
     for name in head.get("bundle", {}).get("left_to_the_target", ()):
         yield "needs:library", name
+    for each in head.get("target_libraries", ()):
+        yield "needs:library", each["name"]
     for each in head.get("base_distributions", ()):
         yield "needs:distribution", f"{each['name']} {each['version']}"
     for layer in head.get("neighbours", {}).get("layers", ()):
@@ -146,7 +149,8 @@ def _first_needed(project: str, components: Sequence[Component]) -> Iterator[str
 
 def _of_distributions(
     parts: Parts, distributions: Mapping[str, InstalledDistribution]
-) -> Iterator[Component]:
+) -> tuple[list[Component], list[Component]]:
+    """Return the distributions, and what bills of materials in them list."""
     refs = {key: purl_of(each) for key, each in distributions.items()}
     markers = marker_environment(parts.environment.interpreter)
     needs: dict[str, dict[str, None]] = {key: {} for key in distributions}
@@ -154,11 +158,14 @@ def _of_distributions(
         key = str(canonicalize_name(requirement.name))
         if key in refs:
             needs[distribution.key][refs[key]] = None
+    own: list[Component] = []
+    embedded: list[Component] = []
     for key, distribution in distributions.items():
-        embedded, more = embedded_components(parts.files, distribution.metadata_dir, refs[key])
-        yield from embedded
+        found, more = embedded_components(parts.files, distribution.metadata_dir, refs[key])
         mine = sorted({*needs[key], *more} - {refs[key]})
-        yield replace(_of_distribution(parts, distribution), needs=tuple(mine))
+        own.append(replace(_of_distribution(parts, distribution), needs=tuple(mine)))
+        embedded += found
+    return own, embedded
 
 
 def _of_distribution(parts: Parts, distribution: InstalledDistribution) -> Component:
@@ -259,7 +266,7 @@ def _cpython(parts: Parts, *, packaged: bool) -> Component:
         cpe=None if packaged else _cpe(python.version),
         description="The Python interpreter and its standard library",
         licence=Licence(text="Python-2.0", is_expression=True),
-        authors=("Python Software Foundation",),
+        authors=(FOUNDATION,),
         files=tuple(sorted(filter(_OF_CPYTHON.fullmatch, parts.files.packed))),
         facts=(
             ("implementation", python.implementation),
@@ -336,7 +343,7 @@ def licences_of(bom: Bom) -> Iterator[tuple[str, Licence | None]]:
         for ref in each.needs:
             users.setdefault(ref, []).append(each.label)
     for each in bom.components:
-        if each.kind not in ("file", "operating-system"):
+        if each.kind != "operating-system":
             brought = each.purl is None or not each.purl.startswith("pkg:pypi/")
             of = ", ".join(users.get(each.ref, ())) if brought else ""
             yield f"{each.label} (of {of})" if of else each.label, each.licence

@@ -63,7 +63,19 @@ def cyclonedx(bom: Bom, digest: str, sha256: Callable[[str], str], version: str)
 
 def rendered(document: Mapping[str, Any]) -> bytes:
     """Return a document's text."""
-    return (json.dumps(document, indent=1) + "\n").encode()
+    return (json.dumps(_as_text(document), indent=1) + "\n").encode()
+
+
+def _as_text(value: Any) -> Any:
+    """Return a value whose strings are text, also those whose bytes are no UTF-8."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {key: _as_text(each) for key, each in value.items()}
+        case list():
+            return [_as_text(each) for each in value]
+    return value
 
 
 def _component(component: Component, sha256: Callable[[str], str]) -> dict[str, Any]:
@@ -101,17 +113,12 @@ def _files(component: Component, sha256: Callable[[str], str]) -> list[dict[str,
     return [
         {
             "type": "file",
-            "bom-ref": f"file:{_text(name)}",
-            "name": _text(name),
+            "bom-ref": f"file:{name}",
+            "name": name,
             "hashes": [{"alg": "SHA-256", "content": sha256(name)}],
         }
         for name in component.files
     ]
-
-
-def _text(arcname: str) -> str:
-    """Return a name as text, also one whose bytes are no UTF-8."""
-    return arcname.encode("utf-8", "replace").decode()
 
 
 def _licence(licence: Licence) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _components(data: bytes | None, owner: str) -> Iterator[Component]:
         component = _component(each, owner)
         ref = each.get("bom-ref")
         own = needs.get(ref, ()) if isinstance(ref, str) else ()
-        yield replace(component, needs=tuple(one for one in own if one != component.ref))
+        yield replace(component, needs=tuple(dict.fromkeys(r for r in own if r != component.ref)))
 
 
 def _walk(parent: dict[str, Any]) -> Iterator[dict[str, Any]]:

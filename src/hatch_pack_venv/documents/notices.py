@@ -39,7 +39,7 @@ def notices(parts: Parts, bom: Bom) -> bytes:
         f"{_RULE}\n[{number}] {'; '.join(titles[number])}\n{_RULE}\n\n{text}"
         for text, number in _texts(parts.files, found, numbers)
     ]
-    return ("\n\n".join(blocks) + "\n").encode()
+    return ("\n\n".join(blocks) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _head(name: str) -> str:

@@ -9,6 +9,7 @@ from ..metadata.files import SIZE_LIMIT, read_file
 from ..metadata.licences import metadata_folder
 from ..model.components import LICENCES
 from ..model.entries import FileEntry
+from ..plan.select import BY_PATTERN
 
 if TYPE_CHECKING:
     from ..model.plan import PackPlan
@@ -30,7 +31,8 @@ class PackedFiles:
         self._left_out: dict[str, FileEntry] = {}
         for entry in plan.scanned:
             name = entry.arcname
-            if isinstance(entry, FileEntry) and name not in self.packed and metadata_folder(name):
+            by_pattern = plan.log.left_out.get(name) == BY_PATTERN
+            if by_pattern and isinstance(entry, FileEntry) and metadata_folder(name):
                 self._left_out[name] = entry
         for name in (*self.packed, *self._left_out):
             folder = metadata_folder(name)

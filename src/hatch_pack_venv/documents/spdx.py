@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ..metadata.licences import normalised
+from ..model.components import FOUNDATION
 from ..model.manifest import fits
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def _relation(one: str, kind: str, other: str) -> dict[str, str]:
     return {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
 
 
+def _originator(author: str) -> str:
+    return f"{'Organization' if author == FOUNDATION else 'Person'}: {author}"
+
+
 def _package(component: Mapping[str, Any], identifier: str) -> dict[str, Any]:
     facts = {
         "SPDXID": identifier,
@@ -116,7 +121,7 @@ def _package(component: Mapping[str, Any], identifier: str) -> dict[str, Any]:
         "licenseConcluded": _NONE,
         **_licence(component),
         "copyrightText": _NONE,
-        "originator": next((f"Person: {a['name']}" for a in component.get("authors", ())), None),
+        "originator": next((_originator(a["name"]) for a in component.get("authors", ())), None),
         "summary": component.get("description"),
         "comment": _comment(component) or None,
         "checksums": [

@@ -19,26 +19,17 @@ if TYPE_CHECKING:
 _NAME_LIMIT: Final = 100
 """Characters: `License` may hold a name or a whole text, of which the first line is no name."""
 
-# Classifiers that mean one licence (PEP 639, "Mapping License Classifiers to SPDX Identifiers");
-# `BSD License`, `GNU General Public License (GPL)` and their like mean several.
+# Classifiers that mean one licence (PEP 639, "Mapping License Classifiers to SPDX Identifiers").
 _CLASSIFIERS: Final[Mapping[str, str]] = {
-    "Academic Free License (AFL)": "AFL-3.0",
-    "Apache Software License": "Apache-2.0",
     "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
     "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication": "CC0-1.0",
     "Eclipse Public License 1.0 (EPL-1.0)": "EPL-1.0",
     "Eclipse Public License 2.0 (EPL-2.0)": "EPL-2.0",
     "European Union Public Licence 1.1 (EUPL 1.1)": "EUPL-1.1",
     "European Union Public Licence 1.2 (EUPL 1.2)": "EUPL-1.2",
-    "GNU Affero General Public License v3": "AGPL-3.0-only",
     "GNU Affero General Public License v3 or later (AGPLv3+)": "AGPL-3.0-or-later",
-    "GNU General Public License v2 (GPLv2)": "GPL-2.0-only",
     "GNU General Public License v2 or later (GPLv2+)": "GPL-2.0-or-later",
-    "GNU General Public License v3 (GPLv3)": "GPL-3.0-only",
     "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
-    "GNU Lesser General Public License v2 (LGPLv2)": "LGPL-2.0-only",
-    "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
-    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
     "GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
     "Historical Permission Notice and Disclaimer (HPND)": "HPND",
     "ISC License (ISCL)": "ISC",
@@ -51,6 +42,29 @@ _CLASSIFIERS: Final[Mapping[str, str]] = {
     "Universal Permissive License (UPL)": "UPL-1.0",
     "Zope Public License": "ZPL-2.1",
     "zlib/libpng License": "Zlib",
+}
+# Those from which the same PEP forbids to infer an expression, because each may mean several.
+_SEVERAL: Final[Mapping[str, Sequence[str]]] = {
+    "Academic Free License (AFL)": ("AFL-1.1", "AFL-1.2", "AFL-2.0", "AFL-2.1", "AFL-3.0"),
+    "Apache Software License": ("Apache-1.0", "Apache-1.1", "Apache-2.0"),
+    "BSD License": ("0BSD", "BSD-2-Clause", "BSD-3-Clause", "BSD-4-Clause"),
+    "GNU Affero General Public License v3": ("AGPL-3.0-only", "AGPL-3.0-or-later"),
+    "GNU Free Documentation License (FDL)": ("GFDL-1.1-only", "GFDL-1.2-only", "GFDL-1.3-only"),
+    "GNU General Public License (GPL)": (
+        *("GPL-1.0-only", "GPL-2.0-only", "GPL-3.0-only"),
+        *("GPL-1.0-or-later", "GPL-2.0-or-later", "GPL-3.0-or-later"),
+    ),
+    "GNU General Public License v2 (GPLv2)": ("GPL-2.0-only", "GPL-2.0-or-later"),
+    "GNU General Public License v3 (GPLv3)": ("GPL-3.0-only", "GPL-3.0-or-later"),
+    "GNU Lesser General Public License v2 (LGPLv2)": ("LGPL-2.0-only", "LGPL-2.1-only"),
+    "GNU Lesser General Public License v2 or later (LGPLv2+)": (
+        *("LGPL-2.0-or-later", "LGPL-2.1-or-later"),
+    ),
+    "GNU Lesser General Public License v3 (LGPLv3)": ("LGPL-3.0-only", "LGPL-3.0-or-later"),
+    "GNU Library or Lesser General Public License (LGPL)": (
+        *("LGPL-2.0-only", "LGPL-2.1-only", "LGPL-3.0-only"),
+        *("LGPL-2.0-or-later", "LGPL-2.1-or-later", "LGPL-3.0-or-later"),
+    ),
 }
 _NO_LICENCE: Final = {"", "unknown", "none", "n/a"}
 
@@ -107,13 +121,13 @@ def denied_licences(
     denied: list[str] = []
     unjudged: list[str] = []
     for name, licence in licences:
-        if licence is None or not licence.is_expression:
-            unjudged.append(f"{name} ({'no licence' if licence is None else licence.text})")
-        elif not Alternatives(licence.text).are_allowed(patterns):
+        if licence is not None and _is_denied(licence, patterns):
             denied.append(
                 f"{name} is under {licence.text}, which deny-licenses ({', '.join(patterns)})"
                 " denies: replace it, leave it out, or ask who decides about licences"
             )
+        elif licence is None or not licence.is_expression:
+            unjudged.append(f"{name} ({'no licence' if licence is None else licence.text})")
     if not unjudged:
         return denied, []
     listed = ", ".join(sorted(unjudged))
@@ -121,6 +135,14 @@ def denied_licences(
         f"deny-licenses cannot judge what states no SPDX expression: {listed}; read their texts"
         " (share/licenses/NOTICES.txt)"
     ]
+
+
+def _is_denied(licence: Licence, patterns: Sequence[str]) -> bool:
+    """Whether a licence is denied, or whichever of its licences a classifier means."""
+    if licence.is_expression:
+        return not Alternatives(licence.text).are_allowed(patterns)
+    meant = _SEVERAL.get(licence.text, ())
+    return bool(meant) and all(any(_matches(one, each) for each in patterns) for one in meant)
 
 
 class Alternatives:
@@ -197,7 +219,7 @@ def _current(name: str) -> str:
     """Return today's identifier for a deprecated one: `GPL-3.0+` is `GPL-3.0-or-later`."""
     match = _GNU.fullmatch(name)
     if match is None:
-        return name
+        return name.removesuffix("+")  # that one, or a later one
     return f"{match[1]}-{'or-later' if match[2] else 'only'}"
 
 

@@ -20,6 +20,9 @@ STATEMENT_SUFFIX: Final = ".intoto.jsonl"
 BESIDE: Final = (".json", SBOM_SUFFIX, STATEMENT_SUFFIX)
 """The suffixes of the files that may lie beside an archive."""
 
+FOUNDATION: Final = "Python Software Foundation"
+"""The author of CPython."""
+
 Kind: TypeAlias = Literal["application", "library", "file", "operating-system"]
 
 
@@ -117,6 +120,11 @@ def public_url(url: str) -> str | None:
     host = f"[{host}]" if ":" in host else host
     place = f"{user}{host}{'' if port is None else f':{port}'}"
     return urlunsplit((parts.scheme, place, quote(parts.path, safe="/%:@!$&'()*+,;=~"), "", ""))
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as messages show it: `public_url`, or where on this machine something lies."""
+    return public_url(url) or (url if url.startswith("file:") else "a URL that nothing can open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

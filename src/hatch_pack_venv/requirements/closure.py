@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from ..model.components import shown_url
 from ..platforms.platform import platform_of
 
 if TYPE_CHECKING:
@@ -257,5 +258,7 @@ def _satisfies(version: str, specifiers: SpecifierSet) -> bool:
 def _spelled(requirement: Requirement) -> str:
     """Return a requirement without its marker, which holds."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    where = f" @ {requirement.url}" if requirement.url else str(requirement.specifier)
+    where = str(requirement.specifier)
+    if requirement.url:
+        where = f" @ {shown_url(requirement.url)}"
     return f"{requirement.name}{extras}{where}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
@@ -15,6 +14,7 @@ from packaging.version import Version
 
 from ..metadata.files import open_file
 from ..metadata.origin import origin_of
+from ..model.components import shown_url
 from ..model.errors import LockProblem
 from .closure import python_satisfies
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
 
     from ..model.distribution import InstalledDistribution
-
-
-_PASSWORD: Final = re.compile(r"(?<=//)[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,7 @@ def _of_vcs(locked: PackageVcs, origin: DirectUrl | None) -> Difference | None:
         if same and (origin.subdirectory or "") == (locked.subdirectory or ""):
             return None
     below = f", {locked.subdirectory}" if locked.subdirectory else ""
-    source = _shown(locked.url or locked.path or "")
+    source = locked.path or shown_url(locked.url or "")
     return Difference(
         locked=f"at commit {locked.commit_id} of {source}{below}", there=_describe(origin)
     )
@@ -76,7 +73,7 @@ def _of_archive(locked: PackageArchive, origin: DirectUrl | None) -> Difference 
         named = locked.url is None or origin.url.startswith("file:") or locked.url == origin.url
         if agreed or (agreed is None and named):
             return None
-    source = f"from {_shown(locked.url or locked.path or '')}{_hashed(locked.hashes)}"
+    source = f"from {locked.path or shown_url(locked.url or '')}{_hashed(locked.hashes)}"
     return Difference(locked=source, there=_describe(origin))
 
 
@@ -113,11 +110,11 @@ def _describe(origin: DirectUrl | None) -> str:
         return "one that records no source"
     below = f", {origin.subdirectory}" if origin.subdirectory else ""
     if origin.vcs_info is not None:
-        return f"commit {origin.vcs_info.commit_id} of {_shown(origin.url)}{below}"
+        return f"commit {origin.vcs_info.commit_id} of {shown_url(origin.url)}{below}"
     if origin.dir_info is not None:
         return f"the folder {_local_path(origin)}"
     hashes = (origin.archive_info and origin.archive_info.hashes) or {}
-    return f"{_shown(origin.url)}{_hashed(hashes)}"
+    return f"{shown_url(origin.url)}{_hashed(hashes)}"
 
 
 def _hashed(hashes: Mapping[str, str]) -> str:
@@ -127,11 +124,6 @@ def _hashed(hashes: Mapping[str, str]) -> str:
 
 def _local_path(origin: DirectUrl) -> str:
     return unquote(urlsplit(origin.url).path).rstrip("/")
-
-
-def _shown(url: str) -> str:
-    """Return a URL without who may read from it."""
-    return _PASSWORD.sub("", url)
 
 
 class Lock:

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 _SECONDS: Final = 60
-_SHORT: Final = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]+):(?P<path>(?!/).+)")
-"""scp's form of an address, `git@host:path`, which git takes for SSH."""
+_SHORT: Final = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]{2,}):(?P<path>[^/\\][^\\]*)")
+"""scp's form of an address, `git@host:path`, which git takes for SSH; `C:\\path` is none."""
 
 
 def read_commit(folder: Path) -> Commit | None:
     """Return the commit of a folder's repository; `None` without one, or without git.
 
-    Nothing is written, not even git's index, and nothing that the repository configures is run.
+    Nothing is written, not even git's index. Of what the repository configures, git runs the
+    filters of changed files (`filter.<name>.clean`), as it does for whoever builds.
     """
     commit = _ask(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
@@ -30,17 +31,19 @@ def read_commit(folder: Path) -> Commit | None:
     changes = _ask(folder, "status", "--porcelain", "--untracked-files=no")
     return Commit(
         sha=commit,
-        remote=None if remote is None else _as_url(remote),
+        remote=None if remote is None else as_url(remote),
         is_modified=changes != "",
     )
 
 
 def _ask(folder: Path, *words: str) -> str | None:
     command = ("git", "-c", "core.fsmonitor=false", "-C", str(folder), *words)
+    # A build that one of git's hooks started gets its repository in GIT_DIR.
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            env={**environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -53,6 +56,10 @@ def _ask(folder: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _as_url(remote: str) -> str:
+def as_url(remote: str) -> str:
+    """Return an address of git as a URL, without the name of a person."""
     match = None if "://" in remote else _SHORT.fullmatch(remote)
-    return remote if match is None else f"ssh://git@{match['host']}/{match['path']}"
+    if match is None:
+        return remote
+    user = "git@" if match["user"] == "git" else ""
+    return f"ssh://{user}{match['host']}/{match['path']}"

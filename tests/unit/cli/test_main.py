@@ -38,13 +38,11 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     assert run(*arguments) == 2
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"], ["export", "--help"]])
-def test_help_tells_defaults(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Help is exit 0 and speaks of what the command does."""
-    assert run(*arguments) == 0
-    text = capsys.readouterr().out
-    assert "pack" in text
-    assert "default" in text or "examples:" in text
+@pytest.mark.parametrize("command", ["pack", "export"])
+def test_help_tells_defaults(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help is exit 0 and tells what an option is where it is not given."""
+    assert run(command, "--help") == 0
+    assert "(default: bundled)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.fakes import SITE, distribution, environment, file, inputs, plan
 
-from hatch_pack_venv.documents.bom import Parts, bill_of_materials
-from hatch_pack_venv.documents.cyclonedx import cyclonedx, serial_number
+from hatch_pack_venv.documents.bom import Parts, bill_of_materials, licences_of
+from hatch_pack_venv.documents.cyclonedx import cyclonedx, rendered, serial_number
 from hatch_pack_venv.documents.packed_files import PackedFiles
 from hatch_pack_venv.documents.spdx import is_ours, spdx
 from hatch_pack_venv.model.components import Licence, package_url, public_url
 from hatch_pack_venv.model.distribution import About
+from hatch_pack_venv.plan.select import BY_PATTERN, REPLACED
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.components import Bom, Component
@@ -114,7 +115,10 @@ def test_a_commit_and_an_archive_are_told_without_secrets() -> None:
     )
     assert found["b"].hashes == {"SHA-256": digest}
     assert (found["c"].references, found["c"].hashes) == ((), {"SHA-256": digest})
-    told = json.dumps(document(bom_of(distribution("c", direct_url=json.dumps(local)))))
+    all_of_them = [("a", commit), ("b", wheel), ("c", local)]
+    told = json.dumps(
+        document(bom_of(*(distribution(n, direct_url=json.dumps(u)) for n, u in all_of_them)))
+    )
     assert "secret" not in told
     assert "/home" not in told
 
@@ -160,6 +164,29 @@ def test_bills_of_materials_in_wheels_are_taken_over() -> None:
     assert found["nameless"].licence == Licence(text="MIT", is_expression=True)
     assert found["a"].files == (f"{SITE}/a.libs/libgfortran-040039e1.so.5",)
     assert found["a"].facts == (("library", "libgfortran-040039e1.so.5 (libgfortran.so.5)"),)
+
+
+def test_what_is_installed_knows_itself_best() -> None:
+    """Another's bill of materials changes nothing about it, above all not its licence."""
+    a, b = distribution("a"), distribution("b", about=About(licence_expression="GPL-3.0-only"))
+    said = {"bom-ref": "1", "name": "b", "version": "1.0", "purl": "pkg:pypi/b@1.0"}
+    gpl = [{"expression": "GPL-2.0-only"}]
+    part = {"bom-ref": "2", "type": "file", "name": "x.c", "licenses": gpl}
+    data = embedded({**said, "licenses": [{"expression": "MIT"}]}, part)
+    bom = bom_of(a, b, entries=(file(f"{a.metadata_dir}/sboms/a.cdx.json", data),))
+    licences = dict(licences_of(bom))
+    assert licences["b 1.0"] == Licence(text="GPL-3.0-only", is_expression=True)
+    assert licences["x.c (of a 1.0)"] == Licence(text="GPL-2.0-only", is_expression=True)
+
+
+def test_names_that_are_no_utf_8_are_text() -> None:
+    """Strict readers of JSON refuse half a character; two such names stay two."""
+    names = [f"{SITE}/a.libs/lib\udce9.so.1", f"{SITE}/a.libs/lib\udce8.so.1"]
+    a = distribution("a", *names, about=About(authors=("\ud800",)))
+    text = rendered(document(bom_of(a, entries=tuple(file(each, b"\x7fELF") for each in names))))
+    refs = {each["bom-ref"] for each in json.loads(text)["components"][0]["components"]}
+    assert len(refs) == 2
+    assert all(ref.isascii() for ref in refs)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +257,8 @@ def test_what_the_target_has_to_bring_is_told() -> None:
     facts = dict(bom_of().root.facts)
     assert facts["needs:interpreter"] == "cpython 3.11 (cp311)"
     assert facts["platform"] == "linux_x86_64"
+    library = {"name": "libz.so.1", "file": "lib/a.so"}
+    assert ("needs:library", "libz.so.1") in bom_of(target_libraries=[library]).root.facts
 
 
 def test_the_serial_number_is_made_from_the_content() -> None:
@@ -268,9 +297,15 @@ def test_package_urls_are_quoted_as_the_standard_says() -> None:
 
 
 def test_metadata_that_patterns_leave_out_are_still_read() -> None:
-    """Licences have to be told, also where `exclude-files` leaves out their files."""
+    """Licences have to be told, also where `exclude-files` leaves out their files.
+
+    The metadata of what a wheel replaces are not those of anything packed.
+    """
     a = distribution("a")
-    planned = replace(plan(), scanned=(file(f"{a.metadata_dir}/LICENSE", b"text\r\n"),))
+    scanned = [file(f"{a.metadata_dir}/{name}", b"text\r\n") for name in ("LICENSE", "NOTICE")]
+    planned = replace(plan(), scanned=tuple(scanned))
+    planned.log.leave_out(scanned[0].arcname, BY_PATTERN)
+    planned.log.leave_out(scanned[1].arcname, f"of a 1.0, {REPLACED}")
     files = PackedFiles(planned)
     assert files.of_metadata(a.metadata_dir) == [f"{a.metadata_dir}/LICENSE"]
     assert files.text(f"{a.metadata_dir}/LICENSE") == "text\n"

@@ -44,12 +44,13 @@ def test_each_text_is_there_once() -> None:
             file(f"{b.metadata_dir}/TERMS", b"the terms\nof all\n\n"),
             file(f"{b.metadata_dir}/NOTICE.txt", "für b\n".encode()),
             file(f"{b.metadata_dir}/LICENSE.png", b"\x89PNG\0"),
+            file(f"{b.metadata_dir}/LICENSE-\udce9", b"the terms\nof all\n"),  # no UTF-8
         ),
     )
     assert text.count("the terms\nof all") == 1
     assert "a 1.0\n  licence: MIT\n  texts: [1]\n" in text
-    assert "b 1.0\n  licence: MIT\n  texts: [2], [1]\n" in text
-    assert "[1] TERMS of a 1.0; TERMS of b 1.0\n" in text
+    assert "b 1.0\n  licence: MIT\n  texts: [1], [2]\n" in text
+    assert "[1] TERMS of a 1.0; LICENSE-\\udce9 of b 1.0; TERMS of b 1.0\n" in text
     assert text.endswith("für b\n")
 
 

@@ -9,6 +9,7 @@ from hatch_pack_venv.metadata.licences import Alternatives, denied_licences, lic
 from hatch_pack_venv.model.components import Licence
 
 MIT = "Classifier: License :: OSI Approved :: MIT License\n"
+GPL = "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)\n"
 BSD = "Classifier: License :: OSI Approved :: BSD License\n"
 
 
@@ -21,6 +22,7 @@ BSD = "Classifier: License :: OSI Approved :: BSD License\n"
         (MIT + "Classifier: License :: MIT\n", Licence(text="MIT", is_expression=True)),
         (MIT + BSD, Licence(text="MIT License, BSD License")),
         (BSD, Licence(text="BSD License")),
+        (GPL, Licence(text="GNU General Public License v3 (GPLv3)")),
         ("Classifier: License :: OSI Approved\n", None),
         ("License: BSD 3-Clause License\n", Licence(text="BSD 3-Clause License")),
         ("License: UNKNOWN\n", None),
@@ -58,6 +60,7 @@ def test_authors_are_named_without_their_addresses() -> None:
         ("GPL-3.0-or-later WITH GCC-exception-3.1", ["GPL-* WITH *"], False),
         ("GPL-3.0-or-later", ["GPL-* WITH *"], True),
         ("LicenseRef-Ours", ["LicenseRef-*"], False),
+        ("Apache-2.0+", ["Apache-2.0"], False),
     ],
 )
 def test_a_choice_is_denied_where_each_alternative_is(
@@ -76,3 +79,20 @@ def test_what_is_denied_and_what_cannot_be_judged_are_named() -> None:
     assert [sentence.split(",")[0] for sentence in denied] == ["a 1 is under GPL-3.0-only"]
     assert len(notes) == 1
     assert "c 3 (BSD License), d 4 (no licence)" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "denied"),
+    [
+        (["GPL-3.0-*"], True),
+        (["GPL-3.0-only", "GPL-3.0-or-later"], True),
+        (["GPL-3.0-only"], False),
+    ],
+)
+def test_a_classifier_that_means_several_is_denied_with_all_of_them(
+    patterns: list[str], *, denied: bool
+) -> None:
+    """PEP 639 forbids to choose one; what is left over cannot be judged."""
+    gpl = licence_of(about_of(headers_of(f"Name: a\n{GPL}")))
+    sentences, notes = denied_licences([("a 1", gpl)], patterns)
+    assert (len(sentences), len(notes)) == ((1, 0) if denied else (0, 1))

@@ -90,6 +90,7 @@ GREETER = requiring(
     "absent[x]<2; sys_platform == 'linux'",
     "pre>=2",
     "url @ https://example.org/url.zip",
+    "gone @ https://ci:s3cr3t@example.org/gone.zip?sig=s3cr3t",
     "odd>=1",
     "deep",
     version="1.2.0",
@@ -111,6 +112,7 @@ FINDINGS = (
     "httpx<0.20 is required by deep 1.0; the environment has httpx 0.25.2",
     "httpx>=0.27 is required by greeter 1.2.0; the environment has httpx 0.25.2",
     "absent[x]<2 is required by greeter 1.2.0; the environment has none",
+    "gone @ https://example.org/gone.zip is required by greeter 1.2.0; the environment has none",
     "odd>=1 is required by greeter 1.2.0; the environment has odd 1.0-custom",
 )
 OUTSIDE = (
