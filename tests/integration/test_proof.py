@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.binaries import compile_library
 from support.environments import install, make_environment
 from support.interpreters import newest_of_each
 from support.machine import needs, require
@@ -52,7 +53,7 @@ threading.Thread(target=time.sleep, args=[99]).start()
     "writes": """
 import os, pathlib, tempfile
 tempfile.TemporaryFile().close()
-for folder in (os.path.dirname(__file__), os.path.expanduser('~')):
+for folder in map(os.path.dirname, (__file__, os.__file__, os.path.expanduser('~/x'))):
     try:
         pathlib.Path(folder, 'written-on-import').write_text('x')
     except OSError:
@@ -85,7 +86,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     monkeypatch.delenv("HATCH_PACK_VENV_CACHE_DIR")
-    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":99")  # builds may have one, rooms do not
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 
@@ -149,9 +150,11 @@ def test_a_start_is_the_interpreter_and_the_project(
 @pytest.mark.usefixtures("maker")
 def test_all_compares_with_the_environment(template: Path, tmp_path: Path, home: Path) -> None:
     """What fails at home does not count, however it fails; all else runs; nothing is written."""
-    before = lasting_state(template), lasting_state(home)
+    base = newest_of_each()[-1]
+    stdlib = base.prefix / f"lib/python{base.minor}"
+    before = [lasting_state(each) for each in (template, home, stdlib)]
     proof = proved(template, tmp_path, prove="all")
-    assert (lasting_state(template), lasting_state(home)) == before
+    assert [lasting_state(each) for each in (template, home, stdlib)] == before
     over = {each.question.name for each in proof.passed_over}
     assert over == {f"odd_{name}" for name in _FAILS_AT_HOME}
     said = {each.question.name: each.said for each in proof.passed_over}
@@ -159,6 +162,30 @@ def test_all_compares_with_the_environment(template: Path, tmp_path: Path, home:
     assert said["odd_exits"].startswith("SystemExit: 3")
     modules = next(count for count in proof.counts if count.kind == "module")
     assert (modules.ran, modules.passed_over) == (len(_ODD) + 1 - len(over), len(over))
+
+
+POPULAR = ["flask", "lxml", "numpy", "pip", "pytest", "pyyaml", "requests", "rich", "setuptools"]
+
+
+@pytest.fixture(scope="module")
+def popular(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an environment of popular distributions, pure and compiled."""
+    folder = tmp_path_factory.mktemp("popular")
+    return make_environment(folder / "environment", newest_of_each()[-1], POPULAR, by="uv")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+@pytest.mark.parametrize("prove_room", ["hidden", "bare"])
+def test_popular_distributions_raise_no_false_alarm(
+    popular: Path, tmp_path: Path, interpreter: str, prove_room: str
+) -> None:
+    """All that they import and all their entry points load in both rooms, in both modes."""
+    proof = proved(popular, tmp_path, prove="all", prove_room=prove_room, interpreter=interpreter)
+    ran = {count.kind: count.ran for count in proof.counts}
+    assert ran["module"] > len(POPULAR)
+    assert ran["entry point"] >= 8
+    assert proof.passed_over == ()
 
 
 def test_what_hangs_at_home_hangs_once(
@@ -261,7 +288,9 @@ def test_a_bare_room_has_nothing_else(template: Path, tmp_path: Path, interprete
     (site,) = env.glob("lib/python*/site-packages")
     (site / "looks.py").write_text(
         "import ctypes, os, ssl\n"
-        "assert os.listdir('/bin') == ['sh'] and not os.path.exists('/etc'), os.listdir('/')\n"
+        "assert os.listdir('/bin') == ['sh'], os.listdir('/bin')\n"
+        f"assert os.path.exists('/etc') == {interpreter == 'target'}\n"
+        "assert set(os.listdir('/etc') if os.path.exists('/etc') else ()) <= {'ld.so.cache'}\n"
         "assert set(os.listdir('/usr')) <= {'lib', 'lib64', 'bin', 'local'}\n"
     )
     for prefix, command in ((env, "python -m looks"), (template, "sh -c 'exec my-app'")):
@@ -270,6 +299,22 @@ def test_a_bare_room_has_nothing_else(template: Path, tmp_path: Path, interprete
         )
         assert proof.room == "bare"
         assert [each for each in proof.passed_over if each.question.kind == "command"] == []
+
+
+@needs("gcc")
+def test_a_bare_room_has_what_an_archive_asks_of_the_target(template: Path, tmp_path: Path) -> None:
+    """Of the target's libraries those that the archive says it needs, and no others."""
+    env = tmp_path / "copy/my-app"
+    shutil.copytree(template, env, symlinks=True)
+    (site,) = env.glob("lib/python*/site-packages")
+    compile_library(site / "needs.so", "-Wl,--no-as-needed", "-lstdc++")
+    (site / "told.py").write_text("import ctypes; ctypes.CDLL(__file__[:-7] + 'needs.so')\n")
+    proof = proved(env, tmp_path, prove=["python -m told"], prove_room="bare")
+    assert [each for each in proof.passed_over if each.question.kind == "command"] == []
+    (site / "needs.so").rename(site / "needs.txt")
+    (site / "silent.py").write_text("import ctypes; ctypes.CDLL('libstdc++.so.6')\n")
+    with pytest.raises(ProofError, match=r"libstdc\+\+\.so\.6"):
+        packed(env, tmp_path, prove=["python -m silent"], prove_room="bare")
 
 
 def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) -> None:
@@ -432,6 +477,20 @@ def test_verify_runs_what_an_archive_was_released_with(template: Path, tmp_path:
     assert done.returncode == 1
     assert "missing" in done.stdout
     assert "  ran " not in done.stdout
+
+
+@pytest.mark.parametrize("room", ["hidden", "bare"])
+def test_verify_finds_the_interpreter_that_an_archive_needs(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    """It is seen in the room although it lies in a home, or where there is nothing else."""
+    base = newest_of_each()[-1]
+    monkeypatch.setenv("PATH", f"{base.path.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(base.prefix.parent))
+    result = packed(template, tmp_path, prove="none")
+    done = verified(result.path, "--run", "--prove-room", room)
+    assert done.returncode == 0, done.stderr
+    assert "  ran      the interpreter, 1 module, 1 entry point" in done.stdout
 
 
 def test_verify_tells_what_does_not_run(template: Path, tmp_path: Path) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..binary.elf import ElfFile
 from ..config import values
 from ..config.values import WrongValueError
 from ..model.environment import project_folder
+from ..model.errors import EnvironmentProblem
 from ..model.formats import CompressionFormat
 from ..platforms.linux.libraries import Loader
 from ..prove.proving import (
@@ -28,6 +30,7 @@ from ..prove.proving import (
 )
 from ..prove.room import Sight
 from ..read.inspect import proof_beside
+from ..scan.probe import ask_interpreter
 from ..write.atomic import scratch_folder
 
 if TYPE_CHECKING:
@@ -76,23 +79,27 @@ def prover(
         original=Original(
             prefix=environment.prefix,
             python=environment.prefix / environment.scripts / "python",
-            base=environment.interpreter.executable,
         ),
         unpacking=reports.unpacking,
         running=reports.running,
     )
     request.check_possible()
-    return partial(_prove, request)
+    return partial(_prove, request, environment.interpreter)
 
 
-def _prove(request: Request, plan: PackPlan, archives: Mapping[Path, PackResult]) -> Proof | None:
+def _prove(
+    request: Request,
+    interpreter: Interpreter,
+    plan: PackPlan,
+    archives: Mapping[Path, PackResult],
+) -> Proof | None:
     """Prove the archive of a plan that is read fastest, and read the others."""
     foreign = why_foreign(plan.head)
     if foreign is None and request.beside and not request.required:
         foreign = "it runs beside its layers alone, and those here are not what will be there"
     if foreign is not None:
         return request.unproved(foreign)
-    request = replace(request, left_out=plan.log.left_out)
+    request = _connected(replace(request, left_out=plan.log.left_out), plan.head, interpreter)
     order = {format: number for number, format in enumerate(_FASTEST_FIRST)}
     first, *others = sorted(archives, key=lambda path: order[archives[path].format])
     with _work_folder(archives[first].path) as work:
@@ -146,18 +153,54 @@ def _layers(source: Source) -> dict[str, Path]:
 
 
 def _sight(source: Source, project: Project | None) -> Sight:
-    """Return what is hidden of the original, and what the archive needs to be seen."""
+    """Return what is hidden of the original."""
     environment, interpreter = source.environment, source.environment.interpreter
     hidden = [*_folders_of(environment, project), *_own_folders(), *_layers(source).values()]
-    shown: list[Path] = []
     if source.options.interpreter == "bundled" and source.options.base_runtime is None:
         hidden += interpreter_places(interpreter)
-    else:
-        shown += interpreter_places(interpreter)
-        if source.options.prove_room == "bare":
-            shown += libraries_of(interpreter)
-        hidden += () if environment.include_system_site_packages else interpreter.site_packages
-    return Sight.of(hide=hidden, show=shown)
+    return Sight.of(hide=hidden)
+
+
+def _connected(
+    request: Request, head: Mapping[str, Any], interpreter: Interpreter | None
+) -> Request:
+    """Return a request in which an archive sees the interpreter that it does not bring.
+
+    Parameters:
+        interpreter: the environment's; if `None`, one of this machine is looked for.
+    """
+    if head["interpreter"] == "bundled":
+        return request
+    interpreter = _interpreter_for(head, interpreter)
+    if interpreter is None:
+        return request
+    sight = request.sight
+    if not head.get("layout", {}).get("include_system_site_packages"):
+        sight = sight.hiding(interpreter.site_packages)
+    shown = [*interpreter_places(interpreter), *_promised(head)]
+    if request.room == "bare":
+        shown += libraries_of(interpreter, head)
+    return replace(request, sight=sight.showing(shown), base=interpreter.executable)
+
+
+def _promised(head: Mapping[str, Any]) -> list[Path]:
+    path = head.get("interpreter_path")
+    return [] if path is None else [Path(path)]
+
+
+def _interpreter_for(
+    head: Mapping[str, Any], interpreter: Interpreter | None
+) -> Interpreter | None:
+    """Return the interpreter of this machine that an archive runs with, if there is one."""
+    minor = ".".join(head["python"]["version"].split(".")[:2])
+    found = head.get("interpreter_path") or shutil.which(f"python{minor}")
+    if interpreter is not None and interpreter.is_here:
+        other = found is not None and not interpreter.executable.samefile(found)
+        if "interpreter_path" not in head or not other:
+            return interpreter
+    with suppress(EnvironmentProblem):
+        return None if found is None else ask_interpreter(Path(found))
+    return None
 
 
 def _own_folders() -> Iterator[Path]:
@@ -190,14 +233,18 @@ def interpreter_places(interpreter: Interpreter) -> list[Path]:
     return [*places, *filter(None, (interpreter.library, interpreter.wheel_folder))]
 
 
-def libraries_of(interpreter: Interpreter) -> list[Path]:
-    """Return the shared libraries that an interpreter and its extension modules load."""
+def libraries_of(interpreter: Interpreter, head: Mapping[str, Any]) -> list[Path]:
+    """Return the shared libraries that a target has to have.
+
+    They are those that the interpreter and its extension modules load, those that the archive says
+    it needs, and what all of these load.
+    """
     loader = Loader()
-    found: dict[Path, ElfFile] = {}
     modules = interpreter.stdlib.glob("lib-dynload/*.so")
-    waiting = [
-        [each] for each in map(ElfFile.from_path, [interpreter.executable, *modules]) if each
-    ]
+    program = ElfFile.from_path(interpreter.executable)
+    files = [program, *map(ElfFile.from_path, modules), *_needed(loader, program, head)]
+    found = {each.path: each for each in files if each is not None}
+    waiting = [[each] for each in found.values()]
     while waiting:
         chain = waiting.pop()
         for name in chain[0].needed:
@@ -205,7 +252,19 @@ def libraries_of(interpreter: Interpreter) -> list[Path]:
             if library is not None and library.path not in found:
                 found[library.path] = library
                 waiting.append([library, *chain])
-    return [*found]
+    return [*found, loader.cache]
+
+
+def _needed(
+    loader: Loader, program: ElfFile | None, head: Mapping[str, Any]
+) -> Iterator[ElfFile | None]:
+    """Yield the libraries that an archive needs of the target's system, by what it says."""
+    for each in head.get("target_libraries", ()):
+        folder = each.get("folder")
+        if folder is not None:
+            yield ElfFile.from_path(Path(folder, each["name"]))
+        elif program is not None:
+            yield loader.find(each["name"], [program])
 
 
 def run_again(
@@ -235,6 +294,7 @@ def run_again(
     request.check_possible()
     with _work_folder(path) as work:
         found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
+        request = _connected(request, found.head, None)
         return found, prove_unpacked(found, request, work) if found.is_whole else None
 
 

@@ -15,6 +15,7 @@ _NAME: Final = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _LIBRARY: Final = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
 _VERSION: Final = re.compile(r"(\S+): version [`'](\S+)' not found")
 _FILE: Final = re.compile(r"No such file or directory: '([^']+)'")
+_VARIABLE: Final = re.compile(r"KeyError: '(\w+)'")
 _LOCKED: Final = re.compile(r"Read-only file system: '([^']+)'")
 
 
@@ -27,12 +28,14 @@ class Known:
         folders: arcnames of the folders that modules are imported from.
         left_out: why files of the environment are not in it, by arcname.
         hidden: paths that were out of sight.
+        variables: names of those that stayed outside.
     """
 
     root: str
     folders: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
     hidden: tuple[str, ...] = ()
+    variables: frozenset[str] = frozenset()
 
     def cause(self, said: str) -> str | None:
         """Return the cause of a failure and the way out, or `None`."""
@@ -55,6 +58,8 @@ class Known:
                 f"something packed needs {match[2]}, which the first {match[1]} that is found does"
                 " not have: build it against an older one, or pack the newer"
             )
+        if (match := _VARIABLE.search(said)) and match[1] in self.variables:
+            yield f"the variable {match[1]} is of the build machine, and is not set in the room"
         for path in self.hidden:
             if path in said:
                 yield f"it names {path}, which only the build machine has"

@@ -18,7 +18,16 @@ from ..read.verify import verify
 from .causes import Known
 from .questions import questions_of
 from .remembered import HomeAnswers
-from .room import Furniture, NoRoomError, Room, Sight, bare_room, find_maker, hidden_room
+from .room import (
+    Furniture,
+    NoRoomError,
+    Room,
+    Sight,
+    bare_room,
+    find_maker,
+    hidden_room,
+    without_session,
+)
 from .runner import PATIENT, Processes, Runner
 
 if TYPE_CHECKING:
@@ -43,12 +52,10 @@ class Original:
     Parameters:
         prefix: its real path.
         python: its interpreter.
-        base: the interpreter that it was made with, which connects an archive in target mode.
     """
 
     prefix: Path
     python: Path
-    base: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class Request:
         room: `hidden`, `bare` or `none`.
         required: whether it is an error if nothing can be run.
         sight: what of the machine is hidden, and what must be seen.
+        base: the interpreter that an archive which brings none is connected to, if there is one.
         beside: layers, by their paths relative to where the archive lies.
         original: to compare with; `None` if nothing is known of it.
         excused: what is known to fail in the original, by kind and name.
@@ -70,6 +78,7 @@ class Request:
     room: str = "hidden"
     required: bool = False
     sight: Sight = field(default_factory=Sight)
+    base: Path | None = None
     beside: Mapping[str, Path] = field(default_factory=dict)
     original: Original | None = None
     excused: frozenset[tuple[str, str]] = frozenset()
@@ -240,7 +249,7 @@ class _Proving:
         """Return how to ask the original, which nothing can write to."""
         home = str(self.work / "home")
         variables = {
-            **os.environ,
+            **without_session(os.environ),
             "HOME": home,
             "TMPDIR": home,
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -300,8 +309,9 @@ class _Proving:
             raise NoRoomError(message)
         room = self._room(writable=True)
         runner = Runner(room=room, python=base, processes=self.processes)
-        ended = runner.run([base, "-I", f"{room.root}/{POSTINSTALL}"])
-        if ended.status:
+        # Byte code would take longer than what is asked, which compiles what it needs.
+        ended = runner.run([base, "-I", f"{room.root}/{POSTINSTALL}", "--no-compile"])
+        if ended.status != 0:
             said = " ".join(ended.output.split())[-1000:]
             raise ProofError(_FAILED, [self._readable(f"{POSTINSTALL} {ended.described}: {said}")])
 
@@ -310,9 +320,7 @@ class _Proving:
         runtime = self.head.get("neighbours", {}).get("base_runtime")
         if runtime is not None:
             return f"{self.room.root}/{runtime['path']}/{runtime['python']}"
-        if self.request.original is not None:
-            return str(self.request.original.base)
-        return _on_path(self.head)
+        return None if self.request.base is None else str(self.request.base)
 
     def _original_runs(self) -> bool:
         if self.request.original is None:
@@ -372,7 +380,7 @@ class _Proving:
             return None
         version = self.head["python"]["version"]
         digest = self.head["content_digest"]
-        return HomeAnswers.of(digest, original.prefix, f"{original.base} {version}")
+        return HomeAnswers.of(digest, original.prefix, f"{self.request.base} {version}")
 
     # what is told
 
@@ -383,6 +391,7 @@ class _Proving:
             folders=(*sites, *(os.path.dirname(each) for each in sites)),
             left_out=self.request.left_out,
             hidden=tuple(map(str, self.request.sight.hidden)),
+            variables=frozenset(os.environ).difference(self.room.environ),
         )
         for answer in failed:
             cause = known.cause(answer.said)
@@ -422,11 +431,3 @@ def _misplaced(
             if path != root and not path.startswith(f"{root}/"):
                 return f"looks for modules in {path}, and lies in {root}"
     return None
-
-
-def _on_path(head: Mapping[str, Any]) -> str | None:
-    """Return an interpreter of this machine that an archive can be connected to."""
-    import shutil
-
-    minor = ".".join(head["python"]["version"].split(".")[:2])
-    return shutil.which(f"python{minor}")

@@ -118,6 +118,14 @@ class Sight:
             named=seen,
         )
 
+    def hiding(self, more: Iterable[Path]) -> Self:
+        """Return a sight that hides more."""
+        return type(self).of(hide=(*self.hidden, *more), show=self.named)
+
+    def showing(self, more: Iterable[Path]) -> Self:
+        """Return a sight that shows more."""
+        return type(self).of(hide=self.hidden, show=(*self.named, *more))
+
     def options(self) -> Iterator[str]:
         """Yield what hides and shows, the outer before the inner."""
         empty = frozenset(Path(each) for each in _EMPTY if os.path.isdir(each)) - self.shown
@@ -280,7 +288,16 @@ def _named_loader() -> Iterator[tuple[str, str]]:
         yield os.path.realpath(path), path
 
 
-_OF_HOME: Final = re.compile(r"(LD_|DYLD_|PYTHON|VIRTUAL_ENV|DISPLAY$|WAYLAND_|XDG_|DBUS_|HATCH_)")
+_OF_SESSION: Final = re.compile(r"DISPLAY$|WAYLAND_|XDG_|DBUS_")
+_OF_PYTHON: Final = re.compile(r"LD_|DYLD_|PYTHON|VIRTUAL_ENV|HATCH_")
+
+
+def without_session(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that do not lead to a display or to what else belongs to a session.
+
+    No room has them, so that modules which open a window on import have to fail at home as well.
+    """
+    return {name: value for name, value in environ.items() if not _OF_SESSION.match(name)}
 
 
 def clean_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -290,8 +307,8 @@ def clean_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         name: value
-        for name, value in environ.items()
-        if not _OF_HOME.match(name) and not _leads_somewhere(value)
+        for name, value in without_session(environ).items()
+        if not _OF_PYTHON.match(name) and not _leads_somewhere(value)
     }
 
 

@@ -246,6 +246,21 @@ def test_popular_distributions_answer_as_before(
     assert lines_with(root, os.fsencode(environment)) == []
 
 
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+@pytest.mark.parametrize("room", ["hidden", "bare"])
+def test_proofs_raise_no_false_alarm(
+    tmp_path: Path, reference: Reference, interpreter: str, room: str
+) -> None:
+    """Every module and entry point that loads in the environment loads in a clean room."""
+    table = {"format": "tar", "prove": "all", "prove-room": room, "interpreter": interpreter}
+    options = PackOptions.from_mapping(table)
+    (result,) = pack(reference.environment, tmp_path / "packed", options)
+    assert result.proof is not None
+    ran = {count.kind: count.ran for count in result.proof.counts}
+    assert ran["module"] > 150
+    assert ran["entry point"] > 150
+
+
 @pytest.mark.parametrize("python", bundlable(), ids=lambda python: python.version)
 def test_every_python_answers_as_before(tmp_path: Path, python: Python) -> None:
     """The same holds for an environment of each CPython found."""

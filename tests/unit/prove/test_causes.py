@@ -16,6 +16,7 @@ KNOWN = Known(
         "lib/python3.11/tkinter": 'interpreter-trim = "minimal"',
     },
     hidden=("/home/me/project",),
+    variables=frozenset({"SETTINGS_FILE"}),
 )
 
 
@@ -35,6 +36,7 @@ KNOWN = Known(
         ),
         ("libstdc++.so.6: version `GLIBCXX_3.4.30' not found", "needs GLIBCXX_3.4.30"),
         ("No such file or directory: '/home/me/project/x'", "names /home/me/project, which only"),
+        ("KeyError: 'SETTINGS_FILE' (x.py, line 3)", "the variable SETTINGS_FILE is of"),
         ("[Errno 30] Read-only file system: '/tmp/x'", "it writes to /tmp/x"),
     ],
 )
@@ -45,7 +47,10 @@ def test_a_cause_is_told(said: str, cause: str) -> None:
     assert cause in found
 
 
-@pytest.mark.parametrize("said", ["ZeroDivisionError: division by zero", "No module named 'numpy'"])
+@pytest.mark.parametrize(
+    "said",
+    ["ZeroDivisionError: division by zero", "No module named 'numpy'", "KeyError: 'OTHER'"],
+)
 def test_nothing_is_guessed(said: str) -> None:
     """What no rule knows has no cause."""
     assert KNOWN.cause(said) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_pack_venv.prove.room import Sight, clean_variables
+from hatch_pack_venv.prove.room import Sight, clean_variables, without_session
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def test_what_nothing_hides_needs_no_showing(tree: Path) -> None:
     assert options(sight, tree) == [("--tmpfs", "home")]
 
 
+def test_a_sight_can_be_changed(tree: Path) -> None:
+    """What more is hidden and shown counts as if it had been said at once."""
+    home, base = tree / "home", tree / "home/base"
+    sight = Sight.of(hide=[home]).hiding([base / "site"]).showing([base])
+    assert sight == Sight.of(hide=[base / "site", home], show=[base])
+
+
 def test_the_system_is_never_hidden() -> None:
     """A home that is the root, as some containers have it, stays."""
     assert Sight.of(hide=[Path("/"), Path("/usr"), Path("/etc")]).hidden == frozenset()
@@ -71,3 +78,9 @@ def test_variables_that_lead_somewhere_stay_outside() -> None:
         }
     )
     assert set(taken) == {"DATABASE_URL", "LEVEL", "MISSING", "DISPLAYED"}
+
+
+def test_a_session_is_neither_here_nor_there() -> None:
+    """At home everything else is as it was."""
+    given = {"DISPLAY": ":0", "WAYLAND_DISPLAY": "x", "LD_LIBRARY_PATH": "/opt", "PYTHONPATH": "/x"}
+    assert without_session(given) == {"LD_LIBRARY_PATH": "/opt", "PYTHONPATH": "/x"}
