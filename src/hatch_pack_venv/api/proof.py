@@ -16,7 +16,7 @@ from ..binary.elf import ElfFile
 from ..config import values
 from ..config.values import WrongValueError
 from ..model.environment import project_folder
-from ..model.errors import EnvironmentProblem
+from ..model.errors import PackVenvError, telling_system_errors
 from ..model.formats import CompressionFormat
 from ..platforms.linux.libraries import Loader
 from ..prove.proving import (
@@ -141,10 +141,11 @@ def _can_run(folder: Path) -> bool:
     try:
         (folder / "link").symlink_to("target")
         (folder / "link").unlink()
-        flags = os.statvfs(folder).f_flag
+        # Windows cannot be asked, and only Linux has the flag.
+        flags = os.statvfs(folder).f_flag if hasattr(os, "statvfs") else 0
     except OSError:
         return False
-    return not flags & os.ST_NOEXEC
+    return not flags & getattr(os, "ST_NOEXEC", 0)
 
 
 def _layers(source: Source) -> dict[str, Path]:
@@ -169,7 +170,7 @@ def _connected(
     Parameters:
         interpreter: the environment's; if `None`, one of this machine is looked for.
     """
-    if head["interpreter"] == "bundled":
+    if head.get("interpreter", "bundled") == "bundled":
         return request
     interpreter = _interpreter_for(head, interpreter)
     if interpreter is None:
@@ -193,13 +194,19 @@ def _interpreter_for(
 ) -> Interpreter | None:
     """Return the interpreter of this machine that an archive runs with, if there is one."""
     minor = ".".join(head["python"]["version"].split(".")[:2])
-    found = head.get("interpreter_path") or shutil.which(f"python{minor}")
+    promised = _promised(head)
     if interpreter is not None and interpreter.is_here:
-        other = found is not None and not interpreter.executable.samefile(found)
-        if "interpreter_path" not in head or not other:
+        there = filter(os.path.exists, promised)
+        if all(interpreter.executable.samefile(each) for each in there):
             return interpreter
-    with suppress(EnvironmentProblem):
-        return None if found is None else ask_interpreter(Path(found))
+    # pyenv's scripts have the names of all versions, and run those that are chosen.
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    on_path = (shutil.which(f"python{minor}", path=folder) for folder in folders)
+    for path in promised or filter(None, on_path):
+        with suppress(PackVenvError):
+            found = ask_interpreter(Path(path))
+            if found.minor == minor:
+                return found
     return None
 
 
@@ -267,13 +274,15 @@ def _needed(
             yield loader.find(each["name"], [program])
 
 
+@telling_system_errors()
 def run_again(
     path: Path, room: str | None, reports: ProofReports, *, external_links: bool = False
 ) -> tuple[Verification, Proof | None]:
     """Compare an archive or a folder with its manifest, and run what it was released with.
 
     Parameters:
-        room: `hidden`, `bare` or `none`; by default what the `.json` beside it tells.
+        room: `hidden`, `bare` or `none`; by default what the `.json` beside it tells, which anybody
+            may have written: it never leads to no room.
 
     Returns:
         The comparison, and the proof; `None` if it is not as it was packed.
@@ -285,7 +294,7 @@ def run_again(
     told = proof_beside(path) or {}
     request = Request(
         asked=_asked(told.get("prove")),
-        room=room or told.get("room") or "hidden",
+        room=room or ("bare" if told.get("room") == "bare" else "hidden"),
         required=True,
         sight=Sight.of(hide=_own_folders()),
         excused=frozenset((each["kind"], each["name"]) for each in told.get("passed_over", ())),
@@ -294,8 +303,9 @@ def run_again(
     request.check_possible()
     with _work_folder(path) as work:
         found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
-        request = _connected(request, found.head, None)
-        return found, prove_unpacked(found, request, work) if found.is_whole else None
+        if not found.is_whole:
+            return found, None
+        return found, prove_unpacked(found, _connected(request, found.head, None), work)
 
 
 def _asked(told: object) -> Asked:

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..model.errors import OutputProblem
+from ..model.entries import leads_out
+from ..model.errors import ArchiveProblem, OutputProblem
 from ..model.plan import POSTINSTALL
 from ..model.proof import Answer, Proof, ProofError, Question, counted
 from ..model.results import silent
@@ -42,7 +43,12 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("hatch_pack_venv")
-_FAILED: Final = "what was packed does not run where nothing of this machine is seen"
+_FAILED: Final = "what was packed does not run on its own"
+_WITHOUT_ROOM: Final = (
+    'set prove-room = "none" to run it with nothing hidden, or run it elsewhere'
+    if os.name != "nt"
+    else "run it elsewhere"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +113,18 @@ class Request:
             try:
                 self.maker()
             except NoRoomError as error:
-                self.unproved(str(error))
+                self.unproved(str(error), _WITHOUT_ROOM)
 
-    def unproved(self, reason: str) -> Proof:
+    def unproved(self, reason: str, way: str = "run it elsewhere") -> Proof:
         """Return a proof of nothing; an error if one is required.
+
+        Parameters:
+            way: what to do then.
 
         Raises:
             ProofError: if it was.
         """
         if self.required:
-            way = 'set prove-room = "none" to run it with nothing hidden, or run it elsewhere'
             raise ProofError("nothing can be proved", [f"{reason}; {way}"])
         return Proof(asked=self.asked, reason=reason)
 
@@ -149,7 +157,7 @@ def prove(archive: Path, request: Request, work: Path) -> Proof:
     try:
         request.maker()  # before anything is unpacked for nothing
     except NoRoomError as error:
-        return request.unproved(str(error))
+        return request.unproved(str(error), _WITHOUT_ROOM)
     try:
         found = unpacked(archive, work, external_links=True, report=request.unpacking)
     except OutputProblem as error:  # where the archive had room, it need not have any unpacked
@@ -169,6 +177,7 @@ def unpacked(archive: Path, work: Path, *, external_links: bool, report: Reporte
 def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
     """Do the same as `prove` with what has been unpacked."""
     start = time.monotonic()
+    _check_told(found, work)
     foreign = why_foreign(found.head)
     if foreign is not None:
         return request.unproved(foreign)
@@ -177,6 +186,20 @@ def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
         return replace(proving.proof(), seconds=time.monotonic() - start)
     except NoRoomError as error:
         return request.unproved(str(error))
+
+
+def _check_told(found: Verification, work: Path) -> None:
+    """Raise an error if a manifest, which another version may have written, tells too little."""
+    head, root = found.head, work / "unpacked" / found.install_target
+    platform_told = {"system", "machine"} <= head.get("platform", {}).keys()
+    sites = head.get("layout", {}).get("site_packages", ())
+    if "interpreter" in head and platform_told and all(_is_folder_in(root, each) for each in sites):
+        return
+    raise ArchiveProblem("its manifest does not tell what can be run: pack it again")
+
+
+def _is_folder_in(root: Path, name: str) -> bool:
+    return not leads_out(name) and "\0" not in name and (root / name).is_dir()
 
 
 def check_as_packed(archive: Path, report: Reporter) -> None:

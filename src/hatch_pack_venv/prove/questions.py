@@ -14,6 +14,7 @@ from ..model.proof import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
     from ..model.distribution import InstalledDistribution
@@ -92,7 +93,7 @@ def _is_library(name: str) -> bool:
 def _entry_points(root: Path, packed: Iterable[InstalledDistribution]) -> Iterator[Question]:
     """Yield the entry points of all groups; those that need an extra may lack what it brings."""
     for distribution in packed:
-        for point in PathDistribution(root / distribution.metadata_dir).entry_points:
+        for point in _declared(root / distribution.metadata_dir):
             module, _, attr = point.value.partition(":")
             if "[" not in point.value and module.strip():
                 yield Question(
@@ -101,3 +102,11 @@ def _entry_points(root: Path, packed: Iterable[InstalledDistribution]) -> Iterat
                     module=module.strip(),
                     attr=attr.strip(),
                 )
+
+
+def _declared(metadata: Path) -> Iterable[EntryPoint]:
+    """Return the entry points of a distribution; of a file that nothing can read, none."""
+    try:
+        return PathDistribution(metadata).entry_points
+    except (ValueError, TypeError):  # another encoding, or a line without `=`
+        return ()

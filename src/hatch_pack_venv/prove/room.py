@@ -149,7 +149,10 @@ class Sight:
                 yield from ("--ro-bind", os.path.realpath(path), str(path))
 
 
-_EMPTY: Final = ("/tmp", "/var/tmp", "/run/user")  # noqa: S108 empty in every room
+# Empty in every room: sockets in /run can be connected to, whatever may be written. NixOS has its
+# programs there.
+_RUN: Final = "/run/user" if os.path.isdir("/run/current-system") else "/run"
+_EMPTY: Final = ("/tmp", "/var/tmp", _RUN)  # noqa: S108
 
 
 def _real(paths: Iterable[Path]) -> Iterator[Path]:

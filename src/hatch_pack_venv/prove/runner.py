@@ -216,10 +216,11 @@ class Runner:
         for question in asked:
             top = question.module.partition(".")[0]
             by_process[top or f"$ {question.name}"].append(question)
+        several = [each for one in by_process.values() for each in _parts(one)]
         given: dict[Question, Answer] = {}
         pool = ThreadPoolExecutor(_AT_ONCE * usable_cpus())
         try:
-            work = [pool.submit(self._answered, each, seconds) for each in by_process.values()]
+            work = [pool.submit(self._answered, each, seconds) for each in several]
             for each in work:
                 answers = each.result()
                 given |= {answer.question: answer for answer in answers}
@@ -272,13 +273,30 @@ class Runner:
         )
 
 
+def _answer_in(line: bytes, lost: str) -> str | None:
+    """Return what a line says; what runs there may write lines of its own."""
+    with suppress(ValueError):
+        said = json.loads(line)
+        if said is None or isinstance(said, str):
+            return said
+    return lost
+
+
+_IN_ONE: Final = 500  # questions that fit into one argument of a process, of 128 KiB
+
+
+def _parts(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
+    for start in range(0, len(questions), _IN_ONE):
+        yield questions[start : start + _IN_ONE]
+
+
 def _of_modules(questions: Sequence[Question], ended: Ended) -> Iterator[Answer]:
+    lost = f"the process {ended.described}"
     lines = [
-        json.loads(line)
+        _answer_in(line, lost)
         for line in ended.answered.splitlines(keepends=True)
         if line.endswith(b"\n")
     ]
-    lost = f"the process {ended.described}"
     share = ended.seconds / len(questions)
     for question, line in zip_longest(questions, lines[: len(questions)], fillvalue=lost):
         yield Answer(

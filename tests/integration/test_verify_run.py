@@ -1,0 +1,190 @@
+"""`verify --run`: what anybody may have written into archives and the files beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.environments import install, make_environment
+from support.interpreters import newest_of_each
+from support.machine import needs
+from support.trees import make_wheel
+
+from hatch_pack_venv import PackOptions, pack
+from hatch_pack_venv.api import proof as api_proof
+from hatch_pack_venv.model.manifest import ARCNAME, own_digest, render
+from hatch_pack_venv.model.proof import ProofError
+from hatch_pack_venv.prove import runner
+from hatch_pack_venv.prove.runner import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from support.interpreters import Python
+
+pytestmark = [pytest.mark.network, needs("namespaces")]
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> Python:
+    """Choose one that lies in a folder of its own."""
+    return newest_of_each()[-1]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, interpreter: Python) -> Path:
+    """Make an environment with one project."""
+    folder = tmp_path_factory.mktemp("run")
+    path = make_environment(folder / "my-app", interpreter, by="uv")
+    files = {
+        "my_app.py": b"def main():\n    print('here')\n",
+        "my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:main\n",
+    }
+    install(path, make_wheel(folder, files))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a home of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    (tmp_path / "home").mkdir()
+
+
+def packed(prefix: Path, out: Path, **table: Any) -> Path:
+    options = {"interpreter": "target", "format": "tar", "prove": "none", **table}
+    return pack(prefix, out / "app", PackOptions.from_mapping(options))[0].path
+
+
+def run_again(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hatch_pack_venv", "verify", "--run", *map(str, words)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environ}
+    )
+
+
+def test_what_lies_beside_an_archive_opens_no_room(
+    template: Path, tmp_path: Path, interpreter: Python
+) -> None:
+    """Its commands run, where nothing outside can be written; no room has to be asked for."""
+    archive = packed(template, tmp_path)
+    beside = tmp_path / "app.tar.json"
+    mark = tmp_path / "written"
+    facts = json.loads(beside.read_text())
+    facts["proof"] = {"prove": [f"touch {mark}"], "room": "none"}
+    beside.write_text(json.dumps(facts))
+    path = f"{interpreter.path.parent}:{os.environ['PATH']}"
+    assert run_again(archive, PATH=path).returncode == 1  # there is no such folder in the room
+    assert not mark.exists()
+    done = run_again(archive, "--prove-room", "none", PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("room", ["hidden", "bare"])
+def test_an_interpreter_in_the_home_is_seen(
+    template: Path, tmp_path: Path, interpreter: Python, room: str
+) -> None:
+    """pyenv and uv keep theirs there, behind scripts that choose one; all else is hidden."""
+    archive = packed(template, tmp_path)
+    real = Path(os.path.realpath(interpreter.path))
+    home = real.parents[2]
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    shim = shims / f"python{interpreter.minor}"
+    shim.write_text(f'#!/bin/sh\nexec "{real}" "$@"\n')
+    shim.chmod(0o755)
+    path = f"{shims}:{os.environ['PATH']}"
+    done = run_again(archive, "--prove-room", room, HOME=str(home), PATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "  ran      the interpreter, 1 module, 1 entry point" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("platform", "system"), None),
+        (("interpreter",), None),
+        (("layout", "site_packages"), ["lib/nowhere"]),
+        (("layout", "site_packages"), ["/etc"]),
+        (("layout", "site_packages"), ["lib\0"]),
+        (("layout", "site_packages"), ["postinstall.py"]),
+    ],
+)
+def test_a_manifest_that_tells_too_little_is_told(
+    template: Path, tmp_path: Path, where: Sequence[str], value: Any
+) -> None:
+    """Of an unpacked folder, too, that somebody changed: one sentence."""
+    archive = packed(template, tmp_path)
+    shutil.unpack_archive(archive, tmp_path, filter="fully_trusted")
+    (folder,) = tmp_path.glob("my-app*")
+    manifest = json.loads((folder / ARCNAME).read_text())
+    table = manifest
+    for name in where[:-1]:
+        table = table[name]
+    if value is None:
+        del table[where[-1]]
+    else:
+        table[where[-1]] = value
+    del manifest["manifest_sha256"]
+    content = render({**manifest, "manifest_sha256": own_digest(manifest)})
+    (folder / ARCNAME).write_bytes(content)
+    done = run_again(folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "its manifest does not tell what can be run" in line
+
+
+def test_a_script_that_hangs_has_not_run(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That postinstall.py does not end is a failure."""
+    run = runner.Runner.run
+
+    def hanging(self: runner.Runner, words: Sequence[str]) -> Ended:
+        if not any(word.endswith("postinstall.py") for word in words):
+            return run(self, words)
+        return Ended(status=None, output="", answered=b"", seconds=60.0)
+
+    monkeypatch.setattr(runner.Runner, "run", hanging)
+    with pytest.raises(ProofError) as caught:
+        packed(template, tmp_path, prove="start")
+    assert caught.value.problems == ("postinstall.py did not end within 60 s: ",)
+
+
+def test_systems_that_know_less_of_file_systems(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Linux tells whether programs may start somewhere, and Windows tells nothing."""
+    monkeypatch.delattr(os, "ST_NOEXEC")
+    assert api_proof._can_run(tmp_path)
+    monkeypatch.delattr(os, "statvfs")
+    assert api_proof._can_run(tmp_path)
+    assert packed(template, tmp_path, prove="start").is_file()
+
+
+def test_any_number_of_entry_points(tmp_path: Path, interpreter: Python) -> None:
+    """More than fit into one argument of a process; a file of them that nobody can read is none."""
+    prefix = make_environment(tmp_path / "my-app", interpreter, by="uv")
+    points = "".join(f"a-name-that-is-rather-long-{n} = many:one\n" for n in range(3000))
+    files = {
+        "many.py": b"def one():\n    pass\n",
+        "many-1.0.dist-info/entry_points.txt": f"[x]\n{points}".encode(),
+    }
+    install(prefix, make_wheel(tmp_path, files, "many-1.0-py3-none-any.whl"))
+    install(prefix, make_wheel(tmp_path, {"odd.py": b""}, "odd-1.0-py3-none-any.whl"))
+    (metadata,) = prefix.glob("lib/python*/site-packages/odd-1.0.dist-info")
+    (metadata / "entry_points.txt").write_bytes(b"[x]\n# caf\xe9\nno equals sign\n")
+    options = PackOptions.from_mapping({"interpreter": "target", "format": "tar", "prove": "all"})
+    (result,) = pack(prefix, tmp_path / "app", options)
+    assert result.proof is not None
+    counts = {each.kind: each.ran for each in result.proof.counts}
+    assert counts == {"interpreter": 1, "module": 2, "entry point": 3000}
