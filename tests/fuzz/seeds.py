@@ -7,6 +7,7 @@ import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
+from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from support.binaries import (
     with_resources,
 )
 from support.fakes import file, folder, link, plan
+from support.squashfs import Maker
 from support.trees import make_wheel
 
 from hatch_pack_venv import CompressionFormat
@@ -219,11 +221,22 @@ def archives() -> dict[str, bytes]:
         file("lib/n\u00e4me" + "x" * 120, b"1"),
     )
     with TemporaryDirectory() as scratch:
-        results = write_archives(planned, Path(scratch, "app"), list(CompressionFormat))
+        formats = [*CompressionFormat]
+        if which("mksquashfs") is None:
+            formats.remove(CompressionFormat.SQUASHFS)
+        results = write_archives(planned, Path(scratch, "app"), formats)
         found = {result.path.name.partition(".")[2]: result.path for result in results}
         data = {suffix: path.read_bytes() for suffix, path in found.items()}
         data["json"] = found["tar"].with_name("app.tar.json").read_bytes()
     return data
+
+
+@cache
+def hand_made_image() -> bytes:
+    """Return a squashfs image of a small tree and a manifest."""
+    share = {"venv": {"metadata": {"pack-venv.json": json.dumps(manifest()).encode()}}}
+    tree = {"bin": {"demo": b"#!python\n"}, "empty": {}, "lib64": "lib", "share": share}
+    return Maker().image({"app": tree})
 
 
 @cache

@@ -395,6 +395,18 @@ def _make_zip(source: Random) -> bytes:
     return bytes(data)
 
 
+def _make_wrapped(suffix: str, source: Random) -> bytes:
+    return mutated(source, [seeds.archives()[suffix]], (b"_pv_", b"sha256:", b"ustar", b"blobs/"))
+
+
+def _make_squashfs(source: Random) -> bytes:
+    """Damage an image of which no table is compressed, or one that mksquashfs has made."""
+    made = [seeds.hand_made_image()]
+    if "squashfs" in seeds.archives() and not source.randrange(3):
+        made = [seeds.archives()["squashfs"]]
+    return mutated(source, made, (b"hsqs", b"\xff\xff\xff\xff", b"\1\0\xed\1", b"\t\0", b".."))
+
+
 def _make_manifest(source: Random) -> bytes:
     changed = mutated_json(source, seeds.manifest(), ("..", "/etc/passwd", "lib", "bin/python3.11"))
     if source.randrange(2) and manifest.has_shape(changed):
@@ -485,6 +497,11 @@ def _found_targets() -> list[Target]:
         *in_json,
         *tars,
         Target(name="zip", make=_make_zip, run=partial(_archive, "zip")),
+        *(
+            Target(name=name, make=partial(_make_wrapped, name), run=partial(_archive, name))
+            for name in ("run", "oci")
+        ),
+        Target(name="squashfs", make=_make_squashfs, run=partial(_archive, "squashfs")),
         Target(name="manifest", make=_make_manifest, run=_manifest),
         Target(name="postinstall", make=_make_manifest, run=_postinstall),
         Target(name="sidecar", make=_make_sidecar, run=_sidecar),

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 from support import hiding
-from support.archives import every_output
+from support.archives import OUTPUTS
 from support.environments import make_environment, tool
 from support.interpreters import newest_of_each
 from support.machine import needs
@@ -22,9 +22,6 @@ from support.trees import Scene, lasting_state
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives
-
-FORMATS = list(CompressionFormat)
-
 
 TESTS: Final = Path(__file__).parents[1]
 
@@ -86,7 +83,7 @@ def on_small_disks(
 
 
 @needs("namespaces")
-@every_output
+@pytest.mark.parametrize("output", [*OUTPUTS, pytest.param("SQUASHFS", marks=needs("mksquashfs"))])
 def test_a_full_disk(scene: Scene, output: str) -> None:
     """No space for half of it: one sentence; the archives that were there are all that is there."""
     ((message, names),) = on_small_disks(scene, output, [700_000])

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from support.archives import FORMATS_HERE
 from support.environments import make_environment
 from support.fakes import file, plan
 from support.hiding import namespace
@@ -20,12 +22,10 @@ from support.shells import unmeasured
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = pytest.mark.network
 
-FORMATS = [CompressionFormat.XZ, CompressionFormat.ZSTD, CompressionFormat.ZIP]
+LATE = (CompressionFormat.XZ, CompressionFormat.SQUASHFS)
+"""They write late: that they compress is known by the time alone."""
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +44,41 @@ def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Po
     command += [
         "--force",
         "--interpreter",
-        "target",
+        "target" if not format.runs_where_it_is else "bundled",
         "--format",
         format.suffix[1:],
         "--threads",
         "2",
     ]
+    if format.starts:
+        command += ["--entry-point", "python"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=unmeasured()
     )
     while process.poll() is None:
         sizes = [path.stat().st_size for path in out.glob(".*.partial")]
-        if sizes and format is CompressionFormat.XZ:
+        if sizes and format in LATE:
             time.sleep(1)
-        if any(sizes) or (sizes and format is CompressionFormat.XZ):
+        if any(sizes) or (sizes and format in LATE):
             break
         time.sleep(0.002)
     return process
+
+
+def running_at(folder: Path) -> list[bytes]:
+    """Return the command lines of processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return [line for line in found if os.fsencode(folder) in line]
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FORMATS_HERE, ids=lambda each: each.name)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_what_was_there(
     tmp_path: Path, prefix: Path, format: CompressionFormat, number: signal.Signals
@@ -84,6 +95,7 @@ def test_a_signal_leaves_what_was_there(
     assert messages == "pack-venv: error: interrupted, nothing was written\n"
     assert earlier.read_bytes() == b"earlier"
     assert names(tmp_path) == [earlier.name]
+    assert running_at(tmp_path / f".app{format.suffix}") == []
 
 
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
 
 
-FORMATS = [each for each in CompressionFormat if not each.starts]
+FORMATS = [each for each in CompressionFormat if not each.runs_where_it_is]
 
 
 READERS = {

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.archives import FORMAT_NAMES, make_packed
+from support.archives import FORMAT_NAMES, SQUASHFS, every_name, make_packed
 from support.trees import extract, tree_state
 
 from hatch_pack_venv import create_archive
@@ -51,7 +51,7 @@ def found(path: Path, **options: Any) -> list[tuple[str, str]]:
     return [(finding.what, finding.path) for finding in verify(path, **options).findings]
 
 
-@pytest.mark.parametrize("format", FORMAT_NAMES)
+@every_name
 def test_an_archive_is_as_packed(archives: dict[str, Path], format: str) -> None:
     """Every format agrees with its manifest, its digest computed again, and its facts."""
     result = verify(archives[format])
@@ -69,7 +69,7 @@ def test_an_unpacked_folder_is_as_packed(folder: Path) -> None:
     assert tree_state(folder) == before
 
 
-@pytest.mark.parametrize("format", [*FORMAT_NAMES, "folder"])
+@pytest.mark.parametrize("format", [*FORMAT_NAMES, SQUASHFS, "folder"])
 def test_progress_counts_what_is_read(archives: dict[str, Path], folder: Path, format: str) -> None:
     """The bytes of an archive, or of a folder's files, are told as they are read, all of them."""
     path = folder if format == "folder" else archives[format]
@@ -268,7 +268,7 @@ def counts(data: bytes, offset: int, bit: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("format", FORMAT_NAMES)
+@every_name
 @pytest.mark.parametrize("place", range(5))
 def test_one_flipped_bit_of_an_archive_is_found(
     archives: dict[str, Path], format: str, place: int, tmp_path: Path

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import random
 import re
 import stat
@@ -17,18 +18,21 @@ import tarfile
 import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions, create_archive
 from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.model import manifest
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.plan.links import without_links
 from hatch_pack_venv.write.archive import write_archives, write_folder
 from support.fakes import file, folder, inputs, link, plan
+from support.machine import has, needs
 from support.trees import make_wheel
 
 if sys.version_info >= (3, 14):
@@ -80,6 +84,8 @@ def read_archive(path: Path, format: CompressionFormat) -> Content:
     """Return what an archive holds, the manifest apart, as the standard library reads it."""
     if format is CompressionFormat.ZIP:
         return _read_zip(path)
+    if format is CompressionFormat.SQUASHFS:
+        return _read_squashfs(path)[:-1]
     data = path.read_bytes()
     if format is CompressionFormat.OCI:
         return [row for layer in own_layers(path) for row in _read_layer(layer)][:-1]
@@ -121,6 +127,28 @@ def own_layers(path: Path) -> list[bytes]:
 def _read_layer(data: bytes) -> Content:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         return [_member(tar, member) for member in tar.getmembers()]
+
+
+def _read_squashfs(path: Path) -> Content:
+    """Return what `unsquashfs` unpacks of an image, by names, the manifest last."""
+    with TemporaryDirectory() as scratch:
+        root = os.fsencode(scratch) + b"/root"
+        command = ["unsquashfs", "-quiet", "-no-progress", "-dest", os.fsdecode(root), str(path)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        found: Content = []
+        for above, folders, files in os.walk(root):
+            for each in [*folders, *files]:
+                name = os.path.join(above, each)
+                mode = os.lstat(name).st_mode
+                kind, data = "folder", b""
+                if stat.S_ISLNK(mode):
+                    kind, data = "link", os.readlink(name)
+                elif stat.S_ISREG(mode):
+                    with open(name, "rb") as stream:
+                        kind, data = "file", stream.read()
+                shown = os.fsdecode(name[len(root) + 1 :])
+                found.append((shown, kind, stat.S_IMODE(mode), data))
+    return sorted(found, key=lambda row: (row[0].endswith(manifest.ARCNAME), row))
 
 
 def payload(path: Path) -> bytes:
@@ -208,6 +236,8 @@ def _tarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 
 FORMAT_NAMES = ("tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "zip", "run", "oci")
+SQUASHFS = pytest.param("squashfs", marks=needs("mksquashfs"))
+every_name = pytest.mark.parametrize("format", [*FORMAT_NAMES, SQUASHFS])
 
 
 def make_packed(folder: Path, **options: Any) -> dict[str, Path]:
@@ -229,16 +259,24 @@ def make_packed(folder: Path, **options: Any) -> dict[str, Path]:
         **options,
     }
     planned = plan_source(Source.read(environment, PackOptions.from_mapping(table)), None)
-    formats = [CompressionFormat.get_format(name) for name in FORMAT_NAMES]
+    names = [*FORMAT_NAMES, *(["squashfs"] if has("mksquashfs") else [])]
+    formats = [CompressionFormat.get_format(name) for name in names]
     results = write_archives(planned, folder / "app", formats)
-    return dict(zip(FORMAT_NAMES, (result.path for result in results), strict=True))
+    return dict(zip(names, (result.path for result in results), strict=True))
 
 
-FORMATS = list(CompressionFormat)
+FORMATS = [each for each in CompressionFormat if each is not CompressionFormat.SQUASHFS]
+"""That are written without another program."""
+FORMATS_HERE = [
+    *FORMATS,
+    pytest.param(CompressionFormat.SQUASHFS, marks=needs("mksquashfs")),
+]
 
 
 every_format = pytest.mark.parametrize(
-    "format", [each for each in FORMATS if not each.starts], ids=lambda format: format.name
+    "format",
+    [each for each in FORMATS if not each.runs_where_it_is],
+    ids=lambda format: format.name,
 )
 """That `create_archive` writes."""
 

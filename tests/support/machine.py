@@ -66,6 +66,10 @@ def _can_mount() -> bool:
     return os.geteuid() == 0 and namespace() is not None and os.path.exists("/dev/loop-control")
 
 
+def _has_squashfuse() -> bool:
+    return shutil.which("squashfuse") is not None and os.path.exists("/dev/fuse")
+
+
 def _has_two_minors() -> bool:
     """Return whether there are two CPythons that run the post-install script, of two versions."""
     return len({python.minor for python in find_pythons() if python.number >= (3, 8)}) > 1
@@ -155,8 +159,11 @@ REGISTRY: Final[dict[str, Resource]] = {
             "debootstrap",
             "skopeo",
             "umoci",
+            "mksquashfs",
+            "unsquashfs",
         )
     },
+    "squashfuse": Resource(title="squashfuse", found=_has_squashfuse, by_ci=True),
     "mkfs.btrfs": _program("mkfs.btrfs"),
     "java": _program("java", "Java"),
     "javac": _program("javac", "a Java compiler (javac)"),

@@ -94,6 +94,10 @@ class Source:
         check_possible(
             environment, bytecode=options.bytecode, fixed_path=fixed, formats=options.formats
         )
+        if CompressionFormat.SQUASHFS in options.formats:
+            from ..write.sinks.squashfs import find_mksquashfs
+
+            find_mksquashfs()
         layers = read_layers(environment, options)
         if layers is not None:
             environment = replace(environment, containing=layers.containing)

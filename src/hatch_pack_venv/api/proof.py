@@ -52,6 +52,7 @@ _FASTEST_FIRST: Final = (
     CompressionFormat.ZSTD,
     CompressionFormat.RUN,
     CompressionFormat.GZIP,
+    CompressionFormat.SQUASHFS,
     CompressionFormat.OCI,
     CompressionFormat.ZIP,
     CompressionFormat.XZ,

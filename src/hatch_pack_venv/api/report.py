@@ -130,5 +130,8 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
         return str(path) if "/" in str(path) else f"./{path}"
     if result.format is CompressionFormat.OCI:
         return f"docker load -i {path}"
+    if result.format is CompressionFormat.SQUASHFS:
+        mounted = "mnt" if result.install_target == "." else f"mnt/{top}"
+        return f"mkdir mnt && squashfuse {path} mnt && {start.replace('{top}', mounted)}"
     unpack = f"tar -xf {path}" if result.format.is_tar_format else f"unzip -q {path}"
     return f"{unpack} && {start.replace('{top}', top)}"

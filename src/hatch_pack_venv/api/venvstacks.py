@@ -102,11 +102,10 @@ def create_archive(
         PackVenvError: if packing fails; nothing was changed or left behind.
     """
     chosen = CompressionFormat.get_format(format)
-    if chosen.starts:
+    if chosen.runs_where_it_is:
         problem = (
             f"format must be a tar format or 'zip', not {chosen.value!r}: {chosen.suffix} files"
-            " start what they hold, and create_archive leaves the interpreter to the target; use"
-            " pack"
+            " run where they are, and create_archive leaves the interpreter to the target; use pack"
         )
         raise OptionsError("the arguments are wrong", [problem])
     work = None if work_dir is None else Path(os.path.expanduser(work_dir))

@@ -15,12 +15,12 @@ COMPRESSION_KEYS: Final = (
             "an integer of the format's own scale ([what each"
             " costs](docs/archive-format.md#compression-levels))"
         ),
-        default="gz, run and oci 5; xz and zip 6; bz2 and zst 9",
+        default="gz, run and oci 5; xz and zip 6; bz2, zst and squashfs 9",
         option=Option(
             group="format",
             metavar="N",
             help="on the format's own scale",
-            default="gz, run and oci 5, xz and zip 6, bz2 and zst 9",
+            default="gz, run and oci 5, xz and zip 6, bz2, zst and squashfs 9",
         ),
     ),
     Key(

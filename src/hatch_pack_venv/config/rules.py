@@ -112,12 +112,13 @@ def _of_starting(
             f"{names.key('image-base')} must name an image that has the interpreter"
             f" {values['interpreter']!r}"
         )
+    fixed = [format for format in values.get("formats", ()) if format.runs_where_it_is]
     whose = values.get("interpreter", "bundled")
     if values.get("base_runtime") is not None:
         whose = "the base runtime's"
-    if starting and whose != "bundled" and not is_fixed_path(whose):
+    if fixed and whose != "bundled" and not is_fixed_path(whose):
         yield (
-            f"{names.key('format')} cannot be {starting[0].value!r} where the interpreter is"
+            f"{names.key('format')} cannot be {fixed[0].value!r} where the interpreter is"
             f" {whose!r}, which postinstall.py connects first: bundle the interpreter, or choose"
             " another format"
         )

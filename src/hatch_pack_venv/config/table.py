@@ -93,7 +93,8 @@ _KEYS: Final = (
         values=(
             "one or a list of `tar`, `tar.gz`, `tar.bz2`, `tar.xz`, `tar.zst`, `zip`; `run`, a file"
             " that [unpacks and starts itself](docs/archive-format.md#run-files); `oci`, a"
-            " [container image](docs/archive-format.md#oci-images)"
+            " [container image](docs/archive-format.md#oci-images); `squashfs`, an"
+            " [image that is mounted](docs/archive-format.md#squashfs-images)"
         ),
         default="`tar.xz`; `zip` for environments of Windows",
         option=Option(

@@ -97,6 +97,7 @@ class CompressionFormat(enum.StrEnum):
     ZIP = "zip"
     RUN = "run"
     OCI = "oci"
+    SQUASHFS = "squashfs"
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
@@ -142,6 +143,11 @@ class CompressionFormat(enum.StrEnum):
         return self in (CompressionFormat.RUN, CompressionFormat.OCI)
 
     @property
+    def runs_where_it_is(self) -> bool:
+        """Whether what it holds is run without a step after unpacking."""
+        return self.starts or self is CompressionFormat.SQUASHFS
+
+    @property
     def levels(self) -> Levels | None:
         """The compression levels, or `None` if the format does not compress."""
         return _LEVELS.get(self.value)
@@ -160,6 +166,7 @@ _SUFFIXES: Final = {
     "zip": ".zip",
     "run": ".run",
     "oci": ".oci",
+    "squashfs": ".squashfs",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
 """Names that conda-pack has for formats: `get_format` takes them, the configuration's one name for
@@ -172,4 +179,5 @@ _LEVELS: Final = {
     "zip": Levels(fastest=0, smallest=9, default=6),
     "run": Levels(fastest=0, smallest=9, default=5),  # its payload is a tar.gz
     "oci": Levels(fastest=0, smallest=9, default=5),  # and so is each of its layers
+    "squashfs": Levels(fastest=1, smallest=22, default=9),  # of zstd
 }

@@ -370,6 +370,11 @@ def check_possible(
             f"{environment.requested} is an environment of Windows, where no link can name a"
             ' promised interpreter: set interpreter = "bundled" or "target"'
         )
+    if CompressionFormat.SQUASHFS in formats and environment.is_windows:
+        raise InterpreterProblem(
+            f"{environment.requested} is an environment of Windows, which mounts no squashfs:"
+            " choose another format"
+        )
     if CompressionFormat.RUN in formats and environment.is_windows:
         raise InterpreterProblem(
             f"{environment.requested} is an environment of Windows, and run files are for systems"

@@ -26,6 +26,7 @@ from ..model.entries import DirectoryEntry, FileEntry, Member, Names, SymlinkEnt
 from ..model.errors import ArchiveProblem, DamagedArchive
 from ..model.results import silent
 from .archives import BLOCK, DECOMPRESSORS, tar_members, zip_members
+from .squashfs import MAGIC, squashfs_members
 from .wrapped import FIRST, image_members, run_members
 
 if TYPE_CHECKING:
@@ -147,11 +148,13 @@ def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chu
         return run_members(path, stream)
     if start.startswith(FIRST):
         return image_members(path, stream)
+    if start.startswith(MAGIC):
+        return squashfs_members(path, stream)
     if start[_TAR_OFFSET:] == _MAGIC_OF_TAR:
         return tar_members(path, stream)
     raise ArchiveProblem(
         f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
-        " zstd, zip, run files and images"
+        " zstd, zip, squashfs, run files and images"
     )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
-FORMATS = [each for each in CompressionFormat if not each.starts]
+FORMATS = [each for each in CompressionFormat if not each.runs_where_it_is]
 every_format = pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
 LIMIT: Final = datetime(2020, 2, 2, tzinfo=UTC)
 

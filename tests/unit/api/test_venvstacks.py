@@ -49,6 +49,7 @@ def test_the_signatures_are_those_of_the_interface() -> None:
         "ZIP": "zip",
         "RUN": "run",
         "OCI": "oci",
+        "SQUASHFS": "squashfs",
     }
     assert {"pack", "PackOptions", "PackResult", "PackVenvError"} <= set(hatch_pack_venv.__all__)
 

@@ -375,7 +375,10 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
         f"{WHERE}.format cannot be 'run' where the interpreter is 'target', which postinstall.py"
         " connects first: bundle the interpreter, or choose another format"
     )
-    PackOptions.from_mapping({"format": "run", "interpreter": "/opt/python/bin/python3.11"})
+    (problem,) = problems_of({"format": ["tar", "squashfs"], "interpreter": "target"})
+    assert problem.startswith(f"{WHERE}.format cannot be 'squashfs' where the interpreter is 'tar")
+    for format in ("run", "squashfs"):
+        PackOptions.from_mapping({"format": format, "interpreter": "/opt/python/bin/python3.11"})
     (problem,) = problems_of({"format": "zip", "entry-point": "greet"})
     assert problem == (
         f"{WHERE}.entry-point is the script that the formats 'run' and 'oci' start: remove it, or"

@@ -12,6 +12,7 @@ from hatch_pack_venv.model.errors import InterpreterProblem
 from hatch_pack_venv.platforms.platform import check_possible
 
 RUN, OCI = CompressionFormat.RUN, CompressionFormat.OCI
+SQUASHFS = CompressionFormat.SQUASHFS
 
 
 def check(system: str, format: CompressionFormat) -> None:
@@ -23,6 +24,7 @@ def check(system: str, format: CompressionFormat) -> None:
     ("system", "format", "sentence"),
     [
         ("win32", RUN, "is an environment of Windows, and run files are for systems with a POSIX"),
+        ("win32", SQUASHFS, "is an environment of Windows, which mounts no squashfs: choose"),
         ("win32", OCI, "is not an environment of Linux, and images are: choose another format"),
         ("darwin", OCI, "is not an environment of Linux, and images are: choose another format"),
     ],
@@ -36,7 +38,8 @@ def test_what_a_system_cannot_start_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("system", "format"), [("linux", RUN), ("linux", OCI), ("darwin", RUN), ("win32", "zip")]
+    ("system", "format"),
+    [("linux", RUN), ("linux", OCI), ("linux", SQUASHFS), ("darwin", RUN), ("win32", "zip")],
 )
 def test_others_are_taken(system: str, format: CompressionFormat) -> None:
     """Run files are for macOS, too."""

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.archives import planned_content, read_archive
+from support.archives import FORMATS, planned_content, read_archive
 from support.fakes import file, folder, inputs, link, plan
 
-from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
+    from hatch_pack_venv import CompressionFormat
     from hatch_pack_venv.model.entries import Entry
     from hatch_pack_venv.model.plan import PackPlan
-
-FORMATS = list(CompressionFormat)
 BORDERS = [512, 10_240, 1 << 15, 1 << 16, 1 << 18, 1 << 20]
 SIZES = [0, 1, 511, 513, *(border + more for border in BORDERS for more in (-1, 0, 1))]
 

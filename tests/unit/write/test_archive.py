@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.archives import open_tar
+from support.archives import FORMATS, open_tar
 from support.fakes import file, folder, inputs, link, plan
 
 from hatch_pack_venv import CompressionFormat
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.model.plan import PackPlan
-
-FORMATS = list(CompressionFormat)
 LONG = "long/" + "/".join(["ä" * 60] * 4)
 
 

@@ -15,7 +15,7 @@ import pytest
 from support.archives import every_output, write_output
 from support.trees import Scene, lasting_state
 
-from hatch_pack_venv import CompressionFormat, PackVenvError
+from hatch_pack_venv import PackVenvError
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
 from hatch_pack_venv.write import atomic
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hatch_pack_venv.model.results import Reporter
-
-
-FORMATS = list(CompressionFormat)
 
 
 @pytest.fixture

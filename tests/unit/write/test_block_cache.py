@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.archives import compressible, planned_content, read_archive
+from support.archives import FORMATS, compressible, planned_content, read_archive
 from support.fakes import file, plan
 
 from hatch_pack_venv import CompressionFormat
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.plan import PackPlan
 
-COMPRESSED = [format for format in CompressionFormat if format.levels]
+COMPRESSED = [format for format in FORMATS if format.levels]
 LEVELS = {CompressionFormat.XZ: 0, CompressionFormat.BZIP2: 1, CompressionFormat.ZSTD: 1}
 
 

@@ -72,6 +72,11 @@ class HashedOutput:
         self._file.write(data)
         self._file.seek(0, os.SEEK_END)
 
+    def take_over(self) -> None:
+        """Count and hash what another process has written into the file."""
+        self._is_rewritten = True
+        self.size = os.fstat(self._file.fileno()).st_size
+
     def finish(self) -> str:
         """Return the SHA-256 of the file, as hexadecimal digits."""
         self._flush()

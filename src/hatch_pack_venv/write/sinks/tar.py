@@ -11,7 +11,7 @@ from ...model.entries import mode_of
 from .compressors import compressor
 
 if TYPE_CHECKING:
-    from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+    from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
     from ...model.results import Progress
     from . import Output
@@ -108,14 +108,11 @@ class TarSink:
 
     def add_directory(self, entry: DirectoryEntry) -> None:
         """Add a folder."""
-        name = (self._top + entry.arcname).removesuffix("/")
-        self._write(header(name, tarfile.DIRTYPE, mode_of(entry), entry.mtime or 0))
+        self._write(self._header(entry, tarfile.DIRTYPE))
 
     def add_link(self, entry: SymlinkEntry) -> None:
         """Add a symbolic link."""
-        name = self._top + entry.arcname
-        mode, mtime = mode_of(entry), entry.mtime or 0
-        self._write(header(name, tarfile.SYMTYPE, mode, mtime, link=entry.linkname))
+        self._write(self._header(entry, tarfile.SYMTYPE, link=entry.linkname))
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
         """Add a file whose content has been read; a small one in a single write."""
@@ -146,9 +143,15 @@ class TarSink:
 
     def _head(self, entry: FileEntry) -> bytes:
         self._stream.enter(entry)
-        name = self._top + entry.arcname
-        mode, mtime = mode_of(entry), entry.mtime or 0
-        return header(name, tarfile.REGTYPE, mode, mtime, size=entry.size)
+        return self._header(entry, tarfile.REGTYPE, size=entry.size)
+
+    def _header(self, entry: Entry, kind: bytes, *, size: int = 0, link: str = "") -> bytes:
+        return header(
+            self._name(entry), kind, mode_of(entry), entry.mtime or 0, size=size, link=link
+        )
+
+    def _name(self, entry: Entry) -> str:
+        return (self._top + entry.arcname).removesuffix("/")
 
     def _write(self, data: bytes) -> None:
         self._stream.write(data)

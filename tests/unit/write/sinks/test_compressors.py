@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.archives import compressible, planned_content, read_archive, written
+from support.archives import FORMATS, compressible, planned_content, read_archive, written
 from support.fakes import file, plan
 
 from hatch_pack_venv import CompressionFormat
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_pack_venv.model.plan import PackPlan
-
-
-FORMATS = list(CompressionFormat)
 
 
 COMPRESSED = [format for format in FORMATS if format.levels]
