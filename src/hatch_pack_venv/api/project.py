@@ -110,7 +110,8 @@ class ConfiguredProject:
         )
         if source.options.project == "installed":
             installed = [e for e in source.environment.distributions if e.key == project.name]
-            yield source, replace(project, version=installed[0].version if installed else None)
+            version = table.version or (installed[0].version if installed else None)
+            yield source, replace(project, version=version)
             return
         given = [path for path in source.options.wheels if _name_of(path)[0] == project.name]
         if given:

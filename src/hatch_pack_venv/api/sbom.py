@@ -12,6 +12,7 @@ from ..model.components import SBOM, SBOM_SUFFIX
 from ..model.errors import ArchiveProblem
 from ..model.results import silent
 from ..read.contents import Contents
+from ..scan.probe import environment_folder
 from .pack import planned_documents
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 def is_packed(path: Path) -> bool:
     """Whether a path is of an archive or of an unpacked folder, rather than of an environment."""
-    return not path.is_dir() or (path / manifest.ARCNAME).is_file()
+    folder = environment_folder(path)
+    return not folder.is_dir() or (folder / manifest.ARCNAME).is_file()
 
 
 def sbom_of_environment(

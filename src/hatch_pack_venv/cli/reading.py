@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..config.options import PackOptions
-from ..config.wording import COMMAND_LINE
+from ..config.wording import COMMAND_LINE, option_name
 from ..model.errors import ArchiveProblem, OptionsError
 from ..write.atomic import PendingFile, telling_write_errors
 from .arguments import given_keys
@@ -87,7 +87,8 @@ def sbom(parsed: argparse.Namespace) -> None:
         options = replace(options, sbom=options.sbom or "beside")
         found = sbom_of_environment(parsed.path, options, as_spdx=parsed.spdx, report=report)
     elif given:
-        problem = f"--{next(iter(given))} is about packing, and {parsed.path} is packed: remove it"
+        option = option_name(next(iter(given)))
+        problem = f"{option} is about packing, and {parsed.path} is packed: remove it"
         raise OptionsError("the options do not fit", [problem])
     else:
         found = sbom_of_archive(parsed.path, as_spdx=parsed.spdx, report=report)

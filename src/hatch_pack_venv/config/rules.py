@@ -96,12 +96,12 @@ def _of_starting(
 ) -> Iterator[str]:
     """Yield problems with formats that start a script by themselves, and with its name."""
     starting = [format for format in values.get("formats", ()) if format.starts]
-    if "entry_point" in values and "formats" in values and not starting:
+    if "entry_point" in values and not starting:
         yield (
             f"{names.key('entry-point')} is the script that the formats 'run' and 'oci' start:"
             " remove it, or choose one of them"
         )
-    formats = values.get("formats", (CompressionFormat.OCI,))
+    formats = values.get("formats", ())
     for key in ("image-base", "image-name"):
         if key in table and CompressionFormat.OCI not in formats:
             yield f"{names.key(key)} is about format 'oci': remove it, or choose that format"

@@ -454,6 +454,7 @@ def licence_patterns(value: Any) -> tuple[str, ...]:
 def version_limit(value: Any) -> tuple[int, ...]:
     """Return a version of a system or its C library, as numbers."""
     if not isinstance(value, str) or not re.fullmatch(r"\d{1,4}(\.\d{1,4}){0,2}", value):
-        message = "a version in quotation marks, such as '2.28'"
+        message = "a version such as '2.28'"
+        message += "" if isinstance(value, str) else ", in quotation marks"
         raise WrongValueError(message)
     return tuple(map(int, value.split(".")))

@@ -54,6 +54,7 @@ def option_name(key: str) -> str:
 
 _OPTIONS: Final = "|".join(sorted((n for n, k in KEYS.items() if k.option), key=len, reverse=True))
 _SETTING: Final = re.compile(rf"`?\b({_OPTIONS})`? = \[?[\"']([^\"']*)[\"']\]?`?")
+_SWITCH: Final = re.compile(rf"`?\b({_OPTIONS})`? = (true|false)\b`?")
 _CHOICE: Final = re.compile(rf"\bset `({_OPTIONS})` to \"([^\"]*)\"(?: or \"([^\"]*)\")?")
 _QUOTED: Final = re.compile(rf"`({_OPTIONS})`")
 _BARE: Final = re.compile(rf"(?<![-\w/.])({'|'.join(n for n in KEYS if '-' in n)})(?![-\w/.])")
@@ -62,8 +63,8 @@ _BARE: Final = re.compile(rf"(?<![-\w/.])({'|'.join(n for n in KEYS if '-' in n)
 def in_options(message: str) -> str:
     """Return a message about settings as it is for the command line: `--editables copy`.
 
-    What is written of keys in messages has one of four forms: `key = "value"`, `` set `key` to
-    "value" ``, `` `key` ``, and a bare name that is no word of English.
+    What is written of keys in messages has one of five forms: `key = "value"`, `key = true`,
+    `` set `key` to "value" ``, `` `key` ``, and a bare name that is no word of English.
     """
 
     def setting(match: re.Match[str]) -> str:
@@ -74,7 +75,12 @@ def in_options(message: str) -> str:
         other = f" or {match[3]}" if match[3] else ""
         return f"use {option_name(match[1])} {match[2]}{other}"
 
-    message = message.replace("vendor-libraries = false", "--vendor-libraries false")
+    def switch(match: re.Match[str]) -> str:
+        option = KEYS[match[1]].option
+        value = f" {match[2]}" if option is not None and option.metavar else ""
+        return f"{option_name(match[1])}{value}"
+
+    message = _SWITCH.sub(switch, message)
     message = _SETTING.sub(setting, _CHOICE.sub(choice, message))
     message = re.sub(r"\bset (--[a-z])", r"use \1", message)
     message = _QUOTED.sub(lambda match: option_name(match[1]), message)

@@ -72,7 +72,7 @@ class Release:
             interpreter: `bundled` or `target`; `None` for the configured one.
 
         Raises:
-            OptionsError: if a layer brings the interpreter.
+            OptionsError: if a layer brings the interpreter, or a format needs it bundled.
         """
         options = self.source.options
         if interpreter is None:
@@ -80,6 +80,13 @@ class Release:
         if options.base_runtime is not None:
             problem = f"version {interpreter!r} of the target, and base-runtime brings one"
             raise OptionsError("two interpreters are named", [f"{problem}: build `standard`"])
+        starting = [each.value for each in options.formats if each.starts]
+        if starting and interpreter == "target":
+            problem = (
+                f"version 'target' of the target, and format {starting[0]!r} starts without"
+                " postinstall.py: build `bundled`, or choose another format"
+            )
+            raise OptionsError("the format needs its interpreter", [problem])
         name = f"{options.archive_name}-{interpreter}"
         options = replace(options, interpreter=interpreter, archive_name=name)
         return replace(self, source=Source.of(self.source.environment, options))

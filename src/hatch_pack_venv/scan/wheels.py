@@ -181,7 +181,7 @@ def _found_wheel(wheel: Path, *, newest: bool) -> Path:
     names = ", ".join(os.path.basename(each) for each in found)
     raise WheelProblem(
         f"{len(found)} wheels match {wheel} ({names}): remove the old ones, name one, or set"
-        " `wheels-newest` to true"
+        " `wheels-newest = true`"
     )
 
 

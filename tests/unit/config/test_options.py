@@ -15,7 +15,11 @@ from hatch_pack_venv.model.errors import OptionsError
 from hatch_pack_venv.model.interpreter import Trim, Vendoring
 
 _LAYERS = {"containing-dir": "layers", "base-runtime": "layers/python"}
+ABOUT_IMAGES = ("image-base", "image-name")
 BESIDE: dict[str, dict[str, Any]] = {
+    "entry-point": {"format": "run"},
+    "image-base": {"format": "oci"},
+    "image-name": {"format": "oci"},
     "keep": {"distributions": "required"},
     "base-runtime": {"containing-dir": "layers"},
     "layers": _LAYERS,
@@ -237,10 +241,10 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("notices", "yes", "must be true or false, not 'yes'"),
         ("interpreter-trim", ["crypto"], "or a list of modules (crypt, nis, "),
         ("interpreter-trim", ["none", "minimal"], "each once, beside one of the levels"),
-        ("max-glibc", 2.28, "must be a version in quotation marks, such as '2.28', not 2.28"),
-        ("max-glibc", "2.28-1", "must be a version in quotation marks"),
-        ("max-macos", 13, "must be a version in quotation marks"),
-        ("max-macos", "", "must be a version in quotation marks"),
+        ("max-glibc", 2.28, "must be a version such as '2.28', in quotation marks, not 2.28"),
+        ("max-glibc", "2.28-1", "must be a version such as '2.28', not '2.28-1'"),
+        ("max-macos", 13, "must be a version such as '2.28', in quotation marks, not 13"),
+        ("max-macos", "", "must be a version such as '2.28', not ''"),
         ("provenance", "slsa", "must be true or false, not 'slsa'"),
         ("provenance", 1, "must be true or false, not 1"),
         ("notices", 1, "must be true or false, not 1"),
@@ -252,7 +256,8 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
 )
 def test_each_wrong_value_is_named(key: str, value: Any, expectation: str) -> None:
     """A wrong value gives one sentence with the TOML path, the value and what was expected."""
-    (problem,) = problems_of({key: value})
+    table = {key: value, **(BESIDE.get(key, {}) if key in ABOUT_IMAGES else {})}
+    (problem,) = problems_of(table)
     assert problem.startswith(f"{WHERE}.{key} ")
     assert expectation in problem
 

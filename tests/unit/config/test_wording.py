@@ -60,6 +60,8 @@ def test_an_option_in_a_project_is_called_by_its_name() -> None:
             "is about --distributions required, and",
         ),
         ('include-files = ["/include/"] brings', "--include-files '/include/' brings"),
+        ("name one, or set `wheels-newest = true`", "name one, or use --wheels-newest"),
+        ("with vendor-libraries = false they", "with --vendor-libraries false they"),
         ("bring it back with include-files", "bring it back with --include-files"),
         ("see /srv/exclude-files/x and a-max-size", "see /srv/exclude-files/x and a-max-size"),
         ("the format of the archive-name", "the format of the archive-name"),

@@ -1,0 +1,38 @@
+"""What versions of the target may be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fakes import environment
+
+from hatch_pack_venv import PackOptions
+from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.hatch.release import Release
+from hatch_pack_venv.model.errors import OptionsError
+
+
+def release(**table: Any) -> Release:
+    source = Source.of(environment(), PackOptions.from_mapping(table))
+    return Release(prefix=Path(".venv"), source=source, output=Path("dist-venv"))
+
+
+@pytest.mark.parametrize("interpreter", ["bundled", "target"])
+def test_a_version_has_its_interpreter_in_its_name(interpreter: str) -> None:
+    """So that both can lie in one folder; `standard` is as configured."""
+    options = release(format="tar").providing(interpreter).source.options
+    assert options.interpreter == interpreter
+    assert options.archive_name.endswith(f"-{interpreter}")
+    assert release(format="tar").providing(None).source.options.interpreter == "bundled"
+
+
+@pytest.mark.parametrize("format", ["run", "oci"])
+def test_what_starts_by_itself_brings_its_interpreter(format: str) -> None:
+    """Nothing connects it where it starts, and whoever asks for it is told before it is packed."""
+    assert release(format=format).providing("bundled").source.options.interpreter == "bundled"
+    with pytest.raises(OptionsError) as caught:
+        release(format=["tar", format]).providing("target")
+    (problem,) = caught.value.problems
+    assert f"format '{format}' starts without postinstall.py" in problem
