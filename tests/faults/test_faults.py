@@ -1,6 +1,6 @@
 """Faults at calls of the system: one sentence, and all of the output or what was there before.
 
-The suite tries some of the calls with each kind of fault; `python -m tests.faults` tries all.
+The suite tries some of the calls; `python -m tests.faults` tries all.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def test_a_fault_is_a_sentence_and_nothing_is_lost(
     shim: Path, tmp_path: Path, operation: str
 ) -> None:
     """Errors, signals and limits at some of the calls, the same ones in every run."""
-    (found,) = driven(shim, tmp_path / "scene", 307, operation).values()
+    (found,) = driven(shim, tmp_path / "scene", 61, operation).values()
     assert found["problems"] == []
     calls = CALLS if operation in ("verify", "inspect") else CALLS | WRITES
     assert calls - {"rename", "unlink"} <= found["calls"].keys()
-    assert sum(found["tried"].values()) >= 12
+    assert sum(found["tried"].values()) >= 20
+    assert sum(found["failed"].values()) >= 6

@@ -28,6 +28,13 @@ def _empty_site_packages() -> bytes:
     return json.dumps(changed).encode()
 
 
+@cache
+def _half_of_a_pair() -> bytes:
+    neighbours = {**seeds.manifest()["neighbours"]}
+    neighbours["base_runtime"] = {**neighbours["base_runtime"], "python": "\ud800"}
+    return json.dumps({**seeds.manifest(), "neighbours": neighbours}).encode()
+
+
 def _old_trampoline(offset: int, value: bytes) -> bytes:
     path = PYTHON.encode()
     return _zip(_TRAMPOLINE, offset, value) + len(path).to_bytes(4, "little") + b"UVSC"
@@ -55,6 +62,7 @@ def finds() -> dict[str, tuple[bytes, ...]]:
         "METADATA": (
             b"Name: demo\nRequires-Dist: demo>=1\nVersion: " + _DIGITS,
             b"Name: demo\nVersion: 1\nRequires-Dist: x; python_version < '" + _DIGITS + b"'\n",
+            b"Name: demo\nVersion: 1\nRequires-Dist: x; 'a' in extras\n",
         ),
         "RECORD": (b"x" * 300 + b",,\n", b"\0.pth,,\n"),
         ".pth": (b"/\n", b")\n" * 70_000),
@@ -66,6 +74,7 @@ def finds() -> dict[str, tuple[bytes, ...]]:
             b"version = 3." + _DIGITS + b".1\n",
         ),
         "postinstall": (_empty_site_packages(),),
+        "manifest": (_half_of_a_pair(),),
         "ELF": (
             elf[:56] + b"\0\0",  # no more than half of its header
             _elf_with_sections(elf, 1, b""),
@@ -93,6 +102,10 @@ def finds() -> dict[str, tuple[bytes, ...]]:
             + b"'\n",
             b"lock-version = '1.0'\ncreated-by = 'x'\npackages = []\nenvironments = ["
             b"\"python_version < '" + _DIGITS + b"'\"]\n",
+            b"lock-version = '1.0'\ncreated-by = 'x'\npackages = []\nenvironments = ["
+            b"\"'x' in extra\"]\n",
+            b"lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 'demo'\nversion = '1'\n"
+            b"marker = \"'x' in extra\"\n",
         ),
         "wheel": (
             _zip(wheel, 6, b"\xff\0"),

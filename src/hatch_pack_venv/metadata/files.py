@@ -195,16 +195,19 @@ def _check_depth(content: bytes | bytearray) -> None:
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 
 
-def proven_archive(facts: Path, name: str | None = None) -> Path | None:
+def proven_archive(
+    facts: Path, name: str | None = None, *, archive: Path | None = None
+) -> Path | None:
     """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
 
     A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
 
     Parameters:
         name: of the project that it has to be of; by default any.
+        archive: by default the one that the name of `facts` says.
     """
     told = _read_facts(facts)
-    archive = facts.with_name(facts.name.removesuffix(".json"))
+    archive = archive or facts.with_name(facts.name.removesuffix(".json"))
     head = told.get("manifest")
     if told.get("archive") != archive.name or not isinstance(head, dict):
         return None

@@ -37,7 +37,11 @@ class PackVenvError(Exception):
         return printable(str(self))
 
 
-_FAILURES: Final = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
+_FAILURES: Final = {
+    *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC),
+    # Of file systems on a network or of a process: also when a file is closed.
+    *(errno.EDQUOT, errno.EINTR, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT),
+}
 
 
 def is_failure(error: OSError) -> bool:

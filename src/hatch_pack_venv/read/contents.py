@@ -6,6 +6,7 @@ Nothing is written, and only regular files are read.
 from __future__ import annotations
 
 import hashlib
+import json
 import lzma
 import os
 import re
@@ -221,6 +222,21 @@ class ListedFile:
     mode: int
 
 
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+
+
+def _check_text(content: bytes | bytearray, data: Any) -> None:
+    """Look for halves of surrogate pairs, which JSON can spell.
+
+    Those that stand for bytes that are no UTF-8 (PEP 383) are of names.
+
+    Raises:
+        UnicodeEncodeError: there are others.
+    """
+    if _SURROGATE.search(content):
+        json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """A manifest.
@@ -250,6 +266,9 @@ class Listing:
         """
         try:
             data = parse_json(content)
+            _check_text(content, data)
+        except UnicodeEncodeError:
+            raise ArchiveProblem("it holds text that no name can have") from None
         except ValueError:
             raise ArchiveProblem("it is not JSON") from None
         modes = data.get("directory_modes", {}) if isinstance(data, dict) else {}

@@ -74,13 +74,16 @@ def active_requirements(
 
 
 def _applies(requirement: Requirement, extras: Iterable[str], markers: Mapping[str, str]) -> bool:
-    """Whether a requirement's marker holds; one that compares what has no order never does."""
+    """Whether a requirement's marker holds; one that cannot be judged never does.
+
+    It may compare what has no order, or ask for a name that only lock files have (`extras`).
+    """
     marker = requirement.marker
     try:
         return marker is None or any(
             marker.evaluate({**markers, "extra": extra}) for extra in ("", *extras)
         )
-    except ValueError:
+    except (KeyError, ValueError):
         return False
 
 

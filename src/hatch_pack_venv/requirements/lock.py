@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from packaging.markers import UndefinedEnvironmentName
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageVcs
 
     from ..model.distribution import InstalledDistribution
+
+
+logger = logging.getLogger("hatch_pack_venv")
+_KNOWN: Final = Version("1.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,27 @@ def _local_path(origin: DirectUrl) -> str:
     return unquote(urlsplit(origin.url).path).rstrip("/")
 
 
+def _parsed(data: Mapping[str, Any], path: Path) -> Pylock:
+    """Read a lock file's table; a version that is not known is told, as PEP 751 asks for.
+
+    `packaging` logs it as well, without the file's name, and past what spells out names.
+    """
+    others = logging.getLogger("packaging.pylock")
+    before, others.disabled = others.disabled, True
+    try:
+        lock = Pylock.from_dict(data)
+    finally:
+        others.disabled = before
+    if lock.lock_version > _KNOWN:
+        logger.warning(
+            "%s is of lock-version %s: what came after %s is not looked at",
+            path,
+            lock.lock_version,
+            _KNOWN,
+        )
+    return lock
+
+
 class Lock:
     """What a lock file says for one Python on one platform.
 
@@ -172,16 +199,21 @@ class Lock:
         try:
             with open_file(path) as stream:
                 data = tomllib.load(stream)
-            return cls(Pylock.from_dict(data), path, markers, extras, others)
+            return cls(_parsed(data, path), path, markers, extras, others)
         except FileNotFoundError:
             raise LockProblem(f"there is no lock file {path}: export it first") from None
         except RecursionError:
             raise LockProblem(f"the lock file {path} is nested too deeply") from None
         except (OSError, ValueError) as error:
             raise LockProblem(f"the lock file {path} cannot be read: {error}") from error
-        except (PylockValidationError, PylockUnsupportedVersionError) as error:
+        except (
+            PylockValidationError,
+            PylockUnsupportedVersionError,
+            UndefinedEnvironmentName,
+        ) as error:
+            told = f"a marker asks for {error}" if isinstance(error, KeyError) else error
             raise LockProblem(
-                f"{path} is no lock file as PEP 751 has it: {error}; export one, for example with"
+                f"{path} is no lock file as PEP 751 has it: {told}; export one, for example with"
                 " `uv export --format pylock.toml` or `pip lock`"
             ) from error
 
@@ -241,10 +273,10 @@ class Lock:
         return package.marker is None or package.marker.evaluate(environment, context="lock_file")
 
     def _holds(self, environment: Marker) -> bool:
-        """Whether a marker holds; what cannot be compared does."""
+        """Whether a marker holds; one that cannot be judged does."""
         try:
             return environment.evaluate(dict(self.markers), context="requirement")
-        except ValueError:
+        except (KeyError, ValueError):
             return True
 
     def _of_lock(self) -> list[str]:

@@ -28,6 +28,7 @@ from ..plan.validate import check_zip_names
 from .atomic import (
     PendingFile,
     commit_all,
+    left_by_runs,
     pending_folder,
     telling_write_errors,
     uninterrupted,
@@ -142,7 +143,8 @@ def _refuse_others(archives: Iterable[Path], suffixes: Iterable[str]) -> None:
         facts = archive.with_name(f"{archive.name}.json")
         beside = [archive.with_name(f"{archive.name}{suffix}") for suffix in suffixes]
         there = [str(each) for each in (archive, *beside) if each.is_symlink() or each.is_file()]
-        if there and proven_archive(facts) is None:
+        told = (facts, *left_by_runs(facts))  # a killed run may have renamed the archive alone
+        if there and not any(proven_archive(each, archive=archive) for each in told):
             foreign.append(there[0])
     if foreign:
         raise OutputProblem(

@@ -333,11 +333,7 @@ def remove_abandoned(path: Path) -> None:
     An earlier export that such a run had just moved aside is put back. What only has a similar name
     is somebody's.
     """
-    pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
-    ours = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}(\.{_OLD})?{re.escape(_SUFFIX)}")
-    for partial in sorted(path.parent.glob(pattern)):
-        if not ours.fullmatch(partial.name):
-            continue
+    for partial in left_by_runs(path):
         with suppress(OSError), _opened_for_lock(partial) as handle:
             mode = os.fstat(handle).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or not _lock(handle):
@@ -348,6 +344,13 @@ def remove_abandoned(path: Path) -> None:
             if (partial / _OLD).exists() and not path.exists():
                 (partial / _OLD).rename(path)
             remove_tree(partial)
+
+
+def left_by_runs(path: Path) -> list[Path]:
+    """Return what runs that were killed, or are still alive, have made to take a path's place."""
+    pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
+    ours = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}(\.{_OLD})?{re.escape(_SUFFIX)}")
+    return [each for each in sorted(path.parent.glob(pattern)) if ours.fullmatch(each.name)]
 
 
 def _locked_file(path: Path) -> tuple[int, Path]:

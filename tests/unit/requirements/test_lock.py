@@ -54,6 +54,18 @@ def test_equal_versions_agree(tmp_path: Path) -> None:
     assert findings(tmp_path, text, installed("Web", "1"), installed("A_B", "2.0.RC1")) == []
 
 
+def test_a_newer_version_is_told_with_the_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By this project alone, which spells out names; `packaging` says nothing."""
+    lock = tmp_path / "pylock.toml"
+    lock.write_text(HEAD.replace("1.0", "1.7") + package("web"))
+    Lock.from_path(lock, marker_environment(INTERPRETER))
+    (record,) = caplog.records
+    assert record.name == "hatch_pack_venv"
+    assert record.getMessage().startswith(f"{lock} is of lock-version 1.7: ")
+
+
 def test_each_disagreement_is_a_sentence(tmp_path: Path) -> None:
     """Another version, none, one that is not locked, another Python, another environment."""
     text = (

@@ -202,6 +202,21 @@ def test_archives_follow_the_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.with_name(f"{path.name}.json").stat().st_mode) == 0o640
 
 
+def test_what_a_run_that_was_killed_has_renamed_is_ours(tmp_path: Path) -> None:
+    """SIGKILL between two renames: the `.json` that proves the archive has not its name yet."""
+    formats = [CompressionFormat.GZIP]
+    (result,) = write_archives(example(), tmp_path / "app", formats, force=False)
+    facts = result.path.with_name(f"{result.path.name}.json")
+    partial = facts.rename(tmp_path / f".{facts.name}.abcd_123.partial")
+    result.path.write_bytes(result.path.read_bytes() + b"x")
+    with pytest.raises(OutputProblem, match=r"no .json beside it says"):
+        write_archives(example(), tmp_path / "app", formats, force=False)
+    result.path.write_bytes(result.path.read_bytes()[:-1])
+    write_archives(example(), tmp_path / "app", formats, force=False)
+    assert facts.exists()
+    assert not partial.exists()
+
+
 def test_a_folder_of_the_archives_name_is_refused(tmp_path: Path) -> None:
     """An archive never replaces a folder."""
     (tmp_path / "app.tar").mkdir()
