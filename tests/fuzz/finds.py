@@ -92,7 +92,7 @@ def finds() -> dict[str, tuple[bytes, ...]]:
         ),
         "launcher of POSIX": (b'#!/build/env/bin/python\n"' + b"9" * 1_500_000,),
         "credentials": (
-            b"a" * 120_000 + b" https://user:s3cr3t-token@pypi.corp.net/",
+            b"a" * 120_000 + b" https://user:s3cr3t-token@pypi.corp.test/",
             b"a-" * 60_000 + b"!x://",
         ),
         "lock": (

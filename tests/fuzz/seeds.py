@@ -115,7 +115,7 @@ SCRIPTS: Final = (
 )
 CREDENTIALS: Final = (
     b"[global]\nindex-url = https://user:s3cr3t-token@pypi.example.net/simple?sig=abcdef12345\n",
-    b"extra = https://__token__:pypi-AgEIcHlwaS5vcmc@upload.corp.net/ ; x\n",
+    b"extra = https://__token__:pypi-AgEIcHlwaS5vcmc@upload.corp.test/ ; x\n",
 )
 LOCKS: Final = (
     b"lock-version = '1.0'\ncreated-by = 'x'\nrequires-python = '>=3.9'\nextras = ['x']\n"

@@ -78,15 +78,15 @@ def _declaration(name: str, value: Any) -> str:
 def _prose(value: Any) -> str:
     """Return a docstring as Markdown: its sections become lists."""
     lines = []
-    inside = False
+    inside = listed = False
     for line in inspect.cleandoc(value.__doc__ or "").splitlines():
         if match := _SECTION.fullmatch(line):
             lines += [f"**{match[1]}**", ""]
-            inside = True
-        elif inside and re.match(r" {4}\S", line):
+            inside, listed = True, match[1] != "Returns"
+        elif listed and re.match(r" {4}\S", line):
             lines.append(f"- {line.strip()}")
         elif inside and line.startswith(" "):
-            lines.append(f"  {line.strip()}")
+            lines.append(f"{'  ' if listed else ''}{line.strip()}")
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"

@@ -235,8 +235,8 @@ _KEYS: Final = (
         parse=values.kept,
         values=(
             "distributions that are packed besides, with what they require"
-            ' (`"uvicorn[standard]"`; `"required"` only); on the command line, which has no'
-            " project, extras are given here: `--keep 'app[extra]'`"
+            ' (`"uvicorn[standard]"`; `"required"` only); on the command line outside of a'
+            " configured project, extras are given here: `--keep 'app[extra]'`"
         ),
         option=Option(
             group="contents",

@@ -40,7 +40,7 @@ class DependencyReport:
     """What was found.
 
     Parameters:
-        behind: what is left behind, if `distributions` says so.
+        pruned: what is left behind, if `distributions` says so.
         problems: why it cannot be packed, a sentence each.
         notes: what only warns.
         relied_on: normalised names of what lower layers hold and what is packed needs.

@@ -2,8 +2,8 @@
 
 The interpreter is asked in a process of its own with `-I -S -B`: isolated from the user's
 settings, without `site` (so that no `.pth` file of the environment runs), and without writing byte
-code beside the standard library. It answers into a file, so that nothing which is printed along the
-way can be taken for the answer.
+code beside the standard library. Its answer begins with a random word, so that nothing which is
+printed along the way can be taken for it.
 """
 
 from __future__ import annotations
