@@ -80,10 +80,10 @@ class Release:
         if options.base_runtime is not None:
             problem = f"version {interpreter!r} of the target, and base-runtime brings one"
             raise OptionsError("two interpreters are named", [f"{problem}: build `standard`"])
-        starting = [each.value for each in options.formats if each.starts]
+        starting = [each.value for each in options.formats if each.runs_where_it_is]
         if starting and interpreter == "target":
             problem = (
-                f"version 'target' of the target, and format {starting[0]!r} starts without"
+                f"version 'target' of the target, and format {starting[0]!r} runs without"
                 " postinstall.py: build `bundled`, or choose another format"
             )
             raise OptionsError("the format needs its interpreter", [problem])

@@ -28,11 +28,11 @@ def test_a_version_has_its_interpreter_in_its_name(interpreter: str) -> None:
     assert release(format="tar").providing(None).source.options.interpreter == "bundled"
 
 
-@pytest.mark.parametrize("format", ["run", "oci"])
+@pytest.mark.parametrize("format", ["run", "oci", "squashfs"])
 def test_what_starts_by_itself_brings_its_interpreter(format: str) -> None:
     """Nothing connects it where it starts, and whoever asks for it is told before it is packed."""
     assert release(format=format).providing("bundled").source.options.interpreter == "bundled"
     with pytest.raises(OptionsError) as caught:
         release(format=["tar", format]).providing("target")
     (problem,) = caught.value.problems
-    assert f"format '{format}' starts without postinstall.py" in problem
+    assert f"format '{format}' runs without postinstall.py" in problem
