@@ -346,7 +346,10 @@ def _make_tar(suffix: str, source: Random) -> bytes:
     found = seeds.archives()
     if source.randrange(2) and suffix != "tar":
         return mutated(source, [found[suffix]])
-    words = (b"././@LongLink", b"ustar  \0", b"ustar\x0000", b"11 path=x\n", b"x", b"L", b"K")
+    words = (
+        *(b"././@LongLink", b"ustar  \0", b"ustar\x0000", b"11 path=x\n", b"x", b"L", b"K"),
+        *(b"17 linkpath=..\0z\n", bytes(512)),
+    )
     data = mutated(source, [found["tar"]], words)
     if source.randrange(4):
         data = _with_check_sums(data)

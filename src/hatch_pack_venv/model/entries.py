@@ -427,7 +427,7 @@ class Names:
 
         Raises:
             ArchiveProblem: the name was there before, as this or as another kind, or its folder
-                is a file or a link; a link's text is empty.
+                is a file or a link; a link's text is empty or holds a NUL, where tools end it.
         """
         parents = [name[:index] for index, letter in enumerate(name) if letter == "/"]
         below = next((parent for parent in parents if hash(parent) in self._others), None)
@@ -435,8 +435,8 @@ class Names:
             raise self._refusal(name, f"lies below {below!r}, which is no folder")
         if name in self._seen or (kind != "directory" and hash(name) in self._folders):
             raise self._refusal(name, "is there twice")
-        if kind == "link" and not linkname:
-            raise self._refusal(name, "is a link to nothing")
+        if kind == "link" and (not linkname or "\0" in linkname):
+            raise self._refusal(name, "is a link to what no file can be called")
         self._seen.add(name)
         self._folders.update(map(hash, parents))
         (self._folders if kind == "directory" else self._others).add(hash(name))

@@ -156,10 +156,11 @@ def tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]
             for _ in chunks:
                 pass
         onwards.exactly(-member.size % _TAR_BLOCK)
-    onwards.exactly(_TAR_BLOCK)
-    while padding := onwards.read(BLOCK):  # to the end, where compressors keep their check sums
+    padding = onwards.exactly(_TAR_BLOCK)  # some tools read on behind a single block of zeros
+    while padding:  # to the end, where compressors keep their check sums
         if padding.strip(b"\0"):
             raise FormatError("something follows the end")
+        padding = onwards.read(BLOCK)
 
 
 def _whole_header(path: Path, onwards: _Onwards, header: _TarHeader) -> _TarHeader:

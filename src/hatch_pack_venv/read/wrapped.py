@@ -17,6 +17,7 @@ from ..injected.run_file import LIMIT, Found, NotAHead
 from ..metadata.files import SIZE_LIMIT, open_file, parse_json
 from ..model.errors import ArchiveProblem, EnvironmentProblem
 from ..model.image import ARCHITECTURES, LAYER_KEY, PREFIX, Blob, ImageBase
+from ..model.manifest import fits
 from .archives import BLOCK, FormatError, tar_members
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _BLOBS: Final = "blobs/sha256/"
 _SMALL: Final = SIZE_LIMIT
 _WRONG: Final = (AttributeError, LookupError, TypeError, ValueError)
 """What JSON of another shape leads to."""
+_SETTINGS: Final = {"Labels?": dict, "Env?": [str], "WorkingDir?": str}
 
 
 def run_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
@@ -73,15 +75,18 @@ def _own_layers(layout: _Layout) -> list[tuple[_Place, str]]:
         (descriptor,) = layout.index()
         manifest = layout.json(descriptor)
         config = layout.json(manifest["config"])
-        return [
-            (layout.blob(each), diff_id)
+        layers = [
+            (LAYER_KEY in (each.get("annotations") or {}), layout.blob(each), diff_id)
             for each, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True)
-            if LAYER_KEY in (each.get("annotations") or {})
         ]
     except FormatError:
         raise
     except _WRONG:
         raise FormatError("its index or a manifest is none") from None
+    ours = [is_ours for is_ours, _, _ in layers]
+    if ours != sorted(ours):
+        raise FormatError("a layer lies above those of the environment, and may replace its files")
+    return [(blob, diff_id) for is_ours, blob, diff_id in layers if is_ours]
 
 
 def _layer_members(
@@ -90,6 +95,10 @@ def _layer_members(
     stream.seek(blob.offset)
     unpacked = _Hashed(gzip.GzipFile(fileobj=_Part(stream, blob.size)))
     for member, chunks in tar_members(path, cast("BinaryIO", io.BufferedReader(unpacked, BLOCK))):
+        if f"/{member.name}".count("/.wh."):
+            raise ArchiveProblem(
+                f"{path} is refused: its entry {member.name!r} would hide others' files"
+            )
         if f"{member.name}/".startswith(f"{PREFIX}/"):
             yield member, chunks
     if f"sha256:{unpacked.sha256.hexdigest()}" != diff_id:
@@ -149,36 +158,44 @@ class _Layout:
         return place
 
     def json(self, descriptor: Mapping[str, Any]) -> dict[str, Any]:
-        return self._parsed(self.blob(descriptor))
+        data = self._read(self.blob(descriptor))
+        if descriptor["digest"] != f"sha256:{hashlib.sha256(data).hexdigest()}":
+            raise FormatError(f"its blob {descriptor['digest']} is damaged")
+        return _parsed(data)
 
-    def _parsed(self, place: _Place) -> dict[str, Any]:
+    def _read(self, place: _Place) -> bytes:
         if place.size > _SMALL:
             raise FormatError("a manifest is too large")
         with open_file(place.path) as stream:
             stream.seek(place.offset)
-            found = parse_json(stream.read(place.size))
-        if not isinstance(found, dict):
-            raise FormatError("a manifest is none")
-        return found
+            return stream.read(place.size)
 
     def index(self) -> list[dict[str, Any]]:
         place = self.places.get("index.json")
         if place is None:
             raise FormatError("it has no index.json")
-        return list(self._parsed(place)["manifests"])
+        return list(_parsed(self._read(place))["manifests"])
 
     def manifest_for(self, architecture: str) -> dict[str, Any]:
         """Return the manifest of the image for an architecture; indices may hold indices."""
-        left = self.index()
+        left, seen = self.index(), set[str]()
         while left:
             descriptor = left.pop(0)
             found = self.json(descriptor)
             platform = descriptor.get("platform") or {}
-            if "manifests" in found:
-                left += found["manifests"]
+            if "manifests" in found:  # each once: a few that name each other often lead to billions
+                left += found["manifests"] if descriptor["digest"] not in seen else ()
+                seen.add(descriptor["digest"])
             elif platform.get("architecture", architecture) == architecture:
                 return found
         raise FormatError(f"it has no image for {architecture}")
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    found = parse_json(data)
+    if not isinstance(found, dict):
+        raise FormatError("a manifest is none")
+    return found
 
 
 def read_base(path: Path, machine: str) -> ImageBase:
@@ -199,6 +216,8 @@ def read_base(path: Path, machine: str) -> ImageBase:
         if config.get("architecture") != architecture:
             raise FormatError(f"it is for {config.get('architecture')!r} and not {architecture!r}")
         blobs = tuple(_base_blob(layout, each) for each in manifest["layers"])
+        if not _is_config(config) or len(config["rootfs"]["diff_ids"]) != len(blobs):
+            raise FormatError("its configuration is none, or another image's")
     except (
         ArchiveProblem,
         ValueError,
@@ -214,6 +233,13 @@ def read_base(path: Path, machine: str) -> ImageBase:
             f" `skopeo copy … oci-archive:FILE` writes it ({reason})"
         ) from error
     return ImageBase(blobs=blobs, config=config)
+
+
+def _is_config(config: Mapping[str, Any]) -> bool:
+    """Whether what is taken over from a configuration has the types of the specification."""
+    settings = config.get("config") or {}
+    given = {key: value for key, value in settings.items() if value is not None}
+    return fits(config, {"rootfs": {"diff_ids": [str]}}) and fits(given, _SETTINGS)
 
 
 def _layout(path: Path) -> _Layout:

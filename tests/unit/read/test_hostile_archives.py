@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import stat
 import struct
 import tarfile
 import tracemalloc
@@ -121,6 +122,45 @@ def test_entries_with_two_names_are_refused(tar: Path, case: str) -> None:
     with_before_first_file(tar, NAMES[case])
     with pytest.raises(ArchiveProblem):
         verify(tar)
+
+
+@pytest.mark.parametrize(
+    "named", [gnu_name(b"K", "..\0z"), pax(("linkpath", "..\0z"))], ids=["GNU", "pax"]
+)
+def test_a_link_s_text_that_ends_early_is_refused(tar: Path, named: bytes) -> None:
+    """The system takes a text up to its first NUL: tools make a link that leads upwards of it."""
+    with tarfile.open(tar) as opened:
+        offset = opened.getmember("app/lib64").offset
+    data = tar.read_bytes()
+    tar.write_bytes(data[:offset] + named + data[offset:])
+    with pytest.raises(ArchiveProblem, match="'app/lib64' is a link to what no file can be called"):
+        verify(tar)
+
+
+def test_a_link_s_text_that_ends_early_is_refused_in_a_zip_file(tmp_path: Path) -> None:
+    """Info-ZIP ends it there as well."""
+    info = zipfile.ZipInfo("app/l")
+    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    info.create_version = info.extract_version = 20
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr(info, b"..\0z")
+    with pytest.raises(ArchiveProblem, match="'app/l' is a link to what no file can be called"):
+        verify(tmp_path / "a.zip")
+
+
+def test_a_header_behind_one_block_of_zeros_is_refused(tar: Path) -> None:
+    """BusyBox reads on there, GNU tar warns: two blocks of zeros are the end to all of them."""
+    with tarfile.open(tar) as opened:
+        end = opened.getmember(f"app/{ARCNAME}")
+        offset = end.offset_data + end.size + -end.size % 512
+        evil = tarfile.TarInfo("app/bin/demo")
+    evil.type, evil.linkname = tarfile.SYMTYPE, "/bin/sh"
+    data = tar.read_bytes()
+    assert not data[offset:].strip(b"\0")
+    tar.write_bytes(data[:offset] + bytes(512) + evil.tobuf(tarfile.USTAR_FORMAT) + bytes(2048))
+    (finding,) = verify(tar).findings
+    assert finding.what == "damaged"
+    assert finding.detail.endswith(": something follows the end")
 
 
 def test_one_header_that_names_an_entry_is_read(tar: Path) -> None:

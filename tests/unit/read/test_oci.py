@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.archives import read_image
 from support.fakes import file, folder, plan
 
 from hatch_pack_venv import CompressionFormat
-from hatch_pack_venv.model.errors import ArchiveProblem
+from hatch_pack_venv.model.errors import ArchiveProblem, EnvironmentProblem, SourceProblem
+from hatch_pack_venv.model.image import Image
 from hatch_pack_venv.read.contents import Contents
 from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.read.wrapped import read_base
 from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -125,12 +130,182 @@ def test_a_layer_that_unpacks_to_something_else_is_found(image: Path) -> None:
     assert "a layer is not the one that the configuration names" in finding.detail
 
 
+def layers_changed(
+    image: Path, change: Callable[[dict[str, bytes], list[Any], list[Any]], None]
+) -> None:
+    """Change the layers of an image, of which descriptors and digests are lists of equal length."""
+    files = files_of(image)
+    index = json.loads(files["index.json"])
+    manifest = json.loads(files[_blob(index["manifests"][0])])
+    config = json.loads(files[_blob(manifest["config"])])
+    change(files, manifest["layers"], config["rootfs"]["diff_ids"])
+    manifest["config"] = _add(files, config)
+    index["manifests"] = [_add(files, manifest)]
+    files["index.json"] = json.dumps(index).encode()
+    write(image, files)
+
+
+def layer(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def test_a_layer_above_the_environment_is_refused(image: Path) -> None:
+    """What is laid upon it may replace its files, and is none of ours."""
+
+    def change(files: dict[str, bytes], layers: list[Any], diff_ids: list[Any]) -> None:
+        data = layer(**{"venv/a": b"evil"})
+        layers.append(_add_bytes(files, gzip.compress(data)))
+        diff_ids.append(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+    layers_changed(image, change)
+    with pytest.raises(ArchiveProblem, match="a layer lies above those of the environment"):
+        verify(image)
+
+
+@pytest.mark.parametrize("name", ["venv/.wh.a", "venv/d/.wh..wh..opq", ".wh.venv", ".wh.x/y"])
+def test_a_layer_of_ours_that_hides_files_is_refused(image: Path, name: str) -> None:
+    """A name that takes something away from what lies below, at the top as well."""
+
+    def change(files: dict[str, bytes], layers: list[Any], diff_ids: list[Any]) -> None:
+        data = gzip.decompress(files[_blob(layers[-1])])
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            end = tar.getmembers()[-1]
+            data = data[: end.offset] + layer(**{name: b""})[:512] + data[end.offset :]
+        layers[-1] = {**layers[-1], **_add_bytes(files, gzip.compress(data))}
+        diff_ids[-1] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+    layers_changed(image, change)
+    with pytest.raises(ArchiveProblem, match="would hide others' files"):
+        verify(image)
+
+
+def base_of(folder: Path, *layers: bytes, **config: Any) -> Path:
+    """Make an image of layers as a layout in a folder."""
+    files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+    rootfs = {"diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in layers]}
+    described = {"architecture": "amd64", "rootfs": rootfs, **config}
+    manifest = {
+        "layers": [_add_bytes(files, gzip.compress(data, mtime=0)) for data in layers],
+        "config": _add(files, described),
+    }
+    files["index.json"] = json.dumps({"manifests": [_add(files, manifest)]}).encode()
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def laid_upon(base: Path, tmp_path: Path) -> Path:
+    image = Image(base=read_base(base, "x86_64"))
+    planned = replace(plan(file("a", b"a" * 5000)), image=image)
+    return write_archives(planned, tmp_path / "upon", [CompressionFormat.OCI])[0].path
+
+
+def test_a_base_may_have_the_same_layer_twice(tmp_path: Path) -> None:
+    """Empty layers are equal, and many images have several: one blob, and each descriptor."""
+    layers = layer(x=b"1"), layer(), layer(y=b"2"), layer()
+    image = laid_upon(base_of(tmp_path / "base", *layers), tmp_path)
+    assert verify(image).findings == ()
+    with tarfile.open(image) as tar:
+        names = tar.getnames()
+    assert len(names) == len({*names})
+    manifest, config, _ = read_image(image)
+    digests = [each["digest"] for each in manifest["layers"]]
+    assert digests[1] == digests[3] != digests[2]
+    assert len(digests) == len(config["rootfs"]["diff_ids"]) == 5
+
+
+def test_a_base_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
+    """And no image is written whose blobs are not where its tar says."""
+    base = base_of(tmp_path / "base", layer(x=b"1" * 5000))
+    image = Image(base=read_base(base, "x86_64"))
+    blob = Path(image.base.blobs[0].path)
+    blob.write_bytes(blob.read_bytes()[:-1])
+    planned = replace(plan(file("a", b"1")), image=image)
+    with pytest.raises(SourceProblem, match=f"{blob}, of image-base, was cut off"):
+        write_archives(planned, tmp_path / "upon", [CompressionFormat.OCI])
+    assert not list(tmp_path.glob("upon*"))
+
+
+def damaged_configuration(base: Path) -> None:
+    for blob in (base / "blobs/sha256").iterdir():
+        blob.write_bytes(blob.read_bytes().replace(b'"amd64"', b'"amd65"'))
+
+
+def naming_itself(base: Path) -> None:
+    """An index whose name is no digest of it."""
+    blob = base / "blobs/sha256" / ("a" * 64)
+    text = '{"manifests": [{"digest": "sha256:%s", "size": %d}]}'
+    size = len(text % (blob.name, 100))
+    blob.write_text(text % (blob.name, size))
+    (base / "index.json").write_text(text % (blob.name, blob.stat().st_size))
+
+
+def doubling(base: Path) -> None:
+    """Thirty indices of which each names the one below it twice."""
+    files: dict[str, bytes] = {}
+    each: Any = {"manifests": []}
+    for _ in range(30):
+        each = {"manifests": [_add(files, each)] * 2}
+    for name, data in files.items():
+        (base / name).write_bytes(data)
+    (base / "index.json").write_text(json.dumps(each))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (damaged_configuration, "is damaged"),
+        (naming_itself, "is damaged"),
+        (doubling, "it has no image for amd64"),
+    ],
+)
+def test_a_base_that_is_none_is_told(
+    tmp_path: Path, change: Callable[[Path], None], why: str
+) -> None:
+    """By the digests that name what is in a folder; and nothing is read for ever."""
+    base = base_of(tmp_path / "base", layer(x=b"1"))
+    change(base)
+    with pytest.raises(EnvironmentProblem, match=f"image-base cannot be read: .*{why}"):
+        read_base(base, "x86_64")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"rootfs": {"diff_ids": []}},
+        {"rootfs": []},
+        {"rootfs": {"diff_ids": [1]}},
+        {"config": [1]},
+        {"config": {"Labels": []}},
+        {"config": {"Env": [1]}},
+        {"config": {"WorkingDir": 5}},
+    ],
+)
+def test_a_base_s_configuration_of_another_shape_is_told(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    """What is taken over from it has its types, and it has a digest for each layer."""
+    base = base_of(tmp_path / "base", layer(x=b"1"), **config)
+    with pytest.raises(EnvironmentProblem, match="image-base cannot be read"):
+        read_base(base, "x86_64")
+
+
 def _blob(descriptor: dict[str, Any]) -> str:
     return f"blobs/{descriptor['digest'].replace(':', '/')}"
 
 
 def _add(files: dict[str, bytes], value: Any) -> dict[str, Any]:
-    data = json.dumps(value).encode()
+    return _add_bytes(files, json.dumps(value).encode())
+
+
+def _add_bytes(files: dict[str, bytes], data: bytes) -> dict[str, Any]:
     digest = hashlib.sha256(data).hexdigest()
     files[f"blobs/sha256/{digest}"] = data
     return {"digest": f"sha256:{digest}", "size": len(data)}

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from ...model.errors import SourceProblem
 from ...model.formats import CompressionFormat
 from ...model.image import (
     ARCHITECTURES,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
-    from ...model.image import BaseFile, Image
+    from ...model.image import BaseFile, Blob, Image
     from .hashed_file import HashedOutput
 
 
@@ -116,21 +117,26 @@ class OciSink:
     # the base
 
     def _add_base(self) -> None:
-        for blob in self._image.base.blobs:
-            self._output.write(_blob_header(blob.digest.partition(":")[2], blob.size))
-            with open(blob.path, "rb") as stream:
-                stream.seek(blob.offset)
-                left = blob.size
-                while left and (data := stream.read(min(left, _BLOCK))):
-                    self._output.write(data)
-                    left -= len(data)
-            self._output.write(bytes(-blob.size % tarfile.BLOCKSIZE))
-            self._descriptors.append(dict(blob.descriptor))
+        for blob in {each.digest: each for each in self._image.base.blobs}.values():
+            self._add_blob(blob)
+        self._descriptors += [dict(each.descriptor) for each in self._image.base.blobs]
         if self._image.base.files:
             self._current = _Layer(self._output, self._compression)
             for file in self._image.base.files:
                 self._current.add_base_file(file, self._time)
             self._end_layer()
+
+    def _add_blob(self, blob: Blob) -> None:
+        self._output.write(_blob_header(blob.digest.partition(":")[2], blob.size))
+        with open(blob.path, "rb") as stream:
+            stream.seek(blob.offset)
+            left = blob.size
+            while left and (data := stream.read(min(left, _BLOCK))):
+                self._output.write(data)
+                left -= len(data)
+        if left:
+            raise SourceProblem(f"{blob.path}, of image-base, was cut off while it was packed")
+        self._output.write(bytes(-blob.size % tarfile.BLOCKSIZE))
 
     # the environment
 
