@@ -306,7 +306,26 @@ def run_again(
         found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
         if not found.is_whole:
             return found, None
+        request = replace(request, beside=_layers_beside(path, found, request))
         return found, prove_unpacked(found, _connected(request, found.head, None), work)
+
+
+def _layers_beside(path: Path, found: Verification, request: Request) -> dict[str, Path]:
+    """Return the layers that lie where an archive or a folder expects them, by relative paths.
+
+    Raises:
+        ProofError: one is missing.
+    """
+    told = found.head.get("neighbours", {})
+    layers = [*told.get("layers", ()), *filter(None, [told.get("base_runtime")])]
+    own = (path if path.is_dir() else path.parent / found.install_target).resolve()
+    beside = {}
+    for name in {each["path"]: None for each in layers} | dict.fromkeys(told.get("linked", ())):
+        place = Path(os.path.normpath(own / name))
+        if not (place.is_dir() and place.is_relative_to(own.parent)):
+            request.unproved(f"it runs beside {name}, and no folder is at {place}")
+        beside[name] = place
+    return beside
 
 
 def _asked(told: object) -> Asked:

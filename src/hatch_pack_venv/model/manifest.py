@@ -79,7 +79,11 @@ _SHAPE: Final[dict[str, Any]] = {
         "prompt?": (str, type(None)),
     },
     "distributions?": [_NAMED],
-    "bundle?": {"package?": (dict, type(None)), "libraries": [_LIBRARY]},
+    "bundle?": {
+        "package?": (dict, type(None)),
+        "libraries": [_LIBRARY],
+        "left_to_the_target?": dict,
+    },
     "target_libraries?": [{"name": str, "file": str, "folder?": str}],
     "neighbours?": {
         "layers?": [_LAYER],

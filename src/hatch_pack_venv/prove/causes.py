@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _MODULE: Final = re.compile(r"No module named '([\w.]+)'")
 _NAME: Final = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _LIBRARY: Final = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
+_OPENED: Final = re.compile(
+    r"\b(?:find|locate|load)\b[^:]{0,30}?\b(lib(?!rar)[\w+-]+)\b", re.IGNORECASE
+)
+_TIME_ZONE: Final = re.compile(r"No time zone found with key")
 _VERSION: Final = re.compile(r"(\S+): version [`'](\S+)' not found")
 _FILE: Final = re.compile(r"No such file or directory: '([^']+)'")
 _VARIABLE: Final = re.compile(r"KeyError: '(\w+)'")
@@ -28,6 +32,7 @@ class Known:
         folders: arcnames of the folders that modules are imported from.
         left_out: why files of the environment are not in it, by arcname.
         hidden: paths that were out of sight.
+        left: libraries that are the target's.
         variables: names of those that stayed outside.
     """
 
@@ -35,6 +40,7 @@ class Known:
     folders: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
     hidden: tuple[str, ...] = ()
+    left: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
 
     def cause(self, said: str) -> str | None:
@@ -49,10 +55,14 @@ class Known:
         if match := _FILE.search(said):
             yield from self._left_out([match[1].removeprefix(f"{self.root}/")])
         if match := _LIBRARY.search(said):
+            yield self._missing_library(match[1])
+        elif match := _OPENED.search(said):
             yield (
-                f"{match[1]} is found neither in the archive nor where every system has it: use a"
-                " wheel that holds it, or with a bundled interpreter let vendor-libraries bring it"
+                f"{match[1]} is opened by its name, which no file tells beforehand: copy it into"
+                " the environment's lib folder before it is packed"
             )
+        if _TIME_ZONE.search(said):
+            yield "a system without time zones has to get them from tzdata: install that"
         if match := _VERSION.search(said):
             yield (
                 f"something packed needs {match[2]}, which the first {match[1]} that is found does"
@@ -65,6 +75,14 @@ class Known:
                 yield f"it names {path}, which only the build machine has"
         if match := _LOCKED.search(said):
             yield f"it writes to {match[1]}, and the archive lies where nothing can be written"
+
+    def _missing_library(self, name: str) -> str:
+        if name in self.left:
+            return f"{name} is left to the target, which has to have it"
+        return (
+            f"{name} is found neither in the archive nor where every system has it: use a wheel"
+            " that holds it, or with a bundled interpreter let vendor-libraries bring it"
+        )
 
     def _left_out_module(self, module: str) -> Iterator[str]:
         path = module.replace(".", "/")

@@ -414,6 +414,7 @@ class _Proving:
             folders=(*sites, *(os.path.dirname(each) for each in sites)),
             left_out=self.request.left_out,
             hidden=tuple(map(str, self.request.sight.hidden)),
+            left=frozenset(self.head.get("bundle", {}).get("left_to_the_target", ())),
             variables=frozenset(os.environ).difference(self.room.environ),
         )
         for answer in failed:

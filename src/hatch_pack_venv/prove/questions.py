@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-from importlib.metadata import PathDistribution
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from ..metadata.installed import installed_distributions
+from ..metadata.installed import Metadata, installed_distributions
 from ..model.proof import Question
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def _entry_points(root: Path, packed: Iterable[InstalledDistribution]) -> Iterat
 
 
 def _declared(metadata: Path) -> Iterable[EntryPoint]:
-    """Return the entry points of a distribution; of a file that nothing can read, none."""
-    try:
-        return PathDistribution(metadata).entry_points
-    except (ValueError, TypeError):  # another encoding, or a line without `=`
-        return ()
+    """Return the entry points of a distribution; none where Python itself could not read them."""
+    with suppress(OSError, TypeError, ValueError):
+        return Metadata(metadata).entry_points
+    return ()

@@ -38,9 +38,15 @@ def last_line(error: BaseException) -> str:
     """Return the last line that a traceback of the error would have, and where it was raised."""
     said = "".join(traceback.format_exception_only(type(error), error)).strip()
     frames = traceback.extract_tb(error.__traceback__)
-    names = [each for each in frames if not each.filename.startswith("<frozen")]
-    where = f" ({names[-1].filename}, line {names[-1].lineno})" if len(names) > 2 else ""
+    names = [each for each in frames if not _is_passed_through(each.filename)]
+    where = f" ({names[-1].filename}, line {names[-1].lineno})" if names else ""
     return " ".join(said.split())[-1000:] + where
+
+
+def _is_passed_through(filename: str) -> bool:
+    """Whether a file only loads others: this text, Python's importers, a bundle's."""
+    by_us = os.path.basename(filename) == "_pack_venv_libraries.py"
+    return filename[:1] == "<" or filename == importlib.__file__ or by_us
 
 
 def answer(module: str, attr: str) -> object:

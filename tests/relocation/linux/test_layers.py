@@ -137,6 +137,22 @@ def test_what_was_unpacked_is_verified(layered: Layered, side: Path) -> None:
         run(tool("pack-venv"), "verify", layered.archives[name])
 
 
+def test_a_stack_is_proved_where_it_lies(layered: Layered, side: Path, tmp_path: Path) -> None:
+    """Applications run beside their layers, as folders and as archives; without them none does."""
+    for name in ("forecast", "survey"):
+        archive = layered.archives[name]
+        for suffix in ("", ".json"):
+            shutil.copy(f"{archive}{suffix}", side)
+        for path in (side / name, side / archive.name):
+            said = run(tool("pack-venv"), "verify", "--run", path)
+            assert "ran      the interpreter, 1 module, 1 entry point in a clean room" in said
+        alone = shutil.copy(archive, tmp_path)
+        command = [tool("pack-venv"), "verify", "--run", alone]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "it runs beside ../framework, and no folder is at" in done.stderr
+
+
 @pytest.fixture
 def apart(side: Path, tmp_path: Path) -> Path:
     """Return an application with layers that a test may spoil: links and small files."""

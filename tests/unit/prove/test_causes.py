@@ -16,6 +16,7 @@ KNOWN = Known(
         "lib/python3.11/tkinter": 'interpreter-trim = "minimal"',
     },
     hidden=("/home/me/project",),
+    left=frozenset({"libGL.so.1"}),
     variables=frozenset({"SETTINGS_FILE"}),
 )
 
@@ -34,6 +35,10 @@ KNOWN = Known(
             "libfoo.so.2: cannot open shared object file: No such file",
             "libfoo.so.2 is found neither",
         ),
+        ("libGL.so.1: cannot open shared object file: No such file", "is left to the target"),
+        ("ImportError: failed to find libmagic. Check it", "libmagic is opened by its name"),
+        ("OSError: cannot load library 'libcairo.so.2'", "libcairo is opened by its name"),
+        ("'No time zone found with key Europe/Berlin'", "from tzdata: install that"),
         ("libstdc++.so.6: version `GLIBCXX_3.4.30' not found", "needs GLIBCXX_3.4.30"),
         ("No such file or directory: '/home/me/project/x'", "names /home/me/project, which only"),
         ("KeyError: 'SETTINGS_FILE' (x.py, line 3)", "the variable SETTINGS_FILE is of"),
@@ -49,7 +54,7 @@ def test_a_cause_is_told(said: str, cause: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["ZeroDivisionError: division by zero", "No module named 'numpy'", "KeyError: 'OTHER'"],
+    ["ZeroDivisionError: division by zero", "No module named 'numpy'", "KeyError: 'OTHER'", "x"],
 )
 def test_nothing_is_guessed(said: str) -> None:
     """What no rule knows has no cause."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.trees import write
 
 from hatch_pack_venv.prove.questions import questions_of
@@ -87,3 +88,12 @@ def test_commands_come_after_a_start(tmp_path: Path) -> None:
     found = asked(make(tmp_path), ("run --version",))
     assert [kind for kind, _, _ in found] == ["module"] * 2 + ["entry point"] * 2 + ["command"]
     assert found[-1] == ("command", "run --version", ":")
+
+
+@pytest.mark.parametrize("text", [b"[x]\ncaf\xe9 = other:a\n", b"[x]\nnothing\n"])
+def test_what_python_cannot_read_is_asked_as_far_as_it_goes(tmp_path: Path, text: bytes) -> None:
+    """Names in another encoding are asked for; a file that is none has no entry points."""
+    root = make(tmp_path)
+    (root / SITE / "other-2.dist-info/entry_points.txt").write_bytes(text)
+    names = [name for kind, name, _ in asked(root, "all") if kind == "entry point"]
+    assert names == ["caf\udce9", "plain", "run"] if b"=" in text else ["plain", "run"]
