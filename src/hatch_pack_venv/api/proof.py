@@ -322,8 +322,12 @@ def _layers_beside(path: Path, found: Verification, request: Request) -> dict[st
     beside = {}
     for name in {each["path"]: None for each in layers} | dict.fromkeys(told.get("linked", ())):
         place = Path(os.path.normpath(own / name))
-        if not (place.is_dir() and place.is_relative_to(own.parent)):
-            request.unproved(f"it runs beside {name}, and no folder is at {place}")
+        near = place.is_relative_to(own.parent) or not request.sight.hides(place)
+        if not (near and place.is_dir()):
+            request.unproved(
+                f"it runs beside {name}, and {place} is no folder that it may see",
+                "unpack it beside them",
+            )
         beside[name] = place
     return beside
 

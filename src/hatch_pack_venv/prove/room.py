@@ -126,6 +126,10 @@ class Sight:
         """Return a sight that shows more."""
         return type(self).of(hide=self.hidden, show=(*self.named, *more))
 
+    def hides(self, path: Path) -> bool:
+        """Whether a path is, or lies in, what is hidden."""
+        return not self.hidden.isdisjoint((path, *path.parents))
+
     def options(self) -> Iterator[str]:
         """Yield what hides and shows, the outer before the inner."""
         empty = frozenset(Path(each) for each in _EMPTY if os.path.isdir(each)) - self.shown

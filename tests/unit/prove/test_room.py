@@ -56,6 +56,7 @@ def test_a_sight_can_be_changed(tree: Path) -> None:
     home, base = tree / "home", tree / "home/base"
     sight = Sight.of(hide=[home]).hiding([base / "site"]).showing([base])
     assert sight == Sight.of(hide=[base / "site", home], show=[base])
+    assert (sight.hides(home / "x"), sight.hides(tree / "x")) == (True, False)
 
 
 def test_the_system_is_never_hidden() -> None:
