@@ -12,6 +12,7 @@ from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.planning import Source
 from hatch_pack_venv.hatch.release import Release
 from hatch_pack_venv.model.errors import OptionsError
+from hatch_pack_venv.write.sinks import squashfs
 
 
 def release(**table: Any) -> Release:
@@ -29,8 +30,11 @@ def test_a_version_has_its_interpreter_in_its_name(interpreter: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["run", "oci", "squashfs"])
-def test_what_starts_by_itself_brings_its_interpreter(format: str) -> None:
-    """Nothing connects it where it starts, and whoever asks for it is told before it is packed."""
+def test_what_runs_where_it_is_brings_its_interpreter(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing connects it where it runs, and whoever asks for it is told before it is packed."""
+    monkeypatch.setattr(squashfs, "find_mksquashfs", lambda: "mksquashfs")
     assert release(format=format).providing("bundled").source.options.interpreter == "bundled"
     with pytest.raises(OptionsError) as caught:
         release(format=["tar", format]).providing("target")
