@@ -81,10 +81,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a home of its own, and caches beside it."""
+def home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Make a home of its own, and caches elsewhere."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
     monkeypatch.delenv("HATCH_PACK_VENV_CACHE_DIR")
     monkeypatch.setenv("DISPLAY", ":99")  # builds may have one, rooms do not
     (tmp_path / "home").mkdir()
