@@ -45,8 +45,9 @@ def installed_by_ci() -> list[str]:
 
 def make_root(folder: Path, suite: str, minor: str) -> Path:
     """Make a root with a Python, its headers and what the tests use."""
-    packages = [*ESSENTIAL, *installed_by_ci(), f"python{minor}-venv", f"python{minor}-dev"]
-    root = unpack(fetch(folder / "apt", suite, packages), folder / "root")
+    needed = [*ESSENTIAL, f"python{minor}-venv", f"python{minor}-dev"]
+    packages = fetch(folder / "apt", suite, needed, wanted=installed_by_ci())
+    root = unpack(packages, folder / "root")
     shutil.rmtree(folder / "apt")
     with (root / "etc/passwd").open("a") as users:
         users.write("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.binaries import compile_library
 from support.environments import install, make_environment
-from support.interpreters import newest_of_each
+from support.interpreters import separate_python
 from support.machine import needs, require
 from support.shells import unmeasured
 from support.trees import extract, lasting_state, make_wheel
@@ -26,7 +26,11 @@ from hatch_pack_venv.model.proof import Proof, ProofError
 from hatch_pack_venv.prove import room, runner
 from hatch_pack_venv.prove.room import Maker
 
-pytestmark = [pytest.mark.network, needs("namespaces"), pytest.mark.usefixtures("home")]
+pytestmark = [
+    pytest.mark.network,
+    needs("namespaces", "separate CPython"),
+    pytest.mark.usefixtures("home"),
+]
 
 _APP = b"""\
 import os, sys
@@ -67,7 +71,9 @@ _FAILS_AT_HOME = {"exits", "crashes", "ends", "needs_a_display"}
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment with a project and modules that behave in odd ways."""
     folder = tmp_path_factory.mktemp("proof")
-    path = make_environment(folder / "my-app", newest_of_each()[-1], by="uv")
+    python = separate_python()
+    assert python is not None
+    path = make_environment(folder / "my-app", python, by="uv")
     files = {
         "my_app/__init__.py": b"",
         "my_app/words.py": b"HELLO = 'hello'\n",
@@ -256,7 +262,7 @@ def test_the_originals_are_out_of_sight(
     monkeypatch.setenv("DATA_OF_MINE", str(tmp_path))
     check = tmp_path / "check.py"
     check.write_text("x")
-    base = newest_of_each()[-1].prefix
+    base = (template / "bin/python").resolve().parents[1]
     script = f"""
 import os, socket, sys, pathlib
 assert ' ' in sys.prefix and not sys.prefix.isascii()

@@ -88,6 +88,13 @@ def bundlable() -> tuple[Python, ...]:
 
 
 @cache
+def separate_python() -> Python | None:
+    """Return the newest CPython that has a folder of its own, which can be hidden."""
+    newest = reversed(newest_of_each())
+    return next((python for python in newest if python.prefix != Path("/usr")), None)
+
+
+@cache
 def system_python() -> Python | None:
     """Return the system's own Python, if it is of an age that environments may have."""
     path = Path("/usr/bin/python3")

@@ -26,6 +26,7 @@ from support.interpreters import (
     bundlable,
     find_pythons,
     newest_of_each,
+    separate_python,
     system_python,
 )
 from support.roots import can_be_made
@@ -108,6 +109,9 @@ REGISTRY: Final[dict[str, Resource]] = {
     "mounts": Resource(title="mounts of disk images", found=_can_mount),
     "shared CPython": Resource(
         title="a CPython built with --enable-shared", found=lambda: bool(bundlable())
+    ),
+    "separate CPython": Resource(
+        title="a CPython outside of /usr", found=lambda: separate_python() is not None
     ),
     "system CPython": Resource(
         title="a system CPython of a supported version", found=lambda: system_python() is not None

@@ -51,8 +51,19 @@ def can_be_made() -> bool:
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
-def fetch(folder: Path, suite: str, packages: Sequence[str], arch: str = "amd64") -> list[Path]:
-    """Fetch packages of a suite and all that they depend on; return the files."""
+def fetch(
+    folder: Path,
+    suite: str,
+    packages: Sequence[str],
+    arch: str = "amd64",
+    *,
+    wanted: Sequence[str] = (),
+) -> list[Path]:
+    """Fetch packages of a suite and all that they depend on; return the files.
+
+    Parameters:
+        wanted: further ones, where the suite has them.
+    """
     for name in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
@@ -76,7 +87,9 @@ def fetch(folder: Path, suite: str, packages: Sequence[str], arch: str = "amd64"
     }
     options = [f"-o{key}={value}" for key, value in settings.items()]
     run("apt-get", *options, "-q", "update")
-    run("apt-get", *options, "-qy", "--download-only", "install", *packages)
+    known = set(run("apt-cache", *options, "pkgnames").split()) if wanted else set()
+    found = [name for name in wanted if name in known]
+    run("apt-get", *options, "-qy", "--download-only", "install", *packages, *found)
     return sorted((folder / "cache/archives").glob("*.deb"))
 
 
