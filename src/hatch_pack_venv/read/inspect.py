@@ -179,11 +179,13 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
     )
     if contents.damage is not None:
         raise ArchiveProblem(contents.damage)
-    owners = _owners(contents)
-    distributions, rest = _parts(contents)
+    kinds = {name: kind_of(name) for name in contents.listing.files}
+    owned = dict(_owned_files(contents))
+    owners = _owners(contents, owned)
+    distributions, rest = _parts(contents, owned)
     shares: dict[str, Counter[str]] = defaultdict(Counter)
     for name, file in contents.listing.files.items():
-        shares[owners[name]][kind_of(name)] += file.size
+        shares[owners[name]][kinds[name]] += file.size
     return Inspection(
         path=path,
         head=contents.listing.head,
@@ -193,7 +195,7 @@ def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
         entry_count=contents.entry_count,
         distributions=tuple(sorted(distributions, key=_largest_first)),
         rest=tuple(sorted(rest, key=_largest_first)),
-        kinds=tuple(sorted(_kinds(contents), key=_largest_first)),
+        kinds=tuple(sorted(_kinds(contents, kinds), key=_largest_first)),
         shares=shares,
         left_out=() if contents.is_folder else tuple(_told_beside(path)),
         needs_shell=any(map(_is_launcher, contents.listing.files)),
@@ -247,9 +249,8 @@ def _largest_first(part: Part) -> tuple[int, str]:
     return -(part.size or 0), part.name
 
 
-def _parts(contents: Contents) -> tuple[list[Part], list[Part]]:
+def _parts(contents: Contents, owned: Mapping[str, set[str]]) -> tuple[list[Part], list[Part]]:
     sizes = {name: file.size for name, file in contents.listing.files.items()}
-    owned = dict(_owned_files(contents))
     parts = []
     for told in contents.listing.head.get("distributions", []):
         files = owned.get(canonicalize_name(told["name"]))
@@ -261,11 +262,10 @@ def _parts(contents: Contents) -> tuple[list[Part], list[Part]]:
     return parts, [*_rest(contents, sizes)]
 
 
-def _owners(contents: Contents) -> dict[str, str]:
+def _owners(contents: Contents, owned: Mapping[str, set[str]]) -> dict[str, str]:
     """Return what each file belongs to, as the parts are named."""
     sites = contents.listing.head.get("layout", {}).get("site_packages", [])
     interpreter = contents.listing.head.get("interpreter")
-    owned = dict(_owned_files(contents))
     owners = {name: _place(name, sites, interpreter) for name in contents.listing.files}
     for told in contents.listing.head.get("distributions", []):
         for name in owned.get(canonicalize_name(told["name"]), ()):
@@ -313,8 +313,8 @@ def _rest(contents: Contents, sizes: Mapping[str, int]) -> Iterator[Part]:
     return _summed((_place(name, sites, interpreter), size) for name, size in sizes.items())
 
 
-def _kinds(contents: Contents) -> Iterator[Part]:
-    return _summed((kind_of(name), file.size) for name, file in contents.listing.files.items())
+def _kinds(contents: Contents, kinds: Mapping[str, str]) -> Iterator[Part]:
+    return _summed((kinds[name], file.size) for name, file in contents.listing.files.items())
 
 
 def _summed(sizes: Iterable[tuple[str, int]]) -> Iterator[Part]:
