@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.binaries import compile_library
 from support.environments import install, make_environment
-from support.interpreters import separate_python
+from support.interpreters import newest_of_each, separate_python
 from support.machine import needs, require
 from support.shells import unmeasured
 from support.trees import extract, lasting_state, make_wheel
@@ -158,7 +158,8 @@ def test_a_start_is_the_interpreter_and_the_project(
 @pytest.mark.usefixtures("maker")
 def test_all_compares_with_the_environment(template: Path, tmp_path: Path, home: Path) -> None:
     """What fails at home does not count, however it fails; all else runs; nothing is written."""
-    base = newest_of_each()[-1]
+    base = separate_python()
+    assert base is not None
     stdlib = base.prefix / f"lib/python{base.minor}"
     before = [lasting_state(each) for each in (template, home, stdlib)]
     proof = proved(template, tmp_path, prove="all")
