@@ -65,7 +65,7 @@ def large_file(size: int, count: int = 1, xattr: int = NONE) -> tuple[int, bytes
         (large_file(1 << 62), "damaged or cut off"),
         ((3, struct.pack("<2L", 2, 1) + b"x"), "it holds hard links or extended attributes"),
         ((3, struct.pack("<2L", 1, 1 << 30)), "it holds hard links or extended attributes"),
-        ((3, struct.pack("<2L", 1, 0)), "is a link to nothing"),
+        ((3, struct.pack("<2L", 1, 0)), "a link to what no file can be called"),
         ((2, struct.pack("<5L", 96, NONE, 0, 9, 0)), "no possible size or place"),
         ((2, struct.pack("<5L", 96, NONE, 0, 9, STORED | 1 << 18)), "no possible size or place"),
         ((2, struct.pack("<5L", 5, NONE, 0, 9, STORED | 9)), "no possible size or place"),
