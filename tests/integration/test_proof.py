@@ -493,7 +493,8 @@ def test_verify_finds_the_interpreter_that_an_archive_needs(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
 ) -> None:
     """It is seen in the room although it lies in a home, or where there is nothing else."""
-    base = newest_of_each()[-1]
+    base = separate_python()
+    assert base is not None
     monkeypatch.setenv("PATH", f"{base.path.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(base.prefix.parent))
     result = packed(template, tmp_path, prove="none")
