@@ -6,19 +6,35 @@ import hashlib
 import os
 from dataclasses import replace
 from importlib.metadata import version as version_of
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from ..documents.bom import Parts, bill_of_materials, hashes_as_listed, licences_of
+from ..documents.bom import (
+    Parts,
+    bill_of_materials,
+    hashes_as_listed,
+    licences_of,
+    systems_of,
+)
 from ..documents.cyclonedx import cyclonedx, rendered
 from ..documents.notices import notices
 from ..documents.packed_files import PackedFiles
 from ..metadata.files import open_file
 from ..metadata.licences import denied_licences
-from ..model.components import NOTICES, SBOM, SBOM_SUFFIX, STATEMENT_SUFFIX
+from ..model.components import (
+    BASE_SBOM,
+    NOTICES,
+    SBOM,
+    SBOM_SUFFIX,
+    STATEMENT_SUFFIX,
+    Bom,
+    Component,
+)
 from ..model.environment import project_folder
 from ..model.errors import PlanError
+from ..model.image import BaseFile
 from ..model.plan import Document, Statement
 
 if TYPE_CHECKING:
@@ -26,9 +42,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.options import PackOptions
-    from ..model.components import Bom
     from ..model.distribution import InstalledDistribution
     from ..model.environment import Environment, Project
+    from ..model.image import ImageBase
     from ..model.plan import PackPlan
 
 
@@ -59,6 +75,7 @@ def with_documents(
         documents.append(_notices(parts, bom))
     if options.sbom:
         documents.append(_sbom(bom, beside_only=options.sbom == "beside"))
+        plan = _with_base_bill(plan)
     statements: tuple[Statement, ...] = ()
     if options.provenance:
         statements = (_provenance(bom, parts, options, wheels, project),)
@@ -152,6 +169,40 @@ def _sbom(bom: Bom, *, beside_only: bool) -> Document:
         why="the bill of materials",
         render=render,
     )
+
+
+def _with_base_bill(plan: PackPlan) -> PackPlan:
+    """Return a plan with a bill of materials of the files of this machine below an environment.
+
+    The environment's is the same in every format, and in the last layer of an image; the layer of
+    these files changes with the packages of the build machine alone.
+    """
+    base = plan.image.base
+    if not base.packages:
+        return plan
+    root = Component(
+        ref="image-base",
+        kind="application",
+        name="image-base",
+        description="The files of the building machine below the environment of an image",
+        needs=tuple(each.ref for each in base.packages),
+    )
+    components = (*base.packages, *systems_of(base.packages))
+    bom = Bom(root=root, components=components, time=plan.manifest_time)
+    named = "".join(each.ref for each in base.packages)
+    digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+    document = cyclonedx(bom, digest, lambda _: "", version_of("hatch-pack-venv"))
+    file = BaseFile(name=BASE_SBOM, content=rendered(document))
+    base = replace(base, files=(*base.files, *_folders_of(base, BASE_SBOM), file))
+    return replace(plan, image=replace(plan.image, base=base))
+
+
+def _folders_of(base: ImageBase, name: str) -> Iterator[BaseFile]:
+    """Yield the folders of a file that the layer does not have yet, the outer first."""
+    there = {each.name for each in base.files}
+    for parent in reversed(PurePosixPath(name).parents):
+        if str(parent) != "." and str(parent) not in there:
+            yield BaseFile(name=str(parent), kind="directory", mode=0o755)
 
 
 def _hashes_of(wheels: Iterable[Path]) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -213,7 +213,8 @@ class _Planning:
             from ..read.wrapped import read_base
 
             base = read_base(options.image_base, plan.head["platform"]["machine"])
-        return with_image(plan, name, base, project)
+        plan = with_image(plan, name, base, project)
+        return replace(plan, image=replace(plan.image, compression=options.image_compression))
 
     def _without_archives(
         self, found: Sequence[ScannedEntry], brings_back: Callable[[str], bool]

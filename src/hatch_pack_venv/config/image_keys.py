@@ -50,4 +50,19 @@ IMAGE_KEYS: Final = (
             default="the environment's name, latest",
         ),
     ),
+    Key(
+        name="image-compression",
+        parse=values.image_compression,
+        values=(
+            '`"gzip"`, which every runtime reads; `"zstd"`: layers are smaller and unpacked faster'
+            " (containerd 1.5, Docker 23, Podman 3 and later)"
+        ),
+        default='`"gzip"`',
+        option=Option(
+            group="format",
+            metavar="NAME",
+            help="gzip or zstd: what compresses the layers of an image",
+            default="gzip",
+        ),
+    ),
 )

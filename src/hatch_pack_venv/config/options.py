@@ -67,6 +67,7 @@ class PackOptions:
             only one.
         image_base: an OCI image that an image is laid upon, or `None` for files of this machine.
         image_name: template of an image's repository and tag.
+        image_compression: what compresses an image's layers, gzip or zstd.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process.
         cache: whether compressed blocks are kept for the next build.
@@ -113,6 +114,7 @@ class PackOptions:
     entry_point: str | None = None
     image_base: Path | None = None
     image_name: str = "{name}:{version}"
+    image_compression: CompressionFormat = CompressionFormat.GZIP
     threads: int | None = None
     cache: bool = True
     output_directory: Path = Path("dist-venv")

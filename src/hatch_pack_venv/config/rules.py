@@ -51,7 +51,9 @@ def _of_level(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
     if level is None:
         return
     for format in values.get("formats", (_OWN_FORMAT,)):
-        name, levels = format.suffix.removeprefix("."), format.levels
+        name = format.suffix.removeprefix(".")
+        is_image = format is CompressionFormat.OCI
+        levels = (values.get("image_compression", format) if is_image else format).levels
         if levels is None:
             yield (
                 f"{names.key('compression-level')} cannot be used with {name!r}, which does not"
@@ -102,7 +104,7 @@ def _of_starting(
             " remove it, or choose one of them"
         )
     formats = values.get("formats", ())
-    for key in ("image-base", "image-name"):
+    for key in ("image-base", "image-name", "image-compression"):
         if key in table and CompressionFormat.OCI not in formats:
             yield f"{names.key(key)} is about format 'oci': remove it, or choose that format"
     promised = is_fixed_path(values.get("interpreter", "bundled"))

@@ -164,6 +164,14 @@ def image_base(value: Any) -> Path | None:
         raise WrongValueError(message) from None
 
 
+def image_compression(value: Any) -> CompressionFormat:
+    """Return what compresses the layers of an image."""
+    if value not in ("gzip", "zstd"):
+        message = "'gzip' or 'zstd'"
+        raise WrongValueError(message)
+    return CompressionFormat(value)
+
+
 def image_name(value: Any) -> str:
     """Return a template for an image's repository and tag."""
     what = "a name such as 'registry/{name}:{version}', with no fields but {name} and {version}"

@@ -246,7 +246,7 @@ def _of_bundle(parts: Parts) -> Iterator[Component]:
     owner = bundle.get("package") or {}
     own = [*_packages(parts, [owner])] if owner else []
     yield from own
-    yield from _systems([*packages, *own])
+    yield from systems_of([*packages, *own])
     needs = sorted({each.ref for each in (*own, *packages)})
     yield replace(_cpython(parts, packaged=bool(own)), needs=tuple(needs))
 
@@ -318,7 +318,7 @@ def _files_named(parts: Parts, name: str | None) -> Iterator[str]:
         )
 
 
-def _systems(packages: Iterable[Component]) -> Iterator[Component]:
+def systems_of(packages: Iterable[Component]) -> Iterator[Component]:
     """Yield the systems that packages are of, by which scanners choose their advisories."""
     found = {
         match[1]

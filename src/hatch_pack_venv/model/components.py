@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 SBOM: Final = "share/venv/metadata/sbom.cdx.json"
 """Arcname of the bill of materials."""
 SBOM_SUFFIX: Final = ".cdx.json"
+BASE_SBOM: Final = "usr/share/doc/image-base/base.cdx.json"
+"""The path of the bill of materials of what lies below the environment of an image."""
 NOTICES: Final = "share/licenses/NOTICES.txt"
 """Arcname of the licence notices."""
 LICENCES: Final = "share/licenses"

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from .formats import CompressionFormat
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .components import Component
 
 
 PREFIX: Final = "venv"
@@ -72,13 +76,13 @@ class ImageBase:
 
     Parameters:
         files: of the build machine, as one layer.
-        packages: which packages of the build machine they came from, `name version` each.
+        packages: which packages of the build machine they came from.
         blobs: the layers of a base image.
         config: what that image's configuration says.
     """
 
     files: tuple[BaseFile, ...] = ()
-    packages: tuple[str, ...] = ()
+    packages: tuple[Component, ...] = ()
     blobs: tuple[Blob, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,9 +95,11 @@ class Image:
         name: repository and tag.
         command: what is started, without a shell; paths are absolute.
         labels: `org.opencontainers.image.*`, from the project's metadata.
+        compression: of its layers, gzip or zstd.
     """
 
     name: str = "app:latest"
     command: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     base: ImageBase = field(default_factory=ImageBase)
+    compression: CompressionFormat = CompressionFormat.GZIP

@@ -136,7 +136,7 @@ def with_image(
             [f"{each} would hide another file (`.wh.`): rename or exclude it" for each in hidden],
         )
     image = Image(name=name, command=_command(plan), labels=_labels(plan, project), base=base)
-    facts = {"image": {"name": name, "base_packages": list(base.packages)}}
+    facts = {"image": {"name": name, "base_packages": [each.label for each in base.packages]}}
     return replace(plan, image=image).with_beside(facts, ())
 
 

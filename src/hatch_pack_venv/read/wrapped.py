@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -29,8 +30,13 @@ if TYPE_CHECKING:
     from ..model.entries import Chunks, Member
 
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 FIRST: Final = b"oci-layout\0"
 _BLOBS: Final = "blobs/sha256/"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _SMALL: Final = SIZE_LIMIT
 _WRONG: Final = (AttributeError, LookupError, TypeError, ValueError)
 """What JSON of another shape leads to."""
@@ -93,7 +99,10 @@ def _layer_members(
     path: Path, stream: BinaryIO, blob: _Place, diff_id: str
 ) -> Iterator[tuple[Member, Chunks]]:
     stream.seek(blob.offset)
-    unpacked = _Hashed(gzip.GzipFile(fileobj=_Part(stream, blob.size)))
+    is_zstd = stream.read(len(_ZSTD)) == _ZSTD
+    stream.seek(blob.offset)
+    part = _Part(stream, blob.size)
+    unpacked = _Hashed(zstd.ZstdFile(part) if is_zstd else gzip.GzipFile(fileobj=part))
     for member, chunks in tar_members(path, cast("BinaryIO", io.BufferedReader(unpacked, BLOCK))):
         if f"/{member.name}".count("/.wh."):
             raise ArchiveProblem(

@@ -175,7 +175,9 @@ def _compression(
 ) -> Compression:
     machine = plan.head["platform"]["machine"]
     x86 = machine in ("x86_64", "AMD64", "i386", "i686")
-    return replace(compression.for_format(format, x86=x86), own=plan.own)
+    compressor = plan.image.compression if format is CompressionFormat.OCI else format
+    found = compression.for_format(compressor, x86=x86)
+    return replace(found, format=format, own=plan.own)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import pytest
 from support.archives import own_layers, read_image
@@ -140,6 +143,69 @@ def test_it_runs_in_exactly_its_own_root(image: Path, tmp_path: Path) -> None:
     assert (root / "home/nonroot").stat().st_uid == 65532
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
     assert "GNU C Library" in (root / "usr/share/doc/libc6/copyright").read_text("utf-8", "replace")
+
+
+@needs("skopeo", "umoci", "bwrap")
+def test_who_is_not_root_can_unpack_and_run_it(image: Path, tmp_path: Path) -> None:
+    """Unpacked without changing owners, started by bubblewrap in exactly that root."""
+    run("skopeo", "copy", "-q", f"oci-archive:{image}", f"oci:{tmp_path}/layout:it")
+    bundle = tmp_path / "bundle"
+    run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:it", bundle)
+    process = json.loads((bundle / "config.json").read_text())["process"]
+    command = ["bwrap", "--unshare-all", "--uid", "65532", "--gid", "65532", "--clearenv"]
+    for each in process["env"]:
+        command += ["--setenv", *each.partition("=")[::2]]
+    command += ["--bind", f"{bundle}/rootfs", "/", "--proc", "/proc", "--chdir", process["cwd"]]
+    found = json.loads(run(*command, *process["args"], "rootless"))
+    assert found["said"] == ["rootless"]
+    assert (found["prefix"], found["user"]) == ("/venv", "nonroot")
+
+
+def test_the_base_has_a_bill_of_materials(image: Path) -> None:
+    """With the packages of this machine, as it knows them itself, and the system that they are of;
+    that of the environment is not changed by them.
+    """
+    manifest, _, blobs = read_image(image)
+    layer = gzip.decompress(blobs[manifest["layers"][0]["digest"]])
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        bill = json.load(tar.extractfile("usr/share/doc/image-base/base.cdx.json"))  # type: ignore[arg-type]
+        names = tar.getnames()
+    assert len(names) == len(set(names))
+    found = {each["name"]: each for each in bill["components"]}
+    libc = found["libc6"]
+    query = ("dpkg-query", "--show", "--showformat=${Version}")
+    assert libc["version"] == run(*query, "libc6")
+    assert unquote(libc["purl"]).startswith(f"pkg:deb/debian/libc6@{libc['version']}?arch=")
+    assert found["ca-certificates"]["version"] == run(*query, "ca-certificates")
+    assert [each["type"] for each in bill["components"]].count("operating-system") == 1
+    told = json.loads(Path(f"{image}.json").read_text())["image"]["base_packages"]
+    assert {f"libc6 {libc['version']}"} < set(told)
+    beside = json.loads(Path(f"{image}.cdx.json").read_text())
+    assert "ca-certificates" not in {each["name"] for each in beside["components"]}
+
+
+@needs("skopeo", "umoci")
+def test_layers_are_compressed_by_zstd_if_asked(
+    image: Path, build: Callable[..., PackResult], tmp_path: Path
+) -> None:
+    """As skopeo reads them, which makes an image of gzip of it again; smaller, always the same."""
+    keys = {"image-compression": "zstd"}
+    packed = build(**keys).path
+    assert build(**keys).path.read_bytes() == packed.read_bytes()
+    assert packed.stat().st_size < image.stat().st_size
+    assert verify(packed).findings == ()
+    with tarfile.open(packed) as tar:
+        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type]
+        blob = f"blobs/{index['manifests'][0]['digest'].replace(':', '/')}"
+        layers = json.load(tar.extractfile(blob))["layers"]  # type: ignore[arg-type]
+    assert {each["mediaType"] for each in layers} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    folder = tmp_path / "plain"
+    run("skopeo", "copy", "-q", "--dest-decompress", f"oci-archive:{packed}", f"dir:{folder}")
+    plain = {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    diff_ids = read_image(image)[1]["rootfs"]["diff_ids"]
+    assert {each.partition(":")[2] for each in diff_ids} <= plain
+    level = build(**keys, **{"compression-level": 1}).path
+    assert level.stat().st_size > packed.stat().st_size
 
 
 @needs("skopeo")

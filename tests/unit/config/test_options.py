@@ -15,10 +15,11 @@ from hatch_pack_venv.model.errors import OptionsError
 from hatch_pack_venv.model.interpreter import Trim, Vendoring
 
 _LAYERS = {"containing-dir": "layers", "base-runtime": "layers/python"}
-ABOUT_IMAGES = ("image-base", "image-name")
+ABOUT_IMAGES = ("image-base", "image-compression", "image-name")
 BESIDE: dict[str, dict[str, Any]] = {
     "entry-point": {"format": "run"},
     "image-base": {"format": "oci"},
+    "image-compression": {"format": "oci"},
     "image-name": {"format": "oci"},
     "keep": {"distributions": "required"},
     "base-runtime": {"containing-dir": "layers"},
@@ -92,6 +93,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ("image-base", "base.tar", "image_base", Path("base.tar")),
         ("image-base", "scratch", "image_base", None),
         ("image-name", "reg:5000/{name}:{version}", "image_name", "reg:5000/{name}:{version}"),
+        ("image-compression", "zstd", "image_compression", CompressionFormat.ZSTD),
         ("threads", 3, "threads", 3),
         ("cache", False, "cache", False),
         ("output-directory", "out", "output_directory", Path("out")),
@@ -156,10 +158,12 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("format", 7, "must be one or a list of"),
         ("entry-point", "bin/greet", "must be the name of a script in the environment's bin"),
         ("entry-point", ["greet"], "must be the name of a script"),
+        ("image-compression", "xz", "must be 'gzip' or 'zstd'"),
         ("image-base", 1, "must be 'scratch' or the path of an OCI image"),
         ("image-base", "", "must be 'scratch' or the path of an OCI image"),
         ("image-name", "{nmae}", "must be a name such as 'registry/{name}:{version}'"),
         ("image-name", 1, "must be a name such as"),
+        ("image-compression", 1, "must be 'gzip' or 'zstd', not 1"),
         ("cache", "blocks", "must be true or false, not 'blocks'"),
         ("cache", 1, "must be true or false, not 1"),
         ("threads", 0, "must be a whole number of threads, 1 or more, not 0"),
@@ -391,6 +395,10 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
     )
     (problem,) = problems_of({"format": "run", "image-base": "scratch"})
     assert problem == f"{WHERE}.image-base is about format 'oci': remove it, or choose that format"
+    zstd = {"format": "oci", "image-compression": "zstd", "compression-level": 19}
+    PackOptions.from_mapping(zstd)
+    (problem,) = problems_of({**zstd, "image-compression": "gzip"})
+    assert problem == f"{WHERE}.compression-level must be from 0 to 9 for 'oci', not 19"
     (problem,) = problems_of({"format": "oci", "interpreter": "/opt/python/bin/python3.11"})
     assert problem == (
         f"{WHERE}.image-base must name an image that has the interpreter"

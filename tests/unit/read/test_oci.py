@@ -56,6 +56,20 @@ def test_an_image_is_as_packed(image: Path) -> None:
     assert verify(image).findings == ()
 
 
+def test_layers_of_zstd_are_read(tmp_path: Path) -> None:
+    """By how they begin; a bit that flips in one is found."""
+    planned = plan(file("a", b"a" * 5000), folder("d"))
+    planned = replace(planned, image=replace(planned.image, compression=CompressionFormat.ZSTD))
+    path = write_archives(planned, tmp_path / "app", [CompressionFormat.OCI])[0].path
+    assert verify(path).findings == ()
+    layers = [data for data in files_of(path).values() if data.startswith(b"\x28\xb5\x2f\xfd")]
+    assert layers
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(layers[-1], layers[-1][:-1] + b"\0"))
+    with pytest.raises(ArchiveProblem, match="is not what its name says"):
+        verify(path)
+
+
 def without_index(files: dict[str, bytes]) -> None:
     del files["index.json"]
 

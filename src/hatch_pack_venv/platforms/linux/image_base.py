@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from packaging.version import Version
 
+from ...metadata.licences import licence_named
+from ...model.components import Component
 from ...model.errors import EnvironmentProblem
 from ...model.image import USER, BaseFile, ImageBase
 from .owners import find_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from .owners import Owner
 
 
 _PARTS: Final = ("c", "m", "dl", "pthread", "rt", "resolv", "util", "anl", "nss_files", "nss_dns")
@@ -67,7 +71,7 @@ def scratch_base(head: Mapping[str, Any]) -> ImageBase:
     owned = [path for path in (_ZONES / "UTC", Path("/usr/share/ca-certificates")) if path.exists()]
     owners = find_owners([*sources, *owned], prefix=Path("/nonexistent"))
     texts = {text for owner in owners.values() for text in owner.texts}
-    packages = {f"{owner.name} {owner.version}" for owner in owners.values()}
+    packages = {owner.name: _package(owner) for owner in owners.values()}
     files = {
         name: BaseFile(name=name, mode=0o755 if path != certificates else 0o644, content=str(path))
         for name, path in copied.items()
@@ -80,7 +84,17 @@ def scratch_base(head: Mapping[str, Any]) -> ImageBase:
     folders = {each.name: each for each in _folders(files)}
     return ImageBase(
         files=tuple(each for _, each in sorted({**folders, **files}.items())),
-        packages=tuple(sorted(packages)),
+        packages=tuple(package for _, package in sorted(packages.items())),
+    )
+
+
+def _package(owner: Owner) -> Component:
+    return Component(
+        ref=owner.purl or owner.name,
+        name=owner.name,
+        version=owner.version,
+        purl=owner.purl,
+        licence=licence_named(owner.licence),
     )
 
 

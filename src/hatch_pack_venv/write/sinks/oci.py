@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ...model.errors import SourceProblem
-from ...model.formats import CompressionFormat
 from ...model.image import (
     ARCHITECTURES,
     BASE_KEY,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 
 _MEDIA: Final = "application/vnd.oci.image"
-_GZIPPED: Final = f"{_MEDIA}.layer.v1.tar+gzip"
 _BLOCK: Final = 1 << 20
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -62,7 +60,8 @@ class OciSink:
         platform: tuple[str, int],
     ) -> None:
         self._output = output
-        self._compression = replace(compression, format=CompressionFormat.GZIP)
+        self._compression = replace(compression, format=image.compression)
+        self._layer_type = f"{_MEDIA}.layer.v1.tar+{image.compression.value}"
         self._image = image
         self._numbers, self._names = layers
         self._machine, self._time = platform
@@ -152,7 +151,7 @@ class OciSink:
         if self._current is None:
             return
         self._current.close("")
-        descriptor: dict[str, Any] = {"mediaType": _GZIPPED, **self._current.finish()}
+        descriptor: dict[str, Any] = {"mediaType": self._layer_type, **self._current.finish()}
         if self._number >= 0:
             descriptor["annotations"] = {LAYER_KEY: self._names[self._number]}
         self._descriptors.append(descriptor)
@@ -176,7 +175,7 @@ class OciSink:
         base = image.base.config.get("config") or {}
         labels = {**(base.get("Labels") or {}), **image.labels, DIGEST_KEY: digest}
         if image.base.packages:
-            labels[BASE_KEY] = ", ".join(image.base.packages)
+            labels[BASE_KEY] = ", ".join(each.label for each in image.base.packages)
         settings = {
             **{key: base[key] for key in ("Volumes", "StopSignal", "ExposedPorts") if key in base},
             "User": f"{USER}:{USER}",
