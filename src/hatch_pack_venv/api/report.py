@@ -84,7 +84,8 @@ def proof_lines(proof: Proof, width: int) -> Iterator[str]:
         yield from field_lines([("ran", text)], width)
         return
     yield from field_lines([("ran", f"in {where}, {proof.seconds:.1f} s")], width)
-    yield f"{'':<{2 + _LABEL}}{'':<13} {'ran':>6} {'failed':>6} {'failed at home':>14} {'seconds':>8}"
+    titles = f"{'ran':>6} {'failed':>6} {'failed at home':>14} {'seconds':>8}"
+    yield f"{'':<{2 + _LABEL}}{'':<13} {titles}"
     for count in proof.counts:
         numbers = f"{count.ran:>6} {0:>6} {count.passed_over:>14} {count.seconds:>8.1f}"
         yield f"{'':<{2 + _LABEL}}{count.title:<13} {numbers}"
