@@ -21,7 +21,6 @@ from ..model.errors import OutputProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
 
 
@@ -59,7 +58,8 @@ class _Course:
     passed_over = False
 
 
-def terminable() -> AbstractContextManager[None]:
+@contextmanager
+def terminable() -> Iterator[None]:
     """Let each signal that would end the process raise `Interrupted` in the block instead.
 
     So nothing half written is left behind. When the output stands in its place, the first signal
@@ -67,7 +67,14 @@ def terminable() -> AbstractContextManager[None]:
     who ignore a signal (`nohup`).
     """
     _Course.settled = _Course.passed_over = False
-    return _handling(_interrupt, lambda handler: handler in _OF_NOBODY)
+    with _handling(_interrupt, lambda handler: handler in _OF_NOBODY):
+        try:
+            yield
+        except RuntimeError as error:
+            # CPython before 3.12 wraps what comes while a class names its attributes (gh-77757).
+            if isinstance(error.__cause__, Interrupted):
+                raise error.__cause__ from None
+            raise
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -21,6 +21,7 @@ from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
 from hatch_pack_venv.write import atomic
 from hatch_pack_venv.write import stream as content
 from hatch_pack_venv.write.atomic import Interrupted, PendingFile, terminable, uninterrupted
+from hatch_pack_venv.write.sinks.directory import can_hold_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -267,6 +268,39 @@ def test_a_caller_without_handlers_is_interrupted_afterwards() -> None:
         work()
     assert reached
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Raising:
+    """Gets a signal while the class that it is an attribute of is made."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_while_a_class_is_made() -> None:
+    """CPython before 3.12 makes a `RuntimeError` of it, which those of others are not taken for."""
+    with pytest.raises(Interrupted), terminable():
+        type("Made", (), {"attribute": Raising()})
+    with pytest.raises(RuntimeError, match="mine"), terminable():
+        raise RuntimeError("mine")
+
+
+@pytest.mark.parametrize(("number", "holds"), [(errno.EPERM, False), (errno.EIO, None)])
+def test_what_fails_does_not_tell_that_a_folder_holds_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, holds: bool | None
+) -> None:
+    """A file system without links refuses to make one; a disk that fails says nothing."""
+
+    def failing(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "symlink_to", failing)
+    if holds is None:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            can_hold_links(tmp_path)
+    else:
+        assert can_hold_links(tmp_path) == holds
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ignored_signals_and_others_handlers_stay() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from ...model.entries import mode_of
+from ...model.errors import is_failure
 from .thread_pool import OrderedPool
 
 if TYPE_CHECKING:
@@ -143,12 +144,18 @@ def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
 
 
 def can_hold_links(folder: Path) -> bool:
-    """Return whether a folder can hold symbolic links, by trying (not on Windows, not on FAT)."""
+    """Return whether a folder can hold symbolic links, by trying (not on Windows, not on FAT).
+
+    Raises:
+        OSError: the disk fails, or is full; nothing follows from that.
+    """
     if os.name == "nt":
         return False
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pack-venv-") as probe:
         try:
             (Path(probe) / "link").symlink_to("target")
-        except OSError:
+        except OSError as error:
+            if is_failure(error):
+                raise
             return False
     return True
