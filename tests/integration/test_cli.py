@@ -454,6 +454,8 @@ def test_names_cannot_command_the_terminal(
     [
         ("out/app.tar.gz", [], "out/app.tar.gz"),
         ("app.zip", ["--format", "zip"], "app.zip"),
+        ("app.tgz", [], "app.tgz"),
+        ("app.tgz", ["--format", "tgz"], "app.tgz"),
         ("app-1.2", ["--format", "tar"], "app-1.2.tar"),
         ("out/", ["--format", "tar"], "out/My Project.tar"),
         (".", ["--format", "tar"], "My Project.tar"),

@@ -64,6 +64,7 @@ def test_the_dry_run_tells_what_the_build_will_pack(
     assert found["archives"] == [str(archive)]
     facts = json.loads(archive.with_name(f"{archive.name}.json").read_text())
     assert found["entry_count"] == facts["entry_count"]
+    assert found["size"] == facts["unpacked_size"]
     assert {"name": "my-app", "version": "1.0"} in found["manifest"]["distributions"]
 
 
@@ -74,6 +75,25 @@ def test_options_override_the_table(root: Path, capsys: pytest.CaptureFixture[st
     with tarfile.open(result["path"]) as tar:
         assert tar.getnames()[0] == "top"
         assert "top/postinstall.py" in tar.getnames()  # interpreter = "target"
+
+
+def test_export_writes_what_the_build_packs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The project's table counts there too, its formats apart; options override it."""
+    text = (root / "pyproject.toml").read_text()
+    (root / "pyproject.toml").write_text(text.replace('format = "tar.gz"', 'format = "zip"'))
+    build(root)
+    (archive,) = (root / "dist-venv").glob("*.zip")
+    facts = json.loads(archive.with_name(f"{archive.name}.json").read_text())
+    (result,) = told(capsys, "export", ".venv", root / "out")
+    assert result["content_digest"] == facts["content_digest"]
+    assert result["entry_count"] == facts["entry_count"]
+    (other,) = told(capsys, "export", ".venv", root / "without", "--record-files", "exclude")
+    assert other["entry_count"] < result["entry_count"]
+    (alone,) = told(
+        capsys, "export", ".venv", root / "alone", "--no-project", "--interpreter", "target"
+    )
+    assert not [*(root / "alone").glob("lib/*/site-packages/my_app*")]
+    assert alone["content_digest"] != result["content_digest"]
 
 
 def test_a_wrong_key_of_the_table_is_a_problem_of_the_file(

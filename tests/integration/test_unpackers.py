@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+import os
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ from support.environments import run
 from support.machine import has, needs, require
 
 from hatch_pack_venv import CompressionFormat
+from hatch_pack_venv.model.entries import SymlinkEntry
+from hatch_pack_venv.model.formats import CompressionOptions
+from hatch_pack_venv.read.verify import verify
+from hatch_pack_venv.write.archive import write_archives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +74,30 @@ def test_other_programs_unpack_it(
         found.pop("app/share/venv/metadata/pack-venv.json")
         assert found == expected
     require(*(command[0] for command in readers))
+
+
+@pytest.mark.parametrize("command", READERS["zip"], ids=lambda words: words[0])
+def test_other_programs_restore_links_in_zip_files(
+    tmp_path: Path, large: PackPlan, command: list[str]
+) -> None:
+    """What unzip and bsdtar make of it is what was planned, and verify finds it as packed."""
+    require(command[0])
+    with_links = CompressionOptions(zip_links=True)
+    (result,) = write_archives(
+        large, tmp_path / "a", [CompressionFormat.ZIP], compression=with_links
+    )
+    (plain,) = write_archives(large, tmp_path / "b", [CompressionFormat.ZIP])
+    assert result.size < plain.size
+    assert result.content_digest == plain.content_digest
+    out = tmp_path / "out"
+    out.mkdir()
+    run(*(part.format(archive=result.path, out=out) for part in command))
+    planned = [each for each in large.entries if isinstance(each, SymlinkEntry)]
+    links = {each.arcname: each.linkname for each in planned}
+    found = {str(p.relative_to(out / "app")): p for p in out.rglob("*") if p.is_symlink()}
+    assert links
+    assert {name: os.readlink(path) for name, path in found.items()} == links
+    assert verify(result.path).findings == verify(out / "app").findings == ()
 
 
 JAVA = """

@@ -62,6 +62,14 @@ def test_an_archive_is_as_packed(archives: dict[str, Path], format: str) -> None
     assert result.size == facts["unpacked_size"]
 
 
+def test_entries_are_counted_alike(archives: dict[str, Path], folder: Path) -> None:
+    """Every format has as many, copies in the place of links or not, and so has a folder."""
+    counts = {name: verify(path).entry_count for name, path in archives.items()}
+    counts["folder"] = verify(folder).entry_count
+    counts["inspected"] = inspect(archives["zip"]).entry_count
+    assert counts == dict.fromkeys(counts, len([*folder.rglob("*")]))
+
+
 def test_an_unpacked_folder_is_as_packed(folder: Path) -> None:
     """Nothing is found in it, and it is only read."""
     before = tree_state(folder)

@@ -67,7 +67,8 @@ def planned_content(plan: PackPlan, format: CompressionFormat) -> Content:
     if format is CompressionFormat.OCI:
         top = "venv/"
     found: Content = [(top[:-1], "folder", 0o755, b"")] if top else []
-    entries = plan.entries if format.holds_links else without_links(plan.entries)
+    is_zip = format is CompressionFormat.ZIP
+    entries = without_links(plan.entries) if is_zip else plan.entries
     for entry in entries:
         match entry:
             case FileEntry(content=bytes(data)):

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from ..model.entries import SymlinkEntry
 from ..model.environment import Project, environment_name
-from ..model.errors import PlanError
+from ..model.errors import LinkError, PlanError
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import NO_REPORTS, human_size, silent, sizes_by_owner
 from ..plan.explain import Preview, preview
-from ..plan.links import without_links
 from ..plan.validate import check_size, check_zip_names, for_windows
 from ..write.archive import read_through, write_archives, write_folder
 from ..write.bytecode import with_byte_code
@@ -128,7 +126,10 @@ def pack_source(
     """
     options, start = source.options, time.monotonic()
     compression = CompressionOptions(
-        level=options.compression_level, threads=options.threads, cache=options.cache
+        level=options.compression_level,
+        threads=options.threads,
+        cache=options.cache,
+        zip_links=options.zip_links,
     )
     check = _check(source, project, proof_reports)
     with _whole_plan(source, project, report, output.folder) as plan:
@@ -180,7 +181,6 @@ def pack_project(
     return pack_source(source, output, project, report=report, proof_reports=proof_reports)
 
 
-@_gc_relaxed()
 def export(
     prefix: StrPath,
     target: StrPath,
@@ -197,10 +197,30 @@ def export(
     Raises:
         PackVenvError: if exporting fails; nothing was changed or left behind.
     """
-    start = time.monotonic()
     source = Source.read(prefix, options)
+    return export_source(source, target, hard_links=hard_links, report=report)
+
+
+@_gc_relaxed()
+def export_source(
+    source: Source,
+    target: StrPath,
+    project: Project | None = None,
+    *,
+    hard_links: bool = False,
+    report: Reporter = silent,
+) -> ExportResult:
+    """Do the same as `export` with an environment that has been read.
+
+    Raises:
+        PackVenvError: if exporting fails; nothing was changed or left behind.
+    """
+    start = time.monotonic()
+    # What the formats of a project's archives cannot hold is no matter here.
+    options = replace(source.options, formats=(CompressionFormat.UNCOMPRESSED,))
+    source = replace(source, options=options)
     target = Path(os.path.abspath(target))
-    with _whole_plan(source, None, report, target.parent) as plan:
+    with _whole_plan(source, project, report, target.parent) as plan:
         _log_largest(plan)
         result = write_folder(
             plan, target, threads=options.threads, hard_links=hard_links, report=report
@@ -245,8 +265,9 @@ def preview_source(
     try:
         with _whole_plan(source, project, report, output.folder) as plan:
             base = output.base(source, project, plan)
-            return preview(plan, [each.archive_path(base) for each in source.options.formats])
-    except PlanError as error:
+            archives = [each.archive_path(base) for each in source.options.formats]
+            return preview(plan, archives, copies_links=source.options.copies_links)
+    except (PlanError, LinkError) as error:
         return Preview(refused=error.problems)
 
 
@@ -267,21 +288,7 @@ def _whole_plan(
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:
-        check_size(*_as_written(whole, options))
+        check_size(whole, options.max_size, copies_links=options.copies_links)
         if CompressionFormat.ZIP in options.formats:
             check_zip_names(whole)
         yield for_windows(whole, environment)  # byte code has the longest names
-
-
-def _as_written(
-    plan: PackPlan, options: PackOptions
-) -> tuple[PackPlan, int | None, list[SymlinkEntry]]:
-    """Return a plan as in the largest of the formats, the limit, and links that are copied there.
-
-    Some formats store copies instead of links.
-    """
-    limit = options.max_size
-    if limit is None or all(format.holds_links for format in options.formats):
-        return plan, limit, []
-    links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
-    return replace(plan, entries=tuple(without_links(plan.entries))), limit, links

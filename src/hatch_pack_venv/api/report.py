@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from ..model.errors import printable
 from ..model.formats import CompressionFormat
+from ..model.proof import amounts
 from ..model.results import PackResult, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..model.proof import Count, Proof
+    from ..model.proof import Proof
     from ..model.results import ExportResult
 
 
@@ -27,18 +28,21 @@ def terminal_width() -> int:
     return max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST)
 
 
-def field_lines(fields: Iterable[tuple[str, str]], width: int) -> Iterator[str]:
+def field_lines(
+    fields: Iterable[tuple[str, str]], width: int, column: int = _LABEL - 1
+) -> Iterator[str]:
     """Yield a line or more for each label and text, the texts aligned and wrapped.
 
     Parameters:
         width: in columns; a word that is longer, such as a path, is not broken.
+        column: the width of the longest label.
     """
     for label, text in fields:
         yield from textwrap.wrap(
             printable(text),
             width,
-            initial_indent=f"  {label:<{_LABEL}}",
-            subsequent_indent=" " * (2 + _LABEL),
+            initial_indent=f"  {label:<{column}} ",
+            subsequent_indent=" " * (3 + column),
             break_long_words=False,
             break_on_hyphens=False,
         )
@@ -61,14 +65,14 @@ def result_lines(
     width = terminal_width() if width is None else width
     for number, result in enumerate(results):
         if named or number:
-            yield printable(str(_shown(result.path, base)))
+            yield printable(str(shown(result.path, base)))
         yield from field_lines(_sizes(result), width)
     last = results[-1]
     if isinstance(last, PackResult) and last.proof is not None:
         yield from proof_lines(last.proof, width)
     yield from field_lines(need_fields(last.needs, last.floor), width)
     if last.start:
-        first = _shown(results[0].path, base)
+        first = shown(results[0].path, base)
         # Not wrapped: a command is to be copied.
         yield f"  {'next':<{_LABEL}}{printable(next_step(first, results[0]))}"
 
@@ -79,7 +83,7 @@ def proof_lines(proof: Proof, width: int) -> Iterator[str]:
         return
     where = {"none": "no room", "bare": "a bare room"}.get(proof.room, "a clean room")
     if proof.asked == "start":
-        ran = [_amount(count) for count in proof.counts if count.ran]
+        ran = amounts({count.title: count.ran for count in proof.counts if count.ran})
         text = f"{', '.join(ran)} in {where}, {proof.seconds:.1f} s"
         yield from field_lines([("ran", text)], width)
         return
@@ -91,11 +95,8 @@ def proof_lines(proof: Proof, width: int) -> Iterator[str]:
         yield f"{'':<{2 + _LABEL}}{count.title:<13} {numbers}"
 
 
-def _amount(count: Count) -> str:
-    return "the interpreter" if count.kind == "interpreter" else count.amount
-
-
-def _shown(path: Path, base: Path | None) -> Path:
+def shown(path: Path, base: Path | None) -> Path:
+    """Return a path as it is printed: relative where it is below a folder."""
     return path.relative_to(base) if base is not None and path.is_relative_to(base) else path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -46,7 +47,9 @@ that configures the hook or the target, its table applies as it does in `hatch b
 override it.
 """
 _EXPORT: Final = """\
-Write what an archive would hold into a folder, which must be new, empty or an earlier export.
+Write what an archive would hold into a folder, which must be new, empty or an earlier export. In
+the folder of a project that configures the hook or the target, its table applies as it does for
+`pack`, and options override it. Nothing is run (`prove` is about archives).
 """
 _INSPECT: Final = """\
 Show what an archive or an unpacked folder is: name, Python, platform, what it needs, and its
@@ -83,13 +86,32 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers an unknown option with its own usage, and with the option that was meant."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse arguments; none may be left."""
+        parsed, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(self._unknown(left[0].partition("=")[0]))
+        return parsed, left
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word} is one argument too many"
+        meant = difflib.get_close_matches(word, self._option_string_actions, n=1)
+        return f"there is no option {word}{f'; did you mean {meant[0]}?' if meant else ''}"
+
+
 def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     """Return the parser.
 
     Parameters:
         commands: what runs each command.
     """
-    whole = argparse.ArgumentParser(
+    whole = _Parser(
         prog="pack-venv", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Help
     )
     whole.add_argument("--version", action="version", version=f"pack-venv {__version__}")
@@ -121,11 +143,7 @@ def _add_pack(commands: _Commands) -> argparse.ArgumentParser:
     command = _command(commands, "pack", "write an archive", _PACK, usage)
     what = command.add_argument_group("what")
     what.add_argument("prefix", type=Path, metavar="PREFIX", nargs="?", help=_PREFIX)
-    what.add_argument(
-        "--no-project",
-        action="store_true",
-        help="do not read the configuration of the project in the current directory",
-    )
+    _add_no_project(what)
     _add_packing_options(command, archive=True)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -157,6 +175,7 @@ def _add_export(commands: _Commands) -> argparse.ArgumentParser:
     what = command.add_argument_group("what")
     what.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
     what.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
+    _add_no_project(what)
     _add_packing_options(command, archive=False)
     output = command.add_argument_group("output")
     output.add_argument(
@@ -250,6 +269,14 @@ def _add_paths(command: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="ARCHIVE|DIRECTORY",
         help="an archive, or the directory it was unpacked into; several are taken one by one",
+    )
+
+
+def _add_no_project(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--no-project",
+        action="store_true",
+        help="do not read the configuration of the project in the current directory",
     )
 
 

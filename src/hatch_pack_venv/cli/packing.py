@@ -14,7 +14,7 @@ from ..config.options import PackOptions
 from ..config.wording import COMMAND_LINE
 from ..model.environment import environment_name
 from ..model.errors import OptionsError, PlanError
-from ..model.formats import CompressionFormat
+from ..model.formats import SHORT_NAMES, CompressionFormat
 from .arguments import given_keys
 from .output import print_result, progress_of, proof_reports_of, stdout_style
 from .render import preview_lines
@@ -42,10 +42,13 @@ def pack(parsed: argparse.Namespace) -> None:
     from ..api.pack import pack_source, preview_source
 
     doing = "Compiling" if parsed.dry_run else "Packing"
+    given = given_keys(parsed)
+    base = _named_base(parsed, given)
     with (
         from_the_start(progress_of(parsed, doing)) as report,
-        _what(parsed) as (source, output, project),
+        _what(parsed, given) as (source, project),
     ):
+        output = _output(parsed, base, source, project)
         if parsed.dry_run:
             found = preview_source(source, output, project, report=report)
         else:
@@ -58,13 +61,13 @@ def pack(parsed: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project | None]]:
-    """Yield what is packed, and where: as a project configures it, or as the options say."""
+def _what(
+    parsed: argparse.Namespace, given: dict[str, Any]
+) -> Iterator[tuple[Source, Project | None]]:
+    """Yield what is packed: as a project configures it, or as the options say."""
     from ..api.planning import Source
     from ..api.project import ConfiguredProject
 
-    given = given_keys(parsed)
-    base = _named_base(parsed, given)
     found = None
     if not parsed.no_project:
         found = ConfiguredProject.find(Path.cwd(), parsed.prefix, given)
@@ -72,15 +75,17 @@ def _what(parsed: argparse.Namespace) -> Iterator[tuple[Source, Output, Project 
         parsed.table = found.table.file
         logger.info("configured by [%s] of %s", found.table.where, found.table.file)
         with found.source() as (source, project):
-            folder = source.options.output_directory
-            yield source, _output(parsed, base, folder, None), project
+            yield source, project
         return
-    prefix = Path(".venv") if parsed.prefix is None else parsed.prefix
     options = PackOptions.from_mapping(given, COMMAND_LINE, ()).for_release()
-    name = environment_name(Path(os.path.abspath(prefix)))
     with logged_phase("read the environment"):
-        source = Source.read(prefix, options)
-    yield source, _output(parsed, base, Path(), name), None
+        source = Source.read(_prefix(parsed), options)
+    yield source, None
+
+
+def _prefix(parsed: argparse.Namespace) -> Path:
+    """Return the environment that is packed where no project says which."""
+    return Path(".venv") if parsed.prefix is None else parsed.prefix
 
 
 def _named_base(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None:
@@ -92,32 +97,37 @@ def _named_base(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None
     output: str | None = parsed.output
     if output is None or _is_folder(output):
         return None
-    named = next((each for each in CompressionFormat if output.endswith(each.suffix)), None)
+    suffixes = [each.suffix.removeprefix(".") for each in CompressionFormat]
+    named = next((each for each in (*suffixes, *SHORT_NAMES) if output.endswith(f".{each}")), None)
     if named is None:
         return output
-    name = named.suffix.removeprefix(".")
-    if given.setdefault("format", [name]) != [name]:
+    name = SHORT_NAMES.get(named, named)
+    if [SHORT_NAMES.get(each, each) for each in given.setdefault("format", [name])] != [name]:
         asked = " and ".join(given["format"])
-        problem = f"-o {output} names {named.suffix} and --format {asked}: leave out one"
+        problem = f"-o {output} names .{named} and --format {asked}: leave out one"
         raise OptionsError("the formats disagree", [problem])
-    return output.removesuffix(named.suffix)
+    return output if named in SHORT_NAMES else output.removesuffix(f".{named}")
 
 
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _output(parsed: argparse.Namespace, base: str | None, folder: Path, name: str | None) -> Output:
+def _output(
+    parsed: argparse.Namespace, base: str | None, source: Source, project: Project | None
+) -> Output:
     """Return where archives go.
 
     Parameters:
         base: the path that `-o` gives without a suffix, if it does not give a folder.
-        folder, name: without `-o`, or without a name in it; `name` is `None` for a project's own.
+        project: whose options say it where `-o` does not.
     """
     from ..api.pack import Output
 
     if base is not None:
         return Output.at(base, force=parsed.force)
+    folder = source.options.output_directory if project is not None else Path()
+    name = None if project is not None else environment_name(Path(os.path.abspath(_prefix(parsed))))
     chosen = folder if parsed.output is None else Path(parsed.output)
     return Output(folder=chosen, name=name, force=parsed.force)
 
@@ -132,12 +142,14 @@ def _show_results(parsed: argparse.Namespace, done: list[PackResult]) -> None:
         }
         for result in done
     ]
-    print_result(results, result_lines(done), parsed)
+    print_result(results, result_lines(done, base=Path.cwd()), parsed)
 
 
 def _show_preview(parsed: argparse.Namespace, source: Source, found: Preview) -> None:
     every = parsed.volume == "verbose"
-    print_result(found.to_dict(), preview_lines(found, stdout_style(), every=every), parsed)
+    print_result(
+        found.to_dict(), preview_lines(found, stdout_style(), Path.cwd(), every=every), parsed
+    )
     if found.refused:
         raise PlanError(f"{source.environment.requested} cannot be packed", found.refused)
 
@@ -148,13 +160,15 @@ def export(parsed: argparse.Namespace) -> None:
     Raises:
         PackVenvError: if something is wrong; nothing was written.
     """
-    from ..api.pack import export as exported
+    from ..api.pack import export_source
 
-    options = PackOptions.from_mapping(given_keys(parsed), COMMAND_LINE, ())
     hard_links = parsed.link_mode == "hardlink"
-    with from_the_start(progress_of(parsed)) as report:
-        result = exported(
-            parsed.prefix, parsed.directory, options, hard_links=hard_links, report=report
+    with (
+        from_the_start(progress_of(parsed)) as report,
+        _what(parsed, given_keys(parsed)) as (source, project),
+    ):
+        result = export_source(
+            source, parsed.directory, project, hard_links=hard_links, report=report
         )
     results = [
         {
@@ -166,4 +180,4 @@ def export(parsed: argparse.Namespace) -> None:
             "needs": list(result.needs),
         }
     ]
-    print_result(results, result_lines([result]), parsed)
+    print_result(results, result_lines([result], base=Path.cwd()), parsed)

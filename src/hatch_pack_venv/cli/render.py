@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TextIO
 
-from ..api.report import field_lines, need_fields, terminal_width
+from ..api.report import field_lines, need_fields, shown, terminal_width
 from ..model.errors import printable
+from ..model.proof import amounts
 from ..model.requirements import describe_requirements
 from ..model.results import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from ..model.plan import Decision
     from ..plan.explain import Preview
@@ -86,8 +88,7 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
     head = found.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head.get(key))
     yield style.paint(name or str(found.path), "bold")
-    for label, value in facts_of(found):
-        yield f"  {label:<15} {value}"
+    yield from field_lines(facts_of(found), style.width, column=15)
     distributions = f"{len(found.distributions)} distributions"
     sections = (
         (distributions, found.distributions),
@@ -131,13 +132,13 @@ def facts_of(found: Inspection) -> Iterator[tuple[str, str]]:
     if libraries:
         yield "needs", f"libraries of the target: {', '.join(libraries)}"
     packed = f"{human_size(found.packed_size)} packed, " if found.packed_size is not None else ""
-    yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count} entries"
+    yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count:,} entries"
     if found.packed_size is not None:
         yield "top folder", found.install_target if found.install_target != "." else "none"
     yield "content digest", head["content_digest"]
     if found.proof is not None and found.proof["room"] is not None:
-        ran = (f"{count} {kind}" for kind, count in found.proof.get("ran", {}).items())
-        yield "ran", f"{', '.join(ran)}, before its release, in a {found.proof['room']} room"
+        ran = amounts(found.proof.get("ran", {}))
+        yield "ran", f"{', '.join(ran)} in a {found.proof['room']} room, before its release"
 
 
 def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
@@ -172,11 +173,11 @@ def verification_lines(result: Verification, style: Style) -> Iterator[str]:
         yield f"{what} {finding.path} {finding.detail}"
     if not result.is_whole:
         return
-    parts = [f"{result.entry_count} entries", human_size(result.size)]
+    parts = [f"{result.entry_count:,} entries", human_size(result.size)]
     if result.connected:
         parts.append("connected to an interpreter")
     if result.byte_code:
-        parts.append(f"{result.byte_code} byte code files written since, not compared")
+        parts.append(f"{result.byte_code:,} byte code files written since, not compared")
     parts.append(f"content digest {result.head['content_digest']}")
     yield f"{result.path}  {style.paint('as packed', 'green')}: {', '.join(parts)}"
 
@@ -190,17 +191,20 @@ def describe_findings(result: Verification) -> str:
     return f"{result.path} is not as it was packed: {listed}"
 
 
-def preview_lines(found: Preview, style: Style, *, every: bool) -> Iterator[str]:
+def preview_lines(
+    found: Preview, style: Style, base: Path | None = None, *, every: bool
+) -> Iterator[str]:
     """Yield what would be packed.
 
     Parameters:
+        base: archives below this folder are shown relative to it.
         every: whether to list every file; otherwise only rewritten ones are listed, and the rest is
             counted by reason.
     """
     if found.refused:
         return
     yield style.paint("nothing is written (--dry-run)", "dim")
-    yield from (style.paint(str(path), "bold") for path in found.archives)
+    yield from (style.paint(str(shown(path, base)), "bold") for path in found.archives)
     size = f"{human_size(found.size)} unpacked, {found.entry_count:,} entries"
     yield from field_lines([("size", size), *need_fields(found.needs, found.floor)], style.width)
     yield from _largest(found, style, every=every)
@@ -228,7 +232,7 @@ def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool
     if not steps:
         return
     size = human_size(sum(step.size for step in steps))
-    yield f"{style.paint(f'{len(steps)} {title}', 'bold')} ({size})"
+    yield f"{style.paint(f'{len(steps):,} {title}', 'bold')} ({size})"
     if every:
         yield from (f"  {step.path}: {step.why}" for step in steps)
         return
@@ -237,4 +241,5 @@ def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool
     for step in steps:
         sizes[step.why] += step.size
     for why, count in counts.most_common():
-        yield f"  {count:>6}  {human_size(sizes[why]):>9}  {why}"
+        known = human_size(sizes[why]) if sizes[why] else ""  # folders have none
+        yield f"  {count:>6,}  {known:>9}  {why}"

@@ -65,6 +65,7 @@ class PackOptions:
         compression_level: on the formats' own scale, or `None` for each format's default.
         entry_point: the script that a `run` file or an image starts, or `None` for the project's
             only one.
+        zip_links: whether zip files hold links, instead of copies of what they lead to.
         image_base: an OCI image that an image is laid upon, or `None` for files of this machine.
         image_name: template of an image's repository and tag.
         image_compression: what compresses an image's layers, gzip or zstd.
@@ -111,6 +112,7 @@ class PackOptions:
     editables: str = "error"
     formats: tuple[CompressionFormat, ...] = ()
     compression_level: int | None = None
+    zip_links: bool = False
     entry_point: str | None = None
     image_base: Path | None = None
     image_name: str = "{name}:{version}"
@@ -167,7 +169,8 @@ class PackOptions:
         reader = _Reader(table, names, frozenset(allowed))
         values = reader.read()
         if reader.problems:
-            what = "the configuration is wrong" if names.where else "the options are wrong"
+            told = all(each.startswith("-") for each in reader.problems)
+            what = "the options are wrong" if told else "the configuration is wrong"
             raise OptionsError(what, reader.problems)
         if "containing_dir" in values:
             # Layers refer to it by its folder's name.
@@ -182,6 +185,11 @@ class PackOptions:
         """Return these options with the environment's default format if none was requested."""
         own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
         return replace(self, formats=self.formats or (own,))
+
+    @property
+    def copies_links(self) -> bool:
+        """Whether one of the formats has copies in the place of links."""
+        return CompressionFormat.ZIP in self.formats and not self.zip_links
 
     def relative_to(self, base: Path) -> PackOptions:
         """Return these options with all paths but the environment's below a folder."""

@@ -107,6 +107,8 @@ def _of_starting(
     for key in ("image-base", "image-name", "image-compression"):
         if key in table and CompressionFormat.OCI not in formats:
             yield f"{names.key(key)} is about format 'oci': remove it, or choose that format"
+    if values.get("zip_links") and CompressionFormat.ZIP not in values.get("formats", ()):
+        yield f"{names.key('zip-links')} is about format 'zip': remove it, or choose that format"
     promised = is_fixed_path(values.get("interpreter", "bundled"))
     is_image = CompressionFormat.OCI in values.get("formats", ())
     if promised and is_image and values.get("image_base") is None:

@@ -11,7 +11,7 @@ from ..model.formats import CompressionFormat
 from ..model.interpreter import LEVELS, OPTIONAL_MODULES
 from . import values
 from .compression_keys import COMPRESSION_KEYS
-from .image_keys import IMAGE_KEYS
+from .format_keys import FORMAT_KEYS
 from .key import Key, Option
 from .release_keys import RELEASE_KEYS
 
@@ -106,7 +106,7 @@ _KEYS: Final = (
         ),
     ),
     *COMPRESSION_KEYS,
-    *IMAGE_KEYS,
+    *FORMAT_KEYS,
     Key(
         name="output-directory",
         parse=values.path,

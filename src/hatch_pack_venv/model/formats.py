@@ -34,11 +34,13 @@ class CompressionOptions:
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process; the output does not depend on it.
         cache: whether compressed blocks are kept for the next build; nor does it depend on that.
+        zip_links: whether zip files hold links, instead of copies of what they lead to.
     """
 
     level: int | None = None
     threads: int | None = None
     cache: bool = False
+    zip_links: bool = False
 
     def for_format(self, format: CompressionFormat, *, x86: bool) -> Compression:
         """Return how to compress an archive; `x86` says whether it holds x86 machine code."""
@@ -46,7 +48,11 @@ class CompressionOptions:
         if level is None:
             level = format.levels.default if format.levels is not None else 0
         return Compression(
-            format=format, level=level, threads=self.threads or usable_cpus(), x86=x86
+            format=format,
+            level=level,
+            threads=self.threads or usable_cpus(),
+            x86=x86,
+            holds_links=self.zip_links or format is not CompressionFormat.ZIP,
         )
 
 
@@ -76,6 +82,7 @@ class Compression:
         x86: whether the machine code in the archive is for x86.
         own: arcnames of what changes with each release, which has blocks of its own.
         remembered: where blocks that were compressed before are found.
+        holds_links: whether the archive holds symbolic links; otherwise copies stand for them.
     """
 
     format: CompressionFormat
@@ -84,6 +91,7 @@ class Compression:
     x86: bool = False
     own: frozenset[str] = frozenset()
     remembered: Remembered = not_remembered
+    holds_links: bool = True
 
 
 class CompressionFormat(enum.StrEnum):
@@ -128,11 +136,6 @@ class CompressionFormat(enum.StrEnum):
         return self.suffix.startswith(".tar")
 
     @property
-    def holds_links(self) -> bool:
-        """Whether the archive holds symbolic links; otherwise copies stand for them."""
-        return self is not CompressionFormat.ZIP
-
-    @property
     def is_program(self) -> bool:
         """Whether the archive is a file to be executed."""
         return self is CompressionFormat.RUN
@@ -153,8 +156,10 @@ class CompressionFormat(enum.StrEnum):
         return _LEVELS.get(self.value)
 
     def archive_path(self, base_name: StrPath) -> Path:
-        """Return the path of the archive for a base name."""
-        return Path(os.fspath(base_name) + self.suffix)
+        """Return the path of the archive for a base name; one that ends in `.tgz` is whole."""
+        path = os.fspath(base_name)
+        whole = SHORT_NAMES.get(path.rpartition(".")[2]) == self.suffix.removeprefix(".")
+        return Path(path if whole else path + self.suffix)
 
 
 _SUFFIXES: Final = {
@@ -169,8 +174,8 @@ _SUFFIXES: Final = {
     "squashfs": ".squashfs",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
-"""Names that conda-pack has for formats: `get_format` takes them, the configuration's one name for
-each is suggested for them. Archives get the usual extension."""
+"""Names that conda-pack has for formats. Archives get the usual extension, unless their name has a
+short one already."""
 _LEVELS: Final = {
     "bzip2": Levels(fastest=1, smallest=9, default=9),
     "gzip": Levels(fastest=0, smallest=9, default=5),

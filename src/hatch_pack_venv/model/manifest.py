@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .entries import SAFE_MODE, DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sized
 
     from .distribution import InstalledDistribution
     from .entries import Entry
@@ -190,6 +190,18 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
                 line = f'["link", {name}, {_quoted(entry.linkname)}]\n'
         digest.update(line.encode())
     return digest.hexdigest()
+
+
+def entry_count(entries: Sized) -> int:
+    """Return how many entries an archive or a folder has, the same for every format.
+
+    The install target is none, because a folder and an archive without one have the same content;
+    a link is one, also where a format puts copies in its place; the manifest is one.
+
+    Parameters:
+        entries: the planned ones and the documents, without the manifest.
+    """
+    return len(entries) + 1
 
 
 def render_manifest(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from .errors import ProblemList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 Asked: TypeAlias = "str | tuple[str, ...]"
@@ -20,6 +20,21 @@ _PLURALS: Final[dict[Kind, str]] = {
     "entry point": "entry points",
     "command": "commands",
 }
+
+
+def amounts(ran: Mapping[str, int]) -> list[str]:
+    """Return in words how many of each kind ran.
+
+    Parameters:
+        ran: by the titles of kinds, as `Count` has them.
+    """
+    kinds = {title: kind for kind, title in _PLURALS.items()}
+    return [
+        "the interpreter"
+        if title == "interpreter"
+        else f"{count} {kinds.get(title, title) if count == 1 else title}"
+        for title, count in ran.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +97,6 @@ class Count:
     def title(self) -> str:
         """The kind as a table's row names it."""
         return _PLURALS[self.kind]
-
-    @property
-    def amount(self) -> str:
-        """How many ran, in words."""
-        return f"{self.ran} {self.kind if self.ran == 1 else self.title}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

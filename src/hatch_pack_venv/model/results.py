@@ -50,7 +50,8 @@ class PackResult:
         sha256: of the archive, as hexadecimal digits.
         size: of the archive, in bytes.
         content_digest: SHA-256 of its contents, the same for every format.
-        entry_count: number of members.
+        entry_count: number of files, folders and links, the same in every format: the top folder is
+            none of them, and a link is one, also where a format puts copies in its place.
         unpacked_size: total size of its files, in bytes.
         findings: files that name build paths, one finding per file.
         needs: requirements on the target, in words.
@@ -99,7 +100,7 @@ class ExportResult:
     Parameters:
         path: the environment's absolute path.
         content_digest: SHA-256 of its contents, the same as an archive's.
-        entry_count: number of files, folders and links.
+        entry_count: as for an archive.
         size: total size of all files, in bytes.
         findings, needs, seconds, floor, start: as for an archive.
     """

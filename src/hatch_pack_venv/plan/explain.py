@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+from ..model import manifest
 from ..model.entries import FileEntry, SymlinkEntry
 from ..model.plan import POSTINSTALL, Decision
 from ..model.results import human_size, size_of, sizes_by_owner
 from ..platforms.posix.activation import NAMES
 from .links import is_interpreter_alias
+from .validate import as_written, drafts, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,6 +116,7 @@ class PruneReport:
         return is_script or self.environment.is_of_interpreter(arcname)
 
 
+_LOWEST: Final = Version("2.17")
 _BY_THE_INTERPRETER: Final = (
     "the interpreter sets glibc {version}: pack an environment made with uv's"
     " python-build-standalone (uv venv --managed-python), which needs 2.17, or on an older system"
@@ -122,8 +126,8 @@ _BY_A_LIBRARY: Final = (
     " leave the libraries to the target with vendor-libraries = false"
 )
 _BY_ONE_DISTRIBUTION: Final = (
-    "{owner} alone sets glibc {version}, everything else would need {rest}: leave it out if the"
-    " application does without, or install an older wheel of it"
+    "{owner} alone sets glibc {version}, everything else {rest}: leave it out if the application"
+    " does without, or install an older wheel of it"
 )
 _BY_DISTRIBUTIONS: Final = (
     "{owner} and others set glibc {version}: install wheels of them that are tagged for an older"
@@ -134,11 +138,13 @@ _BY_DISTRIBUTIONS: Final = (
 def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
     """Return what sets the oldest glibc that a plan runs with, and how to lower it, in words.
 
+    There is nothing to tell of what manylinux2014 has: no wheel is built for less.
+
     Parameters:
         floors: of the planned files.
     """
     fact = plan.head["platform"].get("glibc")
-    if fact is None:
+    if fact is None or Version(fact["version"]) <= _LOWEST:
         return None
     owner = next((each for each in plan.distributions if fact["file"] in each.files), None)
     if owner is None:
@@ -151,6 +157,7 @@ def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
     tag = str(plan.head["platform"]["tag"])
     rest = floors.of(others).facts(tag).get("glibc", {}).get("version")
     form = _BY_DISTRIBUTIONS if rest == fact["version"] else _BY_ONE_DISTRIBUTION
+    rest = "runs with any" if rest is None else f"would need {rest}"
     return form.format(owner=f"{owner.name} {owner.version}", version=fact["version"], rest=rest)
 
 
@@ -183,12 +190,15 @@ def first_step(plan: PackPlan) -> str:
     start = f"{{top}}/{'Scripts' if windows else 'bin'}/{name}"
     if plan.head.get("interpreter") in ("bundled", "promised"):
         return start
-    python = "py" if windows else "python" + _minor(plan)
+    python = "py" if windows else _python(plan)
     return f"{python} {{top}}/{POSTINSTALL} && {start}"
 
 
-def _minor(plan: PackPlan) -> str:
-    return ".".join(str(plan.head.get("python", {}).get("version", "3")).split(".")[:2])
+def _python(plan: PackPlan) -> str:
+    """Return the name of a Python that connects, as it is on the target's PATH."""
+    told = plan.head.get("python", {})
+    minor = ".".join(str(told.get("version", "3")).split(".")[:2])
+    return f"python{minor}{'t' if str(told.get('abi')).endswith('t') else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +207,7 @@ class Preview:
 
     Parameters:
         head: the head of its manifest.
+        size: of all files, in bytes, in the largest of the formats.
         unchanged: number of files, folders and links packed unchanged.
         rewritten: entries of the environment packed with changes.
         added: entries from elsewhere: the interpreter, wheels, this project.
@@ -245,11 +256,14 @@ class Preview:
         }
 
 
-def preview(plan: PackPlan, archives: Iterable[Path] = ()) -> Preview:
+def preview(
+    plan: PackPlan, archives: Iterable[Path] = (), *, copies_links: bool = False
+) -> Preview:
     """Explain a plan: what was decided about each entry of the environment, and why.
 
     Parameters:
         archives: the paths that would be written.
+        copies_links: whether one of them has copies in the place of links.
     """
     entries = {entry.arcname: entry for entry in plan.entries}
     scanned = {entry.arcname: entry for entry in plan.scanned}
@@ -257,14 +271,12 @@ def preview(plan: PackPlan, archives: Iterable[Path] = ()) -> Preview:
     packed = [name for name in scanned if name in entries]
     rewritten = [name for name in packed if _differs(scanned[name], entries[name])]
     documents = [
-        Decision(path=each.arcname, why=each.why)
-        for each in plan.documents
-        if each.arcname is not None
+        Decision(path=entry.arcname, why=each.why, size=entry.size) for each, entry in drafts(plan)
     ]
     return Preview(
         head=dict(plan.head),
-        entry_count=len(entries) + len(documents) + 1 + (plan.install_target != "."),
-        size=plan.size,
+        entry_count=manifest.entry_count([*entries, *documents]),
+        size=unpacked_size(*as_written(plan, copies_links=copies_links)),
         unchanged=len(packed) - len(rewritten),
         rewritten=tuple(_decision(entries[name], changed) for name in rewritten),
         added=(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
-    from ..model.plan import PackPlan
+    from ..model.plan import Document, PackPlan
 
 
 def check_tree(
@@ -118,6 +118,27 @@ _ANY_DIGEST: Final = "0" * 64  # as long as any other
 _LARGEST: Final = 10  # how many an error names
 
 
+def as_written(plan: PackPlan, *, copies_links: bool) -> tuple[PackPlan, list[SymlinkEntry]]:
+    """Return a plan as in the largest of its archives, and the links that are copied there.
+
+    Raises:
+        LinkError: if links that would have to be copied form a loop or lead nowhere.
+    """
+    if not copies_links:
+        return plan, []
+    links = [entry for entry in plan.entries if isinstance(entry, SymlinkEntry)]
+    return replace(plan, entries=tuple(without_links(plan.entries))), links
+
+
+def drafts(plan: PackPlan) -> list[tuple[Document, FileEntry]]:
+    """Return the documents that are packed, of their size, with hashes that stand for others."""
+    return [
+        (each, FileEntry.from_bytes(each.arcname, each.render(lambda: _ANY_DIGEST, _any_digest)))
+        for each in plan.documents
+        if each.arcname is not None
+    ]
+
+
 def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
     """Return the bytes of all files of an unpacked archive, documents and manifest among them.
 
@@ -125,11 +146,7 @@ def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
         copied: links that copies stand for, which the manifest lists.
     """
     head = {**plan.head, "content_digest": _ANY_DIGEST}
-    documents = [
-        FileEntry.from_bytes(each.arcname, each.render(lambda: _ANY_DIGEST, _any_digest))
-        for each in plan.documents
-        if each.arcname is not None
-    ]
+    documents = [entry for _, entry in drafts(plan)]
     text = manifest.render_manifest(head, [*plan.entries, *documents], _any_digest, copied)
     return plan.size + sum(each.size for each in documents) + len(text)
 
@@ -138,18 +155,18 @@ def _any_digest(_arcname: str) -> str:
     return _ANY_DIGEST
 
 
-def check_size(plan: PackPlan, limit: int | None, copied: Iterable[SymlinkEntry] = ()) -> None:
-    """Refuse a plan that unpacks to more bytes than are allowed.
-
-    Parameters:
-        copied: links that copies stand for.
+def check_size(plan: PackPlan, limit: int | None, *, copies_links: bool = False) -> None:
+    """Refuse a plan that unpacks to more bytes than are allowed, in the largest of its archives.
 
     Raises:
         PlanError: if it is too large; the sentence gives both sizes, and the largest distributions
             with theirs.
     """
-    size = 0 if limit is None else unpacked_size(plan, copied)
-    if limit is None or size <= limit:
+    if limit is None:
+        return
+    plan, copied = as_written(plan, copies_links=copies_links)
+    size = unpacked_size(plan, copied)
+    if size <= limit:
         return
     sizes = sizes_by_owner(plan.entries, plan.distributions)
     told = ", ".join(f"{name} {human_size(size)}" for name, size in sizes.most_common(_LARGEST))

@@ -152,7 +152,11 @@ class _Posix:
             entry_points=rules.entry_points,
             own_lines=rules.own_lines,
             layers=rules.layers,
-            checks=StartChecks(shell=rules.needs.start_check(), python=rules.needs.check()),
+            checks=StartChecks(
+                connecting="" if rules.bundled else environment.interpreter.executable_name,
+                shell=rules.needs.start_check(),
+                python=rules.needs.check(),
+            ),
         )
 
 

@@ -404,9 +404,8 @@ def _zip_member(path: Path, stream: BinaryIO, entry: _ZipEntry) -> Member:
     if kind == "link":
         start = entry.offset + _check_local_header(path, stream, entry)
         linkname = _text(b"".join(_zip_chunks(stream, entry, start)))
-    return Member(
-        name=portable, kind=kind, mode=stat.S_IMODE(mode), size=entry.size, linkname=linkname
-    )
+    size = 0 if kind == "link" else entry.size
+    return Member(name=portable, kind=kind, mode=stat.S_IMODE(mode), size=size, linkname=linkname)
 
 
 def _zip_chunks(stream: BinaryIO, entry: _ZipEntry, start: int) -> Iterator[bytes]:

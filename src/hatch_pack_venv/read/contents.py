@@ -298,6 +298,11 @@ class Listing:
         """Compute the content digest again."""
         return manifest.content_digest(self._planned(), lambda name: self.files[name].sha256)
 
+    @property
+    def entry_count(self) -> int:
+        """Entries, the manifest among them; as many in every format."""
+        return manifest.entry_count(self._planned())
+
     def _planned(self) -> list[Entry]:
         """Return the entries as they were before a format turned links into copies."""
         entries: list[Entry] = [
@@ -363,7 +368,6 @@ class Contents:
         install_target: the top folder, `"."` for none.
         top: the install target itself, where the archive has an entry for it.
         outside: names of members beside the install target.
-        entry_count: members, the install target's own among them.
         damage: what was wrong with the archive after its manifest.
         kept: bytes of the files that were asked for.
     """
@@ -375,7 +379,6 @@ class Contents:
     top: Held | None = None
     members: dict[str, Held] = field(default_factory=dict)
     outside: list[str] = field(default_factory=list)
-    entry_count: int = 0
     damage: str | None = None
     kept: dict[str, bytes | bytearray] = field(default_factory=dict)
 
@@ -431,9 +434,13 @@ class Contents:
             members=reader.below(reader.top),
             outside=[name for name in reader.seen if not f"{name}/".startswith(reader.top)],
             damage=damage,
-            entry_count=len(reader.seen),
             kept={name.removeprefix(reader.top): data for name, data in reader.kept.items()},
         )
+
+    @property
+    def entry_count(self) -> int:
+        """Entries that the manifest lists, and itself, as they were counted when it was packed."""
+        return self.listing.entry_count
 
     @property
     def size(self) -> int:

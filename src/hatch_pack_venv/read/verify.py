@@ -100,7 +100,7 @@ class Verification:
     """What was found out about an archive or a folder.
 
     Parameters:
-        entry_count: what was compared.
+        entry_count: what the manifest lists, as for a packed archive.
         size: bytes of all files.
         byte_code: how many files of byte code Python has written since; what is in them is not
             known to any manifest.

@@ -130,7 +130,7 @@ class Written:
 
     Parameters:
         digest: the content digest.
-        entry_count: number of entries written, including the manifest and the install target.
+        entry_count: number of entries, the same for every sink (`model/manifest`: `entry_count`).
         size: total unpacked size of all files, in bytes.
         findings: files that name build paths.
         beside: what is to lie beside the archive, by the suffix of its name.
@@ -175,7 +175,7 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
     sink.close(digest)
     return Written(
         digest=digest,
-        entry_count=files.count,
+        entry_count=manifest.entry_count([*plan.entries, *documents]),
         size=files.size,
         findings=tuple(files.look.findings),
         beside=beside,
@@ -213,11 +213,9 @@ class _Files:
         self.progress = progress
         self.look = look
         self._hashes: dict[str, bytes] = {}
-        self.count = 0
         self.size = 0
 
     def add(self, entry: Entry) -> None:
-        self.count += 1
         match entry:
             case FileEntry():
                 if self.sink.shares_files or entry.size > _AT_ONCE:

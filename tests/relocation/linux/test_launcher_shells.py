@@ -72,7 +72,8 @@ def make_tree(root: Path) -> Path:
     bin_folder = root / "env/bin"
     bin_folder.mkdir(parents=True)
     (bin_folder / "python").symlink_to(Path(sys.executable).resolve())
-    content = relocate_script(SCRIPT.encode("latin-1"), ["/env"])
+    checks = StartChecks(connecting="python3.12")
+    content = relocate_script(SCRIPT.encode("latin-1"), ["/env"], (), checks)
     assert content is not None
     script = bin_folder / NAME
     script.write_bytes(content)
@@ -198,7 +199,7 @@ def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:
         assert (way, code, out) == (way, 127, "")
         assert err == (
             f"{names.get(way, NAME)}: no interpreter beside this launcher ({python}):"
-            ' run "pythonX.Y postinstall.py" in the unpacked folder first\n'
+            ' run "python3.12 postinstall.py" in the unpacked folder first\n'
         )
 
 

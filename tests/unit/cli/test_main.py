@@ -38,6 +38,26 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     assert run(*arguments) == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage", "message"),
+    [
+        (["pack", "--formt", "zip"], "pack-venv pack", "no option --formt; did you mean --format?"),
+        (["export", "a", "b", "c"], "pack-venv export", "c is one argument too many"),
+        (["-v", "pack", "--jsno"], "pack-venv pack", "did you mean --json?"),
+    ],
+)
+def test_an_unknown_option_is_told_with_the_one_that_was_meant(
+    arguments: list[str], usage: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command that does not have it; wrong usage is exit status 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: {usage}")
+    assert message in said
+
+
 @pytest.mark.parametrize("command", ["pack", "export"])
 def test_help_tells_defaults(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Help is exit 0 and tells what an option is where it is not given."""

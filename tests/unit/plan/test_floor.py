@@ -14,11 +14,11 @@ SITE = "lib/python3.11/site-packages"
 
 
 class Rest(PlatformRequirements):
-    """What is left without a distribution needs glibc 2.17."""
+    """What is left without a distribution needs glibc 2.24."""
 
     def facts(self, tag: str) -> dict[str, object]:
         """Return what the manifest would record."""
-        return {"tag": tag, "glibc": Floor(version=(2, 17), file="x").facts()}
+        return {"tag": tag, "glibc": Floor(version=(2, 24), file="x").facts()}
 
 
 class Floors(FileRequirements):
@@ -33,7 +33,8 @@ class Floors(FileRequirements):
     ("path", "version", "interpreter", "expected"),
     [
         (f"{SITE}/one/a.so", "2.28", "bundled", "one 1.0 alone sets glibc 2.28, everything else"),
-        (f"{SITE}/one/a.so", "2.17", "bundled", "one 1.0 and others set glibc 2.17"),
+        (f"{SITE}/one/a.so", "2.24", "bundled", "one 1.0 and others set glibc 2.24"),
+        (f"{SITE}/one/a.so", "2.17", "bundled", None),
         ("lib/libpython3.11.so.1.0", "2.35", "bundled", "the interpreter sets glibc 2.35"),
         ("lib/libstdc++.so.6", "2.36", "bundled", "a library of this machine that comes along"),
         ("lib/libpython3.11.so.1.0", "2.35", "target", None),

@@ -6,6 +6,7 @@ import io
 import stat
 import tarfile
 import tracemalloc
+import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,29 @@ def test_hostile_zip_files_are_refused(
         info = zipfile.ZipInfo(name)
         info.external_attr = attributes
         file.writestr(info, b"x")
+    with pytest.raises(ArchiveProblem, match=message):
+        names(archive)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("a/l", "d"), ("a/l/x", None)], "lies below 'a/l', which is no folder"),
+        ([("a/l", "d"), ("a/l", "e")], "is there twice"),
+        ([("a/l", "x" * 5000)], "is no file or folder"),
+    ],
+)
+def test_links_in_zip_files_are_judged_as_in_tars(
+    members: list[tuple[str, str | None]], message: str, tmp_path: Path
+) -> None:
+    """Nothing lies below one or in its place, and its text is no larger than a path."""
+    archive = tmp_path / "hostile.zip"
+    with warnings.catch_warnings(), zipfile.ZipFile(archive, "w") as file:
+        warnings.simplefilter("ignore")  # of names that are there twice
+        for name, linkname in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFREG if linkname is None else stat.S_IFLNK) << 16
+            file.writestr(info, linkname or "")
     with pytest.raises(ArchiveProblem, match=message):
         names(archive)
 

@@ -26,7 +26,7 @@ _SHEBANG: Final = b"#!/bin/sh\n"
 # because assigning to one that the caller exported would change what Python inherits. PATH is
 # searched by hand: what `command -v` prints is quoted in ksh93. The system's own readlink comes
 # before any other. printf is not a builtin of mksh; yash has no `[` if PATH is empty, and goes on.
-_FIND_PYTHON: Final = b"""\
+_FIND_PYTHON: Final = """\
 ''':'
 _s=$0
 case $_s in
@@ -51,7 +51,7 @@ _p=${_p%/*}/python
 _l=
 if [ ! -x "$_p" ]; then
   _l="no interpreter beside this launcher ($_p):"
-  _l="$_l run \\"pythonX.Y postinstall.py\\" in the unpacked folder first"
+  _l="$_l @advice@"
 fi
 """
 # Nothing is refused that would start: where something is amiss, the interpreter is tried. A loader
@@ -96,7 +96,7 @@ _COOKIE: Final = re.compile(
 _OWN: Final = re.compile(
     re.escape(_SHEBANG)
     + b"(?P<cookie>#[^\n]*\n)?"
-    + re.escape(_FIND_PYTHON)
+    + re.escape(_FIND_PYTHON).replace("@advice@", ".*").encode()
     + _any_check(_LOADER_CHECK, _VERSION_CHECK)
     + re.escape(_EXEC % b"@").replace(b"@", b"(?P<options>.*)", 1)
     + re.escape(_END)
@@ -122,12 +122,23 @@ class StartChecks:
     """What launchers look at before they start something that cannot run.
 
     Parameters:
+        connecting: the name of a Python that `postinstall.py` can be run with where there is no
+            interpreter yet; empty where the archive brings its own.
         shell: statements in the header, before the interpreter starts; from `start_check`.
         python: statements that exit the script, before it imports anything but `sys`.
     """
 
+    connecting: str = ""
     shell: str = ""
     python: str = ""
+
+    @property
+    def head(self) -> bytes:
+        """The header's statements up to the one that starts the interpreter."""
+        advice = "unpack the archive again, as a whole"
+        if self.connecting:
+            advice = f'run \\"{self.connecting} postinstall.py\\" in the unpacked folder first'
+        return (_FIND_PYTHON.replace("@advice@", advice) + self.shell).encode()
 
 
 NO_CHECKS: Final = StartChecks()
@@ -173,7 +184,7 @@ import sys
 if __name__ == "__main__":
     sys.exit({entry_point.attr}())
 """
-    return _header(options, start=checks.shell) + body.encode()
+    return _header(options, checks) + body.encode()
 
 
 def relocate_script(
@@ -214,8 +225,8 @@ def relocate_script(
     if entry_point is not None:
         return entry_point_script(entry_point, options, checks)
     if own:
-        return _header(options, own["cookie"] or b"", checks.shell) + body
-    return _with_own_header(body, options, checks.shell)
+        return _header(options, checks, own["cookie"] or b"") + body
+    return _with_own_header(body, options, checks)
 
 
 def is_as_installed(content: bytes, entry_points: Sequence[EntryPoint]) -> bool:
@@ -326,19 +337,18 @@ def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] |
     return match["options"].split() if match else None
 
 
-def _header(options: Sequence[str], cookie: bytes = b"", start: str = "") -> bytes:
+def _header(options: Sequence[str], checks: StartChecks, cookie: bytes = b"") -> bytes:
     quoted = "".join(f" {shlex.quote(option)}" for option in options)
     if "\\" in quoted or not (quoted.isascii() and quoted.isprintable()):
         msg = f"{list(options)!r}: the options of a launcher must be plain ASCII, no backslash"
         raise ValueError(msg)
-    head = _SHEBANG + cookie + _FIND_PYTHON + start.encode()
-    return head + _EXEC % quoted.encode() + _END
+    return _SHEBANG + cookie + checks.head + _EXEC % quoted.encode() + _END
 
 
 # the body
 
 
-def _with_own_header(body: bytes, options: Sequence[str], start: str) -> bytes:
+def _with_own_header(body: bytes, options: Sequence[str], checks: StartChecks) -> bytes:
     """Prepend the header to a body, with what the body needs to run after it.
 
     A body that cannot be read as text (a zip archive after a shebang, which Python runs, or an
@@ -346,8 +356,8 @@ def _with_own_header(body: bytes, options: Sequence[str], start: str) -> bytes:
     """
     cookie = _COOKIE.match(body)
     if cookie is None:
-        return _header(options, start=start) + behind_header(body, "utf-8")
-    header = _header(options, cookie[0].strip() + b"\n", start)
+        return _header(options, checks) + behind_header(body, "utf-8")
+    header = _header(options, checks, cookie[0].strip() + b"\n")
     return header + behind_header(body[cookie.end() :], cookie[1].decode())
 
 

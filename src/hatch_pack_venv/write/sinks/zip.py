@@ -177,7 +177,7 @@ class _Part:
 
 
 class ZipSink:
-    """Writes deflated members; links have been replaced by copies before.
+    """Writes deflated members; a link is its text, marked by its mode, as with Info-ZIP's `zip -y`.
 
     Members are compressed in threads, small ones several at a time, large ones block by block, and
     written in the order they were added.
@@ -187,13 +187,13 @@ class ZipSink:
         install_target: the top-level folder, or `"."` for none.
     """
 
-    holds_links = False
     shares_files = False
 
     def __init__(self, output: HashedOutput, compression: Compression, install_target: str) -> None:
         self._output = output
         self._level = compression.level
         self._remembered = compression.remembered
+        self.holds_links = compression.holds_links
         self._top = "" if install_target == "." else f"{install_target}/"
         threads = compression.threads
         self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=AHEAD)
@@ -208,9 +208,11 @@ class ZipSink:
         self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b""))
 
     def add_link(self, entry: SymlinkEntry) -> None:
-        """Refuse a link: many unpackers would write it as a file."""
-        message = f"a zip file cannot hold the link {entry.arcname}"
-        raise NotImplementedError(message)
+        """Add a link, whose text is its content."""
+        text = entry.linkname.encode("utf-8", "surrogateescape")
+        member = _member(entry, self._top + entry.arcname, stat.S_IFLNK)
+        member.size = len(text)
+        self._add_small(_Part(member, text))
 
     def add_bytes(self, entry: FileEntry, data: bytes) -> None:
         """Add a file whose content has been read."""

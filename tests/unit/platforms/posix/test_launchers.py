@@ -311,6 +311,19 @@ def test_a_launcher_of_ours_gets_the_checks_of_the_archive_it_is_packed_into(kin
     assert relocate_script(plain, [], (), checks) == checked
 
 
+def test_a_launcher_names_the_python_that_connects_it() -> None:
+    """With its version; one of another archive is told anew, and a bundle needs no such step."""
+    bundled = relocate_script(b"#!/env/bin/python\npass\n", ["/env"])
+    assert bundled is not None
+    assert b"postinstall.py" not in bundled
+    assert b"unpack the archive again" in bundled
+    free_threaded = StartChecks(connecting="python3.13t")
+    target = relocate_script(bundled, [], (), free_threaded)
+    assert target is not None
+    assert b'run \\"python3.13t postinstall.py\\" in' in target
+    assert relocate_script(target, []) == bundled
+
+
 def test_a_launcher_whose_head_was_edited_is_left_alone() -> None:
     """Statements that are not ours stay where they are."""
     content = entry_point_script(MAIN).replace(b"exec ", b"if true; then X=1; fi\nexec ")

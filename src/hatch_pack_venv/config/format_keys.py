@@ -1,4 +1,4 @@
-"""The keys of formats that start something by themselves; a part of the table."""
+"""The keys of single formats; a part of the table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,26 @@ from typing import Final
 from . import values
 from .key import Key, Option
 
-IMAGE_KEYS: Final = (
+FORMAT_KEYS: Final = (
+    Key(
+        name="zip-links",
+        parse=values.boolean,
+        values=(
+            "`true`: a zip file holds links as Info-ZIP stores them, instead of copies of what they"
+            " lead to: smaller, and only for programs that"
+            " [restore them](docs/archive-format.md#links-in-zip-files)"
+        ),
+        default="`false`",
+        option=Option(
+            group="format",
+            metavar="",
+            help=(
+                "store links in a zip file, as Info-ZIP's zip -y does, instead of copies of what"
+                " they lead to (unzip, bsdtar and 7-Zip restore them; Python's zipfile, Java and"
+                " Windows do not)"
+            ),
+        ),
+    ),
     Key(
         name="entry-point",
         parse=values.script_name,
