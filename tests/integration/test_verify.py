@@ -249,9 +249,9 @@ def test_a_rewritten_manifest_has_another_digest(folder: Path) -> None:
 
 def middle_of_a_file(archive: Path, format: str, place: int) -> int:
     """Return an offset in what a file became; between members lie bytes that mean nothing."""
-    if format == "tar":
+    if format in ("tar", "oci"):
         with tarfile.open(archive) as tar:
-            filled = [member for member in tar if member.size]
+            filled = [each for each in tar if each.size and each.name != "oci-layout"]
         member = filled[place * len(filled) // 5]
         return member.offset_data + member.size // 2
     if format == "zip":
