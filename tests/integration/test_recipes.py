@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -112,6 +111,12 @@ def ci_project(root: Path, plugin_wheels: Path) -> Path:
     return project
 
 
+def own_folders(folder: Path) -> dict[str, str]:
+    """Variables by which Hatch leaves nothing behind."""
+    names = ("HATCH_DATA_DIR", "HATCH_CACHE_DIR")
+    return {**{name: str(folder / "hatch") for name in names}, "UV_SYSTEM_CERTS": "1"}
+
+
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -136,8 +141,9 @@ def test_the_recipes_for_ci(
     lines = re.findall(f"^{line}$", text, re.MULTILINE)
     assert len(lines) == 3
     commands = "\n".join(lines).replace(" --managed-python", "")
-    variables |= {"UV_SYSTEM_CERTS": "1", "UV_PYTHON": sys.executable}
-    said = sh(commands, project, PATH=str(Path(tool("uv")).parent), **variables)
+    said = sh(
+        commands, project, PATH=str(Path(tool("uv")).parent), **variables, **own_folders(tmp_path)
+    )
     assert "as packed" in said
     assert len([*(project / "dist-venv").glob("greeter-1.2.0-*.tar.xz")]) == 1
 
@@ -154,7 +160,7 @@ def test_the_recipe_for_docker(tmp_path: Path, plugin_wheels: Path) -> None:
     lines = "\n".join(re.findall(r"^RUN (.+)$", text, re.MULTILINE))
     tools = make_environment(tmp_path / "python", newest_of_each()[-1])
     path = f"{tools}/bin{os.pathsep}{Path(tool('uv')).parent}"
-    sh(lines, project, PATH=path, UV_SYSTEM_CERTS="1", **variables)
+    sh(lines, project, PATH=path, **variables, **own_folders(tmp_path))
     system = make_system(tmp_path / "system")
     starts = re.findall(r"^CMD (.+)$", text, re.MULTILINE)
     assert len(starts) == 2
