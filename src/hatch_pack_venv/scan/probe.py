@@ -308,6 +308,12 @@ base = getattr(sys, "_base_executable", None)
 if sys.version_info < (3, 11) or not base:
     base = sys.executable
 free_threaded = "t" if var("Py_GIL_DISABLED") else ""
+# What venv --copies makes guesses its base: python3 of its folder, which may be another version.
+own = "python%d.%d" % sys.version_info[:2]
+named = os.path.basename(os.path.realpath(base))
+beside = os.path.join(os.path.dirname(base), own + free_threaded)
+if named.startswith("python3.") and not named.startswith(own) and os.path.isfile(beside):
+    base = beside
 answer = json.dumps({
     "version": platform.python_version(),
     "minor": "%d.%d" % sys.version_info[:2],

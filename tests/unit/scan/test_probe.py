@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import pytest
 from support.fakes import INTERPRETER, fake_interpreter
 
 from hatch_pack_venv.model.errors import EnvironmentProblem
-from hatch_pack_venv.scan.probe import read_environment
+from hatch_pack_venv.scan.probe import _QUESTIONS, read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,3 +155,18 @@ def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> 
     (tmp_path / ".venv").write_text(text)
     with pytest.raises(EnvironmentProblem, match=r"/\.venv names '.*', and there is no virtual"):
         read_environment(tmp_path / ".venv", ask=fake_interpreter)
+
+
+def test_the_base_is_the_interpreters_own_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy guesses `python3` beside its base, which may lead to another version there."""
+    own = tmp_path / "python{}.{}".format(*sys.version_info)
+    for path in (own, tmp_path / "python3.99"):
+        path.touch()
+    (tmp_path / "python3").symlink_to("python3.99")
+    monkeypatch.setattr(sys, "_base_executable", str(tmp_path / "python3"))
+    monkeypatch.setattr(sys, "prefix", sys.prefix)  # the question sets it
+    answered: dict[str, str] = {}
+    exec(_QUESTIONS, answered)  # noqa: S102
+    assert json.loads(answered["answer"])["executable"] == str(own.resolve())
