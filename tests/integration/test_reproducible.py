@@ -16,7 +16,7 @@ from hatchling.plugin.manager import PluginManager
 from support.archives import facts_below
 from support.environments import make_environment, run, tool
 from support.interpreters import bundlable, newest_of_each
-from support.machine import require
+from support.machine import has, require
 from support.projects import copy_project
 
 from hatch_pack_venv import PackOptions, pack
@@ -47,7 +47,8 @@ def build(root: Path, by: str, mode: str) -> dict[str, str]:
     text = (root / "pyproject.toml").read_text().replace('format = "tar.gz"\n', "")
     options = f'interpreter = "{mode}"\nformat = {json.dumps(FORMATS)}\ncompression-level = 1\n'
     if mode == "bundled":
-        options = 'format = ["tar.gz", "zip", "run", "oci"]\ncompression-level = 1\n'
+        more = ', "squashfs"' if has("mksquashfs") else ""
+        options = f'format = ["tar.gz", "zip", "run", "oci"{more}]\ncompression-level = 1\n'
         options += 'entry-point = "service-api"\n'
     else:
         options = options.replace('"tar", ', "")
@@ -75,7 +76,7 @@ def test_the_same_environment_twice_gives_the_same_bytes(
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     with umask(0o077):
         second = build(tmp_path / "another place/é", by, mode)
-    assert len(first) == (4 if mode == "bundled" else 5)
+    assert len(first) == (4 + has("mksquashfs") if mode == "bundled" else 5)
     assert first == second
     if os.geteuid() == 0:
         root = tmp_path / "another place/é"
