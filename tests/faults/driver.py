@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faults.scene import interpreter_in, make_scene, state
 from faults.shim import Ended, Fault, Shim, Told, run
 from hatch_pack_venv.scan import probe
+from hatch_pack_venv.write import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +52,21 @@ class Operation:
     Parameters:
         arguments: with the folder of a scene in place of `{}`.
         replaces: whether its output is there from an earlier run.
+        exchanges: whether the file system can let two files change places; where it can, one rename
+            that fails is followed by another way, and nothing has to be undone.
     """
 
     arguments: tuple[str, ...]
     replaces: bool = False
+    exchanges: bool = True
 
 
-def _pack(*formats: str, replaces: bool = False, bundled: bool = False) -> Operation:
+def _pack(*formats: str, bundled: bool = False, **how: bool) -> Operation:
     chosen = [word for each in formats for word in ("--format", each)]
     if bundled:
         chosen += _BUNDLED
     arguments = ("pack", "{}/env", "-o", "{}/out/app", *_COMMON, *chosen, *_UNPROVEN)
-    return Operation(arguments=arguments, replaces=replaces)
+    return Operation(arguments=arguments, **how)
 
 
 _MADE: Final = ("{}/made/app.tar.gz", "{}/made/app.zip", "{}/made/app")
@@ -71,6 +75,9 @@ OPERATIONS: Final = {
     "pack tar.xz": _pack("tar.xz"),
     "pack tar.bz2": _pack("tar.bz2"),
     "pack tar and zip in place of earlier ones": _pack("tar", "zip", replaces=True),
+    "pack tar and zip in their places without exchange": _pack(
+        "tar", "zip", replaces=True, exchanges=False
+    ),
     "pack tar.zst in place of an earlier one": _pack("tar.zst", replaces=True),
     "pack run in place of an earlier one": _pack("run", replaces=True, bundled=True),
     "pack oci": _pack("oci", bundled=True),
@@ -298,6 +305,13 @@ def _import_all(modules: list[str]) -> None:
                 importlib.import_module(name)
 
 
+_EXCHANGE: Final = atomic.exchange
+
+
+def _exchange(can: bool, one: Path, other: Path) -> bool:
+    return can and _EXCHANGE(one, other)
+
+
 def _answer(interpreter: Interpreter, _executable: Path) -> Interpreter:
     return interpreter
 
@@ -313,6 +327,7 @@ def main() -> None:
         os.environ["HATCH_PACK_VENV_CACHE_DIR"] = str(root / "cache")
         interpreter = interpreter_in(root / "base")
         probe.ask_interpreter = partial(_answer, interpreter)
+        atomic.exchange = partial(_exchange, OPERATIONS[name].exchanges)
         results[name] = examine(Bench.make(root, OPERATIONS[name], shim), stride)
         shutil.rmtree(root)
     print(json.dumps(results))
