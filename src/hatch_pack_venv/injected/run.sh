@@ -49,7 +49,10 @@ _pv_folder() {
         *) case ${HOME-} in /*) _pv_base=${HOME%/}/.cache/pack-venv ;; *) _pv_base= ;; esac ;;
       esac
       ;;
-    2) _pv_base=${TMPDIR:-/tmp}/pack-venv-$(PATH=${PATH:+$PATH:}/usr/bin:/bin; id -u) ;;
+    2)
+      _pv_user=$(PATH=${PATH:+$PATH:}/usr/bin:/bin; id -u)
+      _pv_base=${TMPDIR:-/tmp}/pack-venv-$_pv_user
+      ;;
     *) return 1 ;;
   esac
 }
@@ -57,13 +60,15 @@ _pv_folder() {
 # Nobody else may write what is run: a folder of somebody else is not used.
 _pv_trusted() {
   [ -n "${HATCH_PACK_VENV_CACHE-}" ] && return
-  [ -O "$_pv_base" ] || return
-  [ "$_pv_n" = 1 ] && return
-  [ ! -h "$_pv_base" ] || return
-  case $(PATH=${PATH:+$PATH:}/usr/bin:/bin; ls -ld -- "$_pv_base") in
-    drwx------*) ;;
-    *) return 1 ;;
-  esac
+  if [ "$_pv_n" = 1 ]; then
+    [ -O "$_pv_base" ]
+    return
+  fi
+  # All of it in one look: between two of them another folder could take its place.
+  (PATH=${PATH:+$PATH:}/usr/bin:/bin; ls -ldn -- "$_pv_base") | {
+    IFS=' ' read -r _pv_mode _pv_links _pv_uid _pv_rest
+    case $_pv_mode/$_pv_uid in drwx------*/"$_pv_user") ;; *) false ;; esac
+  }
 }
 
 _pv_is_whole() {
@@ -93,6 +98,8 @@ _pv_tell() {
 _pv_prepare() {
   [ -z "${ZSH_VERSION-}" ] || emulate sh
   PATH=${PATH:+$PATH:}/usr/bin:/bin
+  # Messages are in English; what names are written in stays, which some programs go by.
+  [ -z "${LC_ALL-}" ] || { LC_CTYPE=$LC_ALL; export LC_CTYPE; } 2>/dev/null
   unset TAR_OPTIONS GZIP LC_ALL
   LC_MESSAGES=C
   export PATH LC_MESSAGES
@@ -104,7 +111,10 @@ _pv_prepare() {
   for _pv_tool in tail wc tar gzip mkdir rm mv ln uname; do
     command -v $_pv_tool >/dev/null || _pv_fail "needs the program $_pv_tool to unpack itself: install it"
   done
-  _pv_me=$(uname -n).$$
+  # Containers may have one name, one folder, and the same numbers of processes.
+  _pv_me=$(readlink /proc/self/ns/pid 2>/dev/null)
+  _pv_me=${_pv_me#*:?}
+  _pv_me=$(uname -n)-${_pv_me%?}.$$
   _pv_check
 }
 
@@ -139,7 +149,7 @@ _pv_unpack() (
     else
       _pv_guard
       if _pv_take; then
-        printf '%s\n' "$_pv_root"
+        printf '%s\n' "$_pv_root" 2>/dev/null
         exit 0
       fi
       _pv_clean
@@ -152,6 +162,7 @@ _pv_guard() {
   trap '_pv_clean' EXIT
   trap 'exit 129' HUP
   trap 'exit 130' INT
+  trap 'exit 141' PIPE # who waits for what this prints may have been ended alone
   trap 'exit 143' TERM
 }
 
@@ -162,30 +173,34 @@ _pv_clean() {
 }
 
 # One unpacks and the others wait. The lock only saves work: who finds it forsaken, or waits for too
-# long, unpacks as well, and the first to be done is taken.
+# long, unpacks as well, and the first to be done is taken: after 30 seconds for an owner that cannot
+# be asked, which another machine or container knows, and after two minutes for one that is alive.
 _pv_take() {
   for _pv_old in "$_pv_base/.$_pv_name.${_pv_me%.*}".*; do
-    kill -0 "${_pv_old##*.}" 2>/dev/null || rm -rf "$_pv_old"
+    _pv_lives "${_pv_old##*.}" || rm -rf "$_pv_old"
   done
   _pv_waits=$_pv_base/.lock-$_pv_name
   _pv_tries=0
   until _pv_is_whole; do
-    if ln -s "$_pv_me" "$_pv_waits" 2>/dev/null; then
+    if [ "$_pv_tries" -ge 1200 ] || ln -s "$_pv_me" "$_pv_waits" 2>/dev/null; then
       _pv_lock=$_pv_waits
       _pv_is_whole || _pv_place
-      return
-    elif [ "$_pv_tries" -ge 1200 ]; then
-      _pv_place
       return
     fi
     _pv_owner=$(readlink "$_pv_waits" 2>/dev/null)
     case $_pv_owner in
-      "${_pv_me%.*}".*) kill -0 "${_pv_owner##*.}" 2>/dev/null || rm -f "$_pv_waits" ;;
+      "${_pv_me%.*}".*) _pv_lives "${_pv_owner##*.}" || rm -f "$_pv_waits" ;;
       "") _pv_tries=$((_pv_tries + 300)) ;;
+      *) _pv_tries=$((_pv_tries + 3)) ;;
     esac
     sleep 0.1 2>/dev/null || sleep 1
     _pv_tries=$((_pv_tries + 1))
   done
+}
+
+# One with this process's own number was before it: a container that was started again.
+_pv_lives() {
+  [ "$1" != $$ ] && kill -0 "$1" 2>/dev/null
 }
 
 _pv_place() {
@@ -194,26 +209,33 @@ _pv_place() {
     *) _pv_fail "is for $_pv_machine, and this machine is $(uname -m)" ;;
   esac
   _pv_work=$_pv_base/.$_pv_name.$_pv_me
-  _pv_untar || return
+  _pv_untar || { _pv_is_whole; return; }
   # What cleaners of temporary files have left.
-  if [ -e "$_pv_root" ] && ! _pv_is_whole; then mv "$_pv_root" "$_pv_work/old"; fi
+  if [ -e "$_pv_root" ] && ! _pv_is_whole; then mv "$_pv_root" "$_pv_work/old" 2>/dev/null; fi
   _pv_said=$("$_pv_tree/$_pv_python" -I -S -B -c '
 import os, sys
 try:
     os.rename(sys.argv[1], sys.argv[2])
-except OSError:
-    if not os.path.isdir(sys.argv[2]):
-        raise
+except OSError as error:
+    print(error.strerror)
+    sys.exit(3)
 ' "$_pv_tree" "$_pv_root" 2>&1 </dev/null)
   case $? in
     0) ;;
+    3)
+      _pv_is_whole && return # another was done before
+      _pv_why="$_pv_why$_pv_root: $(_pv_line "$_pv_said"), "
+      return 1
+      ;;
     126) _pv_why="$_pv_why$_pv_base lets no programs run, "; return 1 ;;
     *) _pv_fail "cannot run its interpreter here (it needs $_pv_needs): $(_pv_line "$_pv_said")" ;;
   esac
 }
 
 _pv_untar() {
+  unset _pv_said
   _pv_tree=$_pv_work/tree
+  rm -rf "$_pv_work"
   mkdir "$_pv_work" "$_pv_tree" 2>/dev/null &&
     _pv_said=$({ tail -c +"$_pv_offset" "$_pv_self" | gzip -dc | tar -xof - -C "$_pv_tree"; } 2>&1)
   if [ $? -ne 0 ]; then

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from support.environments import make_environment, run
-from support.hiding import make_system, namespace, run_hidden, run_in_system
+from support.hiding import make_system, run_hidden, run_in_system
 from support.interpreters import Python, bundlable
 from support.machine import needs, require
 from support.trees import extract, make_wheel, tree_state
@@ -46,7 +46,11 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[P
     python: Python = bundlable()[-1]
     environment = make_environment(folder / "teller", python, by="uv")
     points = b"[console_scripts]\ntell = teller:main\n"
-    files = {"teller.py": TELL, "teller-1.5.dist-info/entry_points.txt": points}
+    files = {
+        "teller.py": TELL,
+        "teller-1.5.dist-info/entry_points.txt": points,
+        "teller-1.5.data/data/share/tellér": b"",
+    }
     wheel = make_wheel(folder, files, "teller-1.5-py3-none-any.whl")
     before = tree_state(environment)
     options = PackOptions.from_mapping(
@@ -167,7 +171,7 @@ def test_ten_at_once_unpack_once(there: Path, home: Path, hide: list[Path], tmp_
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_after_a_kill_the_next_is_right(
-    there: Path, home: Path, tmp_path: Path, number: signal.Signals
+    there: Path, home: Path, hide: list[Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     """What a killed run has left, its lock among it, neither is taken for whole nor stays."""
     path = wrapper(tmp_path / "bin", "gzip", '/bin/gzip "$@"; sleep 60')
@@ -182,26 +186,138 @@ def test_after_a_kill_the_next_is_right(
     if number != signal.SIGKILL:
         time.sleep(0.5)  # its functions run in a process of their own, which cleans up
         assert cached(home) == []
-    done = subprocess.run([there], env=variables(home), capture_output=True, text=True, check=False)
-    told(done)
+    told_here(there, home, hide)
     (name,) = cached(home)
     assert name.startswith("teller-")
 
 
+UNPACKING: Final = """
+set -e
+cache=$HOME/.cache/pack-venv
+unpacking() { until ls -d "$cache"/.teller-*/tree/*; do sleep 0.05; done &>/dev/null; }
+"""
+
+
+def ended(script: str, there: Path, home: Path, hide: list[Path], gzip: str) -> list[str]:
+    """Run a script with a slow gzip; return what it says, in lines."""
+    path = wrapper(home.parent / "bin", "gzip", gzip)
+    done = run_hidden(
+        ["timeout", "60", "bash", "-c", f"{UNPACKING}{script}", there],
+        hide=hide,
+        env=variables(home, PATH=path),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_who_has_the_number_of_a_killed_one_is_not_the_killed_one(
+    there: Path, home: Path, hide: list[Path]
+) -> None:
+    """A container that is started again has its name and its process 1 again."""
+    script = """
+    sed '/^exit$/q' "$0" >"$HOME/head"  # of a file with binary data bash reads nothing
+    set -m
+    (. "$HOME/head") &
+    unpacking
+    { kill -9 -$!; wait $!; } 2>/dev/null || set +m
+    ls -A "$cache" | wc -l
+    exec "$0"
+    """
+    first = f'[ ! -e "{home}/slow" ] && touch "{home}/slow"'
+    slow = f'{first} || exec /bin/gzip "$@"; /bin/gzip "$@"; sleep 60'
+    before, line = ended(script, there, home, hide, slow)
+    assert int(before) == 2  # its lock, and its folder
+    assert json.loads(line)["said"] == []
+    assert len(cached(home)) == 1
+
+
+def test_two_containers_of_one_name_leave_each_other_alone(
+    there: Path, home: Path, hide: list[Path]
+) -> None:
+    """The number of a process means nothing in another namespace of them."""
+    script = """
+    unshare -p -f --mount-proc sh -c ': | :; : | :; "$0" first; exit $?' "$0" &
+    unpacking
+    unshare -p -f --mount-proc "$0" second
+    wait $!
+    """
+    slow = f'echo once >>"{home}/log"; /bin/gzip "$@"; sleep 2'
+    said = [json.loads(line)["said"] for line in ended(script, there, home, hide, slow)]
+    assert sorted(said) == [["first"], ["second"]]
+    assert (home / "log").read_text() == "once\n"
+    assert len(cached(home)) == 1
+
+
+def test_an_owner_that_cannot_be_asked_is_waited_for_for_half_a_minute(
+    there: Path, home: Path, hide: list[Path]
+) -> None:
+    """And its lock goes; this test's clock runs fast."""
+    told_here(there, home, hide)
+    (name,) = cached(home)
+    folder = home / ".cache/pack-venv"
+    shutil.rmtree(folder / name)
+    (folder / f".lock-{name}").symlink_to("another-1.7")
+    path = wrapper(home / "bin", "sleep", f'echo "$1" >>"{home}/log"')
+    told_here(there, home, hide, PATH=path)
+    assert (home / "log").read_text().split() == ["0.1"] * 300
+    assert cached(home) == [name]
+
+
+def test_what_outlives_the_one_that_was_ended_leaves_nothing(
+    there: Path, home: Path, hide: list[Path]
+) -> None:
+    """Supervisors end the process that they have started, and not what that has."""
+    script = """
+    "$0" & unpacking
+    kill $!
+    wait $! || echo $?
+    until [ "$(ls -A "$cache" | wc -l)" = 1 ]; do sleep 0.05; done
+    """
+    assert ended(script, there, home, hide, '/bin/gzip "$@"; sleep 2') == ["143"]
+    (name,) = cached(home)
+    assert name.startswith("teller-")
+
+
+def test_a_folder_that_cannot_be_replaced_is_told(
+    there: Path, home: Path, hide: list[Path]
+) -> None:
+    """By what the system says; the next place is taken where there is one."""
+    name = Path(str(told_here(there, home, hide)["prefix"])).name
+    folder = home / "cache" / name
+    folder.mkdir(parents=True)
+    script = 'mount --bind "$1" "$1"; exec "$0"'
+    env = variables(home, HATCH_PACK_VENV_CACHE=str(folder.parent))
+    done = run_hidden(["sh", "-c", script, there, folder], hide=hide, env=env)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"cannot be unpacked ({folder}: Device or resource busy)" in line
+    assert os.listdir(folder.parent) == [name]
+
+
+@needs("bsdtar")
+@pytest.mark.parametrize("variable", ["LC_ALL", "LC_CTYPE"])
+def test_names_are_written_as_the_locale_says(
+    there: Path, home: Path, hide: list[Path], tmp_path: Path, variable: str
+) -> None:
+    """bsdtar goes by the locale, whichever variable has set it."""
+    path = wrapper(tmp_path / "bin", "tar", 'exec bsdtar "$@"')
+    found = told_here(there, home, hide, **{"PATH": path, variable: "C.UTF-8"})
+    assert Path(str(found["prefix"]), "share/tellér").is_file()
+
+
 def test_what_a_cleaner_of_temporary_files_has_left_is_unpacked_again(
-    there: Path, home: Path
+    there: Path, home: Path, hide: list[Path]
 ) -> None:
     """A tree that has lost its launcher is no tree."""
-    prefix = Path(str(told_here(there, home)["prefix"]))
+    prefix = Path(str(told_here(there, home, hide)["prefix"]))
     (prefix / "bin/tell").unlink()
-    assert told_here(there, home)["prefix"] == str(prefix)
+    assert told_here(there, home, hide)["prefix"] == str(prefix)
     assert verify(prefix).findings == ()
     assert len(cached(home)) == 1
 
 
-def told_here(archive: Path, home: Path, **more: str) -> dict[str, object]:
-    env = variables(home, **more)
-    return told(subprocess.run([archive], env=env, capture_output=True, text=True, check=False))
+def told_here(archive: Path, home: Path, hide: list[Path], **more: str) -> dict[str, object]:
+    return told(run_hidden([archive], hide=hide, env=variables(home, **more)))
 
 
 def refused(archive: Path, home: Path, *arguments: str, **more: str) -> str:
@@ -277,26 +393,22 @@ exec "$@"
 
 
 def on_disks(
-    archive: Path, home: Path, how: str, *, also: Path | None = None
+    archive: Path, home: Path, hide: list[Path], how: str, *, also: Path | None = None
 ) -> CompletedProcess[str]:
     """Run it with another file system at its home, and at another place."""
-    prefix = namespace()
-    assert prefix is not None
-    return subprocess.run(
-        [*prefix, "sh", "-c", ON_DISKS, "sh", how, home, also or "", archive],
+    return run_hidden(
+        ["sh", "-c", ON_DISKS, "sh", how, home, also or "", archive],
+        hide=hide,
         env=variables(home, TMPDIR=str(also or home.parent)),
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
 @pytest.mark.parametrize("how", ["size=3m", "ro", "noexec"])
 def test_where_the_home_cannot_be_used_a_temporary_folder_is(
-    there: Path, home: Path, tmp_path: Path, how: str
+    there: Path, home: Path, hide: list[Path], tmp_path: Path, how: str
 ) -> None:
     """A full disk, a read-only home and one that lets no programs run are passed over."""
-    found = told(on_disks(there, home, how))
+    found = told(on_disks(there, home, hide, how))
     assert str(found["prefix"]).startswith(f"{tmp_path}/pack-venv-{os.getuid()}/teller-")
     assert os.stat(tmp_path / f"pack-venv-{os.getuid()}").st_mode & 0o777 == 0o700
     (name,) = os.listdir(tmp_path / f"pack-venv-{os.getuid()}")
@@ -312,12 +424,12 @@ def test_where_the_home_cannot_be_used_a_temporary_folder_is(
     ],
 )
 def test_where_no_folder_can_be_used_each_is_named(
-    there: Path, home: Path, tmp_path: Path, how: str, why: str
+    there: Path, home: Path, hide: list[Path], tmp_path: Path, how: str, why: str
 ) -> None:
     """In one sentence, with the reason and with the variable that names another."""
     also = tmp_path / "also"
     also.mkdir()
-    done = on_disks(there, home, how, also=also)
+    done = on_disks(there, home, hide, how, also=also)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.count(why) == 2
@@ -329,11 +441,11 @@ def test_where_no_folder_can_be_used_each_is_named(
 @needs("root")
 @pytest.mark.parametrize("wrong", ["owner", "mode", "link"])
 def test_a_folder_of_somebody_else_is_not_trusted(
-    there: Path, home: Path, tmp_path: Path, wrong: str
+    there: Path, home: Path, hide: list[Path], tmp_path: Path, wrong: str
 ) -> None:
     """In a temporary folder that all share, and in a home that another user owns."""
     base = tmp_path / f"pack-venv-{os.getuid()}"
-    prefix = Path(str(told_here(there, home)["prefix"]))
+    prefix = Path(str(told_here(there, home, hide)["prefix"]))
     (prefix / "bin/tell").write_text("#!/bin/sh\necho taken over\n")
     if wrong == "link":
         base.symlink_to(prefix.parent)
@@ -346,15 +458,17 @@ def test_a_folder_of_somebody_else_is_not_trusted(
     assert sentence.count("belongs to somebody else or is open to others") == 2
 
 
-def test_a_folder_for_all_can_be_named(there: Path, home: Path, tmp_path: Path) -> None:
+def test_a_folder_for_all_can_be_named(
+    there: Path, home: Path, hide: list[Path], tmp_path: Path
+) -> None:
     """HATCH_PACK_VENV_CACHE is used as it is; XDG_CACHE_HOME where it is absolute."""
     folder = tmp_path / "shared cache"
-    found = told_here(there, home, HATCH_PACK_VENV_CACHE=str(folder))
+    found = told_here(there, home, hide, HATCH_PACK_VENV_CACHE=str(folder))
     assert Path(str(found["prefix"])).parent == folder
-    found = told_here(there, home, XDG_CACHE_HOME=str(tmp_path / "xdg"))
+    found = told_here(there, home, hide, XDG_CACHE_HOME=str(tmp_path / "xdg"))
     assert Path(str(found["prefix"])).parent == tmp_path / "xdg/pack-venv"
     assert list(home.iterdir()) == []
-    told_here(there, home, XDG_CACHE_HOME="relative")
+    told_here(there, home, hide, XDG_CACHE_HOME="relative")
     assert len(cached(home)) == 1
     (tmp_path / "file").touch()
     sentence = refused(there, home, HATCH_PACK_VENV_CACHE=str(tmp_path / "file"))
@@ -399,7 +513,7 @@ def test_nothing_of_the_builder_is_in_it(packed: tuple[Path, Path, list[Path]]) 
     assert place not in gzip.decompress(data[offset:])
 
 
-def test_it_tells_what_it_is(there: Path, home: Path) -> None:
+def test_it_tells_what_it_is(there: Path, home: Path, hide: list[Path]) -> None:
     """`--pack-venv-info` names the content and where it is unpacked, and unpacks nothing."""
     text = run(there, "--pack-venv-info", env=variables(home))
     lines = dict(line.split(maxsplit=1) for line in text.splitlines())
@@ -407,7 +521,7 @@ def test_it_tells_what_it_is(there: Path, home: Path) -> None:
     assert lines["starts"] == "bin/tell"
     assert "unpacked in    nothing yet\n" in text
     assert list(home.iterdir()) == []
-    prefix = told_here(there, home)["prefix"]
+    prefix = told_here(there, home, hide)["prefix"]
     assert f"unpacked in    {prefix}\n" in run(there, "--pack-venv-info", env=variables(home))
 
 
@@ -419,9 +533,9 @@ def test_it_is_hardly_larger_than_the_archive(packed: tuple[Path, Path, list[Pat
     assert verify(archive).findings == ()
 
 
-def test_the_second_start_costs_next_to_nothing(there: Path, home: Path) -> None:
+def test_the_second_start_costs_next_to_nothing(there: Path, home: Path, hide: list[Path]) -> None:
     """Less than 10 ms of CPU time more than the launcher that it starts."""
-    launcher = Path(str(told_here(there, home)["prefix"])) / "bin/tell"
+    launcher = Path(str(told_here(there, home, hide)["prefix"])) / "bin/tell"
     best = dict.fromkeys((there, launcher), 1.0)
     for _ in range(20):
         for path in best:
