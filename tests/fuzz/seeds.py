@@ -262,6 +262,8 @@ def manifest() -> dict[str, Any]:
         },
         "interpreter_path": "/opt/python/bin/python3.11",
         "distributions": [{"name": "demo", "version": "1.0"}],
+        "base_distributions": [{"name": "numpy", "version": "1.0"}],
+        "target_libraries": [{"name": "libz.so.1", "file": "x", "folder": "/opt"}],
     }
     floor = {"version": "2.17", "file": "x"}
     floors = {key: floor for key in ("glibc", "glibcxx", "macos", "windows")}  # noqa: C420

@@ -25,7 +25,7 @@ from hatch_pack_venv.binary.elf import DamagedElfError, ElfFile, ElfHeaders
 from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.binary.macho import MachO
 from hatch_pack_venv.binary.pe import PeFile
-from hatch_pack_venv.binary.strip import stripped
+from hatch_pack_venv.binary.strip import has_appended_data, stripped
 from hatch_pack_venv.cli.render import (
     Style,
     for_terminal,
@@ -204,6 +204,7 @@ def _planned_for_windows(name: str, data: bytes) -> None:
 
 
 def _elf(data: bytes) -> None:
+    has_appended_data(data)
     path = _written("module.so", data)
     entry = FileEntry(arcname="x.so", content=str(path), size=len(data))
     HeaderReader().of(entry)

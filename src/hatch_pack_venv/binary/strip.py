@@ -11,7 +11,7 @@ import io
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .elf import ElfHeaders
+from .elf import DamagedElfError, ElfHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,15 +96,15 @@ def has_appended_data(content: bytes) -> bool:
 
     Such a program finds its payload by its own size or by offsets, which no change may move.
     """
-    headers = ElfHeaders.from_stream(io.BytesIO(content))
-    if headers is None:
-        return False
-    layout = _LAYOUTS[headers.wide]
     try:
+        headers = ElfHeaders.from_stream(io.BytesIO(content))
+        if headers is None:
+            return False
+        layout = _LAYOUTS[headers.wide]
         (table,) = struct.unpack_from(f"{headers.order}{layout.table[1]}", content, layout.table[0])
         size, count = struct.unpack_from(f"{headers.order}HH", content, layout.counts)
         sections, _ = _sections(content, headers.order, layout)
-    except struct.error:
+    except (DamagedElfError, struct.error, OverflowError):
         return True  # whatever it is, it is none that could be changed
     ends = [int(s.offset + s.size) for s in sections if s.kind != _SHT_NOBITS]
     ends += [each.offset + each.size for each in headers.segments]

@@ -76,14 +76,15 @@ for name in json.loads(sys.argv[1]):
 LACKING = """
 import ctypes, json, os, sys
 for name, folder in json.loads(sys.argv[1]):
+    print(json.dumps([name, "the process that loads it ends"]), flush=True)
     for path in [name] + [os.path.join(folder, name)] * bool(folder):
         try:
             ctypes.CDLL(path)
+            why = ""
             break
         except OSError as error:
             why = str(error)
-    else:
-        print(json.dumps([name, why]), flush=True)
+    print(json.dumps([name, why]), flush=True)
 """
 FINDS = """
 import json, sys
@@ -276,17 +277,18 @@ def tree_from(data: Any, prefix: str) -> Tree:
         neighbours=neighbours_from(data),
         base_distributions={
             str(each.get("name")): str(each.get("version"))
-            for each in data.get("base_distributions") or []
-            if isinstance(each, dict)
+            for each in rows(data, "base_distributions")
         },
-        libraries={
-            str(each.get("name")): each
-            for each in data.get("target_libraries") or []
-            if isinstance(each, dict)
-        },
-        files=data["files"] if isinstance(data.get("files"), list) else [],
+        libraries={str(each.get("name")): each for each in rows(data, "target_libraries")},
+        files=rows(data, "files"),
         stack_layer=stack_layer_of(prefix) if data["interpreter"] == "target" else None,
     )
+
+
+def rows(data: Any, key: str) -> List[Dict[str, Any]]:
+    """Return the tables of a list of the manifest; none where there is no such list."""
+    found = data.get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def stack_layer_of(prefix: str) -> Optional[StackLayer]:
@@ -928,15 +930,21 @@ def other_versions(tree: Tree) -> List[str]:
 def missing_libraries(tree: Tree) -> List[str]:
     """Tell which libraries the system has not that packed files are linked with.
 
-    They are loaded by a process of its own, which one of them might end.
+    They are loaded by a process of its own, and those behind one that ends it by another.
     """
-    asked = [[name, each.get("folder") or ""] for name, each in tree.libraries.items()]
-    lacking = answers(tree, LACKING, asked, "-I") if asked else {}
+    left = {name: each.get("folder") or "" for name, each in tree.libraries.items()}
+    lacking = {}
+    while left:
+        told = answers(tree, LACKING, list(left.items()), "-I")
+        answered = {name: why for name, why in told.items() if left.pop(name, None) is not None}
+        lacking.update(answered)
+        if not answered:
+            break
     return [
         f"The library {name} cannot be loaded on this system ({why}), and"
         f" {short(tree.libraries[name].get('file'))} needs it: install it."
         for name, why in lacking.items()
-        if name in tree.libraries
+        if why
     ]
 
 
@@ -951,7 +959,7 @@ def packed_modules(tree: Tree) -> Iterator[Tuple[str, str]]:
     module = re.compile(r"([^\W\d]\w*)(?:\.py|/__init__\.py|{})".format(extension))
     folders = [os.path.relpath(x, tree.prefix).replace(os.sep, "/") for x in tree.site_packages]
     for each in tree.files:
-        path = str(each.get("path")) if isinstance(each, dict) else ""
+        path = str(each.get("path"))
         for folder in folders:
             if path.startswith(folder + "/"):
                 match = module.fullmatch(path, len(folder) + 1)

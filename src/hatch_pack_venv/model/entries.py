@@ -348,7 +348,7 @@ class Member:
     linkname: str = ""
 
 
-_WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:[\\/]")
+_WINDOWS_ABSOLUTE: Final = re.compile(r"\\|[A-Za-z]:")
 
 
 _LONGEST_NAME: Final = 8192  # twice the PATH_MAX of Linux
@@ -391,13 +391,17 @@ def leaves(name: str, linkname: str) -> bool:
     """Whether a link's text leads out of the archive.
 
     A `..` behind another part counts as leading out: where that part is a link, what it means is
-    only known when it is followed.
+    only known when it is followed. Backslashes are read as Windows reads them, if one of the two
+    ways leads out.
     """
+    if "\\" in linkname and leaves(name, linkname.replace("\\", "/")):
+        return True
     parts = [part for part in linkname.split("/") if part not in ("", ".")]
     upwards = len(parts) - len([*_without_leading_parents(parts)])
     depth = name.count("/")
     inner = ".." in parts[upwards:]
-    return posixpath.isabs(linkname) or inner or upwards > depth
+    absolute = posixpath.isabs(linkname) or _WINDOWS_ABSOLUTE.match(linkname) is not None
+    return absolute or inner or upwards > depth
 
 
 def _without_leading_parents(parts: list[str]) -> list[str]:

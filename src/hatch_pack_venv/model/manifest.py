@@ -79,6 +79,7 @@ _SHAPE: Final[dict[str, Any]] = {
         "prompt?": (str, type(None)),
     },
     "distributions?": [_NAMED],
+    "base_distributions?": [_NAMED],
     "bundle?": {
         "package?": (dict, type(None)),
         "libraries": [_LIBRARY],

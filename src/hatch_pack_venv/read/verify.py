@@ -68,8 +68,12 @@ class Connection:
 
     def problems(self) -> Iterator[str]:
         """Yield a sentence for each thing that is not as connecting leaves it."""
-        if self.tree is not None:
+        if self.tree is None:
+            return
+        try:
             yield from postinstall.findings(self.tree)
+        except postinstall.ConnectError as error:  # what connecting would stop at
+            yield from error.args
 
 
 _CACHED: Final = re.compile(r"(.+)\.[A-Za-z0-9_-]+(\.opt-\d)?\.pyc")

@@ -263,6 +263,7 @@ class PendingFile:
                 remove_empty(self._made)
                 raise
         self.stream: BinaryIO = os.fdopen(handle, "w+b")
+        self._held = -1
 
     def __enter__(self) -> PendingFile:
         """Return itself."""
@@ -272,6 +273,8 @@ class PendingFile:
         """Remove the partial file if it is still there, and the folders made for it if empty."""
         with suppress(OSError):
             self.stream.close()
+        if self._held >= 0:
+            os.close(self._held)
         for path in (self.partial, self._earlier):
             with suppress(OSError):  # the next run removes it
                 path.unlink()
@@ -288,6 +291,8 @@ class PendingFile:
             self.stream.flush()
             if self.replaces:
                 os.fsync(self.stream.fileno())
+            if sys.platform != "win32":  # which renames nothing that is open
+                self._held = os.dup(self.stream.fileno())
             self.stream.close()
             self.partial.chmod(self._mode & ~_umask())
 

@@ -103,7 +103,7 @@ def test_a_stack_is_moved_as_a_whole(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "stack", PYTHON)
     assert stack.app.run().status == 0
     (tmp_path / "stack").rename(tmp_path / "elsewhere")
-    app = stack.app.moved(tmp_path / "app") if stack.app.root.exists() else stack.app
+    app = stack.app
     app.root = tmp_path / "elsewhere/app"
     assert "not as it should be" in app.run("--check").err
     assert app.run().status == 0
@@ -167,4 +167,5 @@ def test_a_layer_of_ours_is_none_of_venvstacks(tmp_path: Path) -> None:
     stack.write("{")
     manifest = json.loads((stack.app.root / "share/venv/metadata/pack-venv.json").read_text())
     stack.app.write_manifest({**manifest, "interpreter": "bundled"})
-    assert "venvstacks" not in stack.app.run("--no-compile", by=os.fspath(PYTHON.path)).err
+    done = stack.app.run("--no-compile", by=os.fspath(PYTHON.path))
+    assert (done.status, done.err) == (0, "")

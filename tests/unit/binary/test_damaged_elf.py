@@ -14,6 +14,7 @@ import pytest
 from support.binaries import DT_RUNPATH, make_elf
 
 from hatch_pack_venv.binary.elf import DamagedElfError, ElfHeaders
+from hatch_pack_venv.binary.strip import has_appended_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +77,12 @@ def test_a_file_on_disk_is_not_sought_beyond_its_end(tmp_path: Path) -> None:
         path.write_bytes(data)
         with path.open("rb") as stream, suppress(DamagedElfError):
             ElfHeaders.from_stream(stream)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_section_table_far_away_is_no_payload_of_its_own(word: int) -> None:
+    """Whatever a header says of where its sections are: an answer."""
+    data = bytearray(sample())
+    struct.pack_into("<Q", data, 40, word)
+    assert has_appended_data(bytes(data)) in (True, False)
+    assert has_appended_data(bytes(data)[:57]) is True

@@ -49,6 +49,7 @@ HOSTILE = {
     "upwards": ([member("app/../../x")], "would be written outside"),
     "absolute": ([member("/etc/x")], "would be written outside"),
     "a drive": ([member("C:\\x")], "would be written outside"),
+    "where a drive is": ([member("C:x")], "would be written outside"),
     "upwards on Windows": ([member("app\\..\\..\\x")], "would be written outside"),
     "twice": ([member("app/x"), member("app/x")], "is there twice"),
     "twice, spelt differently": ([member("app/x"), member("app/./x")], "is there twice"),
@@ -165,6 +166,11 @@ def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
         ("l", "/usr/bin/python3", True),
         ("a/l", "b/../../c", True),
         ("a/l", ".", False),
+        ("a/l", "..\\..\\c", True),
+        ("a/l", "..\\c", False),
+        ("a/l", "\\c", True),
+        ("a/l", "C:c", True),
+        ("a/l", "b/C:c", False),
     ],
 )
 def test_links_that_leave(name: str, linkname: str, out: bool) -> None:

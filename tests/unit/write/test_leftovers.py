@@ -12,7 +12,7 @@ from support.trees import shallow_stack
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import SourceProblem
 from hatch_pack_venv.write.archive import write_folder
-from hatch_pack_venv.write.atomic import PendingFile, pending_folder
+from hatch_pack_venv.write.atomic import PendingFile, commit_all, pending_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,21 @@ def test_the_partial_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
         assert second.partial.exists()
         assert first.partial != second.partial
     assert names(tmp_path) == [".other.tar.abc.partial"]
+
+
+def test_a_finished_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
+    """It is locked until it is in its place: others are finished before all are put there."""
+    path = tmp_path / "app.tar"
+    with PendingFile(path) as first:
+        first.stream.write(b"1")
+        first.finish()
+        with PendingFile(path) as second:
+            second.finish()
+            commit_all([first])
+            assert path.read_bytes() == b"1"
+            commit_all([second])
+    assert path.read_bytes() == b""
+    assert names(tmp_path) == ["app.tar"]
 
 
 def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ _CERTIFICATES: Final = (
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
 _ZONES: Final = Path("/usr/share/zoneinfo")
-_NO_ZONES: Final = ("posix", "right")  # the same again, with and without leap seconds
+# The same again, with and without leap seconds; what zone the building machine is in.
+_NO_ZONES: Final = ("posix", "right", "localtime", "posixrules")
 _INSTEAD: Final = "set image-base to the path of an image (an OCI layout or archive) instead"
 
 
@@ -131,7 +132,7 @@ def _zones() -> Iterator[BaseFile]:
         return
     for folder, folders, names in os.walk(_ZONES):
         folders[:] = [each for each in folders if each not in _NO_ZONES]
-        for path in (Path(folder, name) for name in names):
+        for path in (Path(folder, name) for name in names if name not in _NO_ZONES):
             target = path.resolve()
             if path.is_symlink() and target.is_relative_to(_ZONES):
                 text = os.path.relpath(target, path.parent)
