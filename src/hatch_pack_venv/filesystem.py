@@ -162,15 +162,15 @@ def cache_folder(name: str) -> Path:
     """Return where this project keeps what another build may use, of one kind.
 
     See https://specifications.freedesktop.org/basedir-spec/latest/, which has relative paths
-    ignored.
+    ignored. Where there is no home, it is a folder that cannot be.
     """
     chosen = os.environ.get("HATCH_PACK_VENV_CACHE_DIR")
     if chosen:
-        return Path(chosen).absolute() / name
+        return Path(chosen) / name
     caches = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(caches):
         caches = os.path.expanduser("~/.cache")
-    return Path(caches) / "hatch-pack-venv" / name
+    return Path(caches if os.path.isabs(caches) else os.devnull) / "hatch-pack-venv" / name
 
 
 def make_cache_folder(folder: Path) -> None:

@@ -189,7 +189,8 @@ def _blocks(plan: PackPlan, compression: CompressionOptions) -> Iterator[Remembe
         return
     yield cache.remembered
     cache.close()
-    logger.info(cache.summary)
+    if cache.found or cache.made:
+        logger.info(cache.summary)
 
 
 def _write_archive(

@@ -72,13 +72,12 @@ class BlockCache:
         folder = cache_folder("blocks")
         try:
             make_cache_folder(folder)
+            others = next(filter(None, map(_others, (folder.parent, folder))), None)
         except OSError as error:
-            logger.info("nothing is kept for the next build: %s: %s", folder, error.strerror)
+            others = f"{folder}: {error.strerror}"
+        if others is not None:
+            logger.info("nothing is kept for the next build: %s", others)
             return None
-        for each in (folder.parent, folder):
-            if others := _others(each):
-                logger.info("nothing is kept for the next build: %s %s", each, others)
-                return None
         return cls(folder, room)
 
     def remembered(self, make: Callable[[], bytes], parts: Iterable[bytes], how: str) -> bytes:
@@ -177,8 +176,8 @@ def _others(folder: Path) -> str | None:
         return None  # the user's folders are the user's, by what Windows lets others do
     facts = folder.stat()
     if facts.st_uid != os.geteuid():
-        return "belongs to another user"
-    return "can be written by others" if facts.st_mode & 0o022 else None
+        return f"{folder} belongs to another user"
+    return f"{folder} can be written by others" if facts.st_mode & 0o022 else None
 
 
 def _read(path: Path) -> bytes | None:

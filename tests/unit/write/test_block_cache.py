@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -228,7 +229,11 @@ def test_partial_files_of_killed_builds_go(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [new.name]
 
 
-@pytest.mark.parametrize("way", ["mode", "owner", "file", "parent"])
+def refused(path: Path) -> str | None:
+    raise PermissionError(errno.EACCES, "Permission denied", path)
+
+
+@pytest.mark.parametrize("way", ["mode", "owner", "file", "parent", "unreadable"])
 def test_a_folder_of_others_is_not_used(
     folder: Path,
     way: str,
@@ -244,6 +249,8 @@ def test_a_folder_of_others_is_not_used(
         case "parent":
             folder.mkdir(parents=True)
             folder.parent.chmod(0o777)
+        case "unreadable":
+            monkeypatch.setattr(block_cache, "_others", refused)
         case "owner":
             monkeypatch.setattr(os, "geteuid", lambda: 4711)
         case "file":
@@ -285,3 +292,5 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_folder("x") == tmp_path / "xdg/hatch-pack-venv/x"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder("x") == tmp_path / ".cache/hatch-pack-venv/x"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert BlockCache.opened(0) is None

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...model.formats import CompressionFormat
-from .blocks import MIB, Cutter, Sizes, pieces
+from .blocks import MIB, Cutter, Sizes
 from .deflate import WINDOW, checksum, deflate_block
 from .thread_pool import AHEAD, OrderedPool
 from .xz import XzCompressor
@@ -204,31 +204,28 @@ class ZstdCompressor(_Blocks):
     """
 
     def __init__(self, output: Output, compression: Compression) -> None:
-        waiting = compression.threads * (_ZSTD_SIZES.most // MIB - 1)  # what threads hold, in MiB
+        waiting = compression.threads * (_ZSTD_SIZES.most // MIB)  # what threads hold, in MiB
         super().__init__(output, compression, _ZSTD_SIZES, ahead=waiting)
         self._sum = _ZstdChecksum()
         output.write(_zstd_start(compression.level, 0)[1])
 
-    def write(self, data: bytes) -> None:
-        """Compress the next bytes."""
-        self._sum.update(data)
-        super().write(data)
-
     def _put(self, block: list[bytes]) -> None:
-        parts = pieces(block)
-        make = partial(_zstd_block, parts, self._level)
-        work = partial(self._remembered, make, parts, f"zstd {self._level} {_ZSTD_WINDOW}")
-        self._pool.put(work, weight=len(parts))
+        for part in block:
+            self._sum.update(part)
+        size = sum(map(len, block))
+        make = partial(_zstd_block, block, size, self._level)
+        work = partial(self._remembered, make, block, f"zstd {self._level} {_ZSTD_WINDOW}")
+        self._pool.put(work, weight=1 + size // MIB)
 
     def _end(self) -> None:
         super()._end()
         self._output.write(_ZSTD_LAST + self._sum.digest())
 
 
-def _zstd_block(parts: list[bytes], level: int) -> bytes:
+def _zstd_block(parts: list[bytes], size: int, level: int) -> bytes:
     """Return the blocks of a frame that hold some bytes, which are released one by one."""
     try:
-        stream, _ = _zstd_start(level, sum(map(len, parts)))
+        stream, _ = _zstd_start(level, size)
         parts.reverse()
         compressed = []
         while parts:
@@ -243,13 +240,13 @@ def _zstd_start(level: int, size: int) -> tuple[zstd.ZstdCompressor, bytes]:
     """Return a stream that is past its first job, and the header of its frame.
 
     Parameters:
-        size: of what will be compressed, all in one job.
+        size: of what will be compressed, all in one job; zero for the header alone.
     """
     parameter = zstd.CompressionParameter
     lowest, highest = parameter.job_size.bounds()
     options: dict[int, int] = {
         parameter.compression_level: level,
-        parameter.checksum_flag: 1,
+        parameter.checksum_flag: 0 if size else 1,  # of the frame, to which blocks add none
         parameter.nb_workers: 1,
         parameter.window_log: _ZSTD_WINDOW,
         parameter.overlap_log: 1,  # none
