@@ -165,3 +165,36 @@ def test_what_is_no_archive_of_ours_is_not_replaced(
     with pytest.raises(SystemExit):
         build(root)
     assert archive.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("keep = ['greeter']", "hooks.pack-venv.keep is about distributions = 'required', and"),
+        ("entry-point = 'greet'", "hooks.pack-venv.entry-point is the script that the formats"),
+    ],
+)
+def test_keys_that_do_not_fit_together_are_told_in_words_of_the_file(
+    root: Path, capsys: pytest.CaptureFixture[str], keys: str, said: str
+) -> None:
+    """What would mend it can be written into the table."""
+    with (root / "pyproject.toml").open("a") as file:
+        file.write(f"{keys}\n")
+    assert run("pack") == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert "--" not in told
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--provenance", "true"], "--provenance writes"), (["--sbom", "beside"], "--sbom beside")],
+)
+def test_nothing_lies_beside_a_folder(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    """It is refused where it is asked for; the table's own is for archives."""
+    assert run("export", ".venv", "out", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("out").exists()

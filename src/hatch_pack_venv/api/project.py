@@ -66,8 +66,8 @@ class ConfiguredProject:
     options: PackOptions
 
     @classmethod
-    def find(cls, root: Path, prefix: Path | None, given: Mapping[str, Any]) -> Self | None:
-        """Return the project in a folder if it configures archives of this environment.
+    def of(cls, table: ProjectTable, prefix: Path | None, given: Mapping[str, Any]) -> Self | None:
+        """Return a project if it configures archives of this environment.
 
         Parameters:
             prefix: the environment that was asked for: the project's own, or another in its
@@ -78,9 +78,7 @@ class ConfiguredProject:
             OptionsError: if the table or the options are wrong.
             EnvironmentProblem: if the environment cannot be found.
         """
-        table = ProjectTable.find(root)
-        if table is None:
-            return None
+        root = table.root
         names = Wording(where=table.where, options=frozenset(given))
         options = PackOptions.from_mapping({**table.table, **given}, names, ()).for_release()
         if prefix is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from ..model.errors import printable
@@ -126,14 +127,14 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
     """
     start = result.start
     if not isinstance(result, PackResult):
-        return start.replace("{top}", str(path))
-    top = "." if result.install_target == "." else result.install_target
+        return start.replace("{top}", quote(str(path)))
+    top, archive = quote(result.install_target), quote(str(path))
     if result.format is CompressionFormat.RUN:
-        return str(path) if "/" in str(path) else f"./{path}"
+        return archive if "/" in archive else f"./{archive}"
     if result.format is CompressionFormat.OCI:
-        return f"docker load -i {path}"
+        return f"docker load -i {archive}"
     if result.format is CompressionFormat.SQUASHFS:
         mounted = "mnt" if result.install_target == "." else f"mnt/{top}"
-        return f"mkdir mnt && squashfuse {path} mnt && {start.replace('{top}', mounted)}"
-    unpack = f"tar -xf {path}" if result.format.is_tar_format else f"unzip -q {path}"
+        return f"mkdir mnt && squashfuse {archive} mnt && {start.replace('{top}', mounted)}"
+    unpack = f"tar -xf {archive}" if result.format.is_tar_format else f"unzip -q {archive}"
     return f"{unpack} && {start.replace('{top}', top)}"

@@ -193,14 +193,15 @@ def _add_export(commands: _Commands) -> argparse.ArgumentParser:
 def _add_inspect(commands: _Commands) -> argparse.ArgumentParser:
     command = _command(commands, "inspect", "show what an archive is and holds", _INSPECT)
     _add_paths(command)
-    command.add_argument(
+    shown = command.add_mutually_exclusive_group()
+    shown.add_argument(
         "--html",
         type=Path,
         metavar="FILE",
         help="write a page that shows what takes the room, by distribution and kind of file; it is"
         " one file and loads nothing",
     )
-    command.add_argument(
+    shown.add_argument(
         "--licenses",
         action="store_true",
         help="show the licence of each component instead, and which have no text",

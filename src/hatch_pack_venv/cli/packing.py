@@ -21,7 +21,7 @@ from .render import preview_lines
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ..api.pack import Output
     from ..api.planning import Source
@@ -67,16 +67,17 @@ def _what(
     """Yield what is packed: as a project configures it, or as the options say."""
     from ..api.planning import Source
     from ..api.project import ConfiguredProject
+    from ..config.project_table import ProjectTable
 
-    found = None
-    if not parsed.no_project:
-        found = ConfiguredProject.find(Path.cwd(), parsed.prefix, given)
+    table = None if parsed.no_project else ProjectTable.find(Path.cwd())
+    parsed.table = None if table is None else table.file  # whose words messages speak from here on
+    found = None if table is None else ConfiguredProject.of(table, parsed.prefix, given)
     if found is not None:
-        parsed.table = found.table.file
         logger.info("configured by [%s] of %s", found.table.where, found.table.file)
         with found.source() as (source, project):
             yield source, project
         return
+    parsed.table = None
     options = PackOptions.from_mapping(given, COMMAND_LINE, ()).for_release()
     with logged_phase("read the environment"):
         source = Source.read(_prefix(parsed), options)
@@ -162,10 +163,12 @@ def export(parsed: argparse.Namespace) -> None:
     """
     from ..api.pack import export_source
 
+    given = given_keys(parsed)
+    _refuse_what_lies_beside(given)
     hard_links = parsed.link_mode == "hardlink"
     with (
         from_the_start(progress_of(parsed)) as report,
-        _what(parsed, given_keys(parsed)) as (source, project),
+        _what(parsed, given) as (source, project),
     ):
         result = export_source(
             source, parsed.directory, project, hard_links=hard_links, report=report
@@ -181,3 +184,16 @@ def export(parsed: argparse.Namespace) -> None:
         }
     ]
     print_result(results, result_lines([result], base=Path.cwd()), parsed)
+
+
+def _refuse_what_lies_beside(given: Mapping[str, Any]) -> None:
+    """Refuse to be asked for documents beside a folder; a project's table is about its archives.
+
+    Raises:
+        OptionsError: names the option.
+    """
+    asked = "--provenance" if given.get("provenance") else ""
+    asked = "--sbom beside" if given.get("sbom") == "beside" else asked
+    if asked:
+        problem = f"{asked} writes a file beside an archive, and a folder has none: leave it out"
+        raise OptionsError("the options do not fit", [problem])

@@ -110,6 +110,9 @@ def verify(parsed: argparse.Namespace) -> None:
     if parsed.runs:
         _run(parsed)
         return
+    if parsed.prove_room is not None:
+        problem = "--prove-room says where --run runs what is packed: add --run, or leave it out"
+        raise OptionsError("the options do not fit", [problem])
     results = [
         verified(path, external_links=parsed.external_links, report=report) for path in parsed.paths
     ]
