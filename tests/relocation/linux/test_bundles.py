@@ -318,7 +318,9 @@ int main(void) { puts(zlibVersion()); return 0; }
 
 @needs("busybox", "gcc")
 @pytest.mark.parametrize("path", ["none", "own"])
-def test_a_packed_program_finds_the_libraries_by_itself(tmp_path: Path, path: str) -> None:
+def test_a_packed_program_finds_the_libraries_by_itself(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """In its own process nobody else's search path applies; one with a payload stays as it is."""
     environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
     (tmp_path / "tool.c").write_text(PROGRAM)
@@ -333,6 +335,8 @@ def test_a_packed_program_finds_the_libraries_by_itself(tmp_path: Path, path: st
     nested.chmod(0o755)
     export(environment, tmp_path / "app", PackOptions.from_mapping({}))
     assert (tmp_path / "app/bin/with-payload").read_bytes() == scripts["with-payload"]
+    (told,) = (text for text in caplog.messages if "does not find them by itself" in text)
+    assert told.startswith("bin/with-payload needs libraries that come along")
     system = make_system(tmp_path / "root")
     for name in ("bin/tool", str(nested.relative_to(environment))):
         done = run_in_system(system, [f"/opt/app/{name}"], seen={tmp_path / "app": "/opt/app"})

@@ -210,14 +210,11 @@ class _Bundler:
         self.notes += self._data_to_copy(libraries)
         served = {name for name, file in self.packed.items() if _hides(file, libraries)}
         served |= {name for name in self.packed if self._is_served_program(name, libraries)}
+        adapted = [self._adapted(entry, served) for entry in scanned] if served else scanned
+        self.entries += [self._adapted(entry, served) for entry in self.system.entries]
         return Bundle(
-            scanned=tuple(self._adapted(entry, served) for entry in scanned)
-            if served
-            else tuple(scanned),
-            entries=(
-                *self.entries,
-                *(self._adapted(entry, served) for entry in self.system.entries),
-            ),
+            scanned=tuple(adapted),
+            entries=tuple(self.entries),
             facts=self._facts(libraries, owners),
             distributions=self.system.distributions,
             notes=tuple(self.notes),
@@ -362,20 +359,11 @@ class _Bundler:
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
             return entry
         if file.headers.loader:
-            return self._with_libraries(entry)
+            program, note = with_libraries(entry)
+            self.notes += note
+            return program
         patches = file.with_search_path(file.folders)
         return replace(entry, content=patched_file(entry.content, patches))
-
-    def _with_libraries(self, entry: FileEntry) -> FileEntry:
-        """Return a program that finds the bundled libraries by itself, where it can be changed."""
-        folder = posixpath.relpath(LIBRARIES, posixpath.dirname(entry.arcname))
-        try:
-            with open(str(entry.content), "rb") as stream:
-                if has_appended_data(stream.read()):
-                    return entry
-            return with_more_folders(entry, (f"$ORIGIN/{folder}",))
-        except (InterpreterProblem, OSError):
-            return entry  # the writer reports one that cannot be read
 
     def _facts(self, libraries: Libraries, owners: Mapping[Path, Owner]) -> dict[str, Any]:
         executable = owners.get(self.runtime.executable.file.path)
@@ -392,6 +380,25 @@ class _Bundler:
 
 def _hides(file: ElfFile, libraries: Libraries) -> bool:
     return file.is_runpath and libraries.serve(file)
+
+
+def with_libraries(entry: FileEntry) -> tuple[FileEntry, Sequence[str]]:
+    """Return a program that finds the bundled libraries by itself, or as it is and a note why."""
+    folder = posixpath.relpath(LIBRARIES, posixpath.dirname(entry.arcname))
+    try:
+        with open(str(entry.content), "rb") as stream:
+            appended = has_appended_data(stream.read())
+        if not appended:
+            return with_more_folders(entry, (f"$ORIGIN/{folder}",)), ()
+        why = "it has data behind its end, which a change would move"
+    except InterpreterProblem as error:
+        why = str(error)
+    except OSError:
+        return entry, ()  # the writer reports one that cannot be read
+    return entry, [
+        f"{entry.arcname} needs libraries that come along and does not find them by itself, so that"
+        f" the target has to have them: {why}"
+    ]
 
 
 def _library_entry(arcname: str, path: Path, content: bytes) -> FileEntry:
