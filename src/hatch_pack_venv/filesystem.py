@@ -146,6 +146,22 @@ def remove_tree(top: Path) -> None:
             os.rmdir(folder)
 
 
+def size_of_files(path: Path) -> int:
+    """Return how many bytes a file has, or the files below a folder, as far as can be told."""
+    if not path.is_dir():
+        return path.stat().st_size
+    size = 0
+    folders = [str(path)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as children:
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    folders.append(child.path)
+                elif child.is_file(follow_symlinks=False):
+                    size += child.stat(follow_symlinks=False).st_size
+    return size
+
+
 def missing_folders(folder: Path) -> list[Path]:
     """Return those of a folder and its parents that do not exist yet, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]

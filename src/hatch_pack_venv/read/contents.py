@@ -14,12 +14,13 @@ import stat
 import struct
 import sys
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeAlias, cast
 
+from ..filesystem import size_of_files
 from ..injected import run_file
 from ..metadata.files import SIZE_LIMIT, open_file, parse_json
 from ..model import manifest
@@ -59,22 +60,6 @@ _DAMAGE: Final = (
 )
 Advance: TypeAlias = "Callable[[int], object]"
 """Told of bytes that were read: an archive's own, or those of a folder's files."""
-
-
-def bytes_to_read(path: Path) -> int:
-    """Return how many bytes an archive has, or the files of a folder, as far as can be told."""
-    if not path.is_dir():
-        return path.stat().st_size
-    size = 0
-    folders = [str(path)]
-    while folders:
-        with suppress(OSError), os.scandir(folders.pop()) as children:
-            for child in children:
-                if child.is_dir(follow_symlinks=False):
-                    folders.append(child.path)
-                elif child.is_file(follow_symlinks=False):
-                    size += child.stat(follow_symlinks=False).st_size
-    return size
 
 
 def read_members(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
@@ -406,7 +391,7 @@ class Contents:
         reader = _Reader(path, hashing=hashing, keep=keep)
         damage = None
         try:
-            with report(bytes_to_read(path)) as advance:
+            with report(size_of_files(path)) as advance:
                 for member, chunks in read_members(path, advance):
                     reader.take(member, passing(member, chunks))
         except DamagedArchive as error:

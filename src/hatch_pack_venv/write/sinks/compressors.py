@@ -57,8 +57,8 @@ def compressor(
     """Return the compressor for a tar format.
 
     Parameters:
-        progress: called with the size of what was compressed, where a compressor lags behind what
-            it was given (`is_slow`).
+        progress: called with the size of what was compressed, by xz, which lags behind what it was
+            given.
     """
     match compression.format:
         case CompressionFormat.GZIP:
