@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import struct
 import sys
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -18,6 +19,8 @@ from .thread_pool import AHEAD, OrderedPool
 from .xz import XzCompressor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...model.entries import FileEntry
     from ...model.formats import Compression
     from ...model.results import Progress
@@ -222,20 +225,28 @@ class ZstdCompressor(_Blocks):
         self._output.write(_ZSTD_LAST + self._sum.digest())
 
 
+@contextmanager
+def _telling_memory() -> Iterator[None]:
+    """Turn libzstd's only error for valid input into what it is."""
+    try:
+        yield
+    except zstd.ZstdError as error:
+        raise MemoryError(str(error)) from error
+
+
+@_telling_memory()
 def _zstd_block(parts: list[bytes], size: int, level: int) -> bytes:
     """Return the blocks of a frame that hold some bytes, which are released one by one."""
-    try:
-        stream, _ = _zstd_start(level, size)
-        parts.reverse()
-        compressed = []
-        while parts:
-            compressed.append(stream.compress(parts.pop()))
-        compressed.append(stream.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
-    except zstd.ZstdError as error:  # libzstd's only one for valid input
-        raise MemoryError(str(error)) from error
+    stream, _ = _zstd_start(level, size)
+    parts.reverse()
+    compressed = []
+    while parts:
+        compressed.append(stream.compress(parts.pop()))
+    compressed.append(stream.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
     return b"".join(compressed)
 
 
+@_telling_memory()
 def _zstd_start(level: int, size: int) -> tuple[zstd.ZstdCompressor, bytes]:
     """Return a stream that is past its first job, and the header of its frame.
 
@@ -272,12 +283,15 @@ class _ZstdChecksum:
             parameter.checksum_flag: 1,
             parameter.window_log: window,
         }
-        self._stream = zstd.ZstdCompressor(options=options)
+        with _telling_memory():
+            self._stream = zstd.ZstdCompressor(options=options)
 
+    @_telling_memory()
     def update(self, data: bytes) -> None:
         """Add data."""
         self._stream.compress(data)
 
+    @_telling_memory()
     def digest(self) -> bytes:
         """Return the four bytes."""
         return self._stream.flush()[-4:]
