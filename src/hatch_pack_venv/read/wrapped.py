@@ -224,6 +224,8 @@ def read_base(path: Path, machine: str) -> ImageBase:
         config = layout.json(manifest["config"])
         if config.get("architecture") != architecture:
             raise FormatError(f"it is for {config.get('architecture')!r} and not {architecture!r}")
+        if any(LAYER_KEY in (each.get("annotations") or {}) for each in manifest["layers"]):
+            raise FormatError(f"it has an environment of pack-venv in /{PREFIX}: name its own base")
         blobs = tuple(_base_blob(layout, each) for each in manifest["layers"])
         if not _is_config(config) or len(config["rootfs"]["diff_ids"]) != len(blobs):
             raise FormatError("its configuration is none, or another image's")

@@ -247,6 +247,13 @@ def test_a_base_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("upon*"))
 
 
+def test_an_image_with_an_environment_is_no_base(tmp_path: Path) -> None:
+    """The files of both would lie in one folder, and be told apart by nothing."""
+    image = laid_upon(base_of(tmp_path / "base", layer(x=b"1")), tmp_path)
+    with pytest.raises(EnvironmentProblem, match="it has an environment of pack-venv in /venv"):
+        read_base(image, "x86_64")
+
+
 def damaged_configuration(base: Path) -> None:
     for blob in (base / "blobs/sha256").iterdir():
         blob.write_bytes(blob.read_bytes().replace(b'"amd64"', b'"amd65"'))
