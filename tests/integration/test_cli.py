@@ -88,7 +88,7 @@ def test_pack_prints_a_line_for_people(
         r"  size     [\d.]+ kB packed, [\d.]+ kB unpacked, \d+ entries, in \d\.\d s", size
     )
     assert digest.startswith("  sha256   ")
-    assert step.endswith("/postinstall.py && My Project/bin/python")
+    assert step.endswith("'My Project'/postinstall.py && 'My Project'/bin/python")
 
 
 def test_options_reach_the_plan(environment: Path, tmp_path: Path) -> None:

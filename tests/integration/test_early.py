@@ -148,7 +148,7 @@ def test_the_newest_of_several_wheels(
     (root / "pyproject.toml").write_text(PYPROJECT + COMPILING + TABLE + wheels)
     said = refused(root, WheelBuilder, capfd)
     assert "3 wheels match" in said
-    assert "`wheels-newest`" in said
+    assert "`wheels-newest = true`" in said
     text = PYPROJECT + COMPILING + TABLE + wheels + "wheels-newest = true\n"
     (root / "pyproject.toml").write_text(text)
     build(root)
