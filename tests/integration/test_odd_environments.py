@@ -5,8 +5,8 @@ Each is packed by the command, in a process of its own.
 
 from __future__ import annotations
 
+import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -152,27 +152,28 @@ class Measured:
     mebibytes: int
 
 
+# A process that is forked from this one would have its memory counted as its own.
+_MEASURING: Final = """
+import json, os, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+_, status, used = os.wait4(os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ), 0)
+with open(sys.argv[1], "w") as file:
+    facts = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss >> 10
+    json.dump(facts, file)
+"""
+
+
 def measured(*words: object, cwd: Path) -> Measured:
     """Run the command; what computes for long is ended."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-
-    command = [sys.executable, "-m", "hatch_pack_venv", *map(str, words)]
-    with subprocess.Popen(
-        command, cwd=cwd, env=unmeasured(), stderr=subprocess.PIPE, preexec_fn=limit
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return Measured(
-        status=process.returncode,
-        said=said,
-        seconds=used.ru_utime + used.ru_stime,
-        mebibytes=used.ru_maxrss >> 10,
+    facts = cwd / "measured.json"
+    command = [sys.executable, "-I", "-S", "-c", _MEASURING, facts]
+    command += [sys.executable, "-m", "hatch_pack_venv", *words]
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=unmeasured(), stderr=subprocess.PIPE, check=True
     )
+    status, seconds, mebibytes = json.loads(facts.read_text())
+    return Measured(status=status, said=done.stderr, seconds=seconds, mebibytes=mebibytes)
 
 
 def check(done: Measured, out: Path) -> None:
