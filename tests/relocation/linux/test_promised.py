@@ -160,7 +160,7 @@ def test_a_link_that_leads_elsewhere_is_found(one: Made) -> None:
     """Only the promised path may be outside, and only the interpreter's name may lead there."""
     archive = one.pack(PYTHON.path, "tampered")
     told = run(tool("pack-venv"), "inspect", archive)
-    assert f"promised: cpython {PYTHON.version} at {PYTHON.path}" in told
+    assert f"promised: cpython {PYTHON.version} at {PYTHON.path}" in " ".join(told.split())
     root = one.unpack(archive)
     link = root / f"bin/python{PYTHON.minor}"
     link.unlink()
