@@ -100,19 +100,20 @@ def verify(parsed: argparse.Namespace) -> None:
 
     Raises:
         ArchiveProblem: if one is not as it was packed.
+        OptionsError: a room is named and nothing is run.
     """
     from ..read.verify import check_is_there
     from ..read.verify import verify as verified
 
+    if parsed.prove_room is not None and not parsed.runs:
+        problem = "--prove-room says where --run runs what is packed: add --run, or leave it out"
+        raise OptionsError("the options do not fit", [problem])
     for path in parsed.paths:
         check_is_there(path)
     report = progress_of(parsed, "Verifying")
     if parsed.runs:
         _run(parsed)
         return
-    if parsed.prove_room is not None:
-        problem = "--prove-room says where --run runs what is packed: add --run, or leave it out"
-        raise OptionsError("the options do not fit", [problem])
     results = [
         verified(path, external_links=parsed.external_links, report=report) for path in parsed.paths
     ]

@@ -31,6 +31,8 @@ def run(*arguments: object) -> int:
         ["pack", "x", "--format", "rar"],
         ["pack", "x", "--compression-level", "99"],
         ["pack", "x", "-o", "a.zip", "--format", "tar"],
+        ["verify", "x", "--prove-room", "bare"],
+        ["inspect", "x", "--html", "page.html", "--licenses"],
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
