@@ -174,9 +174,10 @@ def test_systems_that_know_less_of_file_systems(
 def test_any_number_of_entry_points(tmp_path: Path, interpreter: Python) -> None:
     """More than fit into one argument of a process; a file of them that nobody can read is none."""
     prefix = make_environment(tmp_path / "my-app", interpreter, by="uv")
-    points = "".join(f"a-name-that-is-rather-long-{n} = many:one\n" for n in range(3000))
+    long = "one_of_many_functions_whose_names_say_at_length_what_they_do"
+    points = "".join(f"point-{n} = many:{long}\n" for n in range(3000))  # 220 kB of questions
     files = {
-        "many.py": b"def one():\n    pass\n",
+        "many.py": f"def {long}():\n    pass\n".encode(),
         "many-1.0.dist-info/entry_points.txt": f"[x]\n{points}".encode(),
     }
     install(prefix, make_wheel(tmp_path, files, "many-1.0-py3-none-any.whl"))
