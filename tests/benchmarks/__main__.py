@@ -14,20 +14,25 @@ import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import hatch_pack_venv
 
 from . import others
-from .contenders import Contender, contenders, ours
+from .contenders import Contender, contenders
 from .environments import PEERS, REQUIREMENTS, made
 from .measure import measured
 from .report import judged, level_table, medians, table
 from .second import second_builds, second_table
 from .starts import starts, starts_table
+from .targets import target_costs, target_table
 
 if TYPE_CHECKING:
     from .measure import Cost
+
+
+_ALONE: Final = ("levels", "starts", "targets", "scale", "second")
+"""Options that ask for one measurement and no other."""
 
 
 def main() -> None:
@@ -43,16 +48,20 @@ def main() -> None:
     results: dict[str, Any] = {"machine": platform.platform(), "python": sys.version}
     if options.levels:
         results["levels"] = _levels(work, options.format)
-        options.only_formats, options.environment = True, []
     if options.starts:
-        found = starts(work, options.rounds)
-        results["starts"] = found
-        print(starts_table(found))
-        options.only_formats, options.environment = True, []
+        results["starts"] = starts(work, options.rounds)
+        print(starts_table(results["starts"]))
+    if options.targets:
+        results["targets"] = target_costs(work, options.rounds)
+        print(target_table(results["targets"]))
+    if options.scale:
+        results["scale"] = others.scale(work, options.format)
+        results["4 GiB"] = others.large_file(work, options.format)
     if options.second:
         before = options.before.resolve() if options.before else None
         results["second"] = second_builds(work, options.rounds, options.format, before)
         print(second_table(results["second"]))
+    if any(getattr(options, name) for name in _ALONE):
         options.only_formats, options.environment = True, []
     for name in options.environment:
         results[name] = _compare(name, work, options)
@@ -62,6 +71,8 @@ def main() -> None:
         results["launchers, ms"] = others.launcher_overhead(work)
         results["starts"] = starts(work, options.rounds)
         print(f"\nstarts:\n{starts_table(results['starts'])}")
+        results["targets"] = target_costs(work, options.rounds)
+        print(f"\ntargets:\n{target_table(results['targets'])}")
         for name in ("growth", "4 GiB", "launchers, ms"):
             print(f"\n{name}:", json.dumps(results[name], indent=1))
     options.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -82,6 +93,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--levels", action="store_true", help="measure our compression levels only")
     parser.add_argument("--starts", action="store_true", help="measure one-file starts only")
+    parser.add_argument(
+        "--targets", action="store_true", help="measure unpacking and first starts only"
+    )
+    parser.add_argument(
+        "--scale", action="store_true", help="measure 5 GB, 16 threads and a file of 4 GiB only"
+    )
     parser.add_argument("--second", action="store_true", help="measure second builds only")
     parser.add_argument(
         "--before", type=Path, metavar="SRC", help="an earlier version, beside second builds"
@@ -120,9 +137,6 @@ def _compare(name: str, work: Path, options: argparse.Namespace) -> dict[str, An
     runs = {" ".join(key): [asdict(run) for run in each] for key, each in costs.items()}
     facts = {"runs": runs, "bars": bars, "plan": others.scan_and_plan(prefix, options.rounds)}
     print("scan and plan:", facts["plan"])
-    if not options.only_formats:
-        facts["use"] = _use(name, prefix, work)
-        print("unpacking and importing:", facts["use"])
     return facts
 
 
@@ -136,16 +150,6 @@ def _levels(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
 def _with_requirements(pex: Contender, name: str) -> Contender:
     command = [*pex.command, *REQUIREMENTS[name]]
     return Contender(name=pex.name, suffix=pex.suffix, command=command)
-
-
-def _use(name: str, prefix: Path, work: Path) -> dict[str, Any]:
-    found = {}
-    for suffix in (".tar.gz", ".tar.zst"):
-        contender = ours(suffix, "--interpreter", "bundled")
-        command, output = contender.filled(prefix, work / "out" / "bundled")
-        measured(command, output)
-        found[suffix] = others.unpacking(output, work, name)
-    return found
 
 
 if __name__ == "__main__":

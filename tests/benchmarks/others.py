@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 import subprocess
 import sys
 import time
@@ -11,11 +11,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .contenders import ours
-from .environments import IMPORTS, synthetic, with_large_file
+from .environments import synthetic, vast, with_large_file
 from .measure import measured
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .measure import Cost
 
 LEVELS = {
     ".tar.gz": (1, 3, 5, 6, 7, 9),
@@ -63,16 +65,21 @@ def growth(work: Path, rounds: int) -> dict[str, Any]:
     return found
 
 
-def large_file(work: Path, suffixes: list[str]) -> dict[str, Any]:
-    """Measure packing one file of 4 GiB."""
+def large_file(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
+    """Measure packing one file of more than 4 GiB, and reading it back."""
     prefix = with_large_file(work / "large")
     found = {}
-    for suffix in suffixes:
-        command, output = ours(suffix).filled(prefix, work / "out" / "large")
+    for suffix in suffixes or (".tar", *LEVELS):
+        command, output = ours(suffix, "--prove", "none").filled(prefix, work / "out" / "large")
         cost = measured(command, output)
-        found[suffix] = {"wall": cost.wall, "cpu": cost.cpu, "memory": cost.memory}
+        found[suffix] = {**asdict(cost), "verify": asdict(_verified(output))}
+        print(f"4 GiB: {suffix}: {found[suffix]}", flush=True)
         output.unlink()
     return found
+
+
+def _verified(archive: Path) -> Cost:
+    return measured([sys.executable, "-m", "hatch_pack_venv", "verify", archive])
 
 
 def levels(prefix: Path, work: Path, suffixes: list[str] | None) -> dict[str, Any]:
@@ -88,16 +95,24 @@ def levels(prefix: Path, work: Path, suffixes: list[str] | None) -> dict[str, An
     return found
 
 
-def unpacking(archive: Path, work: Path, environment: str) -> dict[str, float]:
-    """Measure unpacking a bundled archive elsewhere, and the first import there."""
-    target = work / "unpacked"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
-    unpack = measured(["tar", "-xf", archive, "-C", target])
-    python = next(target.glob("*/bin/python"))
-    first = measured([python, "-c", f"import {IMPORTS[environment]}"])
-    second = measured([python, "-c", f"import {IMPORTS[environment]}"])
-    return {"unpack": unpack.wall, "first import": first.wall, "second import": second.wall}
+def scale(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
+    """Measure a very large environment with two threads and with sixteen, which write the same."""
+    prefix = vast(work / "vast")
+    found: dict[str, Any] = {}
+    for suffix in suffixes or LEVELS:
+        hashes = set()
+        for threads in (2, 16):
+            options = ("--threads", str(threads), "--cache", "false", "--prove", "none")
+            command, output = ours(suffix, *options).filled(prefix, work / "out" / "scale")
+            cost = measured(command, output)
+            with output.open("rb") as stream:
+                hashes.add(hashlib.file_digest(stream, "sha256").hexdigest())
+            found.setdefault(suffix, {})[str(threads)] = asdict(cost)
+            print(f"scale: {suffix}, {threads} threads: {cost}", flush=True)
+        found[suffix]["same bytes"] = len(hashes) == 1
+        found[suffix]["verify"] = asdict(_verified(output))
+        output.unlink()
+    return found
 
 
 def launcher_overhead(work: Path, runs: int = 100) -> dict[str, float]:

@@ -12,6 +12,8 @@ import ctypes.util
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import sysconfig
 from dataclasses import dataclass
 from functools import cache
@@ -92,6 +94,15 @@ def _has_whole_library() -> bool:
     )
 
 
+def _may_others_start_python() -> bool:
+    """Return whether a user without rights may run this Python; homes are often closed."""
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if os.geteuid() != 0 or shutil.which(user[0]) is None:
+        return False
+    done = subprocess.run([*user, sys.executable, "-c", ""], capture_output=True, check=False)
+    return done.returncode == 0
+
+
 REGISTRY: Final[dict[str, Resource]] = {
     "namespaces": Resource(title="mount namespaces", found=lambda: namespace() is not None),
     "roots": Resource(
@@ -106,6 +117,9 @@ REGISTRY: Final[dict[str, Resource]] = {
         title="a processor of x86-64", found=lambda: platform.machine() in ("x86_64", "AMD64")
     ),
     "root": Resource(title="root's rights", found=lambda: os.geteuid() == 0),
+    "Python for others": Resource(
+        title="a Python that other users may start", found=_may_others_start_python
+    ),
     "mounts": Resource(title="mounts of disk images", found=_can_mount),
     "shared CPython": Resource(
         title="a CPython built with --enable-shared", found=lambda: bool(bundlable())

@@ -1,0 +1,124 @@
+"""What an archive costs the target: to unpack it, to start it once, and to start it again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from .contenders import Contender, contenders, ours
+from .environments import IMPORTS, PEERS, REQUIREMENTS, made
+from .measure import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PYTHON: Final = "import shutil, sys; shutil.unpack_archive(sys.argv[1], sys.argv[2])"
+# By what reads it: a command between which the archive and the folder stand, and the formats.
+_READERS: Final = {
+    "tar": (["tar", "-xf"], ["-C"], (".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")),
+    "Python": ([sys.executable, "-c", _PYTHON], [], (".tar", ".tar.gz", ".tar.bz2", ".tar.xz")),
+    "unzip": (["unzip", "-q"], ["-d"], (".zip",)),
+    "unsquashfs": (["unsquashfs", "-q", "-n", "-f", "-d"], [], (".squashfs",)),
+    "itself": ([], ["--pack-venv-extract"], (".run",)),
+}
+_BYTE_CODE: Final = "ours, with byte code"
+_FIGURES: Final = ("unpack", "unpack CPU", "first CPU", "second CPU")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """An archive and what unpacks it."""
+
+    packer: str
+    archive: Path
+    suffix: str
+    reader: str
+
+
+def target_costs(work: Path, rounds: int) -> list[dict[str, str | float]]:
+    """Return, for each archive and reader, medians of seconds, in turns.
+
+    The first start imports the environment's packages, which compiles what has no byte code; before
+    it `postinstall.py` connects what has no interpreter yet. Archives and files are in the system's
+    page cache.
+    """
+    prefix = made(work / "science" / "env", REQUIREMENTS["science"])
+    rows = list(_rows(prefix, work / "targets", made(work / "peers", PEERS)))
+    taken: dict[_Row, list[dict[str, float]]] = {row: [] for row in rows}
+    for number in range(rounds):
+        for row, each in taken.items():
+            each.append(_costs(row, work / "target"))
+            print(f"round {number + 1}: {row.packer} {row.suffix} {row.reader}: {each[-1]}")
+    return [
+        {
+            "packer": row.packer,
+            "format": row.suffix[1:],
+            "unpacked by": row.reader,
+            "MB": row.archive.stat().st_size / 1e6,
+            **{name: median(cost[name] for cost in each) for name in _FIGURES},
+        }
+        for row, each in taken.items()
+    ]
+
+
+def target_table(found: list[dict[str, str | float]]) -> str:
+    """Return the figures as Markdown."""
+    names = list(found[0])
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in found:
+        cells = (f"{each:.2f}" if isinstance(each, float) else each for each in row.values())
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _rows(prefix: Path, folder: Path, peers: Path) -> Iterator[_Row]:
+    folder.mkdir(parents=True, exist_ok=True)
+    suffixes = [suffix for _, _, read in _READERS.values() for suffix in read]
+    made_by_us = [
+        ours(each, "--prove", "none", *(_BUNDLED if each in _READ_ONLY else ()))
+        for each in dict.fromkeys(suffixes)
+    ]
+    with_byte_code = [
+        Contender(name=_BYTE_CODE, suffix=each.suffix, command=[*each.command, *_COMPILED])
+        for each in made_by_us
+    ]
+    others = [each for each in contenders(peers) if each.name not in ("ours", "pex")]
+    for contender in (*made_by_us, *with_byte_code, *others):
+        base = folder / contender.name.replace(" ", "-").replace("|", "")
+        command, archive = contender.filled(prefix, base)
+        if not archive.exists():
+            measured(command, archive)
+        for reader, (_, _, read) in _READERS.items():
+            if contender.suffix in read:
+                suffix = contender.suffix
+                yield _Row(packer=contender.name, archive=archive, suffix=suffix, reader=reader)
+
+
+_COMPILED: Final = ("--bytecode", "unchecked-hash")
+_BUNDLED: Final = ("--interpreter", "bundled")
+_READ_ONLY: Final = (".run", ".squashfs")
+"""Formats that nothing connects on the target."""
+
+
+def _costs(row: _Row, target: Path) -> dict[str, float]:
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    before, between, _ = _READERS[row.reader]
+    command: list[str | Path] = [*before, row.archive, *between, target]
+    if row.reader == "unsquashfs":
+        command = [*before, target, row.archive]
+    os.sync()
+    unpack = measured(command)
+    top = next(folder for folder in (target, *target.iterdir()) if (folder / "bin").is_dir())
+    python = top / "bin/python"
+    first = 0.0
+    if not python.exists():
+        first = measured([sys.executable, str(top / "postinstall.py")]).cpu
+    start: list[str | Path] = [python, "-c", f"import {IMPORTS['science']}"]
+    first += measured(start).cpu
+    return dict(zip(_FIGURES, (unpack.wall, unpack.cpu, first, measured(start).cpu), strict=True))
