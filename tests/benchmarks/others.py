@@ -31,7 +31,8 @@ import sys, time
 from hatch_pack_venv.scan.probe import read_environment
 from hatch_pack_venv.model.environment import Environment
 from hatch_pack_venv.config.options import PackOptions
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 environment = read_environment(sys.argv[1])
 start = time.perf_counter()
 plan = plan_source(Source.of(environment, PackOptions(interpreter="target")), None)

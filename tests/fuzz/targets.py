@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from support import fakes
 from support.fakes import SITE, fake_interpreter
 
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.binary.elf import DamagedElfError, ElfFile, ElfHeaders
 from hatch_pack_venv.binary.headers import HeaderReader
 from hatch_pack_venv.binary.macho import MachO

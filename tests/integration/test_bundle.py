@@ -18,7 +18,8 @@ from support.machine import needs
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import export
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.entries import FileEntry, SymlinkEntry
 from hatch_pack_venv.model.errors import InterpreterProblem
 from hatch_pack_venv.plan.explain import preview

@@ -9,7 +9,8 @@ import pytest
 from support.environments import run, tool
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.errors import PlanError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from support.machine import needs
 from unit.write.test_any_tree import trees
 
 from hatch_pack_venv import CompressionFormat, PackOptions, PackVenvError
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.entries import FileEntry, Times
 from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
 from hatch_pack_venv.model.formats import CompressionOptions

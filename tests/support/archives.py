@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from hatch_pack_venv import CompressionFormat, PackOptions, create_archive
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model import manifest
 from hatch_pack_venv.model.entries import DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 from hatch_pack_venv.model.formats import CompressionOptions

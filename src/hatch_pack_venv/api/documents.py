@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.options import PackOptions
-    from ..model.distribution import InstalledDistribution
     from ..model.environment import Environment, Project
     from ..model.image import ImageBase
     from ..model.plan import PackPlan
@@ -108,23 +107,6 @@ def _provenance(
         version=version_of("hatch-pack-venv"),
     )
     return Statement(suffix=STATEMENT_SUFFIX, render=provenance.statement)
-
-
-def in_site(
-    distributions: Iterable[InstalledDistribution], environment: Environment
-) -> tuple[InstalledDistribution, ...]:
-    """Return the base's packages with the arcnames that they are packed under."""
-    site = environment.site_packages[0]
-
-    def moved(arcname: str) -> str:
-        return f"{site}/{arcname.partition('/')[2]}"
-
-    return tuple(
-        replace(
-            each, metadata_dir=moved(each.metadata_dir), files=frozenset(map(moved, each.files))
-        )
-        for each in distributions
-    )
 
 
 def document_names(options: PackOptions) -> tuple[str, ...]:

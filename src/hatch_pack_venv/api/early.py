@@ -11,15 +11,15 @@ from packaging.utils import canonicalize_name
 
 from ..metadata.editables import refusals
 from ..model.errors import PlanError
+from ..plan.select import Selection
 from ..requirements.check import Roots, check_dependencies
-from .planning import selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model.distribution import InstalledDistribution
     from ..requirements.check import DependencyReport
-    from .planning import Source
+    from .source import Source
 
 
 def refuse_early(source: Source, own: InstalledDistribution) -> None:
@@ -46,7 +46,7 @@ def refuse_early(source: Source, own: InstalledDistribution) -> None:
         project=installed if options.project == "installed" else own,
         excluded=own.key if options.project == "exclude" else None,
         below=() if source.layers is None else source.layers.distributions,
-        left_out=selection_of(options).by_pattern,
+        left_out=Selection.of(options).by_pattern,
     )
     report = check_dependencies(roots, options)
     problems = [*report.problems, *refusals(_in_the_way(source, own, wheels, report))]
@@ -62,7 +62,7 @@ def _in_the_way(
 ) -> Iterator[InstalledDistribution]:
     """Yield the editable installs that would have to be packed."""
     options = source.options
-    replaced = {canonicalize_name(each.name) for each in wheels} | report.left
+    replaced = {canonicalize_name(each.name) for each in wheels} | report.left.keys()
     replaced |= set() if options.project == "installed" else {own.key}
     for each in source.environment.distributions:
         if each.editable is None or each.key in replaced or options.editables == "exclude":

@@ -16,11 +16,13 @@ from ..model.errors import LinkError, PlanError
 from ..model.formats import CompressionFormat, CompressionOptions, usable_cpus
 from ..model.results import NO_REPORTS, human_size, silent, sizes_by_owner
 from ..plan.explain import Preview, preview
+from ..plan.select import Selection
 from ..plan.validate import check_size, check_zip_names, for_windows
 from ..write.archive import read_through, write_archives, write_folder
 from ..write.bytecode import with_byte_code
-from .planning import Source, plan_source, selection_of
+from .planning import plan_source
 from .progress import logged_phase
+from .source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -284,7 +286,7 @@ def _whole_plan(
         plan,
         environment,
         options.bytecode,
-        patterns=selection_of(options),
+        patterns=Selection.of(options),
         threads=options.threads or usable_cpus(),
         report=report,
     ) as whole:

@@ -21,8 +21,8 @@ from ..model.environment import Project
 from ..model.errors import WheelProblem
 from ..scan.probe import environment_folder
 from .hatch_environments import find_hatch_environment, lock_of_hatch
-from .planning import Source
 from .progress import logged_phase
+from .source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

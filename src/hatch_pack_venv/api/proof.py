@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..model.proof import Asked, Proof
     from ..model.results import PackResult, ProofReports
     from ..read.verify import Verification
-    from .planning import Source
+    from .source import Source
 
 
 logger = logging.getLogger("hatch_pack_venv")

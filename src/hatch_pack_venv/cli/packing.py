@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..api.pack import Output
-    from ..api.planning import Source
+    from ..api.source import Source
     from ..model.environment import Project
     from ..model.results import PackResult
     from ..plan.explain import Preview
@@ -65,8 +65,8 @@ def _what(
     parsed: argparse.Namespace, given: dict[str, Any]
 ) -> Iterator[tuple[Source, Project | None]]:
     """Yield what is packed: as a project configures it, or as the options say."""
-    from ..api.planning import Source
     from ..api.project import ConfiguredProject
+    from ..api.source import Source
     from ..config.project_table import ProjectTable
 
     table = None if parsed.no_project else ProjectTable.find(Path.cwd())

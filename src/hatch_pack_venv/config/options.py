@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..model.errors import OptionsError
 from ..model.formats import CompressionFormat
-from ..model.interpreter import Trim, Vendoring
+from ..model.interpreter import Trim, Vendoring, is_fixed_path
 from .rules import problems_between
 from .table import KEYS
 from .values import WrongValueError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..model.environment import Environment, Project
+    from ..model.plan import InterpreterMode
     from ..model.proof import Asked
     from ..model.requirements import Version
 
@@ -185,6 +186,15 @@ class PackOptions:
         """Return these options with the environment's default format if none was requested."""
         own = CompressionFormat.ZIP if environment.is_windows else CompressionFormat.XZ
         return replace(self, formats=self.formats or (own,))
+
+    @property
+    def provider(self) -> InterpreterMode:
+        """Who provides the interpreter."""
+        if self.base_runtime is not None:
+            return "neighbour"
+        if is_fixed_path(self.interpreter):
+            return "promised"
+        return "bundled" if self.interpreter == "bundled" else "target"
 
     @property
     def copies_links(self) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..metadata.installed import origin_of
 from ..metadata.licences import licence_named, licence_of
-from ..metadata.origin import origin_of
 from ..model.components import FOUNDATION, Bom, Component, Licence, package_url, public_url
 from ..plan.order import is_native
 from ..requirements.closure import by_key, marker_environment, requirements_of

@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 
 from ..api.early import refuse_early
 from ..api.pack import pack_project
-from ..api.planning import Source
 from ..api.progress import TERMINAL_PROOF, from_the_start, terminal_progress
 from ..api.project import located
+from ..api.source import Source
 from ..metadata.files import IGNORE_ALL, proven_archive
 from ..model.components import BESIDE
 from ..model.distribution import InstalledDistribution

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from ..model.distribution import About, EntryPoint, InstalledDistribution
 from ..model.errors import EnvironmentProblem
 from .editables import developed, recognise
-from .files import open_file, read_text, walk
+from .files import open_file, parse_json, read_text, walk
 from .record import recorded_arcname, rows_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from email.message import Message
     from os import PathLike
     from pathlib import Path
+
+    from packaging.direct_url import DirectUrl
 
     from ..model.distribution import Editable
 
@@ -317,3 +319,15 @@ def _entry_point(line: str, number: int, *, gui: bool) -> EntryPoint:
 def _is_dotted(name: str) -> bool:
     parts = name.split(".")
     return all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+
+
+def origin_of(distribution: InstalledDistribution) -> DirectUrl | None:
+    """Return where a distribution was installed from (PEP 610), if anything readable tells it."""
+    if distribution.direct_url is None:
+        return None
+    from packaging.direct_url import DirectUrl, DirectUrlValidationError  # few have one
+
+    try:
+        return DirectUrl.from_dict(parse_json(distribution.direct_url))
+    except (ValueError, AttributeError, TypeError, DirectUrlValidationError):
+        return None

@@ -24,6 +24,25 @@ InterpreterMode: TypeAlias = Literal["bundled", "target", "promised", "linked", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a check of something that is to be packed has found, a sentence each.
+
+    Parameters:
+        problems: what will not work on the target; nothing is packed then.
+        notes: what a user may want to know.
+    """
+
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: Findings) -> Findings:
+        """Return these findings and others after them."""
+        return Findings(
+            problems=(*self.problems, *other.problems), notes=(*self.notes, *other.notes)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What happens to one entry, and why.
 

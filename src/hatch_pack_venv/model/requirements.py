@@ -157,16 +157,3 @@ def describe_path_budget(facts: Mapping[str, Any]) -> str:
         f" paths enabled ({facts.get('longest_member')} has"
         f" {facts.get('longest_member_length')} of {facts.get('limit')})"
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformFindings:
-    """What a platform's checks of the planned entries found.
-
-    Parameters:
-        problems: what will not work on the target.
-        notes: what may not work there.
-    """
-
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What packing would do, without doing it: the environment's entries against the plan's."""
+"""What there is to tell of a whole plan: facts about it, and what packing would do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import posixpath
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
@@ -16,16 +16,20 @@ from ..model import manifest
 from ..model.entries import FileEntry, SymlinkEntry
 from ..model.plan import POSTINSTALL, Decision
 from ..model.results import human_size, size_of, sizes_by_owner
+from ..platforms.platform import platform_of
 from ..platforms.posix.activation import NAMES
 from .links import is_interpreter_alias
-from .validate import as_written, drafts, unpacked_size
+from .validate import as_written, drafts, headers_notes, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from ..binary.headers import HeaderReader
+    from ..model.distribution import InstalledDistribution
     from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
+    from ..model.interpreter import Bundle
     from ..model.plan import PackPlan
     from ..model.requirements import FileRequirements
     from ..requirements.check import PrunedDistributions
@@ -35,6 +39,63 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hatch_pack_venv")
 UNEXPLAINED: Final = "by rule"
 """The reason shown for a decision without one in the log."""
+
+
+def with_bundle(plan: PackPlan, bundle: Bundle, environment: Environment) -> PackPlan:
+    """Return a plan with what there is to tell of its interpreter."""
+    plan = plan.with_facts(bundle.told(plan.head), [*bundle.notes, *headers_notes(plan)])
+    packages = _in_site(bundle.distributions, environment)
+    return replace(plan, remarks=bundle.remarks, base_distributions=packages)
+
+
+def _in_site(
+    distributions: Iterable[InstalledDistribution], environment: Environment
+) -> tuple[InstalledDistribution, ...]:
+    """Return the base's packages with the arcnames that they are packed under."""
+    site = environment.site_packages[0]
+
+    def moved(arcname: str) -> str:
+        return f"{site}/{arcname.partition('/')[2]}"
+
+    return tuple(
+        replace(
+            each, metadata_dir=moved(each.metadata_dir), files=frozenset(map(moved, each.files))
+        )
+        for each in distributions
+    )
+
+
+def with_needs_of_target(
+    plan: PackPlan,
+    environment: Environment,
+    met_by_base: Sequence[tuple[str, InstalledDistribution]],
+    headers: HeaderReader,
+) -> PackPlan:
+    """Return a plan that tells what the target's interpreter and system have to have.
+
+    Parameters:
+        met_by_base: the base interpreter's own packages that are required, each after the name of a
+            distribution that requires it.
+    """
+    if met_by_base:
+        plan = plan.with_facts(*_left_to_the_base(met_by_base))
+    platform = platform_of(environment.interpreter)
+    libraries = platform.libraries_of_target(environment, plan.entries, headers)
+    return plan.with_facts({"target_libraries": libraries}, ()) if libraries else plan
+
+
+def _left_to_the_base(
+    met_by_base: Sequence[tuple[str, InstalledDistribution]],
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a fact and a note on the base interpreter's packages that the target must have."""
+    listed = [{"name": met.name, "version": met.version} for _, met in met_by_base]
+    notes = [
+        f"{met.name} {met.version}, which {user} requires, is one of the base interpreter's own"
+        " packages and is not packed: the target's Python must have it, or install it into the"
+        " environment"
+        for user, met in met_by_base
+    ]
+    return {"base_distributions": listed}, notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from ..config.values import PRESETS, pattern_groups
 from ..injected import postinstall
 from ..model.distribution import entry_points_by_name
-from ..model.entries import FileEntry, SymlinkEntry
-from ..platforms.posix.activation import first_edit
+from ..model.entries import FileEntry, SymlinkEntry, with_copies
+from ..model.plan import POSTINSTALL
+from ..platforms.posix.activation import activation_scripts, first_edit
 from ..platforms.posix.launchers import is_as_installed
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pathspec import GitIgnoreSpec
 
+    from ..config.options import PackOptions
     from ..model.entries import Entry, ScannedEntry
     from ..model.environment import Environment
 
@@ -62,6 +64,15 @@ class Selection:
     include: tuple[str, ...] = ()
     records: bool = True
     sitecustomize: bool = True
+
+    @classmethod
+    def of(cls, options: PackOptions) -> Self:
+        """Return the rules and patterns of options."""
+        return cls(
+            exclude=options.exclude_files,
+            include=options.include_files,
+            records=options.record_files == "update",
+        )
 
     def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
         """Whether an entry of the environment stays out."""
@@ -134,6 +145,13 @@ class Selection:
         if name in _INSTALLER_NOTES:
             return "tells where it was installed from on this machine"
         return 'record-files = "exclude"' if name == "RECORD" and not self.records else None
+
+
+def nameable(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
+    """Return the arcnames that patterns can name: those of entries, and of what is generated."""
+    given = [*entries]
+    generated = (POSTINSTALL, *(e.arcname for e in activation_scripts(environment.scripts)))
+    return frozenset([*generated, *(each.arcname for each in (*given, *with_copies(given)))])
 
 
 def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:

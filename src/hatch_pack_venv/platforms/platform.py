@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..model.build_paths import BASE
 from ..model.errors import InterpreterProblem
 from ..model.formats import CompressionFormat
-from ..model.requirements import PlatformFindings
+from ..model.plan import Findings
 from .linux import check as linux_check
 from .linux.requirements import LinuxFileRequirements
 from .macos import check as macos_check
@@ -137,7 +137,7 @@ class Platform(Protocol):
         environment: Environment,
         *,
         bundled: bool,
-    ) -> PlatformFindings:
+    ) -> Findings:
         """Return what keeps planned entries from working there, and what a user should know."""
         ...
 
@@ -208,10 +208,10 @@ class _Linux(_Posix):
         environment: Environment,
         *,
         bundled: bool,  # noqa: ARG002
-    ) -> PlatformFindings:
+    ) -> Findings:
         """Find modules that do not fit; search paths are checked as they are written."""
         if not isinstance(files, LinuxFileRequirements):
-            return PlatformFindings()
+            return Findings()
         return linux_check.check(entries, files, environment)
 
 
@@ -260,7 +260,7 @@ class _Macos(_Posix):
         environment: Environment,  # noqa: ARG002
         *,
         bundled: bool,
-    ) -> PlatformFindings:
+    ) -> Findings:
         """Find colliding names, and libraries missing from where files load them."""
         # Without a bundle, the target may have the base interpreter at the same path.
         paths = (os.fsdecode(each.path) for each in build_paths if bundled or each.kind != BASE)
@@ -325,7 +325,7 @@ class _Windows:
         environment: Environment,  # noqa: ARG002
         *,
         bundled: bool,  # noqa: ARG002
-    ) -> PlatformFindings:
+    ) -> Findings:
         """Find names that Windows cannot store."""
         return windows_check.check(entries)
 

@@ -13,15 +13,15 @@ from ..injected import postinstall
 from ..metadata.files import open_file, read_json
 from ..model import manifest
 from ..model.entries import leaves
-from ..model.errors import ArchiveProblem, telling_system_errors
+from ..model.errors import ArchiveProblem, OutputProblem, telling_system_errors
 from ..model.results import silent
 from .contents import Contents
-from .unpack import Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ..model.entries import Chunks, Member
     from ..model.results import Reporter
     from .contents import Held, ListedFile
 
@@ -346,3 +346,40 @@ def check_is_there(path: Path) -> None:
     """
     if not path.exists():
         raise ArchiveProblem(f"there is no archive or folder {path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacker:
+    """Writes an archive out into a folder, while it is read and compared.
+
+    The readers have refused whatever would reach out of it: names that lead out, and names below
+    links.
+    """
+
+    folder: Path
+
+    def take(self, member: Member, chunks: Chunks) -> Chunks:
+        """Write a member and yield what it holds.
+
+        Raises:
+            OutputProblem: it cannot be written.
+        """
+        path = self.folder / member.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if member.kind == "directory":
+                path.mkdir(exist_ok=True)
+            elif member.kind == "link":
+                path.symlink_to(member.linkname)
+            elif member.kind == "file":
+                yield from _written(path, member.mode, chunks)
+        except OSError as error:
+            raise OutputProblem(f"{path} cannot be unpacked: {error.strerror}") from error
+
+
+def _written(path: Path, mode: int, chunks: Chunks) -> Chunks:
+    with path.open("xb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+            yield chunk
+    path.chmod(mode)

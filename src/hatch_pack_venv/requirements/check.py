@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from ..metadata.installed import installed_distributions
 from ..model.entries import DirectoryEntry, parents_of, source_of
-from ..model.plan import DecisionLog
+from ..model.plan import DecisionLog, Findings
 from .closure import (
     by_key,
     closure_of,
@@ -57,9 +57,10 @@ class DependencyReport:
     members: frozenset[str] = frozenset()
 
     @property
-    def left(self) -> frozenset[str]:
-        """The normalised names of what is left behind."""
-        return frozenset() if self.pruned is None else self.pruned.keys
+    def left(self) -> dict[str, str]:
+        """Why distributions are left behind, by normalised name."""
+        pruned = self.pruned
+        return {} if pruned is None else {d.key: pruned.why(d) for d in pruned.distributions}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,8 +322,8 @@ def damage_findings(
     report: DependencyReport,
     options: PackOptions,
     replaced: Collection[str] = (),
-) -> tuple[list[str], list[str]]:
-    """Return errors and notes on distributions of which something is missing, or that are doubled.
+) -> Findings:
+    """Find distributions of which something is missing, or that are doubled.
 
     Missing modules are dealt with as requirements that are not met; of data it is only noted.
 
@@ -333,7 +334,7 @@ def damage_findings(
     problems: list[str] = []
     notes: list[str] = []
     if options.check == "off":
-        return problems, notes
+        return Findings()
     seen: dict[tuple[str, str], str] = {}
     for each in environment.distributions:
         if each.editable is not None or each.key in replaced or each.key in report.left:
@@ -353,7 +354,7 @@ def damage_findings(
                 f"{each.name} is installed twice, {seen[place]} and {each.metadata_dir}: remove"
                 " both and install it again"
             )
-    return problems, notes
+    return Findings(problems=tuple(problems), notes=tuple(notes))
 
 
 def _missing_files(

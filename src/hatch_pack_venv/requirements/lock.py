@@ -15,7 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from ..metadata.files import open_file
-from ..metadata.origin import origin_of
+from ..metadata.installed import origin_of
 from ..model.components import shown_url
 from ..model.errors import LockProblem
 from .closure import python_satisfies

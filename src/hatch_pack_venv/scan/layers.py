@@ -1,35 +1,29 @@
-"""What an environment imports from elsewhere: its layers, and folders outside that it sees.
+"""The layers that an environment lies on.
 
 A layer is read like an environment, from its files; nothing of it is run but the base runtime's
-interpreter, which is asked for its facts. The environment's own start-up code is run where only
-that can tell what it adds to `sys.path`.
+interpreter, which is asked for its facts.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from packaging.utils import canonicalize_name
 
 from ..metadata.files import read_json
 from ..metadata.installed import installed_distributions
-from ..metadata.path_files import path_lines
 from ..model import manifest
-from ..model.entries import FileEntry
 from ..model.errors import EnvironmentProblem, PlanError
 from ..model.layers import Layer, Layers, LibraryFolder
-from .asking import answer_of
 from .probe import ask_interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+    from collections.abc import Callable, Iterator, Mapping, Set
+    from pathlib import Path
 
     from ..config.options import PackOptions
-    from ..model.entries import ScannedEntry
     from ..model.environment import Environment
     from ..model.interpreter import Interpreter
 
@@ -169,6 +163,28 @@ class _Reader:
         return None
 
 
+def with_digests(
+    layers: Layers | None, archives: Path | None, relied_on: Set[str]
+) -> tuple[Layers | None, list[str]]:
+    """Return layers with the content digests of their archives, and notes.
+
+    Parameters:
+        archives: where archives are written, with their `.json` files; `None` if there is none.
+        relied_on: normalised names of the layers' distributions that packed ones depend on.
+    """
+    if layers is None:
+        return None, []
+    notes: list[str] = []
+    finder = LayerArchives(folder=archives)
+
+    def with_digest(layer: Layer) -> Layer:
+        found, said = finder.of(layer, relied_on)
+        notes.extend(said)
+        return found
+
+    return layers.changed(with_digest), notes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
     """What is told of one archive.
@@ -250,112 +266,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-# Files of this kind that add nothing to sys.path, and that most environments have.
-_HARMLESS: Final = re.compile(
-    r"_virtualenv\.pth|distutils-precedence\.pth|a1_coverage\.pth|.*-nspkg\.pth|__editable__.*"
-)
-_STARTUP: Final = (".pth", "/sitecustomize.py")
-_CODE_LINE: Final = re.compile(rb"(?m)^import[ \t]")
-_SEARCH_PATH: Final = "import json, os, sys; answer = json.dumps(sys.path)"
-
-
-def startup_code(environment: Environment, scanned: Iterable[ScannedEntry]) -> dict[str, bytes]:
-    """Return the files that may change `sys.path` by code when the interpreter starts.
-
-    These are `.pth` files with lines of code and `sitecustomize.py`; known ones and those of
-    editable installs are left out.
-    """
-    hooks = {name for each in environment.distributions if each.editable for name in each.files}
-    found = {}
-    for entry in [each for each in scanned if each.arcname.endswith(_STARTUP)]:
-        folder, _, name = entry.arcname.rpartition("/")
-        if folder not in environment.site_packages or entry.arcname in hooks:
-            continue
-        content = entry.content if isinstance(entry, FileEntry) else None
-        if not isinstance(content, bytes) or _HARMLESS.fullmatch(name):
-            continue
-        if name == "sitecustomize.py" or (name.endswith(".pth") and _CODE_LINE.search(content)):
-            found[entry.arcname] = content
-    return found
-
-
-def plain_folders(environment: Environment, scanned: Iterable[ScannedEntry]) -> set[str]:
-    """Return the folders that plain lines of `.pth` files add to `sys.path`."""
-    found = set()
-    for entry in scanned:
-        folder, _, name = entry.arcname.rpartition("/")
-        content = entry.content if isinstance(entry, FileEntry) else None
-        if folder in environment.site_packages and name.endswith(".pth"):
-            text = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
-            here = environment.prefix / folder
-            found |= {os.path.normpath(here / line) for line in path_lines(text)}
-    return found
-
-
-def ask_search_path(environment: Environment) -> list[str]:
-    """Return `sys.path` as the environment's interpreter has it, with its start-up code run.
-
-    It is empty if the interpreter does not answer: its start-up code may need what is not there.
-    """
-    # The user's own packages count where the environment sees them.
-    mode = "-E" if environment.include_system_site_packages else "-I"
-    python = environment.prefix / environment.scripts / "python"
-    try:
-        found = answer_of(python, (mode,), _SEARCH_PATH)
-    except EnvironmentProblem:
-        return []
-    paths = found if isinstance(found, list) else []
-    return [path for path in paths if isinstance(path, str) and path]
-
-
-def folders_outside(search_path: Iterable[str], environment: Environment) -> list[str]:
-    """Return the folders of a search path that hold something and lie outside of what is packed.
-
-    Inside are the environment, its layers, the standard library and, if the environment sees them,
-    the base interpreter's own packages. Editable installs are handled elsewhere.
-    """
-    facts = environment.interpreter
-    known = [environment.prefix, facts.stdlib]
-    known += facts.site_packages if environment.include_system_site_packages else ()
-    known += [] if environment.containing is None else [environment.containing]
-    editables = [each.editable for each in environment.distributions if each.editable]
-    known += [Path(os.path.realpath(each.source)) for each in editables]
-    known += [Path(os.path.realpath(line)) for each in editables for line in each.lines]
-    found = {}
-    for folder in search_path:
-        real = Path(os.path.realpath(folder))
-        if not any(real.is_relative_to(each) for each in known) and _holds_something(real):
-            found[folder] = real
-    return list(found)
-
-
-def _holds_something(folder: Path) -> bool:
-    try:
-        return any(name != "__pycache__" for name in os.listdir(folder))
-    except OSError:
-        return False
-
-
-def describe_outside(
-    folders: Iterable[str], code: Mapping[str, bytes]
-) -> tuple[list[str], list[str]]:
-    """Return errors and notes on folders outside that start-up code adds to `sys.path`.
-
-    It is an error if a file names the folder, as for a plain line of a `.pth` file.
-    """
-    problems, notes = [], []
-    for folder in folders:
-        named = [name for name, content in code.items() if os.fsencode(folder) in content]
-        if named:
-            problems.append(
-                f"{named[0]} adds {folder} to sys.path by code, which will not exist on the"
-                " target: install what is there as a regular package, or exclude the file"
-            )
-        else:
-            notes.append(
-                f"{folder} is on the environment's sys.path and stays out of the archive: install"
-                " what is needed of it into the environment"
-            )
-    return problems, notes

@@ -35,7 +35,7 @@ from ..model.formats import CompressionFormat
 from ..platforms.posix import data_files as posix_data_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
@@ -232,6 +232,22 @@ _SETTINGS: Final = (
 )
 _ORIGIN: Final = "/direct_url.json"
 _SETTINGS_LIMIT: Final = 1 << 20  # bytes
+
+
+def describe_credentials(
+    entries: Iterable[ScannedEntry], environment: Environment, excluded: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield a sentence for each setting that is packed and holds a password.
+
+    Parameters:
+        excluded: whether a file of the environment is not packed, by its arcname.
+    """
+    for name, key in credentials_in(entries, environment):
+        if not excluded(name):
+            yield (
+                f"{name} holds a URL with a password or token ({key}), which everybody who gets the"
+                " archive could read: remove it there, or add the file to exclude-files"
+            )
 
 
 def credentials_in(

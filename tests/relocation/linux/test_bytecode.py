@@ -17,7 +17,8 @@ from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import export
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.results import silent
 from hatch_pack_venv.plan.select import Selection

@@ -20,7 +20,8 @@ from support.projects import DEVELOPED, SAMPLES
 from support.trees import State, extract, make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PlanError
 from hatch_pack_venv.scan.probe import read_environment

@@ -23,7 +23,7 @@ from support.trees import make_wheel, tree_state
 
 from hatch_pack_venv import PackOptions, pack
 from hatch_pack_venv.api.pack import pack_project
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PackVenvError
 from hatch_pack_venv.read.verify import verify

@@ -25,7 +25,8 @@ from support.machine import needs
 from support.trees import extract, tree_state
 
 from hatch_pack_venv import PackOptions, pack
-from hatch_pack_venv.api import planning as packing
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.scan.probe import ask_interpreter, read_environment
 from hatch_pack_venv.write.archive import write_archives
 
@@ -128,7 +129,7 @@ def test_fedoras_layout_runs_elsewhere(system: Path, tmp_path: Path, real: bool)
         return replace(ask_interpreter(path), platlibdir="lib64")
 
     fedoras = read_environment(environment, ask=ask)
-    plan = packing.plan_source(packing.Source.of(fedoras, OPTIONS), None)
+    plan = plan_source(Source.of(fedoras, OPTIONS), None)
     names = {entry.arcname for entry in plan.entries}
     assert f"{'lib64' if real else 'lib'}/{name}/os.py" in names
     assert f"lib/lib{name}.so.1.0" in names

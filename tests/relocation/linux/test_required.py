@@ -19,7 +19,7 @@ from support.trees import extract
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.requirements.check import PrunedDistributions

@@ -30,7 +30,8 @@ from support.windows import (
 
 from hatch_pack_venv import create_archive, export_venv, pack
 from hatch_pack_venv.api.pack import pack_project, preview_pack
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.binary.pe import PeFile
 from hatch_pack_venv.cli import main as cli
 from hatch_pack_venv.injected import postinstall

@@ -25,7 +25,7 @@ from support.windows import (
 
 from hatch_pack_venv import pack
 from hatch_pack_venv.api.pack import pack_project
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.environment import Project
 from hatch_pack_venv.model.errors import PlanError, WheelProblem
 

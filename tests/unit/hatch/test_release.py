@@ -9,7 +9,7 @@ import pytest
 from support.fakes import environment
 
 from hatch_pack_venv import PackOptions
-from hatch_pack_venv.api.planning import Source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.hatch.release import Release
 from hatch_pack_venv.model.errors import OptionsError
 from hatch_pack_venv.write.sinks import squashfs

@@ -9,6 +9,7 @@ import pytest
 from support.fakes import INTERPRETER, SITE, distribution, environment
 
 from hatch_pack_venv.config.options import PackOptions
+from hatch_pack_venv.model.plan import Findings
 from hatch_pack_venv.plan.select import Selection
 from hatch_pack_venv.requirements.check import (
     DependencyReport,
@@ -101,19 +102,19 @@ def test_files_that_record_lists_and_that_are_missing(gone: str, *, fatal: bool 
     names = {f"{SITE}/needed/__init__.py"}
     for members, strict in ((frozenset({"needed"}), fatal), (frozenset[str](), False)):
         report = DependencyReport(members=members)
-        problems, notes = damage_findings(environment(there), names, report, PackOptions())
-        found = problems if strict else notes
+        damage = damage_findings(environment(there), names, report, PackOptions())
+        found = damage.problems if strict else damage.notes
         expected = f"needed 1.0 lacks 1 of the files that its RECORD lists, such as {gone}: "
         assert [text.startswith(expected) for text in found] == ([] if fatal is None else [True])
-        assert len(problems) + len(notes) == len(found)
+        assert len(damage.problems) + len(damage.notes) == len(found)
 
 
 def test_damage_of_what_does_not_go_along_is_nobody_s() -> None:
     """What a wheel replaces is not looked at, nor anything with the check turned off."""
     there = environment(distribution("needed", f"{SITE}/needed.py"))
     report, options = DependencyReport(), PackOptions()
-    assert damage_findings(there, (), report, options, {"needed"}) == ([], [])
-    assert damage_findings(there, (), report, PackOptions(check="off")) == ([], [])
+    assert damage_findings(there, (), report, options, {"needed"}) == Findings()
+    assert damage_findings(there, (), report, PackOptions(check="off")) == Findings()
 
 
 def test_two_metadata_folders_of_one_distribution_are_told() -> None:
@@ -124,7 +125,7 @@ def test_two_metadata_folders_of_one_distribution_are_told() -> None:
         distribution("needed", metadata_dir="lib64/python3.11/site-packages/needed-1.0.dist-info"),
     ]
     report = DependencyReport(members=frozenset({"needed"}))
-    problems, notes = damage_findings(environment(*doubled), (), report, PackOptions())
-    assert notes == []
-    (problem,) = problems
+    damage = damage_findings(environment(*doubled), (), report, PackOptions())
+    assert damage.notes == ()
+    (problem,) = damage.problems
     assert problem.startswith(f"needed is installed twice, {SITE}/needed-1.0.dist-info and ")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fakes import fake_interpreter
 
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.config.options import PackOptions
 from hatch_pack_venv.filesystem import resolve_link
 from hatch_pack_venv.model.entries import SymlinkEntry, UnsupportedEntry

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fakes import SITE, distribution, editable, environment, file
 
-from hatch_pack_venv.scan.layers import (
+from hatch_pack_venv.scan.outside import (
     describe_outside,
     folders_outside,
     plain_folders,
@@ -58,10 +58,10 @@ def test_only_folders_that_hold_something_count(tmp_path: Path) -> None:
 def test_a_file_that_names_the_folder_is_an_error_else_it_is_noted() -> None:
     """As for a plain line of a path file; a folder that is computed is only known today."""
     code = {f"{SITE}/_overlay.pth": b"import site; site.addsitedir('/parent')"}
-    problems, notes = describe_outside(["/parent", "/home/me/.local/lib"], code)
-    assert len(problems) == len(notes) == 1
-    assert problems[0].startswith(f"{SITE}/_overlay.pth adds /parent to sys.path by code, which ")
-    assert notes[0].startswith("/home/me/.local/lib is on the environment's sys.path and stays out")
+    found = describe_outside(["/parent", "/home/me/.local/lib"], code)
+    (problem,), (note,) = found.problems, found.notes
+    assert problem.startswith(f"{SITE}/_overlay.pth adds /parent to sys.path by code, which ")
+    assert note.startswith("/home/me/.local/lib is on the environment's sys.path and stays out")
 
 
 def test_plain_lines_are_known() -> None:

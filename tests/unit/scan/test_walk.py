@@ -10,7 +10,8 @@ from support.fakes import fake_interpreter
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
-from hatch_pack_venv.api.planning import Source, plan_source
+from hatch_pack_venv.api.planning import plan_source
+from hatch_pack_venv.api.source import Source
 from hatch_pack_venv.model.entries import (
     DirectoryEntry,
     FileEntry,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ...model.entries import FileEntry
-from ...model.requirements import PlatformFindings
+from ...model.plan import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class _Module:
 
 def check(
     entries: Mapping[str, Entry], files: LinuxFileRequirements, environment: Environment
-) -> PlatformFindings:
+) -> Findings:
     """Find packages none of whose variants of a module fits the interpreter.
 
     A wheel may hold a module for several machines and Pythons: one that fits is enough.
@@ -54,7 +54,7 @@ def check(
     for (package, _), modules in variants.items():
         if all(module.misfit for module in modules):
             lost[package].append(modules[0])
-    return PlatformFindings(problems=tuple(_told(lost.values(), environment)))
+    return Findings(problems=tuple(_told(lost.values(), environment)))
 
 
 def _package_of(arcname: str, site_packages: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...model import manifest
 from ...model.entries import collisions
-from ...model.requirements import PlatformFindings
+from ...model.plan import Findings
 from .requirements import MacosFileRequirements, common_architectures
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _SIGN: Final = "codesign --force --sign - FILE"
 
 def look_over(
     files: Mapping[str, MachO], names: Container[str], build_paths: Iterable[str]
-) -> PlatformFindings:
+) -> Findings:
     """Check all Mach-O files.
 
     Parameters:
@@ -67,7 +67,7 @@ def look_over(
         build_paths: folders of the build machine.
     """
     inside = tuple(f"{place.rstrip('/')}/" for place in build_paths)
-    return PlatformFindings(
+    return Findings(
         problems=(
             *_foreign_loads(files, inside),
             *_missing_loads(files, names),
@@ -145,7 +145,7 @@ def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
 
 def check(
     entries: Mapping[str, Entry], files: FileRequirements, build_paths: Iterable[str]
-) -> PlatformFindings:
+) -> Findings:
     """Return problems with an archive's names and Mach-O files, and notes on them.
 
     Parameters:
@@ -153,6 +153,6 @@ def check(
     """
     collisions = name_problems([*entries, manifest.ARCNAME])
     if not isinstance(files, MacosFileRequirements):
-        return PlatformFindings(problems=tuple(collisions))
+        return Findings(problems=tuple(collisions))
     found = look_over(files.at(entries.values()), entries, build_paths)
-    return PlatformFindings(problems=(*collisions, *found.problems), notes=found.notes)
+    return Findings(problems=(*collisions, *found.problems), notes=found.notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ...model import manifest
 from ...model.entries import DirectoryEntry, FileEntry, collisions
-from ...model.requirements import PlatformFindings
+from ...model.plan import Findings
 from .requirements import read_headers
 
 if TYPE_CHECKING:
@@ -149,6 +149,6 @@ def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:
     ]
 
 
-def check(entries: Iterable[str]) -> PlatformFindings:
+def check(entries: Iterable[str]) -> Findings:
     """Return problems with the names of planned entries, including the manifest's."""
-    return PlatformFindings(problems=tuple(name_problems([*entries, manifest.ARCNAME])))
+    return Findings(problems=tuple(name_problems([*entries, manifest.ARCNAME])))
