@@ -182,7 +182,7 @@ def cache_folder(name: str) -> Path:
     """
     chosen = os.environ.get("HATCH_PACK_VENV_CACHE_DIR")
     if chosen:
-        return Path(chosen) / name
+        return Path(os.path.expanduser(chosen)) / name
     caches = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(caches):
         caches = os.path.expanduser("~/.cache")

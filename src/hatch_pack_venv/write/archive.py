@@ -101,7 +101,8 @@ def write_archives(
         logger.warning(REPLACED)
     levels = compression or CompressionOptions()
     with ExitStack() as stack:
-        blocks = stack.enter_context(_blocks(plan, levels))
+        # What is kept takes no place from archives, nor from one that is unpacked to be proved.
+        blocks = stack.enter_context(_blocks(plan.size * (len(formats) + 1), levels))
         archives: list[PendingFile] = []
         documents: list[Mapping[str, bytes]] = []
         written: dict[Path, PackResult] = {}
@@ -181,14 +182,16 @@ def _compression(
 
 
 @contextmanager
-def _blocks(plan: PackPlan, compression: CompressionOptions) -> Iterator[Remembered]:
+def _blocks(room: int, compression: CompressionOptions) -> Iterator[Remembered]:
     """Give what remembers compressed blocks, and tell how much it knew."""
-    cache = BlockCache.opened(plan.size) if compression.cache else None
+    cache = BlockCache.opened(room) if compression.cache else None
     if cache is None:
         yield not_remembered
         return
-    yield cache.remembered
-    cache.close()
+    try:
+        yield cache.remembered
+    finally:  # builds that fail, one after another, fill the folder as well
+        cache.close()
     if cache.found or cache.made:
         logger.info(cache.summary)
 

@@ -18,8 +18,10 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("hatch_pack_venv")
-_FORMAT: Final = "pack-venv block 1"
+_FORMAT: Final = "pack-venv block 2"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
+_OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")
+"""Names of blocks, whole and partial; whatever else lies in the folder is not touched."""
 _ABANDONED: Final = 24 * 60 * 60
 """Seconds after which nobody writes to a partial file any more."""
 _DIGEST: Final = 32  # bytes of SHA-256
@@ -78,7 +82,7 @@ class BlockCache:
         if others is not None:
             logger.info("nothing is kept for the next build: %s", others)
             return None
-        return cls(folder, room)
+        return cls(folder, room, _LIMIT)
 
     def remembered(self, make: Callable[[], bytes], parts: Iterable[bytes], how: str) -> bytes:
         """Return what `make` returns, from the cache if it was made before.
@@ -121,17 +125,11 @@ class BlockCache:
     def _keep(self, path: Path, block: bytes) -> None:
         if self._full:
             return
-        partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}{_PARTIAL}")
         try:
             if shutil.disk_usage(self.folder).free < self.room + len(block):
                 self._full = True
                 return
-            try:
-                _write(partial, block)
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+            _write(path, block)
         except OSError as error:
             self._full = True
             logger.info("no more is kept for the next build: %s: %s", path, error.strerror)
@@ -139,7 +137,7 @@ class BlockCache:
     def _evict(self) -> None:
         kept: list[tuple[int, int, str]] = []
         with os.scandir(self.folder) as entries:
-            for entry in entries:
+            for entry in filter(lambda each: _OURS.fullmatch(each.name), entries):
                 with suppress(OSError):
                     facts = entry.stat(follow_symlinks=False)
                     if not entry.name.endswith(_PARTIAL):
@@ -187,7 +185,7 @@ def _read(path: Path) -> bytes | None:
             digest, block = file.read(_DIGEST), file.read()
     except OSError:
         return None
-    if hashlib.sha256(block).digest() != digest:
+    if _checksum(path, block) != digest:
         return None
     with suppress(OSError):
         os.utime(path)
@@ -195,9 +193,23 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, block: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags, 0o600), "wb", buffering=0) as file:
-        for data in (hashlib.sha256(block).digest(), block):
-            left = memoryview(data)
-            while left:
-                left = left[file.write(left) or 0 :]
+    """Write a block under another name, which no other build has, and give it its own."""
+    handle, partial = tempfile.mkstemp(_PARTIAL, f"{path.name}.", path.parent)
+    try:
+        with open(handle, "wb", buffering=0) as file:
+            for data in (_checksum(path, block), block):
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) or 0 :]
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def _checksum(path: Path, block: bytes) -> bytes:
+    """Return what a file starts with; another block under this name is noticed as well."""
+    checksum = hashlib.sha256(path.name.encode())
+    checksum.update(block)
+    return checksum.digest()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ...model.formats import CompressionFormat
 from .blocks import MIB, Cutter, Sizes
-from .deflate import WINDOW, checksum, deflate_block
+from .deflate import WINDOW, block_depends_on, checksum, deflate_block
 from .thread_pool import AHEAD, OrderedPool
 from .xz import XzCompressor
 
@@ -161,7 +161,7 @@ class GzipCompressor(_Blocks):
         self._checksum = checksum(data, self._checksum)
         self._size += len(data)
         make = partial(deflate_block, data, dictionary, level, last=False)
-        how = f"deflate {level} {len(dictionary)} False"
+        how = block_depends_on(dictionary, level, last=False)
         self._pool.put(partial(self._remembered, make, (dictionary, data), how))
         self._dictionary = data[-WINDOW:]
 
@@ -212,6 +212,7 @@ class ZstdCompressor(_Blocks):
         super().__init__(output, compression, _ZSTD_SIZES, ahead=waiting)
         self._sum = _ZstdChecksum()
         self._streams = _ZstdStreams(compression.level)
+        self._how = f"zstd {_zstd_options(self._level, 0)}"  # jobs are as long as their blocks
         output.write(_zstd_header(compression.level))
 
     def _put(self, block: list[bytes]) -> None:
@@ -219,7 +220,7 @@ class ZstdCompressor(_Blocks):
             self._sum.update(part)
         size = sum(map(len, block))
         make = partial(self._streams.compress, block)
-        work = partial(self._remembered, make, block, f"zstd {self._level} {_ZSTD_WINDOW}")
+        work = partial(self._remembered, make, block, self._how)
         self._pool.put(work, weight=1 + size // MIB)
 
     def _end(self) -> None:

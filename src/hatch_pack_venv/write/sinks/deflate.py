@@ -70,6 +70,11 @@ def deflate_block(data: bytes, dictionary: bytes, level: int, *, last: bool) -> 
     return compressed
 
 
+def block_depends_on(dictionary: bytes, level: int, *, last: bool) -> str:
+    """Return what `deflate_block` depends on, besides the bytes and the libraries."""
+    return f"deflate {level} {_MEMORY} {len(dictionary)} {last}"
+
+
 def checksum(data: bytes, before: int = 0) -> int:
     """Return the CRC-32 used by gzip and zip, continued from a previous one."""
     return int(_streaming.crc32(data, before))

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ...model.entries import mode_of
-from .deflate import BLOCK, WINDOW, checksum, deflate_block, deflate_whole
+from .deflate import BLOCK, WINDOW, block_depends_on, checksum, deflate_block, deflate_whole
 from .thread_pool import AHEAD, OrderedPool
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class ZipSink:
         """Compress a block of a large member."""
         level, last = self._level, part.last
         make = partial(deflate_block, part.data, dictionary, level, last=last)
-        how = f"deflate {level} {len(dictionary)} {last}"
+        how = block_depends_on(dictionary, level, last=last)
         data = self._remembered(make, (dictionary, part.data), how)
         return [_Part(part.member, data, first=part.first, last=last)]
 
