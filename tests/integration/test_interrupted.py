@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,8 +39,11 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Popen[str]:
+def started(
+    prefix: Path, out: Path, format: CompressionFormat, *options: str
+) -> subprocess.Popen[str]:
     """Start packing, and return when its threads compress (xz writes late)."""
+    late = format in LATE or bool(options)
     command = [sys.executable, "-m", "hatch_pack_venv", "pack", str(prefix), "-o", str(out / "app")]
     command += [
         "--force",
@@ -49,6 +53,7 @@ def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Po
         format.suffix[1:],
         "--threads",
         "2",
+        *options,
     ]
     if format.starts:
         command += ["--entry-point", "python"]
@@ -57,9 +62,9 @@ def started(prefix: Path, out: Path, format: CompressionFormat) -> subprocess.Po
     )
     while process.poll() is None:
         sizes = [path.stat().st_size for path in out.glob(".*.partial")]
-        if sizes and format in LATE:
+        if sizes and late:
             time.sleep(1)
-        if any(sizes) or (sizes and format in LATE):
+        if any(sizes) or (sizes and late):
             break
         time.sleep(0.002)
     return process
@@ -96,6 +101,21 @@ def test_a_signal_leaves_what_was_there(
     assert earlier.read_bytes() == b"earlier"
     assert names(tmp_path) == [earlier.name]
     assert running_at(tmp_path / f".app{format.suffix}") == []
+
+
+def test_a_signal_does_not_wait_for_a_block(tmp_path: Path, prefix: Path) -> None:
+    """Of a tar.zst it is compressed within one call, which takes most of a minute at level 19."""
+    source, out = tmp_path / "app", tmp_path / "out"
+    shutil.copytree(prefix, source, symlinks=True)
+    (source / "large").write_text("\n".join(map(str, range(6_000_000))), encoding="ascii")
+    out.mkdir()
+    process = started(source, out, CompressionFormat.ZSTD, "--compression-level", "19")
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, messages = process.communicate()
+    assert time.monotonic() - sent < 5
+    assert (process.returncode, names(out)) == (130, [])
+    assert messages == "pack-venv: error: interrupted, nothing was written\n"
 
 
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Path) -> None:

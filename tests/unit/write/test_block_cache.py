@@ -56,7 +56,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zip_sink, "_BATCH", 12_000)
     monkeypatch.setattr(zip_sink, "_WHOLE", 20_000)
     monkeypatch.setattr(stream, "_AT_ONCE", 10_000)
-    monkeypatch.setattr(zip_sink, "BLOCK", 8192)
+    monkeypatch.setattr(zip_sink, "BLOCK", 10_000)
 
 
 def packed(planned: PackPlan, base: Path, format: CompressionFormat, *, cache: bool) -> bytes:
@@ -124,9 +124,9 @@ def test_the_cache_does_not_show(
 @pytest.mark.usefixtures("small_blocks")
 def test_what_stands_before_a_block_counts(tmp_path: Path, format: CompressionFormat) -> None:
     """Some start with a dictionary: what went before; with another, the same block is another."""
-    rest = compressible(60_000, 1)
-    packed(planned({"large": rest[:8192] + rest}), tmp_path / "a", format, cache=True)
-    after = planned({"large": compressible(8192, 2) + rest})
+    rest, first = compressible(60_000, 1), 20_000 - 512  # a whole block, with the header in a tar
+    packed(planned({"large": rest[:first] + rest}), tmp_path / "a", format, cache=True)
+    after = planned({"large": compressible(first, 2) + rest})
     with_cache = packed(after, tmp_path / "b", format, cache=True)
     assert with_cache == packed(after, tmp_path / "c", format, cache=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Called = TypeVar("Called")
 AHEAD: Final = 16
 """Jobs that may queue for compression threads while thousands of tiny files are read."""
+_LOOKS_EVERY: Final = 0.1  # seconds
 
 
 class Cancelled(Exception):
@@ -82,3 +84,28 @@ class OrderedPool(Generic[T]):
         """
         if self._stopped.is_set():
             raise Cancelled
+
+    def call(self, function: Callable[[], Called]) -> Called:
+        """Call what takes long and cannot look whether it is still needed; by the work itself.
+
+        It runs in a thread that is left behind when the pool is cancelled, and that the process
+        does not wait for when it ends: a library's own call cannot be stopped.
+
+        Raises:
+            Cancelled: if the result is no longer needed.
+        """
+        future: Future[Called] = Future()
+        try:
+            threading.Thread(target=_run, args=(function, future), daemon=True).start()
+        except RuntimeError as error:
+            raise MemoryError(str(error)) from error
+        while not wait([future], _LOOKS_EVERY).done:
+            self.check()
+        return future.result()
+
+
+def _run(function: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+        future.set_exception(error)

@@ -188,6 +188,35 @@ def test_long_work_ends_when_it_is_given_up() -> None:
     assert ended == [Cancelled]
 
 
+def test_a_call_that_cannot_be_ended_is_left_behind() -> None:
+    """Cancelling does not wait for it; its result or error comes to the work otherwise."""
+    taken: list[int] = []
+    pool = OrderedPool[int](1, taken.append, ahead=3)
+    pool.put(lambda: pool.call(lambda: 7))
+    pool.drain()
+    assert taken == [7]
+
+    def fail() -> int:
+        raise MemoryError("no room")
+
+    pool.put(lambda: pool.call(fail))
+    with pytest.raises(MemoryError, match="no room"):
+        pool.drain()
+
+    started, wanted = threading.Event(), threading.Event()
+
+    def wait() -> int:
+        started.set()
+        return int(wanted.wait(60))
+
+    pool.put(lambda: pool.call(wait))
+    started.wait()
+    before = time.monotonic()
+    pool.cancel()
+    assert time.monotonic() - before < 30
+    wanted.set()
+
+
 def test_an_error_in_a_thread_reaches_the_caller() -> None:
     """What work raises is raised where its result would be taken."""
     pool = OrderedPool[int](2, lambda _: None, ahead=0)
