@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,29 +66,14 @@ def with_large_file(path: Path) -> Path:
     return path
 
 
-_VAST: Final = 5_000_000_000  # bytes
-
-
 def vast(path: Path) -> Path:
-    """Return an environment of 5 GB in more than 100,000 files.
+    """Return an environment of more than 5 GB in more than 100,000 files.
 
-    After PyTorch, the science environment and many small files come libraries of these, with other
-    values for their bytes: as compressible as they are, and equal to nothing before.
+    It is PyTorch with the libraries of CUDA, the science environment, and many small files.
     """
     if not (path / "pyvenv.cfg").exists():
         made(path, [*REQUIREMENTS["torch"], *REQUIREMENTS["science"]])
         synthetic(path, 85_000)
-        libraries = [each for each in path.rglob("*.so*") if each.is_file()]
-        left = _VAST - sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-        folder = next(path.glob("lib/python3*/site-packages")) / "others"
-        for turn in range(1, 256):
-            values = bytes((value + turn) % 256 for value in range(256))
-            for number, library in enumerate(libraries):
-                if left <= 0:
-                    return path
-                other = folder / f"{turn:03}" / f"{number:04}.bin"
-                other.parent.mkdir(parents=True, exist_ok=True)
-                left -= other.write_bytes(library.read_bytes().translate(values))
     return path
 
 

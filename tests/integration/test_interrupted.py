@@ -70,13 +70,13 @@ def started(
     return process
 
 
-def running_at(folder: Path) -> list[bytes]:
-    """Return the command lines of processes that name a folder."""
+def opened_in(folder: Path) -> list[str]:
+    """Return which files in a folder processes have open, also if these were removed."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
-            found.append(path.read_bytes())
-    return [line for line in found if os.fsencode(folder) in line]
+            found.append(os.readlink(path))
+    return [name for name in found if name.startswith(f"{folder}{os.sep}")]
 
 
 def names(folder: Path) -> list[str]:
@@ -100,7 +100,7 @@ def test_a_signal_leaves_what_was_there(
     assert messages == "pack-venv: error: interrupted, nothing was written\n"
     assert earlier.read_bytes() == b"earlier"
     assert names(tmp_path) == [earlier.name]
-    assert running_at(tmp_path / f".app{format.suffix}") == []
+    assert opened_in(tmp_path) == []
 
 
 def test_a_signal_does_not_wait_for_a_block(tmp_path: Path, prefix: Path) -> None:

@@ -26,6 +26,7 @@ from hatch_pack_venv.model.formats import CompressionOptions
 from hatch_pack_venv.read.contents import read_members
 from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.write.archive import write_archives
+from hatch_pack_venv.write.sinks import squashfs
 
 if TYPE_CHECKING:
     from hatch_pack_venv.model.plan import PackPlan
@@ -131,6 +132,31 @@ def test_who_packs_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch,
     )
     assert image(tmp_path / "more", example()).read_bytes() == first
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_an_interrupted_start_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that nobody knows of, because its start was interrupted, makes no file anew."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            if self.stdin is not None:  # as when the interrupted call's objects are collected
+                self.stdin.close()
+            raise KeyboardInterrupt
+
+    instead(tmp_path / "bin", 'sleep 0.3; : >"$2"', monkeypatch)  # opens its file late
+    monkeypatch.setattr(squashfs, "find_mksquashfs", lambda: "mksquashfs")
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        image(tmp_path / "out", example())
+    for process in started:
+        assert process.wait(30) == 0
+    assert not (tmp_path / "out").exists()
 
 
 def test_times_are_kept_where_they_are_to_be(tmp_path: Path) -> None:

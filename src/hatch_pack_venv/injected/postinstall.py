@@ -742,11 +742,18 @@ def base_candidates() -> Iterator[str]:
     if sys.platform == "darwin" and sysconfig.get_config_var("PYTHONFRAMEWORK"):
         # In a framework the program is Resources/Python.app; what may be linked to starts that.
         yield os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
-    yield getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
-    yield sys.executable or ""
     version = "{}.{}".format(*sys.version_info)
-    for name in (version + getattr(sys, "abiflags", ""), version, "3"):
-        yield os.path.join(sys.base_prefix, "bin", "python" + name)
+    names = ["python" + each for each in (version + getattr(sys, "abiflags", ""), version)]
+    base = getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
+    named = os.path.basename(os.path.realpath(base))
+    if named.startswith("python3.") and not named.startswith(names[-1]):
+        # What venv --copies makes guesses python3 of its base's folder: here of another version.
+        for name in names:
+            yield os.path.join(os.path.dirname(base), name)
+    yield base
+    yield sys.executable or ""
+    for name in (*names, "python3"):
+        yield os.path.join(sys.base_prefix, "bin", name)
     yield os.path.join(sys.base_prefix, "python.exe")
 
 

@@ -210,7 +210,7 @@ def _write_archive(
             plan = in_image(plan)
         # xz: what was read waits long to be compressed, and what has been is what progress tells.
         lagging = _Lagging(progress, plan.size) if format is CompressionFormat.XZ else None
-        sink = _sink(plan, file, output, compression, lagging)
+        sink = _sink(plan, output, compression, lagging)
         written = write(plan, sink, progress if lagging is None else _unheard)
         if lagging is not None:
             lagging.finish()
@@ -234,11 +234,7 @@ def _write_archive(
 
 
 def _sink(
-    plan: PackPlan,
-    file: PendingFile,
-    output: HashedOutput,
-    compression: Compression,
-    lagging: Progress | None,
+    plan: PackPlan, output: HashedOutput, compression: Compression, lagging: Progress | None
 ) -> Sink:
     match compression.format:
         case CompressionFormat.ZIP:
@@ -258,7 +254,7 @@ def _sink(
 
             newest = max((each.mtime or 0 for each in plan.entries), default=0)
             newest = max(newest, plan.manifest_time)
-            return SquashfsSink(output, file.partial, compression, plan.install_target, newest)
+            return SquashfsSink(output, compression, plan.install_target, newest)
         case _:
             return TarSink(output, compression, plan.install_target, lagging)
 

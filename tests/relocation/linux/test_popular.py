@@ -246,8 +246,8 @@ def test_popular_distributions_answer_as_before(
     assert lines_with(root, os.fsencode(environment)) == []
 
 
-@pytest.mark.parametrize("interpreter", ["bundled", "target"])
-@pytest.mark.parametrize("room", ["hidden", "bare"])
+# All four of these go with fewer distributions: integration/test_proof.py.
+@pytest.mark.parametrize(("interpreter", "room"), [("bundled", "bare"), ("target", "hidden")])
 def test_proofs_raise_no_false_alarm(
     tmp_path: Path, reference: Reference, interpreter: str, room: str
 ) -> None:

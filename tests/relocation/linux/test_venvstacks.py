@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [needs("namespaces", "shared CPython"), pytest.mark.network, pytest.mark.slow]
+pytestmark = [
+    needs("namespaces", "shared CPython", "readelf"),
+    pytest.mark.network,
+    pytest.mark.slow,
+]
 PYTHON: Final = bundlable()[-1] if bundlable() else None
 DRIVER: Final = """
 import shutil, sys
@@ -117,6 +121,8 @@ class Stacks:
         set_search_path(self.stand_in, "lib")
         for alias in ("python", "python3"):
             (self.stand_in / "bin" / alias).symlink_to(name)
+        # Its debug data is most of what both modules would compress.
+        run("strip", "--strip-debug", *self.stand_in.rglob("*.so*"))
         library = self.stand_in / "lib" / name
         for folder in ("site-packages", "ensurepip", "tkinter", "pydoc_data"):
             shutil.rmtree(library / folder)

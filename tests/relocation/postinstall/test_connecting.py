@@ -101,6 +101,27 @@ def test_a_virtual_environments_python_gives_its_base(
     tree.assert_connected()
 
 
+@needs("two CPythons")
+@each_python
+def test_a_copied_python_whose_folder_has_another_python3(tmp_path: Path, python: Python) -> None:
+    """Where python3 of the base's folder is of another version, it is not taken for the base."""
+    another = next(each for each in PYTHONS if each.minor != python.minor)
+    base = tmp_path / "base/bin"
+    base.mkdir(parents=True)
+    (base / f"python{python.minor}").symlink_to(python.path)
+    (base / "python3").symlink_to(another.path)
+    venv = tmp_path / "venv"
+    command = [str(python.path), "-m", "venv", "--without-pip", "--copies", str(venv)]
+    subprocess.run(command, env=ENVIRON, check=True)
+    settings = venv / "pyvenv.cfg"
+    lines = settings.read_text().splitlines()
+    lines = [f"home = {base}" if line.startswith("home =") else line for line in lines]
+    settings.write_text("\n".join(lines) + "\n")
+    tree = Tree(tmp_path / "app", python)
+    assert tree.run("--no-compile", by=venv / "bin/python").status == 0
+    tree.assert_connected()
+
+
 @each_python
 def test_a_second_run_changes_nothing_whoever_runs_it(tmp_path: Path, python: Python) -> None:
     """Run again by the interpreter or by the environment's own Python, all stays as it is."""

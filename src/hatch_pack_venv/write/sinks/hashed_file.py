@@ -72,6 +72,10 @@ class HashedOutput:
         self._file.write(data)
         self._file.seek(0, os.SEEK_END)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the file, for another process to write into."""
+        return self._file.fileno()
+
     def take_over(self) -> None:
         """Count and hash what another process has written into the file."""
         self._is_rewritten = True

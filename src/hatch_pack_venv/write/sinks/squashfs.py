@@ -23,8 +23,6 @@ from ...model.formats import CompressionFormat
 from .tar import TarSink
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ...model.entries import Entry
     from ...model.formats import Compression
     from .hashed_file import HashedOutput
@@ -74,20 +72,18 @@ class SquashfsSink(TarSink):
 
     Parameters:
         output: of the file; learns its size and its hash in the end.
-        path: where the file is now.
         newest: the time of the newest entry, which is that of the image and of its root.
     """
 
     def __init__(
         self,
         output: HashedOutput,
-        path: Path,
         compression: Compression,
         install_target: str,
         newest: int,
     ) -> None:
         self._file = output
-        self._program = _Program(path, compression, min(max(newest, 0), _LATEST))
+        self._program = _Program(output.fileno(), compression, min(max(newest, 0), _LATEST))
         compression = replace(compression, format=CompressionFormat.UNCOMPRESSED)
         super().__init__(self._program, compression, install_target)
         self._folders = {""}
@@ -121,12 +117,16 @@ class SquashfsSink(TarSink):
 
 
 class _Program:
-    """The running program; it ends with its input, however this process ends."""
+    """The running program; it ends with its input, however this process ends.
 
-    def __init__(self, path: Path, compression: Compression, newest: int) -> None:
-        self._path = path
+    It opens the file by its descriptor: by a name it would make another one, if this process was
+    interrupted and has removed that in the meantime.
+    """
+
+    def __init__(self, file: int, compression: Compression, newest: int) -> None:
+        self._file = file
         level, threads = str(compression.level), str(compression.threads)
-        command = [find_mksquashfs(), "-", str(path), *_ALWAYS]
+        command = [find_mksquashfs(), "-", f"/dev/fd/{file}", *_ALWAYS]
         command += ["-Xcompression-level", level, "-processors", threads]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
         # Of the options for times, 4.5 passes over the root's. No entry is later than this one.
@@ -138,6 +138,7 @@ class _Program:
             stdout=subprocess.DEVNULL,
             stderr=self._said,
             pipesize=_PIPE,
+            pass_fds=(file,),
             start_new_session=True,  # what a terminal sends is handled here
         )
         self._input = cast("BinaryIO", self._process.stdin)
@@ -168,8 +169,7 @@ class _Program:
             raise self._failure() from None
         if self._process.wait():
             raise self._failure()
-        with self._path.open("rb") as stream:
-            found = int.from_bytes(stream.read(8)[4:], "little")
+        found = int.from_bytes(os.pread(self._file, 4, 4), "little")
         if found != count:
             raise OutputProblem(
                 f"{_PROGRAM} has put {found} files and folders into the image instead of {count}:"
