@@ -14,7 +14,6 @@ from packaging.utils import parse_wheel_filename
 from ..documents.bom import (
     Parts,
     bill_of_materials,
-    hashes_as_listed,
     licences_of,
     systems_of,
 )
@@ -31,6 +30,7 @@ from ..model.components import (
     STATEMENT_SUFFIX,
     Bom,
     Component,
+    hashes_as_listed,
 )
 from ..model.environment import project_folder
 from ..model.errors import PlanError

@@ -12,7 +12,15 @@ from packaging.version import InvalidVersion, Version
 
 from ..metadata.installed import origin_of
 from ..metadata.licences import licence_named, licence_of
-from ..model.components import FOUNDATION, Bom, Component, Licence, package_url, public_url
+from ..model.components import (
+    FOUNDATION,
+    Bom,
+    Component,
+    Licence,
+    hashes_as_listed,
+    package_url,
+    public_url,
+)
 from ..plan.order import is_native
 from ..requirements.closure import by_key, marker_environment, requirements_of
 from .embedded import embedded_components
@@ -28,14 +36,6 @@ if TYPE_CHECKING:
     from .packed_files import PackedFiles
 
 
-_ALGORITHMS: Final = {
-    "md5": "MD5",
-    "sha1": "SHA-1",
-    "sha256": "SHA-256",
-    "sha384": "SHA-384",
-    "sha512": "SHA-512",
-}
-"""Names of hash algorithms as CycloneDX spells them."""
 # What wheel repair tools call the folders of the libraries they bring: auditwheel and delvewheel,
 # delocate.
 _BROUGHT: Final = re.compile(r"\.libs/|\.dylibs/")
@@ -223,15 +223,6 @@ def _hashes(origin: DirectUrl | None) -> dict[str, str]:
     if origin is None or origin.archive_info is None:
         return {}
     return hashes_as_listed(origin.archive_info.hashes or {})
-
-
-def hashes_as_listed(hashes: Mapping[str, str]) -> dict[str, str]:
-    """Return hashes by the names that CycloneDX has for their algorithms."""
-    return {
-        _ALGORITHMS[name]: value.lower()
-        for name, value in sorted(hashes.items())
-        if name in _ALGORITHMS and re.fullmatch(r"[0-9a-fA-F]{32,128}", value)
-    }
 
 
 # the interpreter and its libraries

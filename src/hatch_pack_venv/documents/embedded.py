@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from ..metadata.files import parse_json
 from ..metadata.licences import licence_named
-from ..model.components import Component, Kind, Licence
+from ..model.components import Component, Kind, Licence, is_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _KINDS: Final = frozenset(get_args(Kind)) - {"operating-system"}
 _LOCAL: Final = re.compile(r"\bfile:")
-_HASHES: Final = {"SHA-256": 64, "SHA-384": 96, "SHA-512": 128, "SHA-1": 40, "MD5": 32}
 
 
 def embedded_components(
@@ -103,14 +102,9 @@ def _component(data: dict[str, Any], owner: str) -> Component:
             each["alg"]: each["content"]
             for each in map(_dict, _list(data.get("hashes")))
             if isinstance(each.get("content"), str)
-            and _is_hash(str(each.get("alg")), each["content"])
+            and is_hash(str(each.get("alg")), each["content"])
         },
     )
-
-
-def _is_hash(algorithm: str, digits: str) -> bool:
-    length = _HASHES.get(algorithm)
-    return len(digits) == length and re.fullmatch("[0-9a-fA-F]+", digits) is not None
 
 
 def _licence(data: dict[str, Any]) -> Licence | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -24,6 +25,9 @@ BESIDE: Final = (".json", SBOM_SUFFIX, STATEMENT_SUFFIX)
 
 FOUNDATION: Final = "Python Software Foundation"
 """The author of CPython."""
+
+_DIGITS: Final = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}
+_ALGORITHMS: Final = {name.replace("-", "").lower(): name for name in _DIGITS}
 
 Kind: TypeAlias = Literal["application", "library", "file", "operating-system"]
 
@@ -89,6 +93,22 @@ class Bom:
     root: Component
     components: tuple[Component, ...]
     time: int
+
+
+def is_hash(algorithm: str, digits: str) -> bool:
+    """Whether this is a hash in hexadecimal digits, of an algorithm as CycloneDX spells it."""
+    length = _DIGITS.get(algorithm)
+    return len(digits) == length and re.fullmatch("[0-9a-fA-F]+", digits) is not None
+
+
+def hashes_as_listed(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes by the names that CycloneDX has for their algorithms, without any others.
+
+    Parameters:
+        hashes: by the names that `hashlib` has for them.
+    """
+    named = {_ALGORITHMS.get(name, ""): digits for name, digits in sorted(hashes.items())}
+    return {name: digits.lower() for name, digits in named.items() if is_hash(name, digits)}
 
 
 def package_url(kind: str, *path: str, version: str | None, **qualifiers: str | None) -> str:

@@ -98,7 +98,7 @@ def test_a_commit_and_an_archive_are_told_without_secrets() -> None:
     digest = "ab" * 32
     wheel = {
         "url": "https://host.example/b-1.0-py3-none-any.whl?token=secret",
-        "archive_info": {"hashes": {"sha256": digest, "odd": "x"}},
+        "archive_info": {"hashes": {"sha256": digest, "odd": "x", "sha512": digest}},
     }
     local = {"url": "file:///home/ann/c.whl", "archive_info": {"hashes": {"sha256": digest}}}
     found = by_name(
