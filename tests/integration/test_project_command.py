@@ -14,6 +14,8 @@ import pytest
 from support.projects import PYPROJECT, TABLE, build, make_project
 
 from hatch_pack_venv.cli.main import main
+from hatch_pack_venv.config.project_table import ProjectTable
+from hatch_pack_venv.model.errors import OptionsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +124,25 @@ def test_other_environments_are_not_the_projects(
     assert found["archives"] == ["other.tar.xz"]
     found = told(capsys, "pack", "--no-project", "--dry-run", "--interpreter", "target")
     assert found["archives"] == ["project.tar.xz"]
+
+
+def test_a_broken_file_is_told_with_the_way_around_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names the option by which another environment is packed; a build names none."""
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
+    (root / "pyproject.toml").write_text("[project\n")
+    for command in (["pack", other, "--dry-run"], ["export", other, tmp_path / "out"]):
+        assert run(*command) == 1
+        said = capsys.readouterr().err
+        assert f"the configuration cannot be read: {root / 'pyproject.toml'}: Expected" in said
+        assert "; correct it, or pass over the project in this directory with --no-project" in said
+    assert not (tmp_path / "out").exists()
+    told(capsys, "pack", other, "--no-project", "--dry-run", "--interpreter", "target")
+    with pytest.raises(OptionsError) as caught:
+        ProjectTable.find(root)
+    assert "--no-project" not in str(caught.value)
 
 
 def test_a_wheel_of_the_project_is_taken_instead_of_built(

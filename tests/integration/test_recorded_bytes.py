@@ -48,35 +48,69 @@ _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 # which nothing is compressed. Of `create_archive` (linked): SHA-256 of the tar, of one with later
 # times clamped, and of what the zip says of its members.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "Linux, as it is": (
+        "83e7cb2a460c1fd3a4a457dab00e746f0c9ac67b2686e461d527793db42d5777",
+        "50eb1c22df9d37fef6319225ca27e8a064f29ea0fde1e4cdf46e900862bf15a1",
+        "ed1f3b414e06bec2e803ef09ae0681bfbfd9a64d3b02db055503f8fa68fb15ea",
+    ),
+    "Linux, without a top folder or records": (
+        "5109b3636c217785bef41ad5103f3bbe558f13d17df00e53a5ff0c85878b2506",
+        "58f49f8229a2c1efbf2aa2b0a3e470d54ed493e3256e239cf9014594b483f254",
+        "cc4f2a8a4bcc3ba393a9b11caf8d2abeb682d256e9181e95505cb15677c7d1eb",
+    ),
+    "Linux, chosen files": (
+        "dd173b1969d80fdd0073c14d2861e7c505573e0e32cb7898ad6a4ee88a7b65f6",
+        "48c32c3ec319fc3429ee50d6562f9e6b34d65ec7cb6b3a6605dd5d959e6aa829",
+        "25e1f12699eefacecd9d150d9117e4a7b66115dea475dadc27b614072fd9b0b4",
+    ),
+    "Linux, what is required": (
+        "661b3dac32ec3d92230484bac646765898b7c62913b0f25cb779f950559520df",
+        "6f7920c2ce1dc6b0e8cf557c4831096ea254df93ef1b2fd0280def042c42422f",
+        "a74ca0da94ce1feaccd2b9115d7f66f8c01d2a660820bbb164b8ffc4eca906e0",
+    ),
+    "Linux, promised": (
+        "523068ad31099a65350d2968922af73a628a84a24bcf2078ea4d2a2a2f93b71c",
+        "1d06c738257440d11dd48f91350a8184dbf1e28be875ffa0ea5f9927879615bb",
+    ),
+    "Linux, a wheel": (
+        "529e237858e34f9c2373e02026ede0273ba27b64cca07f4bb97d68fd3b56e36e",
+        "49ffd5ff11ff2901019c0326c44fd78e71dba87187ec7c2aee54868e0ae744ea",
+        "5a56f2c467dc061e8cecde73f51dbe8d4f1cc68a481491c8493a5878227a04b5",
+    ),
+    "Linux, neighbours": (
+        "407fdeb27fc955eb06cad9ab9ed9708a31150787078c5256e034b79467dca26b",
+        "2cb978100bd620034a0c909b4eb408de8ae620a64b5c0a9166c2dbdd0f210a17",
+        "b0a1a7065824cf15cf84c413950943548a60d94767fb88699f22b7e0cb3c98f5",
+    ),
+    "Windows, none": (
+        "7f8c2cbb4701029067c33f0158b463480d56756221209141bf7105e897ed25ad",
+        "c7eaa89a0eb958423de2c889185f71b75acabb3060839827c70b6b423011e952",
+        "de2e34da93554c029c76ad244c8ea95e8ca1c59015c9366c54e04e46ac5f2a65",
+    ),
     "Windows, default": (
-        "e21f4788fea61e743d13c38386da086b62e643210cb6b72db0c41dc5d2c88646",
-        "477f13947bd8250db25d0dda5c3326f72711ba547b13197706e921e79b0bbd1b",
-        "6d66712b192860f23607a06b62d32252733a831e82c7a6b9338490251ed6ae13",
+        "0482818125af1dca238f4fa1b663f94d6f5a7b50f3c7a409cda5c75c7bdf5e11",
+        "0fe4e305d0431f198e71c838ecf118455f8033f8d1f5340be1165cd5c6ff9b94",
+        "444d25619e01f3ad5058c9c5871ff7ede038b92651114cbc7e11742863e42e47",
     ),
     "Windows, minimal": (
-        "4aef78c4b79d158a36789cd8fee1cd8a3ffd6025811504dc63198c1ac4286146",
-        "dd2740678c1fa3477252ef883a89012a6066955542bbe5edef57ed8949d9565b",
-        "06621e72b1d98b5f43c0acb7843f7c82ab9226df2e32a83e66a624dbce74e79e",
+        "40e1a90b9595d05b82b13e7a1ab637ea2d15187e0bd446f3189bcf792d33300c",
+        "f7fdb775eec858ec7a4a31915825910aae20cf4bdfd0744e7f7fe46e1eef9811",
+        "81aac0ac4facf96f55f8275f84640e299057c707c7b42a9df611797557334de4",
     ),
     "Windows, target": (
-        "1e7fad14f7d4c995c6fa3e8f224f571cbff30853e2047584108d240cc7d567e3",
-        "ee43ae7b9edabe93d98d1246dd2b1bba493ee15bdac37ffbbf03d788b49f9189",
-        "3f618cc08ce75ff00b65dc2e59d2a3edffe36b7521c145732a356fdc700cb8a4",
+        "486839cf49bd001c48f78a3ba2baa08b0789f2a8d3f015f3c0cbee2ee6dee2fe",
+        "6fbb95ea244a4b4812994f3231625829c3657a609b6f652f78f8c7b3bc8544b0",
+        "7b18638900fcfb88f35e5245e934f724d77646164d581f9bc93440efce2c0843",
     ),
     "macOS, bundled": (
-        "2220a1949ad9d4cb77867fd1e6fe06944116a72c670179b2efc5726fd5a9cb77",
-        "a7ecaf0290ad3caf257bc57d623498e1d1aa71466d9b7a1fb9b37415a66a971e",
-        "5bef7e347c7338e1bf7986eddc1f2749633397ed3ec6371485d26f793afa1ce8",
+        "42e0c3dbc1421c5ad55a676a09a11dabedc9a6b409105a23b6544de36855e41c",
+        "ce567a5690bebb6b405ed6f02d26a1116494b9783366e918ab66a5e3940329a0",
+        "83090169cd654c2214c58d30ea7584dd429e51339cc4fcaacf717d61e2d95140",
     ),
     "macOS, target": (
-        "1f45ea171a36f0832573a2d62ea1a465b3634a69c66068d692e6b3d617a679e2",
-        "d43aea08168639b078219a1ea4d523daf17b10d9ea02901a1f60b2cccb766ed3",
-        "effcd0617911f902d7b306521e44cb9b7e9c8b9a01cc28ba59529f67d6557b44",
-    ),
-    "Linux, as it is": (
-        "d918f9969a12d63a344adb4eeebc31d9ce81e1d53ec2ea00501abb8fca81bb9f",
-        "e549271386c9f1116e179dc255912bfc2477288a5d882bc34f880ab487054a5a",
-        "91d066f9254573ddbfa85b1adc05fb4c09ffdf9cd8e1a173c0e2a94b1ba0a7ea",
+        "a8c94627ce519e4e2e6c788a8b09576253960beaf61133231954f6e33c493b00",
+        "33ab217d854730870d2a31172dff5c1d2fd2881735588881506307db4bec7327",
+        "32e74144ac6174fa8b848d088063c12a9d4f73e33241b1d95220ed583f30601b",
     ),
     "Linux, linked": (
         "0545551a4ec17b5af44b355054294b86e9d895f934d373ebc320a4faa6594ce0",
@@ -88,44 +122,10 @@ RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
         "c7d4bbe0c5965c61d151ac09ecd05859e894ed1271f49b0778becec3afa5963f",
         "1ef2e33116a8ec3a7f3a8fd3de443d55dc6159ea25c8b4b4c28de84ec4947e1c",
     ),
-    "Linux, without a top folder or records": (
-        "41e76077207ff939882adcaecb1e90ed7fc4216bbf3ec8025903814c2f2c9904",
-        "754a3c3bf9976b871ff7c5e47cc25bca7845c57ebb3ca7530b41ffc575e30a67",
-        "a1db8f55cb9d07e511efee375ff663f283a947762024a14ad16ab657a365d2eb",
-    ),
     "macOS, linked": (
         "b9c9388c1e3b10ce093407b9c6d78b1469a32c175d87023041f72aab7b17a9fc",
         "2a8e10deaa59f02173a68ee006348a923955bb645e40028a0d8adf7e4032aa12",
         "8995599dc28e6548636d3d00357eca0dfc588a7c11b78618d70e81ee244e0e75",
-    ),
-    "Linux, chosen files": (
-        "27b2e8adfc4a52fe2dda4571bd482e52d1aceb4701fad241a28994d92b8e9f91",
-        "76736d3f67bfd4b5c85e53b7c40ee38b38c635389f3534beb79fb23b304dc665",
-        "0918f19c0518fb7aadcef8ae32279962cac5f3eabdb21952bfe33e006fb1f2d4",
-    ),
-    "Linux, a wheel": (
-        "7dac08d4b00f9d0607885b6ce1791903d1cf0a4b3e0d7b797c723328cd30e087",
-        "1904ecd16e90d5825f1ec4373b63144384e96efdbe1133001391414cad36587d",
-        "6a2cfe232dad3154a535fe4a183d15c679f5056fce6d52d4ebfd29b2496f0ed0",
-    ),
-    "Linux, what is required": (
-        "5551a5a5cc656b80a84858f9cbd91e73dd24902b43b5b63dab1751c3b3a4ca19",
-        "4e8d268d6575c45ff159463f40f6886f9aa697a66e98b590014df7eae8114388",
-        "273cfb902dddff16f37056c5e3537d4192d899be848368f3cac23b6b6c0fd379",
-    ),
-    "Linux, neighbours": (
-        "ad7a6d8f3cceee470e428721ddd670ec7216390cd28b4831e64ac99de77b33f1",
-        "58be4245231f6456f50bbdaea8efb022f0352fae6d43d93558418a0fd51dd345",
-        "48ca0b9b070a932b0260e90a8f11c505b6f2b536ce217e3ccba287c333ce69d2",
-    ),
-    "Windows, none": (
-        "93bbb44f2174d712a6a4670c995ff983d63ce2949219013ddfd5d1956a555924",
-        "0ad807ebab10fe448c12faab3c161ef5a0071c831db914c1101b6b4356e0cb12",
-        "68d4e6f51aa08f1a6b111ca9cf20cb62c9cf84697817c6988cd5cf2cf15b3bb0",
-    ),
-    "Linux, promised": (
-        "535bebb5fe583ae03351e1e3b389dd3366beef64024c098b12dcb263697e3d2f",
-        "6265de0b531704080a4adf3537f0c8ae8ac8d6385727ef51a0ad6938f99b7c5e",
     ),
 }
 

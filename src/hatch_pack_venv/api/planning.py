@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from ..binary.headers import HeaderReader
+from ..config.options import provider_of
 from ..model.entries import Times
 from ..model.environment import Project, environment_name, project_folder
 from ..model.errors import telling_system_errors
@@ -316,7 +317,7 @@ class _Planning:
         if is_fixed_path(options.interpreter):
             link = fixed_interpreter_entries(options.interpreter, self.environment)
             return replace(parts, runtime=link)
-        if options.provider != "bundled":
+        if not self._is_bundled:
             return parts
         bundle = self.platform.bundle(self.environment, self._bundle_request(parts))
         for name in bundle.trimmed:
@@ -351,7 +352,7 @@ class _Planning:
             name=project.name,
             version=project.version,
             install_target=options.install_target,
-            interpreter=options.provider,
+            interpreter=provider_of(options),
             build_paths=build_paths_of(
                 environment,
                 project=project.root or project_folder(environment.requested),
@@ -432,8 +433,13 @@ class _Planning:
 
     @property
     def _search_paths(self) -> SearchPaths:
-        bundled = self.options.provider == "bundled"
-        return SearchPaths(environment=self.environment, bundled=bundled, headers=self.headers)
+        return SearchPaths(
+            environment=self.environment, bundled=self._is_bundled, headers=self.headers
+        )
+
+    @property
+    def _is_bundled(self) -> bool:
+        return provider_of(self.options) == "bundled"
 
     def _excludes(self, arcname: str) -> bool:
         """Whether an entry of the environment stays out."""

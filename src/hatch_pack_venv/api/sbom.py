@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..documents.cyclonedx import serial_number
+from ..documents.cyclonedx import content_of
 from ..documents.spdx import is_ours, spdx
 from ..metadata.files import parse_json, read_file
 from ..model import manifest
@@ -33,7 +33,7 @@ def sbom_of_environment(
 ) -> dict[str, Any]:
     """Return the bill of materials that an environment's archive would hold.
 
-    Every file is read, because the serial number is made from what they hold.
+    Every file is read, because it names the digest of what they hold.
 
     Raises:
         PackVenvError: if the environment cannot be packed.
@@ -93,8 +93,8 @@ def _parsed(data: bytes, where: str) -> dict[str, Any]:
 
 def _check_is_of(document: dict[str, Any], contents: Contents, where: str) -> None:
     """Refuse what lies beside an archive and is of another one, an earlier one for example."""
-    if document["serialNumber"] != serial_number(contents.listing.head["content_digest"]):
+    if content_of(document) != contents.listing.head["content_digest"]:
         raise ArchiveProblem(
-            f"{where} is the bill of materials of another archive: its serial number is not made"
-            f" from the content digest of {contents.path}; pack again"
+            f"{where} is the bill of materials of another archive: it does not name the content"
+            f" digest of {contents.path}; pack again"
         )

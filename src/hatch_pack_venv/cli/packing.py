@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ..api.pack import Output
     from ..api.source import Source
+    from ..config.project_table import ProjectTable
     from ..model.environment import Project
     from ..model.results import PackResult
     from ..plan.explain import Preview
@@ -67,9 +68,8 @@ def _what(
     """Yield what is packed: as a project configures it, or as the options say."""
     from ..api.project import ConfiguredProject
     from ..api.source import Source
-    from ..config.project_table import ProjectTable
 
-    table = None if parsed.no_project else ProjectTable.find(Path.cwd())
+    table = None if parsed.no_project else _project_table()
     parsed.table = None if table is None else table.file  # whose words messages speak from here on
     found = None if table is None else ConfiguredProject.of(table, parsed.prefix, given)
     if found is not None:
@@ -82,6 +82,21 @@ def _what(
     with logged_phase("read the environment"):
         source = Source.read(_prefix(parsed), options)
     yield source, None
+
+
+def _project_table() -> ProjectTable | None:
+    """Return the table of the project in the current folder, which may be another's.
+
+    Raises:
+        OptionsError: if a file cannot be read; names the option that passes over it.
+    """
+    from ..config.project_table import ProjectTable
+
+    try:
+        return ProjectTable.find(Path.cwd())
+    except OptionsError as error:
+        way = "correct it, or pass over the project in this directory with --no-project"
+        raise OptionsError(error.summary, [f"{each}; {way}" for each in error.problems]) from error
 
 
 def _prefix(parsed: argparse.Namespace) -> Path:

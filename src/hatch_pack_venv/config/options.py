@@ -188,15 +188,6 @@ class PackOptions:
         return replace(self, formats=self.formats or (own,))
 
     @property
-    def provider(self) -> InterpreterMode:
-        """Who provides the interpreter."""
-        if self.base_runtime is not None:
-            return "neighbour"
-        if is_fixed_path(self.interpreter):
-            return "promised"
-        return "bundled" if self.interpreter == "bundled" else "target"
-
-    @property
     def copies_links(self) -> bool:
         """Whether one of the formats has copies in the place of links."""
         return CompressionFormat.ZIP in self.formats and not self.zip_links
@@ -236,6 +227,15 @@ class PackOptions:
             python_tag=environment.interpreter.abi,
             platform_tag=platform_tag,
         )
+
+
+def provider_of(options: PackOptions) -> InterpreterMode:
+    """Return who provides the interpreter."""
+    if options.base_runtime is not None:
+        return "neighbour"
+    if is_fixed_path(options.interpreter):
+        return "promised"
+    return "bundled" if options.interpreter == "bundled" else "target"
 
 
 class _Reader:

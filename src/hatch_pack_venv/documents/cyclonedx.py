@@ -16,32 +16,33 @@ if TYPE_CHECKING:
 PREFIX: Final = "hatch-pack-venv:"
 """Begins the names of our properties."""
 _NAMESPACE: Final = uuid.UUID("5f0c4d5e-6a0d-5a9f-9d3b-0f1f4a5b8c11")
+_CONTENT: Final = f"{PREFIX}content"
 
 
-def serial_number(digest: str) -> str:
-    """Return the serial number of the bill of materials of what has a content digest.
-
-    The digest is of everything in the archive but the manifest and this bill of materials, whose
-    text it stands in.
-    """
-    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, digest)}"
+def content_of(document: Mapping[str, Any]) -> str | None:
+    """Return the content digest of what a bill of materials of ours is of, if it tells it."""
+    properties = document["metadata"].get("properties", ())
+    return next((each["value"] for each in properties if each["name"] == _CONTENT), None)
 
 
-def cyclonedx(bom: Bom, digest: str, sha256: Callable[[str], str], version: str) -> dict[str, Any]:
+def cyclonedx(
+    bom: Bom, digest: str | None, sha256: Callable[[str], str], version: str
+) -> dict[str, Any]:
     """Return a bill of materials in the form of its JSON.
 
     Parameters:
-        digest: the content digest of everything else.
+        digest: the content digest of everything in the archive but the manifest and this bill of
+            materials, whose text it stands in; `None` for what is no archive.
         sha256: returns a packed file's hash, given its arcname.
         version: ours.
     """
     components = [_component(each, sha256) for each in bom.components]
     all_of_them = (bom.root, *bom.components)
-    return {
+    document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": serial_number(digest),
+        "serialNumber": "",
         "version": 1,
         "metadata": {
             "timestamp": datetime.fromtimestamp(bom.time, UTC).isoformat(),
@@ -52,6 +53,7 @@ def cyclonedx(bom: Bom, digest: str, sha256: Callable[[str], str], version: str)
                 ]
             },
             "component": _component(bom.root, sha256),
+            **({} if digest is None else {"properties": [{"name": _CONTENT, "value": digest}]}),
         },
         "components": components,
         "dependencies": [
@@ -59,11 +61,13 @@ def cyclonedx(bom: Bom, digest: str, sha256: Callable[[str], str], version: str)
             for each in all_of_them
         ],
     }
+    document = _as_text(document)
+    return {**document, "serialNumber": f"urn:uuid:{uuid.uuid5(_NAMESPACE, json.dumps(document))}"}
 
 
 def rendered(document: Mapping[str, Any]) -> bytes:
     """Return a document's text."""
-    return (json.dumps(_as_text(document), indent=1) + "\n").encode()
+    return (json.dumps(document, indent=1) + "\n").encode()
 
 
 def _as_text(value: Any) -> Any:

@@ -39,7 +39,12 @@ SHAPE: Final[dict[str, Any]] = {
     "bomFormat": str,
     "specVersion": str,
     "serialNumber": str,
-    "metadata": {"timestamp": str, "component": _COMPONENT, "tools": {"components": [dict]}},
+    "metadata": {
+        "timestamp": str,
+        "component": _COMPONENT,
+        "tools": {"components": [dict]},
+        "properties?": [{"name": str, "value": str}],
+    },
     "components": [{**_COMPONENT, "components?": [_COMPONENT]}],
     "dependencies": [{"ref": str, "dependsOn?": [str]}],
 }

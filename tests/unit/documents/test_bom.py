@@ -10,7 +10,7 @@ import pytest
 from support.fakes import SITE, distribution, environment, file, inputs, plan
 
 from hatch_pack_venv.documents.bom import Parts, bill_of_materials, licences_of
-from hatch_pack_venv.documents.cyclonedx import cyclonedx, rendered, serial_number
+from hatch_pack_venv.documents.cyclonedx import content_of, cyclonedx, rendered
 from hatch_pack_venv.documents.packed_files import PackedFiles
 from hatch_pack_venv.documents.spdx import is_ours, spdx
 from hatch_pack_venv.model.components import Licence, package_url, public_url
@@ -261,10 +261,25 @@ def test_what_the_target_has_to_bring_is_told() -> None:
     assert ("needs:library", "libz.so.1") in bom_of(target_libraries=[library]).root.facts
 
 
-def test_the_serial_number_is_made_from_the_content() -> None:
-    """The same content gives the same number, another one another."""
-    assert serial_number("a") == serial_number("a") != serial_number("b")
-    assert serial_number("a").startswith("urn:uuid:")
+def test_the_serial_number_is_made_from_the_text() -> None:
+    """The same text has the same number; another content is told in it, and gives another."""
+    bom = bom_of(distribution("a", about=About(summary="\udce9")))
+    one, two = (cyclonedx(bom, digest * 64, lambda _: "f" * 64, "1.0") for digest in "de")
+    assert one["serialNumber"].startswith("urn:uuid:")
+    assert one == cyclonedx(bom, "d" * 64, lambda _: "f" * 64, "1.0")
+    assert one["serialNumber"] != two["serialNumber"]
+    assert content_of(json.loads(rendered(one))) == "d" * 64
+    assert content_of(cyclonedx(bom, None, lambda _: "f" * 64, "1.0")) is None
+
+
+def test_a_hash_that_is_no_content_changes_serial_number_and_namespace() -> None:
+    """A local `direct_url.json` is not packed, and what it tells of the wheel is listed."""
+    local = {"url": "file:///home/ann/c.whl", "archive_info": {"hashes": {"sha256": "ab" * 32}}}
+    one = document(bom_of(distribution("c")))
+    two = document(bom_of(distribution("c", direct_url=json.dumps(local))))
+    assert one["components"] != two["components"]
+    assert one["serialNumber"] != two["serialNumber"]
+    assert spdx(one)["documentNamespace"] != spdx(two)["documentNamespace"]
 
 
 def test_spdx_has_the_same_components_and_edges() -> None:
