@@ -193,7 +193,24 @@ def make_cache_folder(folder: Path) -> None:
     """Make a folder that `cache_folder` has named, for this user alone.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or not be trusted.
     """
     for each in (folder.parent, folder):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_cache_folder(folder)
+
+
+def check_cache_folder(folder: Path) -> None:
+    """Find out whether somebody else may have written what a folder of the cache holds.
+
+    Raises:
+        OSError: it is not there, or can be written by others.
+    """
+    if os.name == "nt":
+        return  # the user's folders are the user's, by what Windows lets others do
+    for each in (folder.parent, folder):
+        facts = each.stat()
+        if facts.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "belongs to another user", str(each))
+        if facts.st_mode & 0o022:
+            raise PermissionError(errno.EPERM, "can be written by others", str(each))

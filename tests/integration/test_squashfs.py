@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -201,6 +203,18 @@ def test_an_error_leaves_the_earlier_image_and_nothing_else(tmp_path: Path) -> N
     assert path.name in before
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     assert not children.strip()
+
+
+def test_a_user_with_many_pipes_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has 64 MiB in pipes, as all containers of root together, may not enlarge one: pipe(7)."""
+
+    def refuse(_file: object, command: int, _size: int = 0) -> int:
+        assert command == fcntl.F_SETPIPE_SZ
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    expected = image(tmp_path / "one", example()).read_bytes()
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert image(tmp_path / "other", example()).read_bytes() == expected
 
 
 @pytest.mark.parametrize(

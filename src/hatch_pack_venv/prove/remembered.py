@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from ..filesystem import cache_folder, make_cache_folder
+from ..filesystem import cache_folder, check_cache_folder, make_cache_folder
 from ..metadata.files import read_json
 from ..model.proof import Answer, Question
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 
 _FORMAT: Final = 1
+_KEPT: Final = 7 * 24 * 60 * 60
+"""Seconds after which all is asked again: what a module lacked may have been installed since."""
+_OURS: Final = re.compile(r"[0-9a-f]{32}\.(json|\d+\.partial)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,9 @@ class HomeAnswers:
     def read(self) -> dict[Question, Answer]:
         """Return what is known; nothing if that cannot be read."""
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            check_cache_folder(self.path.parent)
+            if _is_old(self.path):
+                return {}
             rows = read_json(self.path)
             answers = [
                 Answer(question=Question(**row["question"]), **row["answer"]) for row in rows
@@ -70,3 +78,10 @@ class HomeAnswers:
                 partial.replace(self.path)
             finally:
                 partial.unlink(missing_ok=True)
+            for each in self.path.parent.iterdir():
+                if _OURS.fullmatch(each.name) and _is_old(each):
+                    each.unlink()
+
+
+def _is_old(path: Path) -> bool:
+    return path.stat().st_mtime < time.time() - _KEPT

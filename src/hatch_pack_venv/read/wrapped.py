@@ -187,15 +187,17 @@ class _Layout:
 
     def manifest_for(self, architecture: str) -> dict[str, Any]:
         """Return the manifest of the image for an architecture; indices may hold indices."""
-        left, seen = self.index(), set[str]()
-        while left:
-            descriptor = left.pop(0)
-            found = self.json(descriptor)
+        left, indices = self.index(), set[str]()
+        for descriptor in left:
             platform = descriptor.get("platform") or {}
-            if "manifests" in found:  # each once: a few that name each other often lead to billions
-                left += found["manifests"] if descriptor["digest"] not in seen else ()
-                seen.add(descriptor["digest"])
-            elif platform.get("architecture", architecture) == architecture:
+            fits_here = platform.get("architecture", architecture) == architecture
+            if descriptor["digest"] in indices:
+                continue  # a few that name each other often lead to billions
+            found = self.json(descriptor)
+            if "manifests" in found:
+                left += found["manifests"]
+                indices.add(descriptor["digest"])
+            elif fits_here:
                 return found
         raise FormatError(f"it has no image for {architecture}")
 

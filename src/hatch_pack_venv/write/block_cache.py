@@ -76,11 +76,9 @@ class BlockCache:
         folder = cache_folder("blocks")
         try:
             make_cache_folder(folder)
-            others = next(filter(None, map(_others, (folder.parent, folder))), None)
         except OSError as error:
-            others = f"{folder}: {error.strerror}"
-        if others is not None:
-            logger.info("nothing is kept for the next build: %s", others)
+            where = error.filename or folder
+            logger.info("nothing is kept for the next build: %s: %s", where, error.strerror)
             return None
         return cls(folder, room, _LIMIT)
 
@@ -166,16 +164,6 @@ def _libraries() -> str:
             version.restype = ctypes.c_char_p
             known.append(version().decode())
     return " ".join(known)
-
-
-def _others(folder: Path) -> str | None:
-    """Tell why somebody else may have written what a folder holds."""
-    if os.name == "nt":
-        return None  # the user's folders are the user's, by what Windows lets others do
-    facts = folder.stat()
-    if facts.st_uid != os.geteuid():
-        return f"{folder} belongs to another user"
-    return f"{folder} can be written by others" if facts.st_mode & 0o022 else None
 
 
 def _read(path: Path) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,4 +59,27 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     """It is a convenience."""
     (tmp_path / "caches").write_text("a file")
     answers().add([FAILED])
+    assert answers().read() == {}
+
+
+def test_what_is_known_ends() -> None:
+    """What a module lacked may be there a week later; old files go, and others' stay."""
+    answers().add([FAILED])
+    folder = answers().path.parent
+    for path in (answers().path, folder / f"{'a' * 32}.7.partial", folder / "notes.json"):
+        path.touch()
+        os.utime(path, (1, 1))
+    assert answers().read() == {}
+    answers(digest="cd").add([FAILED])
+    assert {path.name for path in folder.iterdir()} == {
+        answers(digest="cd").path.name,
+        "notes.json",
+    }
+
+
+def test_what_others_may_have_written_is_not_known() -> None:
+    """It would let an archive be released that does not run."""
+    answers().add([FAILED])
+    assert answers().read() != {}
+    answers().path.parent.chmod(0o777)
     assert answers().read() == {}

@@ -18,6 +18,7 @@ from support.fakes import file, folder, plan
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.errors import ArchiveProblem, EnvironmentProblem, SourceProblem
 from hatch_pack_venv.model.image import Image
+from hatch_pack_venv.read import wrapped
 from hatch_pack_venv.read.contents import Contents
 from hatch_pack_venv.read.verify import verify
 from hatch_pack_venv.read.wrapped import read_base
@@ -295,6 +296,28 @@ def test_a_base_that_is_none_is_told(
     change(base)
     with pytest.raises(EnvironmentProblem, match=f"image-base cannot be read: .*{why}"):
         read_base(base, "x86_64")
+
+
+def test_an_index_that_is_named_often_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read one of some megabytes a hundred thousand times would take a day."""
+    base = base_of(tmp_path / "base", layer(x=b"1"))
+    files: dict[str, bytes] = {}
+    descriptor = _add(files, {"manifests": []})
+    for name, data in files.items():
+        (base / name).write_bytes(data)
+    (base / "index.json").write_text(json.dumps({"manifests": [descriptor] * 1000}))
+    read = []
+
+    def parse(data: bytes) -> Any:
+        read.append(data)
+        return json.loads(data)
+
+    monkeypatch.setattr(wrapped, "parse_json", parse)
+    with pytest.raises(EnvironmentProblem, match="it has no image for amd64"):
+        read_base(base, "x86_64")
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.archives import FORMATS, compressible, planned_content, read_archive
 from support.fakes import file, plan
 
-from hatch_pack_venv import CompressionFormat
+from hatch_pack_venv import CompressionFormat, filesystem
 from hatch_pack_venv.filesystem import cache_folder
 from hatch_pack_venv.model.errors import OutputProblem
 from hatch_pack_venv.model.formats import CompressionOptions
@@ -354,7 +354,7 @@ def test_a_folder_of_others_is_not_used(
             folder.mkdir(parents=True)
             folder.parent.chmod(0o777)
         case "unreadable":
-            monkeypatch.setattr(block_cache, "_others", refused)
+            monkeypatch.setattr(filesystem, "check_cache_folder", refused)
         case "owner":
             monkeypatch.setattr(os, "geteuid", lambda: 4711)
         case "file":

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from contextlib import suppress
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .hashed_file import HashedOutput
 
 
+if sys.platform == "linux":
+    import fcntl
 _PROGRAM: Final = "mksquashfs"
 _OLDEST: Final = (4, 5)  # reads a tar; of July 2021
 _INSTALL: Final = (
@@ -137,11 +140,11 @@ class _Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
-            pipesize=_PIPE,
             pass_fds=(file,),
             start_new_session=True,  # what a terminal sends is handled here
         )
         self._input = cast("BinaryIO", self._process.stdin)
+        _enlarge(self._input)
 
     def write(self, data: bytes | memoryview, /) -> None:
         """Feed it the next bytes.
@@ -195,3 +198,10 @@ class _Program:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         reason = lines[-1] if lines else f"it ended with status {status}"
         return OutputProblem(f"{_PROGRAM} cannot write the image: {reason}")
+
+
+def _enlarge(pipe: BinaryIO) -> None:
+    """Let a pipe hold more, if this user has not as much in pipes already as it may (pipe(7))."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
