@@ -83,6 +83,7 @@ class _Installed:
         needs: what was found about requirements.
         editables: the environment with its editable installs settled.
         layers: those below it, with the digests of their archives.
+        reasons: why distributions do not go along as they are, by normalised name.
     """
 
     overlays: Sequence[WheelOverlay]
@@ -91,12 +92,20 @@ class _Installed:
     editables: ResolvedEditables
     layers: Layers | None
     findings: Findings
+    reasons: Mapping[str, str]
 
     @property
     def environment(self) -> Environment:
-        """The environment as if nothing were editable, and only what goes along installed."""
+        """The environment as if nothing were editable, and without pruned distributions."""
         regular, pruned = self.editables.environment, self.needs.pruned
         return regular if pruned is None else pruned.without(regular)
+
+    @property
+    def packed(self) -> list[InstalledDistribution]:
+        """The distributions that go along."""
+        gone = self.reasons.keys() | self.editables.excluded
+        kept = [each for each in self.environment.distributions if each.key not in gone]
+        return [*kept, *(each.distribution for each in self.overlays)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +176,7 @@ class _Planning:
         parts = self._led_to_layers(parts)
         parts = self._with_interpreter(parts)
         floors = self._floors(parts)
-        findings = installed.findings + found.findings + self._judged(parts)
+        findings = installed.findings + found.findings + self._judged(installed, parts)
         plan = build_plan(
             parts.scanned,
             environment=installed.environment,
@@ -215,6 +224,7 @@ class _Planning:
             needs=needs,
             editables=editables,
             layers=layers,
+            reasons=reasons,
             findings=Findings(
                 problems=needs.problems,
                 notes=(*environment.interpreter.assumed, *needs.notes, *notes),
@@ -262,10 +272,8 @@ class _Planning:
         kept, findings = self._without_archives(scanned)
         findings += seen_outside(environment, kept, self._excludes)
         names = {entry.arcname for entry in scanned}
-        replaced = {each.distribution.key for each in installed.overlays}
-        if self.excluded_project is not None:
-            replaced.add(self.excluded_project)
-        findings += damage_findings(environment, names, installed.needs, self.options, replaced)
+        gone, needs = installed.reasons, installed.needs
+        findings += damage_findings(environment, names, needs, self.options, gone)
         return _Found(scanned=scanned, kept=kept, findings=findings)
 
     def _without_archives(
@@ -372,11 +380,12 @@ class _Planning:
             notes=findings.notes,
         )
 
-    def _judged(self, parts: _Parts) -> Findings:
+    def _judged(self, installed: _Installed, parts: _Parts) -> Findings:
         """Find what should not be packed, and patterns that name nothing."""
         selection, scanned = self.selection, parts.scanned
         inside = nested_environments(e for e in scanned if not selection.by_pattern(e.arcname))
-        problems = (*describe_credentials(scanned, self.environment, self._excludes), *inside)
+        secrets = describe_credentials(scanned, self.environment, installed.packed, self._excludes)
+        problems = (*secrets, *inside)
         if not selection.exclude and not selection.include:
             return Findings(problems=problems)
         names = nameable([*parts.portable, *parts.own, *parts.runtime], self.environment)

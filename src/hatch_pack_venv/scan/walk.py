@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import stat
 from dataclasses import replace
 from operator import attrgetter
@@ -37,6 +38,7 @@ from ..platforms.posix import data_files as posix_data_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ..model.distribution import InstalledDistribution
     from ..model.entries import ScannedEntry
     from ..model.environment import Environment
 
@@ -235,18 +237,25 @@ _SETTINGS_LIMIT: Final = 1 << 20  # bytes
 
 
 def describe_credentials(
-    entries: Iterable[ScannedEntry], environment: Environment, excluded: Callable[[str], bool]
+    entries: Iterable[ScannedEntry],
+    environment: Environment,
+    packed: Iterable[InstalledDistribution],
+    excluded: Callable[[str], bool],
 ) -> Iterator[str]:
-    """Yield a sentence for each setting that is packed and holds a password.
+    """Yield a sentence for each setting and each requirement that is packed and holds a password.
 
     Parameters:
-        excluded: whether a file of the environment is not packed, by its arcname.
+        packed: the distributions that are packed.
+        excluded: whether a file is not packed, by its arcname.
     """
-    for name, key in credentials_in(entries, environment):
+    settings = ((name, key, "remove it") for name, key in credentials_in(entries, environment))
+    way = "require it without, and build and install the package again"
+    metadata = ((name, key, way) for name, key in requirements_with_credentials(packed))
+    for name, key, way_out in (*settings, *metadata):
         if not excluded(name):
             yield (
                 f"{name} holds a URL with a password or token ({key}), which everybody who gets the"
-                " archive could read: remove it there, or add the file to exclude-files"
+                f" archive could read: {way_out}, or add the file to exclude-files"
             )
 
 
@@ -270,6 +279,19 @@ def credentials_in(
                 continue
         for key in keys_with_credentials(_read(entry), examples=_ORIGIN not in name):
             yield name, key
+
+
+def requirements_with_credentials(
+    distributions: Iterable[InstalledDistribution],
+) -> Iterator[tuple[str, str]]:
+    """Yield arcname and key of each requirement on a URL with a password or a token."""
+    for each in distributions:
+        file = "METADATA" if each.metadata_dir.endswith(".dist-info") else "requires.txt"
+        for required in each.requires:
+            if keys_with_credentials(required.encode("utf-8", "replace"), examples=False):
+                name = re.match(r"[\w.-]*", required)
+                told = "" if name is None else name[0]
+                yield f"{each.metadata_dir}/{file}", f"Requires-Dist: {told}"
 
 
 def _read(entry: FileEntry) -> bytes:

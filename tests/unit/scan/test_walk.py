@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fakes import fake_interpreter
+from support.trees import make_wheel
 
 from hatch_pack_venv import PackOptions
 from hatch_pack_venv.api.pack import pack_project
@@ -206,3 +207,52 @@ def test_a_password_in_settings_is_refused_by_file_and_key(prefix: Path, name: s
     assert "s3cr3t" not in problem
     without = PackOptions.from_mapping({"interpreter": "target", "exclude-files": [name]})
     assert not plan_source(Source.of(read(prefix), without), None).notes
+
+
+REQUIRING = b"Requires-Dist: inner @ git+https://ci:s3cr3t@git.corp.test/inner.git\n"
+
+
+def refused(prefix: Path, own: Project | None = None, **table: object) -> tuple[str, ...]:
+    options = PackOptions.from_mapping({"interpreter": "target", "check": "off", **table})
+    try:
+        plan_source(Source.of(read(prefix), options), own)
+    except PlanError as error:
+        return error.problems
+    return ()
+
+
+def test_a_password_in_a_requirement_is_refused_by_file_and_name(prefix: Path) -> None:
+    """As in `direct_url.json`; never with the secret, and not where the file stays out."""
+    make_dist_info(
+        prefix, "outer", REQUIRING + b"Requires-Dist: y @ https://ci:${T}@h.test/y.whl\n"
+    )
+    (problem,) = refused(prefix)
+    name = f"{SITE}/outer-1.0.dist-info/METADATA"
+    assert problem.startswith(
+        f"{name} holds a URL with a password or token (Requires-Dist: inner),"
+    )
+    assert "s3cr3t" not in problem
+    assert refused(prefix, None, **{"exclude-files": [f"/{name}"]}) == ()
+    assert refused(prefix, distributions="required", keep=["inner"]) == ()
+    assert refused(prefix, Project(name="outer"), project="exclude") == ()
+
+
+def test_the_wheel_counts_and_not_what_it_replaces(prefix: Path, tmp_path: Path) -> None:
+    """What a new wheel no longer requires is not packed, and what it requires is."""
+    make_dist_info(prefix, "my_app", REQUIRING)
+    clean = make_wheel(tmp_path, {"my_app.py": b""})
+    assert refused(prefix, wheels=[str(clean)]) == ()
+    (tmp_path / "new").mkdir()
+    leaking = make_wheel(tmp_path / "new", {"my_app.py": b""}, metadata=REQUIRING)
+    (problem,) = refused(prefix, wheels=[str(leaking)])
+    assert problem.startswith(f"{SITE}/my_app-2.0.dist-info/METADATA holds a URL with a password")
+    assert "build and install the package again" in problem
+
+
+def make_dist_info(prefix: Path, name: str, metadata: bytes) -> None:
+    """Write the metadata of an installed distribution, and `inner` beside it."""
+    for each, more in ((name, metadata), ("inner", b"")):
+        info = prefix / SITE / f"{each}-1.0.dist-info"
+        info.mkdir()
+        info.joinpath("METADATA").write_bytes(f"Name: {each}\nVersion: 1.0\n".encode() + more)
+        info.joinpath("RECORD").write_text(f"{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
