@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _CACHE = "/etc/ld.so.cache"
+# Below a folder of the loader: libraries for some processors, which it chooses among (ld.so(8)).
+_FOR_SOME = (b"/glibc-hwcaps/", b"/haswell/")
 _FOLDERS = ("/lib64", "/usr/lib64", "/lib", "/usr/lib")
 PREFIXES = {"libgcc_s.so.1": b"GCC_", "libstdc++.so.6": b"GLIBCXX_"}
 
@@ -69,7 +71,7 @@ def of_system(name: str) -> Iterator[str]:
     except OSError:
         cached = []
     paths = [os.path.join(folder, name) for folder in folders]
-    paths += [os.fsdecode(path) for path in cached]
+    paths += [os.fsdecode(path) for path in cached if not any(each in path for each in _FOR_SOME)]
     paths += [os.path.join(folder, name) for folder in _FOLDERS]
     return (path for path in paths if kind and kind_of(path) == kind)
 
