@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from hatch_pack_venv import PackOptions, pack
 from hatch_pack_venv.api import proof as api_proof
 from hatch_pack_venv.model.manifest import ARCNAME, own_digest, render
 from hatch_pack_venv.model.proof import ProofError
+from hatch_pack_venv.model.results import NO_REPORTS
 from hatch_pack_venv.prove import runner
+from hatch_pack_venv.prove.proving import unpacked
 from hatch_pack_venv.prove.runner import Ended
 
 if TYPE_CHECKING:
@@ -141,6 +144,24 @@ def test_a_manifest_that_tells_too_little_is_told(
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
     assert "its manifest does not tell what can be run" in line
+
+
+def test_the_seconds_have_the_unpacking_in_them(
+    template: Path, tmp_path: Path, interpreter: Python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a proof when packing; most of the time of a large archive is spent there."""
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        time.sleep(3)
+        return unpacked(*args, **options)
+
+    archive = packed(template, tmp_path)
+    monkeypatch.setattr(api_proof, "unpacked", slowly)
+    monkeypatch.setenv("PATH", f"{interpreter.path.parent}:{os.environ['PATH']}")
+    found, proof = api_proof.run_again(archive, None, NO_REPORTS)
+    assert found.is_whole
+    assert proof is not None
+    assert proof.seconds > 3
 
 
 def test_a_script_that_hangs_has_not_run(

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -302,12 +303,14 @@ def run_again(
         running=reports.running,
     )
     request.check_possible()
+    start = time.monotonic()
     with _work_folder(path) as work:
         found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
         if not found.is_whole:
             return found, None
         request = replace(request, beside=_layers_beside(path, found, request))
-        return found, prove_unpacked(found, _connected(request, found.head, None), work)
+        proof = prove_unpacked(found, _connected(request, found.head, None), work)
+        return found, replace(proof, seconds=time.monotonic() - start)
 
 
 def _layers_beside(path: Path, found: Verification, request: Request) -> dict[str, Path]:

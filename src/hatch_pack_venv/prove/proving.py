@@ -175,15 +175,13 @@ def unpacked(archive: Path, work: Path, *, external_links: bool, report: Reporte
 
 
 def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
-    """Do the same as `prove` with what has been unpacked."""
-    start = time.monotonic()
+    """Do the same as `prove` with what has been unpacked; the caller tells the seconds."""
     _check_told(found, work)
     foreign = why_foreign(found.head)
     if foreign is not None:
         return request.unproved(foreign)
     try:
-        proving = _Proving(request, request.maker(), work, found)
-        return replace(proving.proof(), seconds=time.monotonic() - start)
+        return _Proving(request, request.maker(), work, found).proof()
     except NoRoomError as error:
         return request.unproved(str(error))
 
