@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..model.components import Bom, Component, Licence
 
@@ -37,6 +37,7 @@ def cyclonedx(
         version: ours.
     """
     components = [_component(each, sha256) for each in bom.components]
+    _tell_apart(components)
     all_of_them = (bom.root, *bom.components)
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -123,6 +124,16 @@ def _files(component: Component, sha256: Callable[[str], str]) -> list[dict[str,
         }
         for name in component.files
     ]
+
+
+def _tell_apart(components: Iterable[dict[str, Any]]) -> None:
+    """Give a file that several components list a reference of its own in each of them."""
+    seen: set[str] = set()
+    for component in components:
+        for file in component.get("components", ()):
+            if file["bom-ref"] in seen:
+                file["bom-ref"] = f"{component['bom-ref']}#{file['name']}"
+            seen.add(file["bom-ref"])
 
 
 def _licence(licence: Licence) -> dict[str, Any]:

@@ -189,6 +189,20 @@ def test_names_that_are_no_utf_8_are_text() -> None:
     assert all(ref.isascii() for ref in refs)
 
 
+def test_a_file_of_two_has_a_reference_in_each() -> None:
+    """References are unique (ECMA-424); in SPDX, too, both contain it."""
+    name = f"{SITE}/shared.libs/libx.so.1"
+    bom = bom_of(
+        distribution("a", name), distribution("b", name), entries=(file(name, b"\x7fELF"),)
+    )
+    one, other = document(bom)["components"]
+    assert [each["name"] for each in (*one["components"], *other["components"])] == [name, name]
+    assert one["components"][0]["bom-ref"] != other["components"][0]["bom-ref"]
+    relations = spdx(document(bom))["relationships"]
+    held = [each for each in relations if each["relationshipType"] == "CONTAINS"]
+    assert len({each["relatedSpdxElement"] for each in held}) == 2
+
+
 @pytest.mark.parametrize(
     "data",
     [
