@@ -147,3 +147,33 @@ def test_no_file_may_be_as_large_as_a_block(tmp_path: Path) -> None:
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == f"[{40_000 + 32}]\n"
+
+
+@needs("namespaces")
+@pytest.mark.parametrize("limit", ["size=1m", "nr_inodes=6"])
+def test_a_disk_that_is_full_although_it_told_of_room(tmp_path: Path, limit: str) -> None:
+    """What is asked for comes, no part of it stays there, and what was kept before is found."""
+    start = namespace()
+    assert start is not None
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    script = (
+        "import shutil\n"
+        "from hatch_pack_venv.write.block_cache import BlockCache\n"
+        "cache = BlockCache.opened(0)\n"
+        "def ask(key, block):\n"
+        "    assert cache.remembered(lambda: block, [key], '') == block\n"
+        "ask(b'small', b'1')\n"
+        "ask(b'large', bytes(min(shutil.disk_usage(cache.folder).free, 1 << 20)))\n"  # and 32
+        "for key in (b'1', b'2', b'3'):\n"
+        "    ask(key, b'1')\n"
+        "ask(b'small', b'1')\n"
+        "cache.close()\n"
+        "print(cache.found, sorted(path.suffix for path in cache.folder.iterdir()))\n"
+    )
+    mounted = f'mount -t tmpfs -o {limit},mode=700 none "$0"; exec "$@"'
+    words = [*start, "sh", "-ec", mounted, str(cache), sys.executable, "-c", script]
+    environment = os.environ | {"HATCH_PACK_VENV_CACHE_DIR": str(cache)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    kept = {"size=1m": "1 ['']\n", "nr_inodes=6": "1 ['', '', '', '']\n"}[limit]
+    assert (done.stdout, done.stderr) == (kept, "")
