@@ -87,5 +87,5 @@ def _is_made_to_install(root: Path, directory: Path, environ: Mapping[str, str])
 def _caches(environ: Mapping[str, str]) -> Iterator[Path]:
     for variable in ("UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME"):
         if environ.get(variable):
-            yield Path(environ[variable]).resolve()
-    yield Path(os.path.expanduser("~/.cache")).resolve()
+            yield Path(os.path.realpath(environ[variable]))  # it may lead in a loop
+    yield Path(os.path.realpath(os.path.expanduser("~/.cache")))

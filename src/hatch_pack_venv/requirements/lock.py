@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +22,7 @@ from .closure import python_satisfies
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
 
     from packaging.direct_url import DirectUrl
     from packaging.markers import Marker
@@ -88,7 +89,8 @@ def _of_directory(
 ) -> Difference | None:
     """What is in a folder cannot be compared; a wheel that was built of it may lie anywhere."""
     if origin is not None and origin.url.startswith("file:") and origin.vcs_info is None:
-        same = Path(_local_path(origin)).resolve() == (folder / locked.path).resolve()
+        # `Path.resolve` raises RuntimeError for links that lead in a loop, before 3.13.
+        same = os.path.realpath(_local_path(origin)) == os.path.realpath(folder / locked.path)
         if same or origin.archive_info is not None:
             return None
     return Difference(locked=f"from the folder {locked.path}", there=_describe(origin))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from packaging.utils import canonicalize_name
@@ -21,7 +22,6 @@ from .probe import ask_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Set
-    from pathlib import Path
 
     from ..config.options import PackOptions
     from ..model.environment import Environment
@@ -56,7 +56,7 @@ class _Reader:
     ) -> None:
         self.environment = environment
         self.ask = ask
-        self.containing = containing.resolve()
+        self.containing = _real(containing)
         self.problems: list[str] = []
 
     def read(self, options: PackOptions) -> Layers:
@@ -85,7 +85,7 @@ class _Reader:
         return replace(found_layers, dynlib=tuple(each for each in folders if each is not None))
 
     def _layer(self, key: str, given: Path) -> Layer | None:
-        path = given.resolve()
+        path = _real(given)
         if not path.is_dir():
             self.problems.append(f"{key} names {given}, where no folder is: make it first")
         elif not path.is_relative_to(self.containing) or path == self.containing:
@@ -151,7 +151,7 @@ class _Reader:
         return replace(runtime, python_version=found.version)
 
     def _library_folder(self, given: Path, layers: Layers) -> LibraryFolder | None:
-        path = given.resolve()
+        path = _real(given)
         for layer in layers.below:
             if path.is_relative_to(layer.path) and path != layer.path:
                 inside = path.relative_to(layer.path).as_posix()
@@ -161,6 +161,11 @@ class _Reader:
             " name its layer in layers"
         )
         return None
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; `Path.resolve` raises RuntimeError for a loop before 3.13."""
+    return Path(os.path.realpath(path))
 
 
 def with_digests(

@@ -40,6 +40,13 @@ def test_occasions(
     assert (reason is None) is packs
 
 
+def test_a_cache_that_is_nowhere_is_none(tmp_path: Path) -> None:
+    """A variable may name a link that leads in a loop."""
+    (tmp_path / "loop").symlink_to("loop")
+    environ = {"XDG_CACHE_HOME": str(tmp_path / "loop")}
+    assert skip_reason(tmp_path / "a", tmp_path / "b", "standard", environ) is None
+
+
 def test_a_project_in_a_generated_folder_is_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

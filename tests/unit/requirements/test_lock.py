@@ -287,3 +287,13 @@ def test_a_lock_file_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(LockProblem, match=r"cannot be read: .*it is a FIFO, not a file"):
         Lock.from_path(path, marker_environment(INTERPRETER))
+
+
+def test_a_folder_of_links_that_lead_in_a_loop_is_another(tmp_path: Path) -> None:
+    """What the lock file or `direct_url.json` names may be gone, or worse."""
+    (tmp_path / "libs").symlink_to("libs")
+    text = f'[[packages]]\nname = "web"\n{FOLDER}\n'
+    there = replace(installed("web"), direct_url=json.dumps(local("/x/web")))
+    assert findings(tmp_path, text, there) == [
+        "pylock.toml locks web from the folder libs/web; the environment has the folder /x/web"
+    ]

@@ -61,16 +61,18 @@ def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> N
     """A sentence for each that is missing, outside, in the environment, or of another Python."""
     (stack.root.parent / "outside").mkdir()
     (stack.root / "elsewhere").symlink_to("../outside")
+    (stack.root / "loop").symlink_to("loop")
     (stack.root / "old/lib/python3.9/site-packages").mkdir(parents=True)
     told = problems(
         stack,
         base_runtime="base",
-        layers=["gone", "elsewhere", "app/lib", "old"],
+        layers=["gone", "loop", "elsewhere", "app/lib", "old"],
         dynlib_dirs=["science/so"],
     )
     expected = [
         f"base-runtime names {stack.root}/base, which has no bin/python3.11",
         f"layers names {stack.root}/gone, where no folder is: make it first",
+        f"layers names {stack.root}/loop, where no folder is: make it first",
         "elsewhere, which does not lie in containing-dir",
         "app/lib, which is no layer of the environment: one holds the other",
         f"layers names {stack.root}/old, which holds no packages of python3.11",
