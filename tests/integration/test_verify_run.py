@@ -115,6 +115,8 @@ def test_an_interpreter_in_the_home_is_seen(
     [
         (("platform", "system"), None),
         (("interpreter",), None),
+        (("python", "version"), None),
+        (("neighbours",), {"base_runtime": {"path": "../base", "distributions": []}}),
         (("layout", "site_packages"), ["lib/nowhere"]),
         (("layout", "site_packages"), ["/etc"]),
         (("layout", "site_packages"), ["lib\0"]),

@@ -24,6 +24,7 @@ from ..prove.proving import (
     Original,
     Request,
     check_as_packed,
+    check_told,
     prove,
     prove_unpacked,
     unpacked,
@@ -308,6 +309,7 @@ def run_again(
         found = unpacked(path, work, external_links=external_links, report=reports.unpacking)
         if not found.is_whole:
             return found, None
+        check_told(found, work)
         request = replace(request, beside=_layers_beside(path, found, request))
         proof = prove_unpacked(found, _connected(request, found.head, None), work)
         return found, replace(proof, seconds=time.monotonic() - start)

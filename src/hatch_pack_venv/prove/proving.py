@@ -176,7 +176,6 @@ def unpacked(archive: Path, work: Path, *, external_links: bool, report: Reporte
 
 def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
     """Do the same as `prove` with what has been unpacked; the caller tells the seconds."""
-    _check_told(found, work)
     foreign = why_foreign(found.head)
     if foreign is not None:
         return request.unproved(foreign)
@@ -186,12 +185,22 @@ def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
         return request.unproved(str(error))
 
 
-def _check_told(found: Verification, work: Path) -> None:
-    """Raise an error if a manifest, which another version may have written, tells too little."""
+def check_told(found: Verification, work: Path) -> None:
+    """Find out whether a manifest, which another version may have written, tells enough.
+
+    Raises:
+        ArchiveProblem: it does not.
+    """
     head, root = found.head, work / "unpacked" / found.install_target
-    platform_told = {"system", "machine"} <= head.get("platform", {}).keys()
+    runtime = head.get("neighbours", {}).get("base_runtime", {"python": ""})
+    told = (
+        "interpreter" in head
+        and {"system", "machine"} <= head["platform"].keys()
+        and "version" in head["python"]
+        and "python" in runtime
+    )
     sites = head.get("layout", {}).get("site_packages", ())
-    if "interpreter" in head and platform_told and all(_is_folder_in(root, each) for each in sites):
+    if told and all(_is_folder_in(root, each) for each in sites):
         return
     raise ArchiveProblem("its manifest does not tell what can be run: pack it again")
 
