@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from hatch_pack_venv.model.distribution import Editable, Exposed, InstalledDistribution
 from hatch_pack_venv.model.entries import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv.model.plan import PackPlan
     from hatch_pack_venv.scan.editables import ResolvedEditables
+    from hatch_pack_venv.write.sinks import Content
 
 PREFIX = Path("/build/env")
 SITE = "lib/python3.11/site-packages"
@@ -141,14 +142,16 @@ class ListSink:
         """Keep a link."""
         self.entries.append(entry)
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
         """Keep a file that was read."""
-        self.add_file(entry, io.BytesIO(data))
-
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
-        """Keep a file and what it holds."""
+        assert digest == hashlib.sha256(data).digest()
         self.entries.append(entry)
-        self.contents[entry.arcname] = stream.read()
+        self.contents[entry.arcname] = data
+
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
+        """Keep a file and what it holds."""
+        data = stream.read()
+        self.add_bytes(entry, data, stream.digest())
 
     def close(self, _digest: str) -> None:
         """Remember the end."""

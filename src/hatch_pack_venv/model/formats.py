@@ -64,10 +64,10 @@ def usable_cpus() -> int:
 
 
 Remembered: TypeAlias = "Callable[[Callable[[], bytes], Iterable[bytes], str], bytes]"
-"""Returns what the function returns, which is all that follows from some bytes and a text."""
+"""Returns what a function returns, which follows from data, told by fingerprints, and a text."""
 
 
-def not_remembered(make: Callable[[], bytes], _parts: Iterable[bytes], _how: str) -> bytes:
+def not_remembered(make: Callable[[], bytes], _of: Iterable[bytes], _how: str) -> bytes:
     """Make it."""
     return make()
 

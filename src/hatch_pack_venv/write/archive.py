@@ -8,7 +8,7 @@ import os
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..metadata.files import proven_archive
 from ..model import manifest
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ..model.plan import PackPlan
     from ..model.proof import Proof
     from ..model.results import Progress, Reporter
-    from .sinks import Sink
+    from .sinks import Content, Sink
     from .stream import Written
 
 
@@ -372,17 +372,17 @@ class _Manifest(NullSink):
         self.holds_links = holds_links
         self.content = b""
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, _digest: bytes) -> None:
         """Keep the manifest."""
         if entry.arcname == manifest.ARCNAME:
             self.content = data
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Read a file, so that it is hashed; a manifest may be large."""
         data = b""
         while block := stream.read(_BLOCK):
             data += block if entry.arcname == manifest.ARCNAME else b""
-        self.add_bytes(entry, data)
+        self.add_bytes(entry, data, stream.digest())
 
 
 def read_through(plan: PackPlan, *, report: Reporter = silent) -> Mapping[str, bytes]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("hatch_pack_venv")
-_FORMAT: Final = "pack-venv block 2"
+_FORMAT: Final = "pack-venv block 3"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")
@@ -82,16 +82,18 @@ class BlockCache:
             return None
         return cls(folder, room, _LIMIT)
 
-    def remembered(self, make: Callable[[], bytes], parts: Iterable[bytes], how: str) -> bytes:
+    def remembered(
+        self, make: Callable[[], bytes], fingerprints: Iterable[bytes], how: str
+    ) -> bytes:
         """Return what `make` returns, from the cache if it was made before.
 
         Parameters:
-            parts: all bytes that it depends on.
+            fingerprints: of all data that it depends on.
             how: all else that it depends on.
         """
         digest = hashlib.sha256(f"{_FORMAT}\0{self._libraries}\0{how}\0".encode())
-        for part in parts:
-            digest.update(part)
+        for each in fingerprints:
+            digest.update(b"%d " % len(each) + each)
         path = self.folder / digest.hexdigest()
         block = _read(path)
         if block is not None:

@@ -236,36 +236,37 @@ class _Files:
         """Add a small file in as few steps as possible; most files of an environment are small."""
         data = whole(entry)
         self.look.over(entry.arcname, data)
-        self._hashes[entry.arcname] = hashlib.sha256(data).digest()
-        self.sink.add_bytes(entry, data)
+        digest = hashlib.sha256(data).digest()
+        self._hashes[entry.arcname] = digest
+        self.sink.add_bytes(entry, data, digest)
         self.progress(len(data))
 
     def _add_streaming(self, entry: FileEntry) -> None:
-        look, digest = self.look.at(entry.arcname), hashlib.sha256()
+        look = self.look.at(entry.arcname)
 
         def take(data: bytes) -> None:
-            digest.update(data)
             look.feed(data)
             self.progress(len(data))
 
         with opened(entry) as stream:
             reader = _Reader(stream, entry, take)
-            self.sink.add_file(entry, cast("BinaryIO", reader))
+            self.sink.add_file(entry, reader)
             reader.finish()
-        self._hashes[entry.arcname] = digest.digest()
+        self._hashes[entry.arcname] = reader.digest()
         self.look.finish(look, partial(opened, entry))
 
 
 class _Reader:
-    """Reads exactly as many bytes as planned, passing them to a callback along the way."""
+    """Reads exactly as many bytes as planned, hashing them and passing them to a callback."""
 
     def __init__(self, stream: BinaryIO, entry: FileEntry, take: Callable[[bytes], None]) -> None:
         self._stream = stream
         self._entry = entry
         self._take = take
         self._left = entry.size
+        self._hash = hashlib.sha256()
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """Read up to `size` bytes."""
         wanted = self._left if size < 0 else min(size, self._left)
         data = self._read(wanted)
@@ -275,8 +276,13 @@ class _Reader:
                 raise changed(self._entry)
             data += more
         self._left -= len(data)
+        self._hash.update(data)
         self._take(data)
         return data
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of what was read so far."""
+        return self._hash.digest()
 
     def fileno(self) -> int:
         """Return the descriptor of the file, if it is read unchanged.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
@@ -13,6 +13,26 @@ class Output(Protocol):
 
     def write(self, data: bytes | memoryview, /) -> object:
         """Write all of the bytes."""
+        ...
+
+
+class Content(Protocol):
+    """A file that is read, and hashed along the way."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes."""
+        ...
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file, if it is read unchanged.
+
+        Raises:
+            OSError: if there is none, because the bytes come from elsewhere or are patched.
+        """
+        ...
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of what was read so far."""
         ...
 
 
@@ -40,11 +60,15 @@ class Sink(Protocol):
         """Add a symbolic link."""
         ...
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
-        """Add a file whose content has been read completely."""
+    def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes, /) -> None:
+        """Add a file whose content has been read completely.
+
+        Parameters:
+            digest: its SHA-256.
+        """
         ...
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file; reads exactly `entry.size` bytes from the stream."""
         ...
 
@@ -73,10 +97,10 @@ class NullSink:
     def add_link(self, entry: SymlinkEntry) -> None:
         """Pass over a link."""
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, _digest: bytes) -> None:
         """Pass over a file that was read."""
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Read a file to its end, in blocks."""
         left = entry.size
         while left:

@@ -1,10 +1,14 @@
-"""Where a stream is cut into blocks: at files, so that a change moves few of the cuts after it."""
+"""Where a stream is cut into blocks: at files, so that a change moves few of the cuts after it.
+
+What a block holds is told by fingerprints, which the cache of blocks hashes in its place. No two
+data have the same. Files were hashed before, for the manifest: no byte of them is hashed again.
+"""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from ...plan.order import is_native
 
@@ -13,9 +17,61 @@ if TYPE_CHECKING:
 
     from ...model.entries import FileEntry
 
-Block: TypeAlias = list[bytes]
-"""The bytes of a block, in any number of parts."""
 MIB: Final = 1 << 20
+
+
+def of_bytes(data: bytes) -> bytes:
+    """Return the fingerprint of a few bytes: themselves."""
+    return b"=" + data
+
+
+def of_file(digest: bytes, head: bytes = b"") -> bytes:
+    """Return the fingerprint of a whole file, by its SHA-256, and of what precedes it."""
+    return b"#" + digest + head
+
+
+def of_piece(size: int, digest: bytes) -> bytes:
+    """Return the fingerprint of a piece of a file, by the SHA-256 of the file up to its end."""
+    return b"%d#" % size + digest
+
+
+@dataclass(slots=True)
+class Block:
+    """The bytes of a block, in any number of parts, and the fingerprints that tell them."""
+
+    parts: list[bytes] = field(default_factory=list)
+    fingerprints: list[bytes] = field(default_factory=list)
+
+    def add(self, data: bytes, fingerprint: bytes | None) -> None:
+        """Append a part."""
+        self.parts.append(data)
+        self.fingerprints.append(of_bytes(data) if fingerprint is None else fingerprint)
+
+    def split(self, number: int) -> Block:
+        """Keep some parts, and return the others."""
+        rest = Block(self.parts[number:], self.fingerprints[number:])
+        del self.parts[number:], self.fingerprints[number:]
+        return rest
+
+    def halve_last(self, size: int) -> None:
+        """Make two of the last part.
+
+        Parameters:
+            size: of the first of them.
+        """
+        data, fingerprint = self.parts.pop(), self.fingerprints.pop()
+        self.add(data[:size], b"<%d " % size + fingerprint)
+        self.add(data[size:], b">%d " % size + fingerprint)
+
+    def chunks(self, size: int) -> Iterator[Block]:
+        """Yield blocks of equal size, but for the last, of one part each."""
+        for number, chunk in enumerate(_chunks(self.parts, size)):
+            yield Block([chunk], [b"%d of %d" % (number, size), *self.fingerprints])
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds."""
+        return sum(map(len, self.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +106,7 @@ class Cutter:
         self._sizes = sizes
         self._own = own
         self._section: tuple[bool, bool] | None = None
-        self._parts: Block = []
-        self._held = 0
-        self._cuts: list[tuple[int, int]] = []
+        self._start(Block())
 
     def enter(self, entry: FileEntry) -> list[Block]:
         """Announce the file that follows; return the blocks that end before it."""
@@ -65,12 +119,12 @@ class Cutter:
             return self.rest(ends=False)
         if self._held >= self._sizes.least:
             checksum = zlib.crc32(entry.arcname.encode("utf-8", "surrogateescape"))
-            self._cuts.append((checksum, len(self._parts)))
+            self._cuts.append((checksum, len(self._block.parts)))
         return []
 
-    def write(self, data: bytes) -> list[Block]:
+    def write(self, data: bytes, fingerprint: bytes | None = None) -> list[Block]:
         """Add data; return the blocks that are now full."""
-        self._parts.append(data)
+        self._block.add(data, fingerprint)
         self._held += len(data)
         return list(self._full()) if self._held > self._sizes.most else []
 
@@ -80,38 +134,33 @@ class Cutter:
         Parameters:
             ends: whether no long work follows.
         """
-        parts, held = self._parts, self._held
-        self._start()
+        block, held = self._block, self._held
+        self._start(Block())
         if not held:
             return []
         if not ends or self._sizes.last is None or held <= self._sizes.last:
-            return [parts]
+            return [block]
         number = -(-held // self._sizes.last)
-        return [[each] for each in _chunks(parts, -(-held // number))]
+        return [*block.chunks(-(-held // number))]
 
     def _full(self) -> Iterator[Block]:
         while self._held > self._sizes.most:
-            parts = self._parts
-            end = min(self._cuts, default=(0, 0))[1] or self._split()
-            self._start()
-            self._parts = parts[end:]
-            self._held = sum(map(len, self._parts))
-            yield parts[:end]
+            block = self._block
+            end = min(self._cuts, default=(0, 0))[1]
+            if not end:  # within the last part, where a block has its largest size
+                block.halve_last(len(block.parts[-1]) - (self._held - self._sizes.most))
+                end = len(block.parts) - 1
+            self._start(block.split(end))
+            yield block
 
-    def _split(self) -> int:
-        """Make the last part two, where a block has its largest size; return their number."""
-        data = self._parts[-1]
-        over = self._held - self._sizes.most
-        self._parts[-1:] = [data[: len(data) - over], data[len(data) - over :]]
-        return len(self._parts) - 1
-
-    def _start(self) -> None:
-        self._parts, self._held, self._cuts = [], 0, []
+    def _start(self, block: Block) -> None:
+        self._block, self._held = block, block.size
+        self._cuts: list[tuple[int, int]] = []
 
 
-def pieces(block: Block) -> Block:
-    """Return a block in pieces of one MiB, wherever its parts start and end."""
-    return list(_chunks(block, MIB))
+def pieces(parts: Iterable[bytes]) -> list[bytes]:
+    """Return data in pieces of one MiB, wherever its parts start and end."""
+    return list(_chunks(parts, MIB))
 
 
 def _chunks(parts: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...model.formats import CompressionFormat
-from .blocks import MIB, Cutter, Sizes
+from .blocks import MIB, Cutter, Sizes, of_bytes
 from .deflate import WINDOW, block_depends_on, checksum, deflate_block
 from .thread_pool import AHEAD, OrderedPool
 from .xz import XzCompressor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...model.formats import Compression
     from ...model.results import Progress
     from . import Output
+    from .blocks import Block
 
 
 if sys.version_info >= (3, 14):
@@ -38,8 +39,12 @@ ZSTD_VERSION: Final = zstd.zstd_version
 class Compressor(Protocol):
     """Compresses a stream into an output."""
 
-    def write(self, data: bytes) -> None:
-        """Compress the next bytes."""
+    def write(self, data: bytes, fingerprint: bytes | None = None) -> None:
+        """Compress the next bytes.
+
+        Parameters:
+            fingerprint: what no other bytes have, if it is known; see `blocks`.
+        """
         ...
 
     def enter(self, entry: FileEntry) -> None:
@@ -83,7 +88,7 @@ class Uncompressed:
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, _fingerprint: bytes | None = None) -> None:
         """Write the bytes."""
         self._output.write(data)
 
@@ -118,9 +123,9 @@ class _Blocks:
         for block in self._cutter.enter(entry):
             self._put(block)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, fingerprint: bytes | None = None) -> None:
         """Compress the next bytes."""
-        for block in self._cutter.write(data):
+        for block in self._cutter.write(data, fingerprint):
             self._put(block)
 
     def close(self) -> None:
@@ -133,7 +138,7 @@ class _Blocks:
         """Abort."""
         self._pool.cancel()
 
-    def _put(self, block: list[bytes]) -> None:
+    def _put(self, block: Block) -> None:
         raise NotImplementedError
 
     def _end(self) -> None:
@@ -156,13 +161,14 @@ class GzipCompressor(_Blocks):
         self._size = 0
         output.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
 
-    def _put(self, block: list[bytes]) -> None:
-        data, dictionary, level = b"".join(block), self._dictionary, self._level
+    def _put(self, block: Block) -> None:
+        data, dictionary, level = b"".join(block.parts), self._dictionary, self._level
         self._checksum = checksum(data, self._checksum)
         self._size += len(data)
         make = partial(deflate_block, data, dictionary, level, last=False)
         how = block_depends_on(dictionary, level, last=False)
-        self._pool.put(partial(self._remembered, make, (dictionary, data), how))
+        told = [of_bytes(dictionary), *block.fingerprints]
+        self._pool.put(partial(self._remembered, make, told, how))
         self._dictionary = data[-WINDOW:]
 
     def _end(self) -> None:
@@ -183,10 +189,10 @@ class Bzip2Compressor(_Blocks):
         most = compression.level * _BZIP2_UNIT - _BZIP2_RESERVE
         super().__init__(output, compression, Sizes(least=most * 7 // 8, most=most))
 
-    def _put(self, block: list[bytes]) -> None:
-        data = b"".join(block)
-        make = partial(bz2.compress, data, self._level)
-        self._pool.put(partial(self._remembered, make, (data,), f"bzip2 {self._level}"))
+    def _put(self, block: Block) -> None:
+        make = partial(bz2.compress, b"".join(block.parts), self._level)
+        how = f"bzip2 {self._level}"
+        self._pool.put(partial(self._remembered, make, block.fingerprints, how))
 
 
 _ZSTD_SIZES: Final = Sizes(least=36 * MIB, most=48 * MIB)
@@ -215,13 +221,13 @@ class ZstdCompressor(_Blocks):
         self._how = f"zstd {_zstd_options(self._level, 0)}"  # jobs are as long as their blocks
         output.write(_zstd_header(compression.level))
 
-    def _put(self, block: list[bytes]) -> None:
-        for part in block:
+    def _put(self, block: Block) -> None:
+        for part in block.parts:
             self._sum.update(part)
-        size = sum(map(len, block))
-        make = partial(self._streams.compress, block)
-        work = partial(self._remembered, make, block, self._how)
-        self._pool.put(work, weight=1 + size // MIB)
+        weight = 1 + block.size // MIB
+        make = partial(self._streams.compress, block.parts)
+        work = partial(self._remembered, make, block.fingerprints, self._how)
+        self._pool.put(work, weight=weight)
 
     def _end(self) -> None:
         super()._end()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from .thread_pool import OrderedPool
 
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, FileEntry, SymlinkEntry
+    from . import Content
 
 
 if sys.platform == "linux":
@@ -68,11 +68,12 @@ class DirectorySink:
         if os.utime in os.supports_follow_symlinks:
             os.utime(path, (entry.mtime or 0,) * 2, follow_symlinks=False)
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, _digest: bytes) -> None:
         """Write a file whose content has been read."""
-        self.add_file(entry, io.BytesIO(data))
+        path = self._root / entry.arcname
+        self._pool.put(partial(_write_small, path, data, mode_of(entry), entry.mtime or 0))
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Write a file."""
         path = self._root / entry.arcname
         mode, mtime = mode_of(entry), entry.mtime or 0
@@ -113,7 +114,7 @@ def _finish(path: Path, mode: int, mtime: int) -> None:
     os.utime(path, (mtime, mtime))
 
 
-def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
+def _linked(stream: Content, entry: FileEntry, path: Path) -> bool:
     """Hard-link a file that is being read; return `False` if its mode is wrong or linking fails."""
     status = os.fstat(stream.fileno())
     source = cast("str", entry.content)
@@ -128,7 +129,7 @@ def _linked(stream: BinaryIO, entry: FileEntry, path: Path) -> bool:
     return True
 
 
-def _cloned(source: BinaryIO, target: BinaryIO) -> bool:
+def _cloned(source: Content, target: BinaryIO) -> bool:
     """Clone all blocks of a file into a new one (`ioctl_ficlone(2)`); return whether that worked.
 
     It fails across file systems, on most file systems, and for a source that is patched as it

@@ -12,7 +12,7 @@ import json
 import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...model.errors import SourceProblem
 from ...model.image import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
     from ...model.image import BaseFile, Blob, Image
+    from . import Content
     from .hashed_file import HashedOutput
 
 
@@ -82,11 +83,11 @@ class OciSink:
         """Add a symbolic link."""
         self._layer(entry).add_link(entry)
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
         """Add a file whose content has been read completely."""
-        self._layer(entry).add_bytes(entry, data)
+        self._layer(entry).add_bytes(entry, data, digest)
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file."""
         self._layer(entry).add_file(entry, stream)
 
@@ -269,9 +270,9 @@ class _Layer(TarSink):
         self._image_file.rewrite(self._offset, _blob_header(digest, self._length))
         return {"digest": f"sha256:{digest}", "size": self._length}
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, fingerprint: bytes | None = None) -> None:
         self.uncompressed.update(data)
-        super()._write(data)
+        super()._write(data, fingerprint)
 
 
 def _blob_header(digest: str, size: int) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import struct
 import tarfile
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from ...model.entries import mode_of
+from .blocks import of_file, of_piece
 from .compressors import compressor
 
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
     from ...model.results import Progress
-    from . import Output
+    from . import Content, Output
 
 
 _FIELDS: Final = struct.Struct("100s 8s 16s 12s 12s 8s 1s 100s 8s 64s 16s 155s 12x")
@@ -114,21 +115,21 @@ class TarSink:
         """Add a symbolic link."""
         self._write(self._header(entry, tarfile.SYMTYPE, link=entry.linkname))
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
         """Add a file whose content has been read; a small one in a single write."""
         head, padding = self._head(entry), _padding(entry)
         if len(data) < _JOINED:
-            self._write(head + data + padding)
+            self._write(head + data + padding, of_file(digest, head))
         else:
             self._write(head)
-            self._write(data)
+            self._write(data, of_file(digest))
             self._write(padding)
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file."""
         self._write(self._head(entry))
         while block := stream.read(_BLOCK):
-            self._write(block)
+            self._write(block, of_piece(len(block), stream.digest()))
         self._write(_padding(entry))
 
     def close(self, _digest: str) -> None:
@@ -153,8 +154,8 @@ class TarSink:
     def _name(self, entry: Entry) -> str:
         return (self._top + entry.arcname).removesuffix("/")
 
-    def _write(self, data: bytes) -> None:
-        self._stream.write(data)
+    def _write(self, data: bytes, fingerprint: bytes | None = None) -> None:
+        self._stream.write(data, fingerprint)
         self._size += len(data)
 
 

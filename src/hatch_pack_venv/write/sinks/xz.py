@@ -69,9 +69,9 @@ class XzCompressor:
         most = (threads + 1) * sizes.most // MIB  # pieces: what threads hold, plus a block
         self._pool = OrderedPool[bytes](threads, self._file.add, ahead=most - threads)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, fingerprint: bytes | None = None) -> None:
         """Compress the next bytes."""
-        for block in self._cutter.write(data):
+        for block in self._cutter.write(data, fingerprint):
             self._put(block)
 
     def enter(self, entry: FileEntry) -> None:
@@ -92,7 +92,7 @@ class XzCompressor:
         self._pool.cancel()
 
     def _put(self, block: Block) -> None:
-        parts, filters = pieces(block), self._filters()
+        parts, told, filters = pieces(block.parts), block.fingerprints, self._filters()
 
         def done(count: int) -> None:
             self._pool.check()
@@ -103,7 +103,7 @@ class XzCompressor:
 
         def work() -> bytes:
             size = sum(map(len, parts))
-            found = self._remembered(make, parts, f"xz {filters}")
+            found = self._remembered(make, told, f"xz {filters}")
             if parts:  # nothing was compressed
                 done(size)
             return found

@@ -8,15 +8,17 @@ import time
 import zlib
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from ...model.entries import mode_of
+from .blocks import of_bytes, of_file, of_piece
 from .deflate import BLOCK, WINDOW, block_depends_on, checksum, deflate_block, deflate_whole
 from .thread_pool import AHEAD, OrderedPool
 
 if TYPE_CHECKING:
     from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
+    from . import Content
     from .hashed_file import HashedOutput
 
 
@@ -168,10 +170,11 @@ _UNIT: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Compressed data of a whole member, or of one of its blocks."""
+    """Data of a whole member, or of one of its blocks: compressed, or still to be."""
 
     member: Member
     data: bytes
+    fingerprint: bytes = b""
     first: bool = True
     last: bool = True
 
@@ -205,25 +208,26 @@ class ZipSink:
     def add_directory(self, entry: DirectoryEntry) -> None:
         """Add a folder."""
         name = (self._top + entry.arcname).rstrip("/")
-        self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b""))
+        self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b"", of_bytes(b"")))
 
     def add_link(self, entry: SymlinkEntry) -> None:
         """Add a link, whose text is its content."""
         text = entry.linkname.encode("utf-8", "surrogateescape")
         member = _member(entry, self._top + entry.arcname, stat.S_IFLNK)
         member.size = len(text)
-        self._add_small(_Part(member, text))
+        self._add_small(_Part(member, text, of_bytes(text)))
 
-    def add_bytes(self, entry: FileEntry, data: bytes) -> None:
+    def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
         """Add a file whose content has been read."""
-        self._add_small(_Part(self._file_member(entry), data))
+        self._add_small(_Part(self._file_member(entry), data, of_file(digest)))
 
-    def add_file(self, entry: FileEntry, stream: BinaryIO) -> None:
+    def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file."""
         if entry.size > _WHOLE:
             self._add_large(self._file_member(entry), stream)
         else:
-            self.add_bytes(entry, stream.read())
+            data = stream.read()
+            self.add_bytes(entry, data, stream.digest())
 
     def close(self, _digest: str) -> None:
         """Write the central directory."""
@@ -257,7 +261,7 @@ class ZipSink:
             self._pool.put(partial(self._small, self._batch), weight=weight)
         self._batch, self._batch_size = [], 0
 
-    def _add_large(self, member: Member, stream: BinaryIO) -> None:
+    def _add_large(self, member: Member, stream: Content) -> None:
         self._end_batch()
         member.method = DEFLATED
         dictionary = b""
@@ -267,7 +271,8 @@ class ZipSink:
             first, left = left == member.size, left - len(block)
             # The last part is taken after the last block was read, when the checksum is complete.
             member.checksum = checksum(block, member.checksum)
-            part = _Part(member, block, first=first, last=not left)
+            told = of_piece(len(block), stream.digest())
+            part = _Part(member, block, told, first=first, last=not left)
             self._pool.put(partial(self._block, part, dictionary))
             dictionary = block[-WINDOW:]
 
@@ -276,7 +281,8 @@ class ZipSink:
         contents = [part.data for part in batch]
         make = partial(_members, contents, self._level)
         how = f"deflated members {self._level} {list(map(len, contents))}"
-        found = memoryview(self._remembered(make, contents, how))
+        told = [part.fingerprint for part in batch]
+        found = memoryview(self._remembered(make, told, how))
         result = []
         for part in batch:
             part.member.checksum, size = _MEMBER.unpack_from(found)
@@ -291,7 +297,7 @@ class ZipSink:
         level, last = self._level, part.last
         make = partial(deflate_block, part.data, dictionary, level, last=last)
         how = block_depends_on(dictionary, level, last=last)
-        data = self._remembered(make, (dictionary, part.data), how)
+        data = self._remembered(make, (of_bytes(dictionary), part.fingerprint), how)
         return [_Part(part.member, data, first=part.first, last=last)]
 
     def _take(self, parts: list[_Part]) -> None:

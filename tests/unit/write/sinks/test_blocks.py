@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import file
 
-from hatch_pack_venv.write.sinks.blocks import Cutter, Sizes, pieces
+from hatch_pack_venv.write.sinks.blocks import (
+    Block,
+    Cutter,
+    Sizes,
+    of_bytes,
+    of_file,
+    of_piece,
+    pieces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +36,7 @@ def blocks(files: Iterable[tuple[str, int]], sizes: Sizes = SIZES, *own: str) ->
         found += cutter.write(HEADER)
         content = name.encode() * (size // len(name) + 1)
         found += cutter.write(content[:size])
-    return [b"".join(block) for block in [*found, *cutter.rest()]]
+    return [b"".join(block.parts) for block in [*found, *cutter.rest()]]
 
 
 def stream(files: Iterable[tuple[str, int]]) -> bytes:
@@ -47,6 +56,51 @@ def test_blocks_are_the_stream(files: dict[str, int], last: int | None) -> None:
     found = blocks(files.items(), sizes)
     assert b"".join(found) == stream(files.items())
     assert all(0 < len(block) <= SIZES.most for block in found)
+
+
+CONTENTS = st.lists(st.sampled_from([b"", b"a", b"ab", bytes(99), bytes(100), bytes(300)]))
+
+
+@given(streams=st.lists(CONTENTS, min_size=2, max_size=2), last=st.sampled_from([None, 70]))
+def test_fingerprints_tell_what_a_block_holds(streams: list[list[bytes]], last: int | None) -> None:
+    """Blocks that have the same hold the same: files, pieces of them, and parts of parts."""
+    seen: dict[tuple[bytes, ...], bytes] = {}
+    for contents in streams:
+        cutter = Cutter(Sizes(least=60, most=150, last=last), frozenset())
+        found = []
+        for number, content in enumerate(contents):
+            found += cutter.enter(file(f"{number}.py", content))
+            found += cutter.write(b"header")
+            if len(content) < 200:
+                found += cutter.write(content, of_file(sha256(content).digest()))
+                continue
+            for end in range(110, len(content), 110):
+                piece = content[end - 110 : end]
+                found += cutter.write(piece, of_piece(110, sha256(content[:end]).digest()))
+        for block in [*found, *cutter.rest()]:
+            data = b"".join(block.parts)
+            assert seen.setdefault(tuple(block.fingerprints), data) == data
+
+
+def test_no_kind_of_fingerprint_is_taken_for_another() -> None:
+    """What stands in a file cannot be made to look like the fingerprint of another one."""
+    digest = sha256(b"content").digest()
+    block = Block()
+    for size in (1, 11):
+        block.add(b"content", of_piece(size, digest))
+        block.halve_last(1)
+    found = [
+        *block.fingerprints,
+        of_file(digest),
+        of_file(digest, b"head"),
+        of_bytes(digest),
+        of_bytes(of_file(digest)),
+        of_piece(1, digest),
+        of_piece(11, digest),
+    ]
+    assert len({*found}) == len(found) == 10
+    first = [fingerprint[:1] for fingerprint in found]
+    assert {*first} == {b"<", b">", b"#", b"=", b"1"}
 
 
 def many(number: int = 400) -> list[tuple[str, int]]:
@@ -88,7 +142,7 @@ def test_machine_code_and_own_files_have_blocks_of_their_own() -> None:
         found += cutter.enter(file(name))
         found += cutter.write(name.encode())
     found += cutter.rest()
-    joined = [b"".join(block) for block in found]
+    joined = [b"".join(block.parts) for block in found]
     assert joined == [b"folders", b"a.sob.so", b"c.pyd.py", b"own.so", b"own.py"]
 
 
@@ -98,9 +152,9 @@ def test_what_no_long_work_follows_is_cut_small() -> None:
     cutter = Cutter(sizes, frozenset({"own.py"}))
     cutter.enter(file("a.so"))
     cutter.write(bytes(50_000))
-    assert [sum(map(len, block)) for block in cutter.enter(file("b.py"))] == [50_000]
+    assert [block.size for block in cutter.enter(file("b.py"))] == [50_000]
     cutter.write(bytes(50_000))
-    assert [sum(map(len, b)) for b in cutter.enter(file("own.py"))] == [16_667, 16_667, 16_666]
+    assert [block.size for block in cutter.enter(file("own.py"))] == [16_667, 16_667, 16_666]
 
 
 def test_pieces_do_not_tell_how_a_block_was_written() -> None:
