@@ -30,21 +30,21 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ..filesystem import cache_folder, make_cache_folder
 from .sinks.compressors import ZSTD_VERSION
-from .sinks.deflate import LIBRARIES
+from .sinks.deflate import LIBRARIES, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
 logger = logging.getLogger("hatch_pack_venv")
-_FORMAT: Final = "pack-venv block 3"
+_FORMAT: Final = "pack-venv block 4"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")
 """Names of blocks, whole and partial; whatever else lies in the folder is not touched."""
 _ABANDONED: Final = 24 * 60 * 60
 """Seconds after which nobody writes to a partial file any more."""
-_DIGEST: Final = 32  # bytes of SHA-256
+_CHECKSUM: Final = 4  # bytes of CRC-32
 
 
 @dataclass(slots=True)
@@ -172,10 +172,10 @@ def _read(path: Path) -> bytes | None:
     """Return a block that is whole, and note that it was used."""
     try:
         with open(path, "rb") as file:
-            digest, block = file.read(_DIGEST), file.read()
+            start, block = file.read(_CHECKSUM), file.read()
     except OSError:
         return None
-    if _checksum(path, block) != digest:
+    if _checksum(path, block) != start:
         return None
     with suppress(OSError):
         os.utime(path)
@@ -199,7 +199,8 @@ def _write(path: Path, block: bytes) -> None:
 
 
 def _checksum(path: Path, block: bytes) -> bytes:
-    """Return what a file starts with; another block under this name is noticed as well."""
-    checksum = hashlib.sha256(path.name.encode())
-    checksum.update(block)
-    return checksum.digest()
+    """Return what a file starts with; another block under this name is noticed as well.
+
+    Damage is what it is for: whoever may write here may as well write all that is packed.
+    """
+    return checksum(block, checksum(path.name.encode())).to_bytes(_CHECKSUM, "little")

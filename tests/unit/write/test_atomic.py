@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.readers  # noqa: F401 - tests become users who may not read this Python's library
 import os
 import signal
 import tempfile

@@ -54,6 +54,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressors, "_ZSTD_SIZES", sizes)
     monkeypatch.setattr(xz, "MIB", 8192)
     monkeypatch.setattr(zip_sink, "_BATCH", 12_000)
+    monkeypatch.setattr(zip_sink, "_BATCHES_START", (1 << 32) // 8)
     monkeypatch.setattr(zip_sink, "_WHOLE", 20_000)
     monkeypatch.setattr(stream, "_AT_ONCE", 10_000)
     monkeypatch.setattr(zip_sink, "BLOCK", 10_000)

@@ -155,12 +155,14 @@ def dos_time(seconds: int) -> tuple[int, int]:
     return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
 
 
-_BATCH: Final = 1 << 18
-"""Bytes of small files that a thread compresses per job: one job for each file costs more."""
-_BATCH_LENGTH: Final = 64
-_BATCHES_START: Final = (1 << 32) // 32
+_BATCH: Final = 1 << 20
+"""Bytes of small files that a thread compresses per job, and that the cache keeps in one file: jobs
+and files for each of them cost more.
+"""
+_BATCH_LENGTH: Final = 256
+_BATCHES_START: Final = (1 << 32) // 64
 """Checksums of names below which a batch starts there in any case: if files before it are added or
-removed, all later batches are what they were. It is so for one name of 32.
+removed, all later batches are what they were. It is so for one name of 64.
 """
 _WHOLE: Final = 32 << 20
 """Bytes up to which a member is compressed at once, which takes twice as much memory."""
