@@ -80,8 +80,7 @@ def _rows(prefix: Path, folder: Path, peers: Path) -> Iterator[_Row]:
     folder.mkdir(parents=True, exist_ok=True)
     suffixes = [suffix for _, _, read in _READERS.values() for suffix in read]
     made_by_us = [
-        ours(each, "--prove", "none", *(_BUNDLED if each in _READ_ONLY else ()))
-        for each in dict.fromkeys(suffixes)
+        ours(each, "--prove", "none", *_OPTIONS.get(each, ())) for each in dict.fromkeys(suffixes)
     ]
     with_byte_code = [
         Contender(name=_BYTE_CODE, suffix=each.suffix, command=[*each.command, *_COMPILED])
@@ -101,8 +100,8 @@ def _rows(prefix: Path, folder: Path, peers: Path) -> Iterator[_Row]:
 
 _COMPILED: Final = ("--bytecode", "unchecked-hash")
 _BUNDLED: Final = ("--interpreter", "bundled")
-_READ_ONLY: Final = (".run", ".squashfs")
-"""Formats that nothing connects on the target."""
+_OPTIONS: Final = {".run": (*_BUNDLED, "--entry-point", "flask"), ".squashfs": _BUNDLED}
+"""Of formats that nothing connects on the target."""
 
 
 def _costs(row: _Row, target: Path) -> dict[str, float]:

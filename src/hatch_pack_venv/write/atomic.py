@@ -391,11 +391,11 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
     What a killed run leaves of it, the next one to write this path removes.
     """
-    with _locked_folder(beside) as folder:
-        try:
-            yield folder
-        finally:
-            remove_tree(folder)
+    with ExitStack() as stack:
+        with uninterrupted():
+            folder = stack.enter_context(_locked_folder(beside))
+            stack.callback(uninterrupted()(remove_tree), folder)
+        yield folder
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.archives import every_output, write_output
@@ -21,7 +21,13 @@ from hatch_pack_venv.model.entries import FileEntry
 from hatch_pack_venv.model.errors import OutputProblem, SourceProblem
 from hatch_pack_venv.write import atomic
 from hatch_pack_venv.write import stream as content
-from hatch_pack_venv.write.atomic import Interrupted, PendingFile, terminable, uninterrupted
+from hatch_pack_venv.write.atomic import (
+    Interrupted,
+    PendingFile,
+    scratch_folder,
+    terminable,
+    uninterrupted,
+)
 from hatch_pack_venv.write.sinks.directory import can_hold_links
 
 if TYPE_CHECKING:
@@ -332,6 +338,26 @@ def test_what_a_format_cannot_hold_makes_no_folder(scene: Scene, output: str, hi
     with pytest.raises(PackVenvError, match="data/self leads to a folder it lies in"):
         write_output(scene.plan(), out, output)
     assert lasting_state(scene.root) == state
+
+
+@pytest.mark.parametrize("when", ["made", "removed"])
+def test_a_signal_leaves_no_scratch_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """One that comes while the folder is made or removed waits until that is done."""
+    with monkeypatch.context() as patched:
+        module, name = (tempfile, "mkdtemp") if when == "made" else (os, "unlink")
+        real = getattr(module, name)
+
+        def interrupted(*arguments: Any, **options: Any) -> Any:
+            done = real(*arguments, **options)
+            signal.raise_signal(signal.SIGTERM)
+            return done
+
+        patched.setattr(module, name, interrupted)
+        with pytest.raises(Interrupted), terminable(), scratch_folder(tmp_path / "app") as folder:
+            (folder / "file").touch()
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.fixture
