@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.archives import FORMATS_HERE
@@ -18,10 +17,13 @@ from support.fakes import file, plan
 from support.hiding import namespace
 from support.interpreters import newest_of_each
 from support.machine import needs
-from support.shells import unmeasured
+from support.shells import opened_in, unmeasured
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.write.archive import write_archives
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.network
 
@@ -68,15 +70,6 @@ def started(
             break
         time.sleep(0.002)
     return process
-
-
-def opened_in(folder: Path) -> list[str]:
-    """Return which files in a folder processes have open, also if these were removed."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            found.append(os.readlink(path))
-    return [name for name in found if name.startswith(f"{folder}{os.sep}")]
 
 
 def names(folder: Path) -> list[str]:

@@ -7,14 +7,15 @@ import pty
 import re
 import subprocess
 import termios
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from support.machine import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,3 +332,12 @@ def unmeasured() -> dict[str, str]:
     then leaves the lock taken, so that the process waits for ever.
     """
     return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+
+
+def opened_in(folder: Path) -> list[str]:
+    """Return which files in a folder processes have open, also if these were removed."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            found.append(os.readlink(path))
+    return [name for name in found if name.startswith(f"{folder}{os.sep}")]

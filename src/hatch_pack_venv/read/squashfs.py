@@ -327,7 +327,7 @@ def _check(is_ours: bool) -> None:  # noqa: FBT001 - what is checked is the argu
 def _unpacked(data: bytes, limit: int) -> bytes:
     """Decompress what becomes at most `limit` bytes."""
     decompressor = zstd.ZstdDecompressor(options=_WINDOW)
-    found = decompressor.decompress(data, limit + 1)
+    found: bytes = decompressor.decompress(data, limit + 1)
     if len(found) > limit or not decompressor.eof or decompressor.unused_data:
         raise FormatError("a block is not what its compressor wrote")
     return found

@@ -282,7 +282,8 @@ def _zstd_header(level: int) -> bytes:
     """Return the header of a frame that has a checksum."""
     lowest, _ = zstd.CompressionParameter.job_size.bounds()
     options = {**_zstd_options(level, lowest), zstd.CompressionParameter.checksum_flag: 1}
-    first = zstd.ZstdCompressor(options=options).compress(b"\0", zstd.ZstdCompressor.FLUSH_BLOCK)
+    stream = zstd.ZstdCompressor(options=options)
+    first: bytes = stream.compress(b"\0", zstd.ZstdCompressor.FLUSH_BLOCK)
     return first[: -len(b"\1\0\0\0")]
 
 
@@ -325,4 +326,5 @@ class _ZstdChecksum:
     @_telling_memory()
     def digest(self) -> bytes:
         """Return the four bytes."""
-        return self._stream.flush()[-4:]
+        end: bytes = self._stream.flush()
+        return end[-4:]
