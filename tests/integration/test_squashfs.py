@@ -208,13 +208,29 @@ def test_an_error_leaves_the_earlier_image_and_nothing_else(tmp_path: Path) -> N
 def test_a_user_with_many_pipes_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has 64 MiB in pipes, as all containers of root together, may not enlarge one: pipe(7)."""
 
-    def refuse(_file: object, command: int, _size: int = 0) -> int:
-        assert command == fcntl.F_SETPIPE_SZ
+    real = fcntl.fcntl
+
+    def refuse(file: int, command: int, argument: int = 0) -> int:
+        if command != fcntl.F_SETPIPE_SZ:
+            return real(file, command, argument)
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     expected = image(tmp_path / "one", example()).read_bytes()
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     assert image(tmp_path / "other", example()).read_bytes() == expected
+
+
+def test_a_process_without_standard_input_packs(tmp_path: Path) -> None:
+    """The file that is written has the descriptor 0 then, which is the program's input."""
+    expected = image(tmp_path / "one", example()).read_bytes()
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        found = image(tmp_path / "other", example()).read_bytes()
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where a stream is cut into blocks: at files, so that a change moves few of the cuts after it.
 
-What a block holds is told by fingerprints, which the cache of blocks hashes in its place. No two
-data have the same. Files were hashed before, for the manifest: no byte of them is hashed again.
+Fingerprints tell what a block holds, and the cache of blocks hashes them instead of its bytes: what
+differs has different ones. Files are hashed for the manifest: no byte of them is hashed again.
 """
 
 from __future__ import annotations

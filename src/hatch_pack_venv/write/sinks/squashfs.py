@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from errno import ENOSPC
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -24,12 +24,14 @@ from ...model.formats import CompressionFormat
 from .tar import TarSink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ...model.entries import Entry
     from ...model.formats import Compression
     from .hashed_file import HashedOutput
 
 
-if sys.platform == "linux":
+if sys.platform != "win32":
     import fcntl
 _PROGRAM: Final = "mksquashfs"
 _OLDEST: Final = (4, 5)  # reads a tar; of July 2021
@@ -129,20 +131,21 @@ class _Program:
     def __init__(self, file: int, compression: Compression, newest: int) -> None:
         self._file = file
         level, threads = str(compression.level), str(compression.threads)
-        command = [find_mksquashfs(), "-", f"/dev/fd/{file}", *_ALWAYS]
-        command += ["-Xcompression-level", level, "-processors", threads]
+        program = find_mksquashfs()
+        options = [*_ALWAYS, "-Xcompression-level", level, "-processors", threads]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
         # Of the options for times, 4.5 passes over the root's. No entry is later than this one.
         variables = {**os.environ, "SOURCE_DATE_EPOCH": str(newest)}
-        self._process = subprocess.Popen(
-            command,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._said,
-            pass_fds=(file,),
-            start_new_session=True,  # what a terminal sends is handled here
-        )
+        with _beside_standard_streams(file) as shared:
+            self._process = subprocess.Popen(
+                [program, "-", f"/dev/fd/{shared}", *options],
+                env=variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+                pass_fds=(shared,),
+                start_new_session=True,  # what a terminal sends is handled here
+            )
         self._input = cast("BinaryIO", self._process.stdin)
         _enlarge(self._input)
 
@@ -198,6 +201,19 @@ class _Program:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         reason = lines[-1] if lines else f"it ended with status {status}"
         return OutputProblem(f"{_PROGRAM} cannot write the image: {reason}")
+
+
+@contextmanager
+def _beside_standard_streams(file: int) -> Iterator[int]:
+    """Give another descriptor of a file, which leaves those of a program's standard streams free.
+
+    Whoever is started without them, by `<&-` for example, opens files in their place.
+    """
+    shared = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3)
+    try:
+        yield shared
+    finally:
+        os.close(shared)
 
 
 def _enlarge(pipe: BinaryIO) -> None:
