@@ -745,9 +745,10 @@ def base_candidates() -> Iterator[str]:
     version = "{}.{}".format(*sys.version_info)
     names = ["python" + each for each in (version + getattr(sys, "abiflags", ""), version)]
     base = getattr(sys, "_base_executable", None) or ""  # in a venv the venv's own before 3.11
-    named = os.path.basename(os.path.realpath(base))
-    if named.startswith("python3.") and not named.startswith(names[-1]):
-        # What venv --copies makes guesses python3 of its base's folder: here of another version.
+    named = re.match(r"python3\.\d+t?", os.path.basename(os.path.realpath(base))) if base else None
+    if named and named.group() != names[-1] + "t" * ("t" in getattr(sys, "abiflags", "")):
+        # What venv --copies makes guesses python3 of its base's folder: here of another version,
+        # or with a GIL, as this one is without.
         for name in names:
             yield os.path.join(os.path.dirname(base), name)
     yield base

@@ -231,6 +231,29 @@ def test_a_frameworks_python_is_linked_by_what_starts_it(monkeypatch: pytest.Mon
     assert next(postinstall.base_candidates()) == f"{prefix}/bin/python{version}"
 
 
+@pytest.mark.parametrize(("own", "other"), [("t", ""), ("", "t")])
+def test_with_and_without_a_gil_are_two_interpreters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, other: str
+) -> None:
+    """A copied Python of one kind guesses python3 of its base's folder, which is of the other."""
+    plain = "python{}.{}".format(*sys.version_info)
+    (tmp_path / f"{plain}{other}").touch()
+    (tmp_path / "python3").symlink_to(f"{plain}{other}")
+    monkeypatch.setattr(sys, "abiflags", own, raising=False)
+    monkeypatch.setattr(sys, "_base_executable", str(tmp_path / "python3"))
+    assert next(postinstall.base_candidates()) == str(tmp_path / f"{plain}{own}")
+
+
+def test_no_candidate_lies_where_one_happens_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CPython 3.6 does not tell its base; a folder that is called like a Python is none."""
+    (tmp_path / "python3.1").mkdir()
+    monkeypatch.chdir(tmp_path / "python3.1")
+    monkeypatch.setattr(sys, "_base_executable", None)
+    assert all(os.path.isabs(each) for each in postinstall.base_candidates() if each)
+
+
 def test_a_framework_launcher_is_not_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
