@@ -75,16 +75,16 @@ def check_zip_names(plan: PackPlan) -> None:
     Raises:
         PlanError: lists the names that are not UTF-8.
     """
-    odd = [entry.arcname for entry in plan.entries if not _is_text(entry.arcname)]
+    named = [(entry.arcname, "rename or exclude it") for entry in plan.entries]
+    named.append((plan.install_target, "set install-target to another"))
+    odd = [
+        f"the name {name!r} is not UTF-8, and every tool would unpack it under another: {way}, or"
+        " choose a tar format"
+        for name, way in named
+        if not _is_text(name)
+    ]
     if odd:
-        raise PlanError(
-            "a zip file cannot hold it",
-            [
-                f"the name {name!r} is not UTF-8, and every tool would unpack it under another:"
-                " rename or exclude it, or choose a tar format"
-                for name in odd
-            ],
-        )
+        raise PlanError("a zip file cannot hold it", odd)
 
 
 def _is_text(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fakes import SITE, distribution, environment, file, plan
+from support.fakes import SITE, distribution, environment, file, inputs, plan
 
 from hatch_pack_venv import CompressionFormat
 from hatch_pack_venv.model.errors import PlanError
@@ -96,3 +96,5 @@ def test_a_zip_file_holds_no_name_that_is_not_utf_8() -> None:
     assert len(caught.value.problems) == 3  # a folder among them
     assert any(r"name 'caf\udce9.txt' is not" in problem for problem in caught.value.problems)
     assert all(problem.isascii() for problem in caught.value.problems)
+    with pytest.raises(PlanError, match=r"name 'caf\\udce9' is not .*: set install-target to"):
+        check_zip_names(plan(file("f"), inputs=inputs(install_target="caf\udce9")))
