@@ -284,14 +284,16 @@ def credentials_in(
 def requirements_with_credentials(
     distributions: Iterable[InstalledDistribution],
 ) -> Iterator[tuple[str, str]]:
-    """Yield arcname and key of each requirement on a URL with a password or a token."""
+    """Yield arcname and key of each requirement on a URL with a password or a token, once each."""
     for each in distributions:
         file = "METADATA" if each.metadata_dir.endswith(".dist-info") else "requires.txt"
-        for required in each.requires:
-            if keys_with_credentials(required.encode("utf-8", "replace"), examples=False):
-                name = re.match(r"[\w.-]*", required)
-                told = "" if name is None else name[0]
-                yield f"{each.metadata_dir}/{file}", f"Requires-Dist: {told}"
+        holding = [
+            required
+            for required in each.requires
+            if keys_with_credentials(required.encode("utf-8", "replace"), examples=False)
+        ]
+        for name in dict.fromkeys(re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in holding):
+            yield f"{each.metadata_dir}/{file}", f"Requires-Dist: {name}"
 
 
 def _read(entry: FileEntry) -> bytes:

@@ -223,8 +223,9 @@ def refused(prefix: Path, own: Project | None = None, **table: object) -> tuple[
 
 def test_a_password_in_a_requirement_is_refused_by_file_and_name(prefix: Path) -> None:
     """As in `direct_url.json`; never with the secret, and not where the file stays out."""
+    of_extra = REQUIRING.replace(b"\n", b" ; extra == 'more'\n")  # told once all the same
     make_dist_info(
-        prefix, "outer", REQUIRING + b"Requires-Dist: y @ https://ci:${T}@h.test/y.whl\n"
+        prefix, "outer", REQUIRING + of_extra + b"Requires-Dist: y @ https://ci:${T}@h.test/y.whl\n"
     )
     (problem,) = refused(prefix)
     name = f"{SITE}/outer-1.0.dist-info/METADATA"
