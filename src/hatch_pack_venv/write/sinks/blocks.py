@@ -7,7 +7,9 @@ differs has different ones. Files are hashed for the manifest: no byte of them i
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from ...plan.order import is_native
@@ -64,9 +66,17 @@ class Block:
         self.add(data[size:], b">%d " % size + fingerprint)
 
     def chunks(self, size: int) -> Iterator[Block]:
-        """Yield blocks of equal size, but for the last, of one part each."""
+        """Yield blocks of equal size, but for the last, of one part each.
+
+        Told are the parts that each overlaps, where it starts in the first, and its size.
+        """
+        ends = [*accumulate(map(len, self.parts))]
         for number, chunk in enumerate(_chunks(self.parts, size)):
-            yield Block([chunk], [b"%d of %d" % (number, size), *self.fingerprints])
+            start = number * size
+            first, last = bisect_right(ends, start), bisect_left(ends, start + len(chunk))
+            within = start - (ends[first - 1] if first else 0)
+            place = b"%d of %d" % (within, len(chunk))
+            yield Block([chunk], [place, *self.fingerprints[first : last + 1]])
 
     @property
     def size(self) -> int:

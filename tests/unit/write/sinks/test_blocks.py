@@ -82,6 +82,24 @@ def test_fingerprints_tell_what_a_block_holds(streams: list[list[bytes]], last: 
             assert seen.setdefault(tuple(block.fingerprints), data) == data
 
 
+def test_a_change_is_told_of_the_chunks_that_it_is_in() -> None:
+    """Those of a block that is compressed in several are told by the parts that they overlap."""
+
+    def chunks(*parts: bytes) -> list[Block]:
+        block = Block()
+        for part in parts:
+            block.add(part, None)
+        return [*block.chunks(4)]
+
+    before, after = chunks(b"abc", b"", b"defgh", b"ij"), chunks(b"abc", b"", b"defgh", b"xy")
+    assert [b"".join(each.parts) for each in before] == [b"abcd", b"efgh", b"ij"]
+    same = [
+        one.fingerprints == other.fingerprints for one, other in zip(before, after, strict=True)
+    ]
+    assert same == [True, True, False]
+    assert chunks(b"abcd", b"efgh")[1].fingerprints == [b"0 of 4", b"=efgh"]
+
+
 def test_no_kind_of_fingerprint_is_taken_for_another() -> None:
     """What stands in a file cannot be made to look like the fingerprint of another one."""
     digest = sha256(b"content").digest()
