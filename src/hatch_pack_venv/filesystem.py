@@ -137,10 +137,11 @@ def remove_tree(top: Path) -> None:
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as children:
             for child in children:
-                if child.is_dir(follow_symlinks=False):
-                    folders.append(child.path)
-                else:
-                    os.unlink(child.path)
+                with suppress(OSError):
+                    if child.is_dir(follow_symlinks=False):
+                        folders.append(child.path)
+                    else:
+                        os.unlink(child.path)
     for folder in reversed(folders):
         with suppress(OSError):
             os.rmdir(folder)

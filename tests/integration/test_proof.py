@@ -433,6 +433,20 @@ def test_nothing_is_left_of_a_run_that_is_ended(
         assert names == ["app.tar", "app.tar.cdx.json", "app.tar.json", "home"]
 
 
+def test_what_outlives_a_process_is_waited_for(tmp_path: Path) -> None:
+    """As long as it could write into the folder that is removed afterwards, but not for ever."""
+    late = "import pathlib, sys, time; time.sleep(0.7); pathlib.Path(sys.argv[1]).touch()"
+    leaves = (
+        "import subprocess, sys\n"
+        f"command = [sys.executable, '-c', {late!r}, sys.argv[2]]\n"
+        "subprocess.Popen(command, pass_fds=[int(sys.argv[1])], start_new_session=True)\n"
+    )
+    command = [sys.executable, "-c", leaves, "{fd}", str(tmp_path / "written")]
+    ended = runner.Processes().run(command, os.environ, 30)
+    assert ended.status == 0
+    assert (tmp_path / "written").exists()
+
+
 def test_several_formats_are_one_proof(template: Path, tmp_path: Path) -> None:
     """One archive is run, and the others are read and compared."""
     results = pack(

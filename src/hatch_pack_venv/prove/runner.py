@@ -37,6 +37,8 @@ _AT_ONCE: Final = 2  # per CPU: imports wait for the disk half of the time
 _BLOCK: Final = 1 << 14
 _TAIL: Final = 4000  # bytes of output that are kept
 _ANSWERS: Final = 1 << 20  # and of answers, which are short
+_LINGERING: Final = 2.0
+"""Seconds to wait for what outlives the process; without a room it may do so for ever."""
 SECONDS: Final = 60
 """How long a module may take to load."""
 PATIENT: Final = 300
@@ -92,8 +94,10 @@ class Processes:
                 in_time = conversation.read(start + seconds)
             finally:
                 _kill(process)
-                ours.close()  # what is still being made asks before it does anything
+                with suppress(OSError):  # what is still being made asks before it does anything
+                    ours.shutdown(socket.SHUT_WR)
                 status = process.wait()
+                _wait_for_all(ours)
                 cast("IO[bytes]", process.stdout).close()
                 with self._lock:
                     self._live.discard(process)
@@ -134,6 +138,16 @@ class Processes:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait_for_all(ours: socket.socket) -> None:
+    """Wait until nobody has the other end: what was killed writes files until it is gone."""
+    deadline = time.monotonic() + _LINGERING
+    with suppress(OSError):
+        while (left := deadline - time.monotonic()) > 0:
+            ours.settimeout(left)
+            if not ours.recv(_BLOCK):
+                break
 
 
 class _Conversation:
