@@ -18,10 +18,10 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from itertools import zip_longest
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..model.formats import usable_cpus
 from ..model.proof import Answer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .room import Room
 
 
+_T = TypeVar("_T")
 _AT_ONCE: Final = 2  # per CPU: imports wait for the disk half of the time
 _BLOCK: Final = 1 << 14
 _TAIL: Final = 4000  # bytes of output that are kept
@@ -218,7 +219,7 @@ class Runner:
 
     def facts(self) -> tuple[dict[str, Any] | None, Ended]:
         """Start the interpreter; return what it says of itself, if it says anything."""
-        ended = self._asked([("", "")], SECONDS)
+        (ended,) = self._in_threads([partial(self._asked, [("", "")], SECONDS)])
         with suppress(ValueError):
             return dict(json.loads(ended.answered)), ended
         return None, ended
@@ -231,20 +232,32 @@ class Runner:
             top = question.module.partition(".")[0]
             by_process[top or f"$ {question.name}"].append(question)
         several = [each for one in by_process.values() for each in _parts(one)]
-        given: dict[Question, Answer] = {}
+        answers = self._in_threads(
+            [partial(self._answered, each, seconds) for each in several],
+            lambda answers: self.told(len(answers)),
+        )
+        given = {answer.question: answer for some in answers for answer in some}
+        return [given[question] for question in asked]
+
+    def _in_threads(
+        self, work: Iterable[Callable[[], _T]], done: Callable[[_T], None] = lambda _: None
+    ) -> list[_T]:
+        """Return what functions return that start processes.
+
+        In the main thread a signal could come between the start and its being noted down.
+        """
         pool = ThreadPoolExecutor(_AT_ONCE * usable_cpus())
+        found: list[_T] = []
         try:
-            work = [pool.submit(self._answered, each, seconds) for each in several]
-            for each in work:
-                answers = each.result()
-                given |= {answer.question: answer for answer in answers}
-                self.told(len(answers))
+            for each in [pool.submit(function) for function in work]:
+                found.append(each.result())
+                done(found[-1])
         except BaseException:
             self.processes.end()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        return [given[question] for question in asked]
+        return found
 
     def _answered(self, questions: Sequence[Question], seconds: float) -> list[Answer]:
         if questions[0].kind == "command":
@@ -269,12 +282,13 @@ class Runner:
 
     def run(self, words: Sequence[str]) -> Ended:
         """Run a command."""
-        return self._work([*words], PATIENT)
+        (ended,) = self._in_threads([partial(self._work, [*words], PATIENT)])
+        return ended
 
     def _command(self, question: Question) -> Answer:
         import shlex
 
-        ended = self.run(shlex.split(question.name))
+        ended = self._work(shlex.split(question.name), PATIENT)
         lines = [line for line in ended.output.splitlines() if line.strip()]
         said = f"{ended.described}: {' | '.join(lines[-3:])}".rstrip(": ")
         return Answer(
