@@ -46,11 +46,13 @@ def second_builds(
             for build in _BUILDS[before is None :]:
                 if build in ("first", "changed"):
                     _install(prefix, _wheel(folder, number * 2 + (build == "changed")))
-                cost = _built(prefix, folder, suffix, before if build == "before" else None)
+                cache = folder / f"cache{suffix}{number}"
+                cost = _built(prefix, cache, suffix, before if build == "before" else None)
                 costs.setdefault(build, []).append(cost)
                 print(f"{suffix}, round {number + 1}, {build}: {cost}", flush=True)
-            shutil.rmtree(folder / "cache")
         found[suffix] = {build: _medians(each) for build, each in costs.items()}
+    for cache in folder.glob("cache*"):  # not before: ext4 is slow to make files after it
+        shutil.rmtree(cache)
     return found
 
 
@@ -75,10 +77,10 @@ def second_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     return "\n".join(lines)
 
 
-def _built(prefix: Path, folder: Path, suffix: str, before: Path | None) -> Cost:
-    command, output = ours(suffix, "--prove", "none").filled(prefix, folder / "out")
+def _built(prefix: Path, cache: Path, suffix: str, before: Path | None) -> Cost:
+    command, output = ours(suffix, "--prove", "none").filled(prefix, cache.with_name("out"))
     output.unlink(missing_ok=True)
-    variables = {"HATCH_PACK_VENV_CACHE_DIR": str(folder / "cache")}
+    variables = {"HATCH_PACK_VENV_CACHE_DIR": str(cache)}
     if before is not None:
         variables["PYTHONPATH"] = str(before)
     os.sync()
