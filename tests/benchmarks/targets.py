@@ -26,7 +26,7 @@ _READERS: Final = {
     "itself": ([], ["--pack-venv-extract"], (".run",)),
 }
 _BYTE_CODE: Final = "ours, with byte code"
-_MEMORY: Final = Path("/dev/shm")
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is made there is removed first
 """Where files are unpacked, if it is there: after thousands of files were removed, ext4 takes ten
 times as long to make as many, for it passes over inodes that were in use a moment ago.
 """
