@@ -39,6 +39,7 @@ def main() -> None:
     """Run what the command line asks for."""
     options = _options()
     work: Path = options.work.resolve()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is started writes its byte code
     (work / "out").mkdir(parents=True, exist_ok=True)
     for package in hatch_pack_venv.__path__:
         # As pip leaves it: an editable install may have no byte code.

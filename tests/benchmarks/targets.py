@@ -30,7 +30,7 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is made there is removed 
 """Where files are unpacked, if it is there: after thousands of files were removed, ext4 takes ten
 times as long to make as many, for it passes over inodes that were in use a moment ago.
 """
-_FIGURES: Final = ("unpack", "unpack CPU", "first CPU", "second CPU")
+_FIGURES: Final = ("unpack", "unpack CPU", "connect CPU", "first CPU", "second CPU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,8 @@ class _Row:
 def target_costs(work: Path, rounds: int) -> list[dict[str, str | float]]:
     """Return, for each archive and reader, medians of seconds, in turns.
 
-    The first start imports the environment's packages, which compiles what has no byte code; before
-    it `postinstall.py` connects what has no interpreter yet. Archives and files are in the system's
-    page cache.
+    Before the first start `postinstall.py` connects what needs that, and compiles it; otherwise the
+    first start compiles what it imports. Archives and files are in the system's page cache.
     """
     prefix = made(work / "science" / "env", REQUIREMENTS["science"])
     rows = list(_rows(prefix, work / "targets", made(work / "peers", PEERS)))
@@ -119,11 +118,12 @@ def _costs(row: _Row, place: Path) -> dict[str, float]:
     unpack = measured(command)
     top = next(folder for folder in (target, *target.iterdir()) if (folder / "bin").is_dir())
     python = top / "bin/python"
-    first = 0.0
-    if not python.exists():
-        first = measured([sys.executable, str(top / "postinstall.py")]).cpu
+    connect = 0.0
+    script = top / "postinstall.py"
+    if script.exists() and row.suffix not in _OPTIONS:
+        connect = measured([sys.executable, str(script)]).cpu
     start: list[str | Path] = [python, "-c", f"import {IMPORTS['science']}"]
-    first += measured(start).cpu
-    second = measured(start).cpu
+    first, second = measured(start).cpu, measured(start).cpu
     shutil.rmtree(target)
-    return dict(zip(_FIGURES, (unpack.wall, unpack.cpu, first, second), strict=True))
+    found = (unpack.wall, unpack.cpu, connect, first, second)
+    return dict(zip(_FIGURES, found, strict=True))
