@@ -56,7 +56,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Derive markers from what tests need and from the fixtures they use.
 
     Tests that emulate a processor change the kernel's settings: they run where `-m` names them.
-    What slow tests run is measured by quick ones too, and measuring would make them slower still.
     """
     if "emulated" not in config.getoption("markexpr"):
         items[:] = [item for item in items if item.get_closest_marker("emulated") is None]
@@ -65,8 +64,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         markers = {machine.MARKERS[name] for name in needed & machine.MARKERS.keys()}
         fixtures = _MARKED_FIXTURES.keys() & set(getattr(item, "fixturenames", ()))
         markers |= {_MARKED_FIXTURES[name] for name in fixtures}
-        if item.get_closest_marker("slow") and config.pluginmanager.hasplugin("_cov"):
-            markers.add("no_cover")
         for marker in sorted(markers):
             item.add_marker(marker)
 
@@ -77,10 +74,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_variables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    unmeasured = request.node.get_closest_marker("no_cover")
+def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith((*_VARIABLES, "COVERAGE_") if unmeasured else _VARIABLES):
+        if name.startswith(_VARIABLES):
             monkeypatch.delenv(name)
     # Where no folder can be: neither the developer's cache nor one that hides what is not the same
     # bytes each time. Tests of the cache have one of their own.
