@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from support.trees import make_wheel
@@ -18,7 +20,6 @@ from .measure import measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from .measure import Cost
 
@@ -43,10 +44,10 @@ def second_builds(
     for suffix in suffixes or FORMATS:
         costs: dict[str, list[Cost]] = {}
         for number in range(rounds):
+            cache = Path(mkdtemp(prefix="cache", dir=folder))
             for build in _BUILDS[before is None :]:
                 if build in ("first", "changed"):
                     _install(prefix, _wheel(folder, number * 2 + (build == "changed")))
-                cache = folder / f"cache{suffix}{number}"
                 cost = _built(prefix, cache, suffix, before if build == "before" else None)
                 costs.setdefault(build, []).append(cost)
                 print(f"{suffix}, round {number + 1}, {build}: {cost}", flush=True)

@@ -452,7 +452,7 @@ class _Planning:
 
     def _excludes(self, arcname: str) -> bool:
         """Whether an entry of the environment stays out."""
-        return self.selection.why_excluded(arcname, self.environment) is not None
+        return self.selection.excludes(arcname, self.environment)
 
 
 def _read_wheel(wheel: Path, environment: Environment) -> WheelOverlay:

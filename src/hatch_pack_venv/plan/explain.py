@@ -148,7 +148,7 @@ class PruneReport:
         for entry in self.scanned:
             if not self.pruned.takes(entry.arcname) or self.selection.brings_back(entry.arcname):
                 continue
-            if not self.selection.excludes(entry, self.environment):
+            if not self.selection.excludes(entry.arcname, self.environment):
                 yield entry
 
     def unowned(self, plan: PackPlan) -> list[str]:

@@ -74,9 +74,9 @@ class Selection:
             records=options.record_files == "update",
         )
 
-    def excludes(self, entry: ScannedEntry, environment: Environment) -> bool:
+    def excludes(self, arcname: str, environment: Environment) -> bool:
         """Whether an entry of the environment stays out."""
-        return self.why_excluded(entry.arcname, environment) is not None
+        return self.why_excluded(arcname, environment) is not None
 
     def why_excluded(self, arcname: str, environment: Environment) -> str | None:
         """Return why an entry of the environment stays out, in words; `None` if it does not."""

@@ -308,11 +308,13 @@ base = getattr(sys, "_base_executable", None)
 if sys.version_info < (3, 11) or not base:
     base = sys.executable
 free_threaded = "t" if var("Py_GIL_DISABLED") else ""
-# What venv --copies makes guesses its base: python3 of its folder, which may be another version.
-own = "python%d.%d" % sys.version_info[:2]
+# What venv --copies makes guesses its base: python3 of its folder, which may be another version,
+# or have a GIL where this one has none.
+own = "python%d.%d" % sys.version_info[:2] + free_threaded
 named = os.path.basename(os.path.realpath(base))
-beside = os.path.join(os.path.dirname(base), own + free_threaded)
-if named.startswith("python3.") and not named.startswith(own) and os.path.isfile(beside):
+is_own = named.startswith(own) and not named.startswith(own + "t")
+beside = os.path.join(os.path.dirname(base), own)
+if named.startswith("python3.") and not is_own and os.path.isfile(beside):
     base = beside
 answer = json.dumps({
     "version": platform.python_version(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import sysconfig
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -157,14 +158,22 @@ def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> 
         read_environment(tmp_path / ".venv", ask=fake_interpreter)
 
 
+@pytest.mark.parametrize(
+    ("mine", "another"),
+    [("{}", "python3.99"), ("{}t", "python3.99t"), ("{}", "{}t"), ("{}t", "{}")],
+)
 def test_the_base_is_the_interpreters_own_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: str, another: str
 ) -> None:
-    """A copy guesses `python3` beside its base, which may lead to another version there."""
-    own = tmp_path / "python{}.{}".format(*sys.version_info)
-    for path in (own, tmp_path / "python3.99"):
+    """A copy guesses `python3` beside its base, which may be of another version or kind there."""
+    plain = "python{}.{}".format(*sys.version_info)
+    own, other = tmp_path / mine.format(plain), tmp_path / another.format(plain)
+    for path in (own, other):
         path.touch()
-    (tmp_path / "python3").symlink_to("python3.99")
+    (tmp_path / "python3").symlink_to(other.name)
+    real = sysconfig.get_config_var
+    told = {"Py_GIL_DISABLED": int(mine.endswith("t"))}
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: told.get(name, real(name)))
     monkeypatch.setattr(sys, "_base_executable", str(tmp_path / "python3"))
     monkeypatch.setattr(sys, "prefix", sys.prefix)  # the question sets it
     answered: dict[str, str] = {}

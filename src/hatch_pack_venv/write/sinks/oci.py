@@ -23,6 +23,7 @@ from ...model.image import (
     PREFIX,
     USER,
 )
+from .blocks import of_file
 from .tar import TarSink, header
 
 if TYPE_CHECKING:
@@ -261,7 +262,8 @@ class _Layer(TarSink):
                 data = stream.read()
         info.size = len(data)
         self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-        self._write(data + bytes(-len(data) % tarfile.BLOCKSIZE))
+        told = of_file(hashlib.sha256(data).digest())
+        self._write(data + bytes(-len(data) % tarfile.BLOCKSIZE), told)
 
     def finish(self) -> dict[str, Any]:
         """Write the header, and return the digest and the size."""
