@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.network
 
-LATE = (CompressionFormat.XZ, CompressionFormat.SQUASHFS)
+LATE = (CompressionFormat.XZ,)
 """They write late: that they compress is known by the time alone."""
 
 

@@ -433,6 +433,13 @@ def test_nothing_is_left_of_a_run_that_is_ended(
         assert names == ["app.tar", "app.tar.cdx.json", "app.tar.json", "home"]
 
 
+def test_a_room_ends_with_its_process_group(template: Path, tmp_path: Path, maker: str) -> None:
+    """At any moment, as its first process is in it; what runs has a group of its own."""
+    code = "import os; assert (os.getpgid(1), os.getpgrp()) == (0, os.getpid())"
+    proof = proved(template, tmp_path, prove=[f'python -c "{code}"'])
+    assert (proof.made_by, proof.passed_over) == (maker, ())
+
+
 def test_what_outlives_a_process_is_waited_for(tmp_path: Path) -> None:
     """As long as it could write into the folder that is removed afterwards, but not for ever."""
     late = "import pathlib, sys, time; time.sleep(0.7); pathlib.Path(sys.argv[1]).touch()"

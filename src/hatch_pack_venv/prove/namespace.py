@@ -210,7 +210,6 @@ def _first_process(options: list[str], command: list[str]) -> int:
 
 def _started(start: str, command: list[str]) -> NoReturn:
     try:
-        os.setsid()
         os.chdir(start)
         _drop_capabilities()
         os.execvp(command[0], command)  # noqa: S606 that is what it is for

@@ -26,7 +26,9 @@ PLACE: Final = "/tmp/Ünpacked here"  # noqa: S108 in the room, which has a /tmp
 HOME: Final = "/tmp/home"  # noqa: S108
 _BYTE_CODE: Final = "/tmp/pycache"  # noqa: S108
 _PROGRAMS: Final = "/usr/local/bin:/usr/bin:/bin"
-_ALONE: Final = ("--unshare-all", "--die-with-parent", "--new-session")
+# Not in a session of its own: bwrap makes that before it binds the room's life to its own, so that
+# what is ended in between by its process group would be left behind.
+_ALONE: Final = ("--unshare-all", "--die-with-parent")
 # Root reads what root may read, as at home.
 _RIGHTS: Final = ("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE")
 _SYSTEM: Final = ("--dev", "/dev", "--proc", "/proc")

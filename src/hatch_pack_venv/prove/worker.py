@@ -76,6 +76,8 @@ def main() -> None:
     os.write(descriptor, b"?")
     if not os.read(descriptor, 1):
         os._exit(1)
+    if os.getpgrp() != os.getpid():  # in a room: signals to its own group stay in there
+        os.setsid()
     if isinstance(questions[0], str):
         become(questions)
     sys.argv[:] = [""]
