@@ -10,7 +10,7 @@ import stat
 import sys
 import tarfile
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -308,3 +308,14 @@ def lasting_state(root: Path) -> dict[str, tuple[object, ...]]:
         else (mode, mtime, links, inode, content)
         for name, (mode, mtime, links, inode, content) in tree_state(root).items()
     }
+
+
+def remove_large_files(root: Path) -> None:
+    """Remove files from a quarter of a mebibyte on, as far as they can be, and nothing mounted."""
+    device = root.stat().st_dev
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if os.lstat(f"{folder}/{name}").st_dev == device]
+        for path in (f"{folder}/{name}" for name in names):
+            with suppress(OSError):
+                if os.lstat(path).st_size >= 1 << 18:
+                    os.unlink(path)
