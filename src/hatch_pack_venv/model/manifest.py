@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .entries import SAFE_MODE, DirectoryEntry, FileEntry, SymlinkEntry, mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sized
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 
     from .distribution import InstalledDistribution
     from .entries import Entry
@@ -178,8 +178,12 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
     Parameters:
         sha256: returns a file's hash as hexadecimal digits, given its arcname.
     """
-    digest = hashlib.sha256()
-    for entry in sorted(entries, key=_BY_NAME):
+    return digest_of(told(entries, sha256))
+
+
+def told(entries: Iterable[Entry], sha256: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """Yield what the content digest covers of each entry, after its arcname."""
+    for entry in entries:
         name = _quoted(entry.arcname)
         match entry:
             case FileEntry():
@@ -189,8 +193,12 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
                 line = f'["directory", {name}{mode}]\n'
             case SymlinkEntry():
                 line = f'["link", {name}, {_quoted(entry.linkname)}]\n'
-        digest.update(line.encode())
-    return digest.hexdigest()
+        yield entry.arcname, line
+
+
+def digest_of(entries: Iterable[tuple[str, str]]) -> str:
+    """Return the content digest of entries, as `told` of them."""
+    return hashlib.sha256("".join(line for _, line in sorted(entries)).encode()).hexdigest()
 
 
 def entry_count(entries: Sized) -> int:
@@ -266,21 +274,23 @@ def own_digest(manifest: Mapping[str, Any]) -> str:
 
 def _with_own_digest(head: Mapping[str, Any], lines: Iterable[str]) -> bytes:
     """Return a text with its own digest in its head, never holding the text in memory twice."""
-    text = io.BytesIO()
-    text.write(_start({**head, "manifest_sha256": "0" * 64}))
-    start = text.tell()
+    text, start = io.BytesIO(), _start(head)
+    text.write(start + _OWN_DIGEST % (b"0" * 64))
+    files = text.tell()
     _write_files(text, lines)
-    digest = hashlib.sha256(_start(head))
+    digest = hashlib.sha256(start)
     with text.getbuffer() as written:
-        digest.update(written[start:])
-    text.seek(0)
-    text.write(_start({**head, "manifest_sha256": digest.hexdigest()}))
+        digest.update(written[files:])
+    text.seek(len(start))
+    text.write(_OWN_DIGEST % digest.hexdigest().encode())
     return text.getvalue()
 
 
+_OWN_DIGEST: Final = b',\n "manifest_sha256": "%b"'
+
+
 def _start(head: Mapping[str, Any]) -> bytes:
-    text = json.dumps(head, indent=1).removesuffix("\n}")
-    return f'{text},\n "files": [\n  '.encode()
+    return json.dumps(head, indent=1).removesuffix("\n}").encode()
 
 
 def _line(path: str, size: int, mode: str, sha256: str) -> str:
@@ -289,6 +299,7 @@ def _line(path: str, size: int, mode: str, sha256: str) -> str:
 
 def _write_files(text: io.BytesIO, lines: Iterable[str]) -> None:
     between = b""
+    text.write(b',\n "files": [\n  ')
     for line in lines:
         text.write(between)
         text.write(line.encode())
