@@ -46,8 +46,9 @@ class _Row:
 def target_costs(work: Path, rounds: int) -> list[dict[str, str | float]]:
     """Return, for each archive and reader, medians of seconds, in turns.
 
-    Before the first start `postinstall.py` connects what needs that, and compiles it; otherwise the
-    first start compiles what it imports. Archives and files are in the system's page cache.
+    Before the first start `postinstall.py` connects ours, and compiles it, but for formats that
+    start as they are; otherwise the first start compiles what it imports. Archives and files are in
+    the system's page cache. What venvstacks makes starts only among its layers.
     """
     prefix = made(work / "science" / "env", REQUIREMENTS["science"])
     rows = list(_rows(prefix, work / "targets", made(work / "peers", PEERS)))
@@ -89,7 +90,7 @@ def _rows(prefix: Path, folder: Path, peers: Path) -> Iterator[_Row]:
         Contender(name=_BYTE_CODE, suffix=each.suffix, command=[*each.command, *_COMPILED])
         for each in made_by_us
     ]
-    others = [each for each in contenders(peers) if each.name not in ("ours", "pex")]
+    others = [each for each in contenders(peers) if each.name not in ("ours", "pex", "venvstacks")]
     for contender in (*made_by_us, *with_byte_code, *others):
         base = folder / contender.name.replace(" ", "-").replace("|", "")
         command, archive = contender.filled(prefix, base)
@@ -119,9 +120,8 @@ def _costs(row: _Row, place: Path) -> dict[str, float]:
     top = next(folder for folder in (target, *target.iterdir()) if (folder / "bin").is_dir())
     python = top / "bin/python"
     connect = 0.0
-    script = top / "postinstall.py"
-    if script.exists() and row.suffix not in _OPTIONS:
-        connect = measured([sys.executable, str(script)]).cpu
+    if row.packer in ("ours", _BYTE_CODE) and row.suffix not in _OPTIONS:
+        connect = measured([sys.executable, str(top / "postinstall.py")]).cpu
     start: list[str | Path] = [python, "-c", f"import {IMPORTS['science']}"]
     first, second = measured(start).cpu, measured(start).cpu
     shutil.rmtree(target)
