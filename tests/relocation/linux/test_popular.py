@@ -221,7 +221,7 @@ def make(path: Path, python: Python, by: str, versions: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("by", ["pip", "uv", "uv symlinks", "virtualenv --copies"])
+@pytest.mark.parametrize("by", ["pip", "uv symlinks", "virtualenv --copies"])
 def test_popular_distributions_answer_as_before(
     tmp_path: Path, reference: Reference, by: str
 ) -> None:
@@ -230,9 +230,7 @@ def test_popular_distributions_answer_as_before(
     What scripts and modules answer before is asked once, of an environment of the same versions.
     """
     python = bundlable()[-1]
-    environment = reference.environment
-    if by != "uv":
-        environment = make(tmp_path / "environment", python, by, reference.versions)
+    environment = make(tmp_path / "environment", python, by, reference.versions)
     places = [environment, python.prefix]
     before = probe(environment / "bin/python", places, tmp_path / "cache", "--briefly")
     for kind in ("scripts", "modules"):
