@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.network
 
-LATE = (CompressionFormat.XZ,)
-"""They write late: that they compress is known by the time alone."""
-
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,7 +42,7 @@ def started(
     prefix: Path, out: Path, format: CompressionFormat, *options: str
 ) -> subprocess.Popen[str]:
     """Start packing, and return when its threads compress (xz writes late)."""
-    late = format in LATE or bool(options)
+    late = format is CompressionFormat.XZ or bool(options)
     command = [sys.executable, "-m", "hatch_pack_venv", "pack", str(prefix), "-o", str(out / "app")]
     command += [
         "--force",

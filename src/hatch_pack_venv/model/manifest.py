@@ -178,7 +178,7 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
     Parameters:
         sha256: returns a file's hash as hexadecimal digits, given its arcname.
     """
-    return digest_of(told(entries, sha256))
+    return digest_of(told(sorted(entries, key=_BY_NAME), sha256))
 
 
 def told(entries: Iterable[Entry], sha256: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -197,8 +197,11 @@ def told(entries: Iterable[Entry], sha256: Callable[[str], str]) -> Iterator[tup
 
 
 def digest_of(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the content digest of entries, as `told` of them."""
-    return hashlib.sha256("".join(line for _, line in sorted(entries)).encode()).hexdigest()
+    """Return the content digest of entries, as `told` of them, in the order of their names."""
+    digest = hashlib.sha256()
+    for _, line in entries:
+        digest.update(line.encode())
+    return digest.hexdigest()
 
 
 def entry_count(entries: Sized) -> int:

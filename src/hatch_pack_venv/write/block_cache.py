@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("hatch_pack_venv")
-_FORMAT: Final = "pack-venv block 5"
+_FORMAT: Final = "pack-venv block 6"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")

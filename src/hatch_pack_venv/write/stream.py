@@ -190,11 +190,10 @@ def _add_documents(plan: PackPlan, files: _Files) -> tuple[str, list[FileEntry],
     """
     entries: list[FileEntry] = []
     beside: dict[str, bytes] = {}
-
     planned = [*manifest.told(plan.entries, files.sha256)]
 
     def digest() -> str:
-        return manifest.digest_of([*planned, *manifest.told(entries, files.sha256)])
+        return manifest.digest_of(sorted([*planned, *manifest.told(entries, files.sha256)]))
 
     for document in plan.documents:
         content = document.render(digest, files.sha256)

@@ -23,7 +23,6 @@ from ...model.image import (
     PREFIX,
     USER,
 )
-from .blocks import of_file
 from .tar import TarSink, header
 
 if TYPE_CHECKING:
@@ -261,9 +260,8 @@ class _Layer(TarSink):
             with open(data, "rb") as stream:
                 data = stream.read()
         info.size = len(data)
-        self._write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-        told = of_file(hashlib.sha256(data).digest())
-        self._write(data + bytes(-len(data) % tarfile.BLOCKSIZE), told)
+        head = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        self._write_file(head, data, hashlib.sha256(data).digest())
 
     def finish(self) -> dict[str, Any]:
         """Write the header, and return the digest and the size."""

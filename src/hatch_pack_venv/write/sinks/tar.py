@@ -116,21 +116,15 @@ class TarSink:
         self._write(self._header(entry, tarfile.SYMTYPE, link=entry.linkname))
 
     def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
-        """Add a file whose content has been read; a small one in a single write."""
-        head, padding = self._head(entry), _padding(entry)
-        if len(data) < _JOINED:
-            self._write(head + data + padding, of_file(digest, head))
-        else:
-            self._write(head)
-            self._write(data, of_file(digest))
-            self._write(padding)
+        """Add a file whose content has been read."""
+        self._write_file(self._head(entry), data, digest)
 
     def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file."""
         self._write(self._head(entry))
         while block := stream.read(_BLOCK):
             self._write(block, of_piece(len(block), stream.digest()))
-        self._write(_padding(entry))
+        self._write(_padding(entry.size))
 
     def close(self, _digest: str) -> None:
         """End the archive and the compressed stream."""
@@ -154,10 +148,20 @@ class TarSink:
     def _name(self, entry: Entry) -> str:
         return (self._top + entry.arcname).removesuffix("/")
 
+    def _write_file(self, head: bytes, data: bytes, digest: bytes) -> None:
+        """Write a header and a whole file; a small one at once."""
+        padding = _padding(len(data))
+        if len(data) < _JOINED:
+            self._write(head + data + padding, of_file(digest, head))
+        else:
+            self._write(head)
+            self._write(data, of_file(digest))
+            self._write(padding)
+
     def _write(self, data: bytes, fingerprint: bytes | None = None) -> None:
         self._stream.write(data, fingerprint)
         self._size += len(data)
 
 
-def _padding(entry: FileEntry) -> bytes:
-    return bytes(-entry.size % tarfile.BLOCKSIZE)
+def _padding(size: int) -> bytes:
+    return bytes(-size % tarfile.BLOCKSIZE)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 from statistics import mean
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import file
 
+from hatch_pack_venv.model.formats import Compression, CompressionFormat
+from hatch_pack_venv.model.image import BaseFile
 from hatch_pack_venv.write.sinks.blocks import (
     Block,
     Cutter,
@@ -19,9 +22,12 @@ from hatch_pack_venv.write.sinks.blocks import (
     of_piece,
     pieces,
 )
+from hatch_pack_venv.write.sinks.oci import _Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hatch_pack_venv.model.entries import FileEntry
 
 SIZES = Sizes(least=6_000, most=10_000)
 HEADER = b"h" * 100
@@ -98,6 +104,29 @@ def test_a_change_is_told_of_the_chunks_that_it_is_in() -> None:
     ]
     assert same == [True, True, False]
     assert chunks(b"abcd", b"efgh")[1].fingerprints == [b"0 of 4", b"=efgh"]
+
+
+def test_a_fingerprint_tells_the_same_bytes_of_every_file() -> None:
+    """Whether a file is of an image's base or of the environment, and however large it is."""
+    seen: dict[bytes, bytes] = {}
+    written = []
+
+    class Stream:
+        def enter(self, entry: FileEntry) -> None:
+            pass
+
+        def write(self, data: bytes, fingerprint: bytes | None = None) -> None:
+            written.append(fingerprint)
+            assert seen.setdefault(fingerprint or of_bytes(data), data) == data
+
+    output: Any = SimpleNamespace(size=0, write=lambda _data: None)
+    layer = _Layer(output, Compression(format=CompressionFormat.UNCOMPRESSED, level=0, threads=1))
+    layer._stream = cast("Any", Stream())
+    for size in (100, 512, 20_000, 20_480):
+        content = bytes(size)
+        layer.add_base_file(BaseFile(name=f"etc/{size}", content=content), 0)
+        layer.add_bytes(file(f"{size}", content), content, sha256(content).digest())
+    assert sum(each is not None for each in written) == 8
 
 
 def test_no_kind_of_fingerprint_is_taken_for_another() -> None:
