@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("hatch_pack_venv")
-_FORMAT: Final = "pack-venv block 6"
+_FORMAT: Final = "pack-venv block 7"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")
@@ -172,10 +172,11 @@ def _read(path: Path) -> bytes | None:
     """Return a block that is whole, and note that it was used."""
     try:
         with open(path, "rb") as file:
-            start, block = file.read(_CHECKSUM), file.read()
+            size = os.fstat(file.fileno()).st_size
+            block, end = file.read(max(size - _CHECKSUM, 0)), file.read()
     except OSError:
         return None
-    if _checksum(path, block) != start:
+    if _checksum(path, block) != end:
         return None
     with suppress(OSError):
         os.utime(path)
@@ -187,7 +188,7 @@ def _write(path: Path, block: bytes) -> None:
     handle, partial = tempfile.mkstemp(_PARTIAL, f"{path.name}.", path.parent)
     try:
         with open(handle, "wb", buffering=0) as file:
-            for data in (_checksum(path, block), block):
+            for data in (block, _checksum(path, block)):  # aligned, or it takes longer to copy
                 left = memoryview(data)
                 while left:
                     left = left[file.write(left) or 0 :]
@@ -199,7 +200,7 @@ def _write(path: Path, block: bytes) -> None:
 
 
 def _checksum(path: Path, block: bytes) -> bytes:
-    """Return what a file starts with; another block under this name is noticed as well.
+    """Return what a file ends with; another block under this name is noticed as well.
 
     Damage is what it is for: whoever may write here may as well write all that is packed.
     """

@@ -7,7 +7,7 @@ import struct
 import time
 import zlib
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from ...model.entries import mode_of
@@ -16,6 +16,8 @@ from .deflate import BLOCK, WINDOW, block_depends_on, checksum, deflate_block, d
 from .thread_pool import AHEAD, OrderedPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...model.entries import DirectoryEntry, Entry, FileEntry, SymlinkEntry
     from ...model.formats import Compression
     from . import Content
@@ -148,6 +150,7 @@ def end_records(count: int, size: int, offset: int) -> bytes:
     return records + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, short, short, *sizes, 0)
 
 
+@lru_cache(maxsize=1024)  # the files of a wheel have few times, or one
 def dos_time(seconds: int) -> tuple[int, int]:
     """Return time and date in zip's format: UTC, even seconds, from 1980 to 2107."""
     moment = tuple(time.gmtime(min(seconds, _BEYOND))[:6])
@@ -171,12 +174,20 @@ _UNIT: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Data of a whole member, or of one of its blocks: compressed, or still to be."""
+class _Small:
+    """A member that is compressed at once, and the fingerprint of its content."""
 
     member: Member
-    data: bytes
-    fingerprint: bytes = b""
+    content: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Compressed data of a whole member, or of one of its blocks."""
+
+    member: Member
+    data: bytes | memoryview
     first: bool = True
     last: bool = True
 
@@ -202,26 +213,25 @@ class ZipSink:
         self._top = "" if install_target == "." else f"{install_target}/"
         threads = compression.threads
         self._pool = OrderedPool[list[_Part]](threads, self._take, ahead=AHEAD)
-        self._batch: list[_Part] = []
+        self._batch: list[_Small] = []
         self._batch_size = 0
         self._directory: list[bytes] = []
-        self._position = 0
 
     def add_directory(self, entry: DirectoryEntry) -> None:
         """Add a folder."""
         name = (self._top + entry.arcname).rstrip("/")
-        self._add_small(_Part(_member(entry, f"{name}/", stat.S_IFDIR), b"", of_bytes(b"")))
+        self._add_small(_Small(_member(entry, f"{name}/", stat.S_IFDIR), b"", of_bytes(b"")))
 
     def add_link(self, entry: SymlinkEntry) -> None:
         """Add a link, whose text is its content."""
         text = entry.linkname.encode("utf-8", "surrogateescape")
         member = _member(entry, self._top + entry.arcname, stat.S_IFLNK)
         member.size = len(text)
-        self._add_small(_Part(member, text, of_bytes(text)))
+        self._add_small(_Small(member, text, of_bytes(text)))
 
     def add_bytes(self, entry: FileEntry, data: bytes, digest: bytes) -> None:
         """Add a file whose content has been read."""
-        self._add_small(_Part(self._file_member(entry), data, of_file(digest)))
+        self._add_small(_Small(self._file_member(entry), data, of_file(digest)))
 
     def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Add a file."""
@@ -235,10 +245,10 @@ class ZipSink:
         """Write the central directory."""
         self._end_batch()
         self._pool.close()
-        start = self._position
-        for record in self._directory:
-            self._write(record)
-        self._write(end_records(len(self._directory), self._position - start, start))
+        start = self._output.size
+        directory = b"".join(self._directory)
+        self._output.write(directory)
+        self._output.write(end_records(len(self._directory), len(directory), start))
 
     def discard(self) -> None:
         """Abort."""
@@ -249,11 +259,11 @@ class ZipSink:
         member.size = entry.size
         return member
 
-    def _add_small(self, whole: _Part) -> None:
-        if zlib.crc32(whole.member.name[len(self._top.encode()) :]) < _BATCHES_START:
+    def _add_small(self, small: _Small) -> None:
+        if zlib.crc32(small.member.name[len(self._top.encode()) :]) < _BATCHES_START:
             self._end_batch()
-        self._batch.append(whole)
-        self._batch_size += len(whole.data)
+        self._batch.append(small)
+        self._batch_size += len(small.content)
         if self._batch_size >= _BATCH or len(self._batch) == _BATCH_LENGTH:
             self._end_batch()
 
@@ -273,52 +283,42 @@ class ZipSink:
             first, left = left == member.size, left - len(block)
             # The last part is taken after the last block was read, when the checksum is complete.
             member.checksum = checksum(block, member.checksum)
-            told = of_piece(len(block), stream.digest())
-            part = _Part(member, block, told, first=first, last=not left)
-            self._pool.put(partial(self._block, part, dictionary))
+            make = partial(deflate_block, block, dictionary, self._level, last=not left)
+            told = (of_bytes(dictionary), of_piece(len(block), stream.digest()))
+            how = block_depends_on(dictionary, self._level, last=not left)
+            compressed = partial(self._remembered, make, told, how)
+            self._pool.put(partial(_block, member, compressed, first=first, last=not left))
             dictionary = block[-WINDOW:]
 
-    def _small(self, batch: list[_Part]) -> list[_Part]:
+    def _small(self, batch: list[_Small]) -> list[_Part]:
         """Compress small members."""
-        contents = [part.data for part in batch]
+        contents = [small.content for small in batch]
         make = partial(_members, contents, self._level)
         how = f"deflated members {self._level} {list(map(len, contents))}"
-        told = [part.fingerprint for part in batch]
+        told = [small.fingerprint for small in batch]
         found = memoryview(self._remembered(make, told, how))
         result = []
-        for part in batch:
-            part.member.checksum, size = _MEMBER.unpack_from(found)
-            data = bytes(found[_MEMBER.size : _MEMBER.size + size])
-            part.member.method = DEFLATED if size < part.member.size else STORED
-            result.append(_Part(part.member, data))
+        for member in (small.member for small in batch):
+            member.checksum, size = _MEMBER.unpack_from(found)
+            data = found[_MEMBER.size : _MEMBER.size + size]
+            member.method = DEFLATED if size < member.size else STORED
+            result.append(_Part(member, data))
             found = found[_MEMBER.size + size :]
         return result
-
-    def _block(self, part: _Part, dictionary: bytes) -> list[_Part]:
-        """Compress a block of a large member."""
-        level, last = self._level, part.last
-        make = partial(deflate_block, part.data, dictionary, level, last=last)
-        how = block_depends_on(dictionary, level, last=last)
-        data = self._remembered(make, (of_bytes(dictionary), part.fingerprint), how)
-        return [_Part(part.member, data, first=part.first, last=last)]
 
     def _take(self, parts: list[_Part]) -> None:
         for part in parts:
             member = part.member
             if part.first:
-                member.offset = self._position
+                member.offset = self._output.size
             member.compressed += len(part.data)
             if part.first:
-                self._write(local_header(member))
-            self._write(part.data)
+                self._output.write(local_header(member))
+            self._output.write(part.data)
             if part.last:
                 self._directory.append(central_header(member))
                 if not part.first:
                     self._output.rewrite(member.offset, local_header(member))
-
-    def _write(self, data: bytes) -> None:
-        self._output.write(data)
-        self._position += len(data)
 
 
 def _member(entry: Entry, name: str, kind: int) -> Member:
@@ -331,6 +331,13 @@ def _member(entry: Entry, name: str, kind: int) -> Member:
 
 _MEMBER: Final = struct.Struct("<LL")
 """A member's checksum and compressed size, before what it was compressed to."""
+
+
+def _block(
+    member: Member, compressed: Callable[[], bytes], *, first: bool, last: bool
+) -> list[_Part]:
+    """Compress a block of a large member."""
+    return [_Part(member, compressed(), first=first, last=last)]
 
 
 def _members(contents: list[bytes], level: int) -> bytes:
