@@ -1,8 +1,8 @@
 """Pack prepared virtual environments into portable, reproducible archives.
 
-The names below are imported when they are first used: a build that packs nothing imports this
-package too, and should not pay for what packs. Nor is `typing` imported here: Ctrl-C would end with
-a traceback during the hundredth of a second that it takes.
+The names below are imported on first use: a build that packs nothing imports this package too, and
+should not pay for the code that packs. `typing` is not imported here either: Ctrl-C during the
+hundredth of a second that this takes would end with a traceback.
 """
 
 from __future__ import annotations

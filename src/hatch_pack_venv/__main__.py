@@ -1,4 +1,4 @@
-"""`pack-venv`, which is `python -m hatch_pack_venv`: interruptible while it still starts."""
+"""`pack-venv` and `python -m hatch_pack_venv`: interruptible even while starting."""
 
 import sys
 
@@ -8,7 +8,7 @@ def main() -> None:
     try:
         from .cli.main import main as run  # takes a tenth of a second
     except (KeyboardInterrupt, RuntimeError) as error:
-        # CPython before 3.12 wraps what comes while a class names its attributes (gh-77757).
+        # CPython before 3.12 wraps exceptions raised in `__set_name__` in RuntimeError (gh-77757).
         if not isinstance(error.__cause__ or error, KeyboardInterrupt):
             raise
         sys.stderr.write("pack-venv: error: interrupted, nothing was written\n")

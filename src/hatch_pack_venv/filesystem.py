@@ -1,4 +1,4 @@
-"""Files and links as they lie on disk; symbolic links are judged by where they really lead."""
+"""Files and links as they are on disk; symbolic links are judged by where they really lead."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 NO_TARGET: Final = {
     TargetKind.DANGLING: "leads nowhere",
-    TargetKind.LOOP: "leads in a loop",
+    TargetKind.LOOP: "is part of a link loop",
     TargetKind.SPECIAL: "leads to a device, FIFO or socket",
-    TargetKind.UNREADABLE: "leads to where this user may not look",
+    TargetKind.UNREADABLE: "leads to a place that this user cannot access",
 }
-"""What to say of links that lead to nothing which could be packed."""
+"""How messages describe links that lead to nothing that could be packed."""
 
 
 def resolve_link(link: Path, boundary: Path) -> LinkTarget:
-    """Tell what a link leads to, component by component and through other links.
+    """Return what a link leads to, resolved component by component and through other links.
 
-    A text such as `d/../f` is followed as the kernel does, so that `..` leaves the folder that the
-    link `d` leads to, and not the one that `d` lies in.
+    A text such as `d/../f` is followed as the kernel follows it: `..` leaves the folder that the
+    link `d` leads to, not the one that `d` is in.
 
     Parameters:
-        boundary: a real path (no link in any component); what lies in it is internal.
+        boundary: a real path (no link in any component); targets inside it are internal.
     """
     real = Path(os.path.realpath(link))
     try:
@@ -52,13 +52,13 @@ def resolve_link(link: Path, boundary: Path) -> LinkTarget:
 
 
 def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | None:
-    """Return the text that leads to the same place wherever the boundary's folder is moved.
+    """Return a link text that leads to the same place wherever the boundary folder is moved.
 
-    The next hop of a chain stays the next hop: only its folder is followed. `None` if neither that
-    nor the target lies in the boundary.
+    The next hop of a chain stays the next hop: only its folder is resolved. `None` if neither that
+    hop nor the target is inside the boundary.
 
     Parameters:
-        target: what the link leads to, as `resolve_link` says.
+        target: what the link leads to, as returned by `resolve_link`.
         boundary: a real path.
     """
     parent = os.path.realpath(link.parent)
@@ -73,7 +73,7 @@ def portable_linkname(link: Path, target: LinkTarget, boundary: Path) -> str | N
 
 
 def special_kind(mode: int) -> str:
-    """Say what it is that is neither file nor folder nor link."""
+    """Return in words what a path is that is not a regular file, a folder or a link."""
     kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 
@@ -81,29 +81,29 @@ def special_kind(mode: int) -> str:
 _DEEPEST: Final = 100
 _MOST: Final = 250_000
 _NO_FILES: Final = ("/proc", "/sys")
-"""Where the kernel tells of itself; folders there have no end (`/proc/self/root`)."""
+"""Where the kernel exposes its own state; folders there never end (`/proc/self/root`)."""
 
 
 def copies_of(path: Path, arcname: str) -> Iterator[ScannedEntry]:
-    """Yield the entries of a file or a whole folder outside, as they can stand at `arcname`.
+    """Yield the entries of an outside file or a whole outside folder, as placed at `arcname`.
 
-    Links in it are followed. One that leads nowhere or to a folder it lies in is yielded as
-    unsupported, and so is what has no end: the kernel's own folders, folders within folders, and
-    links that multiply each other.
+    Links in it are followed. A link that leads nowhere or to a folder that contains it is yielded
+    as unsupported, and so is anything endless: the kernel's own folders, folders nested too deeply,
+    and links that multiply each other.
 
     Parameters:
         path: a real path.
     """
     for count, entry in enumerate(_copies(path, arcname, ())):
         if count == _MOST:
-            reason = f"leads to {path}, which holds more than {_MOST} files and folders"
+            reason = f"leads to {path}, which contains more than {_MOST} files and folders"
             yield UnsupportedEntry(arcname=arcname, reason=reason)
             return
         yield entry
 
 
 def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[ScannedEntry]:
-    """Yield the entries; `parents` are the real folders that are being walked."""
+    """Yield the entries; `parents` are the real paths of the folders being walked."""
     try:
         status = path.stat()
         children = sorted(path.iterdir()) if stat.S_ISDIR(status.st_mode) else []
@@ -118,11 +118,12 @@ def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[Sca
             arcname=arcname, reason=f"is {special_kind(status.st_mode)} ({path})"
         )
     elif path in parents:
-        yield UnsupportedEntry(arcname=arcname, reason=f"leads in a loop to {path}")
+        yield UnsupportedEntry(arcname=arcname, reason=f"leads back to {path}, which contains it")
     elif any(path.is_relative_to(folder) for folder in _NO_FILES):
-        yield UnsupportedEntry(arcname=arcname, reason=f"leads to {path}, which holds no files")
+        reason = f"leads to {path}, which contains no real files"
+        yield UnsupportedEntry(arcname=arcname, reason=reason)
     elif len(parents) == _DEEPEST:
-        reason = f"lies more than {_DEEPEST} folders deep, at {path}"
+        reason = f"is more than {_DEEPEST} folders deep, at {path}"
         yield UnsupportedEntry(arcname=arcname, reason=reason)
     else:
         yield DirectoryEntry.from_status(arcname, status)
@@ -132,7 +133,7 @@ def _copies(path: Path, arcname: str, parents: tuple[Path, ...]) -> Iterator[Sca
 
 
 def remove_tree(top: Path) -> None:
-    """Remove a folder as far as can be; however deep, `shutil.rmtree` recurses."""
+    """Remove as much of a folder as possible, at any depth; `shutil.rmtree` would recurse."""
     folders = [os.fspath(top)]
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as children:
@@ -148,7 +149,7 @@ def remove_tree(top: Path) -> None:
 
 
 def size_of_files(path: Path) -> int:
-    """Return how many bytes a file has, or the files below a folder, as far as can be told."""
+    """Return the size in bytes of a file, or of all files below a folder that can be read."""
     if not path.is_dir():
         return path.stat().st_size
     size = 0
@@ -164,22 +165,22 @@ def size_of_files(path: Path) -> int:
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """Return those of a folder and its parents that do not exist yet, innermost first."""
+    """Return which of a folder and its parents do not exist yet, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, innermost first, as far as they are there and empty."""
+    """Remove those folders, given innermost first, that exist and are empty."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 
 
 def cache_folder(name: str) -> Path:
-    """Return where this project keeps what another build may use, of one kind.
+    """Return the folder in which this project caches one kind of data for later builds.
 
-    See https://specifications.freedesktop.org/basedir-spec/latest/, which has relative paths
-    ignored. Where there is no home, it is a folder that cannot be.
+    See https://specifications.freedesktop.org/basedir-spec/latest/, which requires relative paths
+    to be ignored. Without a home folder, the result is a path that cannot exist.
     """
     chosen = os.environ.get("HATCH_PACK_VENV_CACHE_DIR")
     if chosen:
@@ -191,10 +192,10 @@ def cache_folder(name: str) -> Path:
 
 
 def make_cache_folder(folder: Path) -> None:
-    """Make a folder that `cache_folder` has named, for this user alone.
+    """Create a folder returned by `cache_folder`, for this user alone.
 
     Raises:
-        OSError: it cannot be made, or not be trusted.
+        OSError: the folder cannot be created, or cannot be trusted.
     """
     for each in (folder.parent, folder):
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -202,16 +203,16 @@ def make_cache_folder(folder: Path) -> None:
 
 
 def check_cache_folder(folder: Path) -> None:
-    """Find out whether somebody else may have written what a folder of the cache holds.
+    """Check that nobody else can have written to a cache folder.
 
     Raises:
-        OSError: it is not there, or can be written by others.
+        OSError: the folder does not exist, belongs to another user or is writable by others.
     """
     if os.name == "nt":
-        return  # the user's folders are the user's, by what Windows lets others do
+        return  # Windows' own permissions keep others out of the user's folders
     for each in (folder.parent, folder):
         facts = each.stat()
         if facts.st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "belongs to another user", str(each))
         if facts.st_mode & 0o022:
-            raise PermissionError(errno.EPERM, "can be written by others", str(each))
+            raise PermissionError(errno.EPERM, "is writable by others", str(each))

@@ -1,7 +1,7 @@
-"""What Hatch finds of this plugin: a build hook and a build target, named `pack-venv`.
+"""What this plugin registers with Hatch: a build hook and a build target, named `pack-venv`.
 
-Hatch imports this module in every build of a project that names the plugin, also where nothing is
-packed: the classes are imported when a build asks for them, and what packs when it packs.
+Hatch imports this module in every build of a project that names the plugin, even if nothing is
+packed: the classes are imported when a build asks for them, and the packing code when it packs.
 """
 
 from __future__ import annotations

@@ -116,9 +116,24 @@ def test_patterns_and_the_key_leave_libraries_out(prefix: Path) -> None:
     assert {name for name in with_all - some if ".so" in name} == {
         name for name in with_all if name.startswith("libcrypto.so")
     }
-    own = parts(plan(prefix, {"vendor-libraries": False}))
-    lib = {name for name in own if name.startswith("lib") and ".so" in name}
+    packed = plan(prefix, {"vendor-libraries": False})
+    lib = {name for name in parts(packed) if name.startswith("lib") and ".so" in name}
     assert all(name.startswith("libpython") for name in lib)
+
+
+def test_libraries_that_do_not_come_along_are_told(prefix: Path) -> None:
+    """The target must have the libraries that the key or a pattern leaves out, and no others."""
+    brought = {each["name"] for each in plan(prefix, {}).head["bundle"]["libraries"]}
+    packed = plan(prefix, {"vendor-libraries": False})
+    told = {each["name"] for each in packed.head["target_libraries"]}
+    assert {name for name in brought if name.startswith(("libcrypto", "libffi"))} <= told
+    assert not told & {"libc.so.6", "libm.so.6", "libpthread.so.0"}
+    assert any("libcrypto.so" in need for need in packed.needs)
+    packed = plan(prefix, {"exclude-files": ["lib/libcrypto.so*"]})
+    assert [each["name"] for each in packed.head["target_libraries"]] == [
+        name for name in brought if name.startswith("libcrypto.so")
+    ]
+    assert "target_libraries" not in plan(prefix, {}).head
 
 
 def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
@@ -130,7 +145,7 @@ def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
     left = packed.head["bundle"]["left_to_the_target"]
     for name in left:
         told = [*packed.notes, *packed.remarks]
-        assert any(each.startswith(f"{name} is left to the target") for each in told)
+        assert any(each.startswith(f"{name} is not packed; the target must ") for each in told)
     if Path("/var/lib/dpkg/status").exists():
         assert all(each["version"] for each in libraries)
         packages = {each["package"] for each in libraries}
@@ -140,9 +155,9 @@ def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"system": "freebsd14"}, "only those for Linux can, not those for freebsd14"),
-        ({"stdlib": Path("/nowhere/python3.11")}, "does not hold its standard library's files"),
-        ({"executable": Path(__file__)}, "is no ELF file"),
+        ({"system": "freebsd14"}, "it is for freebsd14, and only interpreters for Linux can"),
+        ({"stdlib": Path("/nowhere/python3.11")}, "does not contain its standard library"),
+        ({"executable": Path(__file__)}, "is not an ELF file"),
     ],
 )
 def test_an_interpreter_that_cannot_be_bundled_is_refused(
@@ -234,7 +249,7 @@ def test_a_packed_library_s_data_are_told_unless_they_are_packed(tmp_path: Path)
     (wheel / "RECORD").write_text("../../module.so,,\n")
     assert told() == []
     (wheel / "RECORD").write_text("")
-    assert note.startswith(f"libproj.so.99 is packed, but not what it reads ({data}): ")
+    assert note.startswith(f"libproj.so.99 is packed without the data that it reads ({data}): ")
     (env / "share/proj").mkdir(parents=True)
     (env / "share/proj/proj.db").touch()
     assert told() == []

@@ -97,7 +97,7 @@ def test_what_does_not_compile_is_told_and_packed_without(tmp_path: Path) -> Non
     whole, found = compiled(planned, made(tmp_path))
     assert list(found) == [f"{CACHE}/a.cpython-311.pyc"]
     (note,) = whole.notes
-    assert note.startswith(f"6 of the sources, {SITE}/tool/coding.py first, cannot be compiled")
+    assert note.startswith(f"6 of the source files, such as {SITE}/tool/coding.py, cannot be")
     assert f"{SITE}/tool/python2.py" in names(whole.entries)
 
 
@@ -158,7 +158,7 @@ def test_a_source_that_crashes_the_compiler_does_not_compile(tmp_path: Path) -> 
     whole, found = compiled(planned, made(tmp_path))
     killer.join()
     assert f"{CACHE}/b.cpython-311.pyc" in found
-    assert whole.notes[0].startswith(f"1 of the sources, {SITE}/tool/a.py")
+    assert whole.notes[0].startswith(f"1 of the source files, such as {SITE}/tool/a.py")
 
 
 def reader_of(pipe: Path) -> int:

@@ -45,7 +45,7 @@ def packed(words: list[str], out: Path, cache: Path, *before: str) -> tuple[str,
         [*before, *words], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    (told,) = [line for line in done.stderr.splitlines() if "cache: " in line or "kept" in line]
+    (told,) = [line for line in done.stderr.splitlines() if "cache: " in line or "cached" in line]
     return hashlib.sha256(out.read_bytes()).hexdigest(), told
 
 
@@ -123,7 +123,7 @@ def test_a_disk_that_takes_nothing_costs_the_time(
         words = told.partition("cache: ")[2].split()
         assert words[0] == words[2] != "0"
     elif disk == "read-only":
-        assert f"nothing is kept for the next build: {cache}" in told
+        assert f"no blocks are cached for the next build: {cache}" in told
     else:
         assert "cache: 0 of " in told
 

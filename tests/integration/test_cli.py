@@ -253,8 +253,7 @@ def test_verify_is_exit_0_or_a_message(
     assert run("verify", folder) == 1
     captured = capsys.readouterr()
     assert captured.out == (
-        "added      more is a directory that was not packed\n"
-        "missing    postinstall.py is not there\n"
+        "added      more is a directory that was not packed\nmissing    postinstall.py is missing\n"
     )
     expected = f"pack-venv: error: {folder} is not as it was packed: 1 added, 1 missing\n"
     assert captured.err == expected
@@ -320,10 +319,10 @@ def test_dry_run_tells_and_writes_nothing(
     assert added["postinstall.py"] == "connects the environment where it is unpacked"
     left_out = {step["path"]: step["why"] for step in told["left_out"]}
     assert left_out["bin/activate.fish"] == "exclude-files"
-    assert left_out["bin/python"] == "a name of the interpreter"
-    assert left_out["pyvenv.cfg"] == "written about this environment by what made it"
+    assert left_out["bin/python"] == "a name that the interpreter takes"
+    assert left_out["pyvenv.cfg"] == "written for this environment by the tool that created it"
     assert "left out (" in text
-    assert "a name of the interpreter" in text
+    assert "a name that the interpreter takes" in text
 
 
 def test_dry_run_tells_what_is_rewritten(
@@ -353,12 +352,12 @@ def test_dry_run_tells_what_is_rewritten(
     }
     assert {path: reason for path, reason in why.items() if path not in scripts} == {
         "bin/my-app": "a launcher that finds its own interpreter",
-        "data.txt": f"a copy of what the link leads to ({wheel})",
+        "data.txt": f"a copy of the link's target ({wheel})",
         "extra.pth": "its paths are relative",
-        "my_app-2.0.dist-info/RECORD": "made true for what is packed",
+        "my_app-2.0.dist-info/RECORD": "updated to match what is packed",
     }
     left_out = {Path(step["path"]).name: step["why"] for step in told["left_out"]}
-    expected = "tells where it was installed from on this machine"
+    expected = "records where on this machine it was installed from"
     assert left_out["direct_url.json"] == expected
 
 
@@ -390,8 +389,8 @@ def test_dry_run_tells_where_everything_comes_from(
     assert why["old.py"] == "of app 1.0, which a wheel replaces"
     assert why["dev/__init__.py"] == "of dev 1.0, copied from its source folder"
     assert why["dev.pth"] == "of dev 1.0, whose source folder is copied"
-    assert why[cached.format("app")] == "byte code, compiled for the archive"
-    assert why["dev/" + cached.format("__init__")] == "byte code, compiled for the archive"
+    assert why[cached.format("app")] == "bytecode, compiled for the archive"
+    assert why["dev/" + cached.format("__init__")] == "bytecode, compiled for the archive"
     assert not list(tmp_path.glob("packed*"))
     assert run("pack", environment, "--json", *options) == 0
     (result,) = json.loads(capsys.readouterr().out)
@@ -483,7 +482,7 @@ def test_an_output_that_names_another_format_is_refused(
     output = tmp_path / "app.zip"
     assert run("pack", environment, "-o", output, "--format", "tar.gz", "--format", "zip") == 2
     told = capsys.readouterr().err
-    assert f"-o {output} names .zip and --format tar.gz and zip: leave out one" in told
+    assert f"-o {output} names .zip, but --format names tar.gz and zip: remove one" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -532,5 +531,5 @@ def test_inspect_writes_a_page(archive: Path, tmp_path: Path) -> None:
     assert text.startswith("<!doctype html>")
     assert "My Project" in text
     assert "Left out of the environment" in text
-    assert "a name of the interpreter" in text
+    assert "a name that the interpreter takes" in text
     assert not re.search(r"<script|<link|<img|https?://|@import|url\(", text)

@@ -102,7 +102,7 @@ def test_editable_installs(root: Path, tmp_path: Path, capfd: pytest.CaptureFixt
             text = f'{{"url": "{url}", "dir_info": {{"editable": true}}}}'
             (path / "direct_url.json").write_text(text)
     said = refused(root, WheelBuilder, capfd)
-    assert "2 distributions are installed editable" in said
+    assert "2 distributions are installed in editable mode" in said
     assert said.count('set `editables` to "copy" or "exclude"') == 1
     assert 'distributions = "required"' in said
     (root / "pyproject.toml").write_text(

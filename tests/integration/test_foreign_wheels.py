@@ -32,8 +32,8 @@ def with_wheel(folder: Path, platform: str) -> Path:
 @pytest.mark.parametrize(
     ("platform", "why"),
     [
-        ("manylinux2014_aarch64", "is for aarch64, and the interpreter"),
-        ("musllinux_1_1_x86_64", "is for a system with musl, and the interpreter"),
+        ("manylinux2014_aarch64", "is built for aarch64, so the interpreter"),
+        ("musllinux_1_1_x86_64", "is built for a system with musl, so the interpreter"),
     ],
 )
 @pytest.mark.parametrize("interpreter", ["bundled", "target"])

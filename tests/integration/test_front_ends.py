@@ -169,7 +169,7 @@ def test_hatch_clean_removes_what_was_built(project: Path, offline: dict[str, st
 def test_an_sdist_build_packs_on_request(project: Path, offline: dict[str, str]) -> None:
     """`python -m build` and `uv build` pack with HATCH_PACK_VENV_SOURCE, beside `dist`."""
     told = run(sys.executable, "-m", "build", "--no-isolation", cwd=project, env=offline)
-    assert told.count("pack-venv: nothing packed, this is an unpacked sdist") == 1
+    assert told.count("pack-venv: nothing packed, because this is an unpacked sdist") == 1
     asked = {**offline, "HATCH_PACK_VENV_SOURCE": str(project / ".venv")}
     run(tool("uv"), "build", cwd=project, env=asked)
     assert left(project) == {"dist": [".gitignore", WHEEL, SDIST], "dist-venv": PACKED}
@@ -188,7 +188,7 @@ def test_a_consumer_installs_from_the_sdist(
         install(environment, "pip", variables=offline)
         words = ("-m", "pip", "install", "-v", project / "dist" / SDIST)
         told = run(environment / "bin/python", *words, env=offline)
-        assert told.count("pack-venv: nothing packed, ") == 1
+        assert told.count("pack-venv: nothing packed, because ") == 1
     assert run(environment / "bin/greet", "you")
     assert left(project) == {"dist": [SDIST]}
 

@@ -58,7 +58,7 @@ def test_what_hatch_does_not_know_is_its_own_message(project: Path) -> None:
     """An unknown name and a matrix are told apart."""
     with pytest.raises(EnvironmentProblem, match="`relaese` is not defined by project config"):
         find_hatch_environment(project, "relaese", os.environ)
-    with pytest.raises(EnvironmentProblem, match="'test' is a matrix of 2: set `hatch-env`"):
+    with pytest.raises(EnvironmentProblem, match="'test' is a matrix of 2 environments: set "):
         find_hatch_environment(project, "test", os.environ)
 
 

@@ -150,7 +150,7 @@ def mistakes() -> Iterator[Any]:
         lambda root: (root / "pyproject.toml").write_text(
             PYPROJECT + TABLE + 'wheels = ["a.whl"]\n'
         ),
-        "{root}/a.whl is not a wheel: its name must be like",
+        "{root}/a.whl is not a wheel: its name must have the form",
         id="a wheel's name",
     )
     yield pytest.param(
@@ -186,7 +186,7 @@ def test_a_broken_source_date_epoch_is_told(
     (project / "pyproject.toml").write_text(PYPROJECT + TABLE.replace("hooks.", "targets."))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     told = refused(project, capfd, builder=PackVenvBuilder, directory=str(project / "out"))
-    assert "SOURCE_DATE_EPOCH is wrong: it must be a whole number" in told
+    assert "SOURCE_DATE_EPOCH is invalid: it must be a whole number" in told
 
 
 @pytest.mark.parametrize(("reproducible", "times"), [("true", {7}), ("false", None)])

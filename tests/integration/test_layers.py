@@ -58,7 +58,7 @@ def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
     libraries[again.arcname] = "libone.so.1"
     links, (note,) = collected_links({**entries, again.arcname: again}, libraries)
     assert links == []
-    assert "have the same name, libone.so.1: layers above find neither" in note
+    assert "have the same library name, libone.so.1, so layers above will find neither" in note
     chosen = replace(link, linkname="chosen")
     both = {**entries, again.arcname: again, chosen.arcname: chosen}
     assert collected_links(both, libraries) == ([], [])

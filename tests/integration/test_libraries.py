@@ -80,11 +80,11 @@ def test_drivers_are_one_note() -> None:
     assert [*describe_drivers({})] == []
     users = {"libGL.so.1": {"a/gui.so"}, "libwayland-client.so.0": {"b/shell.so", "a/gui.so"}}
     assert [*describe_drivers(users)] == [
-        "libGL.so.1, libwayland-client.so.0 are left to the target, which needs them for a/gui.so"
+        "libGL.so.1, libwayland-client.so.0 are not packed; the target must have them for a/gui.so"
         " and 1 more (graphics drivers)"
     ]
     (note,) = describe_drivers({"libGL.so.1": {"a/gui.so"}})
-    assert note.startswith("libGL.so.1 is left to the target, which needs it for a/gui.so (")
+    assert note.startswith("libGL.so.1 is not packed; the target must have it for a/gui.so (")
 
 
 @pytest.mark.parametrize("name", ["libcuda.so.1", "libGL.so.1", "libEGL.so.1", "libnvidia-ml.so.1"])

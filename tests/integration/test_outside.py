@@ -44,7 +44,7 @@ def test_a_folder_that_a_path_file_s_code_names_is_refused(prefix: Path) -> None
     with pytest.raises(PlanError) as caught:
         planned(prefix)
     (problem,) = caught.value.problems
-    assert f"_uv_ephemeral_overlay.pth adds {prefix.parent}/shared to sys.path" in problem
+    assert f"overlay.pth runs code that adds {prefix.parent}/shared to sys.path" in problem
     assert planned(prefix, **{"exclude-files": ["_uv_ephemeral_overlay.pth"]}).notes == ()
 
 
@@ -53,7 +53,7 @@ def test_a_folder_that_code_finds_out_is_noted(prefix: Path) -> None:
     text = "import os, sys; sys.path.append(os.path.join(sys.prefix, '..', 'shared'))\n"
     (site(prefix) / "found.pth").write_text(text)
     (note,) = planned(prefix).notes
-    assert note.startswith(f"{prefix}/../shared is on the environment's sys.path and stays out")
+    assert note.startswith(f"{prefix}/../shared is on the environment's sys.path but is not packed")
 
 
 def test_what_start_up_code_prints_is_no_search_path(prefix: Path) -> None:

@@ -80,7 +80,7 @@ def test_what_a_user_may_not_look_at_is_named(nobodys: Scene) -> None:
     (nobodys.root / "closed").mkdir(mode=0)
     link = nobodys.link(LINK, nobodys.root / "closed/f")
     before = tree_state(nobodys.env)
-    assert f"{link} leads to where this user may not look" in convert_as_nobody(nobodys)
+    assert f"{link} leads to a place that this user cannot access" in convert_as_nobody(nobodys)
     assert tree_state(nobodys.env) == before
 
 

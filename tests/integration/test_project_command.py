@@ -137,7 +137,7 @@ def test_a_broken_file_is_told_with_the_way_around_it(
         assert run(*command) == 1
         said = capsys.readouterr().err
         assert f"the configuration cannot be read: {root / 'pyproject.toml'}: Expected" in said
-        assert "; correct it, or pass over the project in this directory with --no-project" in said
+        assert "; correct it, or ignore the project in this directory with --no-project" in said
     assert not (tmp_path / "out").exists()
     told(capsys, "pack", other, "--no-project", "--dry-run", "--interpreter", "target")
     with pytest.raises(OptionsError) as caught:
@@ -171,7 +171,7 @@ def test_what_is_no_archive_of_ours_is_not_replaced(
     Path("x.tar").write_bytes(b"mine")
     capsys.readouterr()
     assert run("pack", "-o", "x.tar") == 1
-    assert "x.tar would be replaced, and no .json beside it says" in capsys.readouterr().err
+    assert "x.tar would be replaced, but no .json next to it shows" in capsys.readouterr().err
     assert Path("x.tar").read_bytes() == b"mine"
     assert run("pack", "-o", "x.tar", "--force") == 0
     for name in ("y.tar.json", "z.tar.cdx.json"):
@@ -191,8 +191,8 @@ def test_what_is_no_archive_of_ours_is_not_replaced(
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ("keep = ['greeter']", "hooks.pack-venv.keep is about distributions = 'required', and"),
-        ("entry-point = 'greet'", "hooks.pack-venv.entry-point is the script that the formats"),
+        ("keep = ['greeter']", "hooks.pack-venv.keep only applies with distributions = 'required'"),
+        ("entry-point = 'greet'", "hooks.pack-venv.entry-point only applies to the formats"),
     ],
 )
 def test_keys_that_do_not_fit_together_are_told_in_words_of_the_file(

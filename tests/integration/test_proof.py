@@ -167,7 +167,7 @@ def test_all_compares_with_the_environment(template: Path, tmp_path: Path, home:
     over = {each.question.name for each in proof.passed_over}
     assert over == {f"odd_{name}" for name in _FAILS_AT_HOME}
     said = {each.question.name: each.said for each in proof.passed_over}
-    assert said["odd_crashes"] == "the process was ended by SIGABRT"
+    assert said["odd_crashes"] == "the process was killed by SIGABRT"
     assert said["odd_exits"].startswith("SystemExit: 3")
     modules = next(count for count in proof.counts if count.kind == "module")
     assert (modules.ran, modules.passed_over) == (len(_ODD) + 1 - len(over), len(over))
@@ -224,7 +224,7 @@ def test_what_the_archive_lacks_is_an_error(template: Path, tmp_path: Path) -> N
         packed(template, tmp_path, prove="start", exclude_files=["**/my_app/words.py"])
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith(
-        "the entry point my-app (my_app.cli:main) runs in the environment and does not here:"
+        "the entry point my-app (my_app.cli:main) runs in the environment but not here:"
         " ImportError: cannot import name 'words' from 'my_app'"
     )
     assert "my_app/words.py was left out (exclude-files)" in caught.value.problems[0]
@@ -242,7 +242,7 @@ def test_commands_end_as_at_home(template: Path, tmp_path: Path) -> None:
     command = next(count for count in proof.counts if count.kind == "command")
     assert (command.ran, command.passed_over) == (2, 1)
     (over,) = proof.passed_over
-    assert over.said == "ended with exit status 1: hello two words"
+    assert over.said == "exited with status 1: hello two words"
 
 
 def test_a_command_that_ends_otherwise_is_an_error(template: Path, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_command_that_ends_otherwise_is_an_error(template: Path, tmp_path: Pat
     check = "import sys; print('looks'); sys.exit(sys.prefix.count('npacked'))"
     with pytest.raises(ProofError) as caught:
         packed(template, tmp_path, prove=[f'python -c "{check}"'])
-    assert "does not here: ended with exit status 1: looks" in str(caught.value)
+    assert "but not here: exited with status 1: looks" in str(caught.value)
 
 
 @pytest.mark.usefixtures("maker")
@@ -335,14 +335,14 @@ def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith("pack-venv: nothing was run to prove the archive: no namespaces can be")
+    assert line.startswith("pack-venv: nothing was run to prove the archive: namespaces cannot")
     assert "  ran " not in done.stdout
     told = json.loads((tmp_path / "app.tar.json").read_text())["proof"]
     assert told["room"] is None
     (tmp_path / "app.tar").unlink()
     done = subprocess.run([*command, "--prove", "all"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pack-venv: error: nothing can be proved: no namespaces" in done.stderr
+    assert "pack-venv: error: nothing can be proved: namespaces cannot" in done.stderr
     assert "--prove-room none" in done.stderr
     assert not (tmp_path / "app.tar").exists()
     done = subprocess.run(
@@ -352,7 +352,7 @@ def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "in no room" in done.stdout
+    assert "without a room" in done.stdout
 
 
 @needs("setpriv", "root")
@@ -498,7 +498,7 @@ def test_verify_runs_what_an_archive_was_released_with(template: Path, tmp_path:
     before = lasting_state(folder)
     done = verified(folder, "--run", "--prove-room", "none")
     assert done.returncode == 0, done.stderr
-    assert "  ran      the interpreter, 1 module, 1 entry point in no room" in done.stdout
+    assert "  ran      the interpreter, 1 module, 1 entry point without a room" in done.stdout
     assert lasting_state(folder) == before
     (module,) = folder.glob("lib/python*/site-packages/my_app/words.py")
     module.unlink()

@@ -185,9 +185,9 @@ def test_one_beside_an_archive_has_to_be_of_it(released: Path, tmp_path: Path) -
     with pytest.raises(AssertionError, match="of another archive"):
         run(tool("pack-venv"), "sbom", result.path)
     beside.unlink()
-    with pytest.raises(AssertionError, match="holds no bill of materials"):
+    with pytest.raises(AssertionError, match="contains no bill of materials"):
         run(tool("pack-venv"), "sbom", result.path)
-    with pytest.raises(AssertionError, match=r"--format is about packing|--keep is about packing"):
+    with pytest.raises(AssertionError, match=r"--(format|keep) applies to packing, but"):
         run(tool("pack-venv"), "sbom", "--keep", "x", result.path)
 
 

@@ -93,7 +93,7 @@ def test_what_an_sdist_would_take_stops_the_build(
     code, message = told(capfd, project, *arguments, directory=directory)
     assert code == 1
     assert message == (
-        f"pack-venv: the {target} would take /dist-venv: set in"
+        f"pack-venv: the {target} would include /dist-venv: set in"
         ' [tool.hatch.build.targets.sdist] of pyproject.toml: exclude = ["/dist-venv"]\n'
     )
     assert files(project, "dist-venv") == []
@@ -114,7 +114,7 @@ def test_what_an_sdist_would_take_is_found_without_a_format_too(
     configure(project, '[tool.hatch.build.targets.pack-venv]\ninterpreter = "target"\n')
     code, message = told(capfd, project, PackVenvBuilder, directory=str(project / "dist-venv"))
     assert code == 1
-    assert "the sdist would take /dist-venv: set in" in message
+    assert "the sdist would include /dist-venv: set in" in message
     assert files(project, "dist-venv") == []
 
 
@@ -128,7 +128,7 @@ def test_the_target_looks_after_the_wheel_too(
     code, message = told(capfd, project, PackVenvBuilder, directory=None)
     assert code == 1
     assert message == (
-        "pack-venv: the wheel would take /dist-venv: set in [tool.hatch.build.targets.wheel] of"
+        "pack-venv: the wheel would include /dist-venv: set in [tool.hatch.build.targets.wheel] of"
         ' pyproject.toml: exclude = ["/dist-venv"]\n'
     )
     text = text.replace('only-include = ["."]', 'only-include = ["."]\nexclude = ["/dist-venv"]')
@@ -165,7 +165,7 @@ def test_a_hatch_toml_is_named_where_it_configures_builds(
     (project / "hatch.toml").write_text(table)
     assert told(capfd, project) == (
         1,
-        "pack-venv: the sdist would take /dist-venv: set in [build.targets.sdist] of hatch.toml:"
+        "pack-venv: the sdist would include /dist-venv: set in [build.targets.sdist] of hatch.toml:"
         ' exclude = ["/dist-venv"]\n',
     )
     exclude = "[build.targets.sdist]\nexclude = ['/dist-venv']\n"
@@ -231,7 +231,7 @@ SDIST = "[tool.hatch.build.targets.sdist]\n"
 IN_SDIST = "[tool.hatch.build.targets.sdist] of pyproject.toml: "
 
 
-FORCED = "and no pattern excludes /dist-venv from that: name what is meant in it instead"
+FORCED = "from which no pattern can exclude /dist-venv: name only what is needed from it"
 
 
 EXCLUDING = 'exclude = ["/dist-venv", "/env"]\n'
@@ -299,7 +299,7 @@ def test_the_projects_folder_takes_no_archives(
     configure(project, TABLE + 'output-directory = "."\n')
     code, message = told(capfd, project)
     assert code == 1
-    assert "hooks.pack-venv.output-directory must be a folder of its own" in message
+    assert "hooks.pack-venv.output-directory must be a separate folder" in message
 
 
 # Occasions
@@ -339,7 +339,7 @@ def test_hooks_only_packs_nothing_and_needs_nothing(
         monkeypatch.setenv("HATCH_BUILD_HOOKS_ONLY", "1")
     code, message = told(capfd, project, hooks_only=True)
     assert code == 0
-    assert "nothing packed, only the hooks run" in message
+    assert "nothing packed, because only the hooks run" in message
 
 
 @pytest.mark.parametrize(
@@ -381,6 +381,16 @@ def test_the_target_without_a_table_is_the_hook_on_request(project: Path) -> Non
     """`hatch build -t pack-venv` reads the hook's table where it has none of its own."""
     build(project, PackVenvBuilder, directory=None)
     assert files(project, "dist-venv") == PACKED
+
+
+@pytest.mark.parametrize("before", ["", TABLE.replace("tar.gz", "zip")])
+def test_the_target_reads_the_hook_of_wheels(project: Path, before: str) -> None:
+    """A hook's table for wheels is read in place of the general one, its output folder too."""
+    exclude = "[tool.hatch.build.targets.sdist]\nexclude = ['/out']\n"
+    configure(project, f"{before}{WHEEL_TABLE}output-directory = 'out'\n{exclude}")
+    build(project, PackVenvBuilder, directory=None)
+    assert files(project, "out") == PACKED
+    assert not (project / "dist-venv").exists()
 
 
 def test_the_target_reads_the_hook_in_a_hatch_toml(
@@ -471,11 +481,11 @@ def test_archives_among_the_packages_are_warned_of(
     configure(project, TABLE.replace("tar.gz", format) + f'output-directory = "{output}"\n')
     code, message = told(capfd, project)
     assert code == 0
-    assert 'pack-venv: the archives lie inside dist: `twine upload dist/*` will stop with "Inv' in (
+    assert 'pack-venv: the archives are in dist: `twine upload dist/*` will stop with "Inv' in (
         message
     )
     assert reason in message
-    assert ("`hatch publish` will take the archive for an sdist" in message) is (
+    assert ("`hatch publish` will mistake the archive for an sdist" in message) is (
         (output, format) == ("dist", "tar.gz")
     )
     paths = sorted((project / "dist").iterdir())

@@ -208,7 +208,7 @@ def test_what_is_too_large_is_not_written(
     """`max-size` ends the build with the largest distributions and their sizes."""
     root = project(tmp_path / "project", environment, "web", table='max-size = "1kB"\n')
     told = refused(root, capfd)[-1]
-    assert "unpacked are more than the 1.0 kB of max-size; the largest parts are the inter" in told
+    assert "bytes), exceeds max-size (1.0 kB); the largest parts are the inter" in told
     assert ", my-app 1.0 " in told
     assert files(root, "dist-venv") == []
 

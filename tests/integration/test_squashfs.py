@@ -238,8 +238,8 @@ def test_a_process_without_standard_input_packs(tmp_path: Path) -> None:
     [
         ("echo FATAL ERROR: Out of luck >&2; exit 1", "FATAL ERROR: Out of luck"),
         ("cat >/dev/null; echo >&2 'FATAL ERROR: No luck'; exit 3", "FATAL ERROR: No luck"),
-        ("kill -9 $$", "it ended with status -9"),
-        ("head -c 100000 >/dev/null; exit 1", "it ended with status 1"),
+        ("kill -9 $$", "it exited with status -9"),
+        ("head -c 100000 >/dev/null; exit 1", "it exited with status 1"),
     ],
 )
 def test_a_program_that_fails_is_one_sentence(
@@ -261,7 +261,7 @@ def test_what_the_program_leaves_out_is_an_error(
     script = """case $1 in -version) exec REAL -version ;; esac
         dd bs=512 count=4 iflag=fullblock of=/dev/null status=none; exec REAL "$@" """
     instead(tmp_path / "bin", script, monkeypatch)
-    with pytest.raises(OutputProblem, match=r"has put \d+ files and folders into"):
+    with pytest.raises(OutputProblem, match=r"mksquashfs put \d+ files and folders into"):
         image(tmp_path / "out", example())
     assert not (tmp_path / "out").exists()
 
@@ -276,9 +276,9 @@ def test_without_the_program_one_sentence_says_what_to_install(
         with pytest.raises(PackVenvError) as found:
             Source.read(Path(sys.prefix), options)
         assert str(found.value) == (
-            "the format 'squashfs' needs mksquashfs 4.5 or later, and"
-            f" {tmp_path}/bin/mksquashfs has the version 4.4: install squashfs-tools, as Debian,"
-            " Ubuntu and Fedora call the package, or choose another format"
+            "the format 'squashfs' needs mksquashfs 4.5 or later, but"
+            f" {tmp_path}/bin/mksquashfs is 4.4: install squashfs-tools (the package's name on"
+            " Debian, Ubuntu and Fedora), or choose another format"
         )
     monkeypatch.setattr("shutil.which", lambda _name: None)
     with pytest.raises(PackVenvError, match="which is not on PATH: install squashfs-tools"):

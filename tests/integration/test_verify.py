@@ -375,7 +375,7 @@ def test_inspect_knows_no_sizes_without_records(tmp_path: Path) -> None:
     assert [part.size for part in inspection.distributions] == [None]
     assert inspection.rest[0].name == f"{SITE}/my_app"
     lines = list(inspection_lines(inspection, Style()))
-    assert any(line.endswith("size unknown, it has no RECORD") for line in lines)
+    assert any(line.endswith("size unknown: it has no RECORD") for line in lines)
 
 
 def test_bars_and_colours_follow_the_stream(archives: dict[str, Path]) -> None:

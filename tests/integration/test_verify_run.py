@@ -145,7 +145,7 @@ def test_a_manifest_that_tells_too_little_is_told(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
-    assert "its manifest does not tell what can be run" in line
+    assert "its manifest does not record what can be run" in line
 
 
 def test_the_seconds_have_the_unpacking_in_them(
@@ -180,7 +180,7 @@ def test_a_script_that_hangs_has_not_run(
     monkeypatch.setattr(runner.Runner, "run", hanging)
     with pytest.raises(ProofError) as caught:
         packed(template, tmp_path, prove="start")
-    assert caught.value.problems == ("postinstall.py did not end within 60 s: ",)
+    assert caught.value.problems == ("postinstall.py did not finish within 60 s: ",)
 
 
 def test_systems_that_know_less_of_file_systems(

@@ -29,39 +29,40 @@ def convert_symlinks(
 ) -> tuple[Links, Links]:
     """Make an environment portable in place.
 
-    Links inside the environment become relative. Links to files outside become hard links, or
-    copies if the target is on another device, has another owner or may not be linked to. Links to
-    folders outside become copied trees, since folders cannot be hard-linked. A hard link shares its
-    file with the original: editing it in place changes both. A link that leads nowhere stays, made
-    relative, if it leads to a place inside, or if it is relative and leads to a neighbour of the
-    environment, which may be made later.
+    Links to places inside the environment become relative. Links to files outside become hard
+    links, or copies if the target is on another device, belongs to another user or cannot be
+    hard-linked. Links to folders outside become copied trees, since folders cannot be hard-linked.
+    A hard link shares its file with the original: editing it in place changes both. A dangling link
+    is kept if it leads to a place inside, in which case it becomes relative, or if it is relative
+    and leads to a neighbour of the environment, which may be created later.
 
-    Everything is decided first, then everything new is created, before anything is changed; then
-    each link is replaced atomically. Either all links are converted, or none.
+    First, everything is decided; then all replacements are created, before anything is changed;
+    then each link is replaced atomically. Either all links are converted, or none.
 
     Parameters:
         env_dir: the environment; this and `containing_dir` may begin with `~`.
-        containing_dir: a parent of the environment, used as the boundary instead of the environment
-            itself: links to its contents become relative, too.
+        containing_dir: a folder that contains the environment, used as the boundary in place of the
+            environment itself: links to its contents become relative, too.
 
     Returns:
-        Two lists of (link, target) pairs of the converted links: links inside with their new text,
-        links outside with the real path of their former target.
+        Two lists of (link, target) pairs, one pair for each converted link: links to the inside
+        with their new relative target, links to the outside with the real path of their former
+        target.
 
     Raises:
-        OptionsError: if `containing_dir` is not a parent of the environment (also a `ValueError`).
-        LinkError: if links lead nowhere outside, in a loop, to a special file, or to a folder that
-            contains the environment; lists all of them; nothing was changed.
+        OptionsError: if `containing_dir` does not contain the environment (also a `ValueError`).
+        LinkError: if links dangle outside, form a loop, or lead to a special file or to a folder
+            that contains the environment; lists all of them; nothing was changed.
         PackVenvError: if a link could not be replaced; nothing was changed.
     """
     environment = Path(os.path.abspath(os.path.expanduser(env_dir)))
     if not environment.is_dir():
-        raise EnvironmentProblem(f"there is no environment's folder at {environment}")
+        raise EnvironmentProblem(f"there is no environment at {environment}")
     boundary = environment.resolve()
     if containing_dir is not None:
         containing = Path(os.path.realpath(os.path.expanduser(containing_dir)))
         if not boundary.is_relative_to(containing):
-            problem = f"{environment} does not lie in {containing}: name a folder above it"
+            problem = f"{environment} is not inside {containing}: name a folder that contains it"
             raise OptionsError("containing_dir is wrong", [problem])
         boundary = containing
     relative, external = _decide(environment, boundary)
@@ -77,7 +78,7 @@ def convert_symlinks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Verdict:
-    """What happens to a link; exactly one of the three is set, or none if it is already right."""
+    """What to do with a link: exactly one field is set, or none if the link is already right."""
 
     text: Path | None = None
     copy: Path | None = None
@@ -97,16 +98,16 @@ def _decide(environment: Path, boundary: Path) -> tuple[Links, Links]:
         if verdict.copy is not None:
             external.append((link, verdict.copy))
     if problems:
-        raise LinkError(f"{environment} holds links that cannot be converted", problems)
+        raise LinkError(f"{environment} contains links that cannot be converted", problems)
     return relative, external
 
 
 def _links(folder: Path, problems: list[str]) -> Iterator[Path]:
-    """Yield the links below a folder in order of their names, without following any."""
+    """Yield the links below a folder, sorted by name, without following any."""
     try:
         children = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        problems.append(f"{folder} cannot be read ({error.strerror}): its links are not known")
+        problems.append(f"{folder} cannot be read ({error.strerror}), so its links are unknown")
         return
     for child in children:
         if child.is_symlink():
@@ -128,7 +129,7 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
     if target.kind is TargetKind.DANGLING:
         return _Verdict()
     if environment.is_relative_to(target.path):
-        return _refused(link, "leads to a folder that holds the environment")
+        return _refused(link, "leads to a folder that contains the environment")
     problems = [
         f"{entry.arcname} {entry.reason}: repair it or remove it"
         for entry in copies_of(target.path, str(link))
@@ -138,7 +139,7 @@ def _judge(link: Path, boundary: Path, environment: Path) -> _Verdict:
 
 
 def _may_be_missing(link: Path, target: LinkTarget, boundary: Path, environment: Path) -> bool:
-    """Whether a link that leads nowhere does no harm: inside, or to a neighbour yet to come."""
+    """Whether a dangling link is harmless: it leads inside, or to a neighbour yet to be created."""
     if target.kind is not TargetKind.DANGLING:
         return False
     if portable_linkname(link, target, boundary) is not None:

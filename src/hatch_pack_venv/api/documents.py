@@ -54,10 +54,10 @@ def with_documents(
     wheels: Sequence[Path],
     project: Project,
 ) -> PackPlan:
-    """Return a plan with the documents that the options ask for.
+    """Return a plan with the documents that the options request.
 
     Parameters:
-        wheels: those that replace what the environment holds of their distributions.
+        wheels: the wheels that replace the environment's files of the same distributions.
 
     Raises:
         PlanError: if a licence is denied.
@@ -117,10 +117,10 @@ def document_names(options: PackOptions) -> tuple[str, ...]:
 def _judged(
     plan: PackPlan, bom: Bom, environment: Environment, patterns: tuple[str, ...]
 ) -> PackPlan:
-    """Return a plan with a note on licences that nobody can judge.
+    """Return a plan with a note on licences that cannot be judged.
 
     Raises:
-        PlanError: if others are denied; names each component.
+        PlanError: if any licence is denied; names each component.
     """
     if not patterns:
         return plan
@@ -134,7 +134,7 @@ def _notices(parts: Parts, bom: Bom) -> Document:
     text = notices(parts, bom)
     return Document(
         arcname=NOTICES,
-        why="the licence notices of all that is packed",
+        why="the licence notices of everything packed",
         render=lambda _digest, _sha256: text,
     )
 
@@ -154,10 +154,10 @@ def _sbom(bom: Bom, *, beside_only: bool) -> Document:
 
 
 def _with_base_bill(plan: PackPlan) -> PackPlan:
-    """Return a plan with a bill of materials of the files of this machine below an environment.
+    """Return a plan with a bill of materials for this machine's files below an environment.
 
-    The environment's is the same in every format, and in the last layer of an image; the layer of
-    these files changes with the packages of the build machine alone.
+    The environment's own bill is the same in every format and is in the last layer of an image; the
+    layer with these files changes only with the packages of the build machine.
     """
     base = plan.image.base
     if not base.packages:
@@ -178,7 +178,7 @@ def _with_base_bill(plan: PackPlan) -> PackPlan:
 
 
 def _folders_of(base: ImageBase, name: str) -> Iterator[BaseFile]:
-    """Yield the folders of a file that the layer does not have yet, the outer first."""
+    """Yield the parent folders of a file that the layer does not have yet, outermost first."""
     there = {each.name for each in base.files}
     for parent in reversed(PurePosixPath(name).parents):
         if str(parent) != "." and str(parent) not in there:
@@ -186,7 +186,7 @@ def _folders_of(base: ImageBase, name: str) -> Iterator[BaseFile]:
 
 
 def _hashes_of(wheels: Iterable[Path]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield the normalised names of wheels' distributions, each with the hash of its wheel."""
+    """Yield the normalised name of each wheel's distribution, with the hash of the wheel."""
     for wheel in wheels:
         yield str(parse_wheel_filename(wheel.name)[0]), {"SHA-256": _sha256(wheel)}
 
@@ -200,7 +200,7 @@ def _sha256(path: Path) -> str:
 def _locked_hashes(
     plan: PackPlan, files: PackedFiles, environment: Environment, options: PackOptions
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield the hash of the wheel that a lock file names for each distribution."""
+    """Yield the hashes that the lock file lists for the wheel of each distribution."""
     if options.lock is None:
         return
     from ..requirements.closure import marker_environment

@@ -1,6 +1,6 @@
-"""What can be refused before a project's wheel is there: before hooks compile and it is built.
+"""Checks that need no wheel of the project, made before hooks compile and the wheel is built.
 
-All of it is refused once more with the wheel; what only the wheel shows is refused then.
+All of them are repeated with the wheel; problems that only the wheel reveals are reported then.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def refuse_early(source: Source, own: InstalledDistribution) -> None:
-    """Refuse an environment that no wheel of the project could make fit to be packed.
+    """Refuse an environment that could not be packed with any wheel of the project.
 
     Parameters:
         own: the project as its metadata describes it.
 
     Raises:
-        PlanError: if editable installs, requirements or the lock file are in the way.
-        WheelProblem: if a wheel that is named cannot be read.
+        PlanError: if editable installs, requirements or the lock file prevent packing.
+        WheelProblem: if a wheel named in the options cannot be read.
         LockProblem: if the lock file cannot be read.
     """
     environment, options = source.environment, source.options

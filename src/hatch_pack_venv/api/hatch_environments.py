@@ -1,4 +1,4 @@
-"""Hatch's environments: where one is, and its lock file. Hatch is asked; nothing is created."""
+"""Where a Hatch environment is, and its lock file: Hatch is asked, and nothing is created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 120
 
-# Set by an enclosing `hatch build` for itself; these would change or decorate the answer.
+# An enclosing `hatch build` sets these for itself; they would change or decorate the answer.
 _NOT_PASSED_ON: Final = ("HATCH_ENV", "HATCH_ENV_ACTIVE", "HATCH_QUIET", "HATCH_VERBOSE")
 
 
@@ -36,8 +36,8 @@ def find_hatch_environment(root: Path, name: str, environ: Mapping[str, str]) ->
     lines = _ask(root, name, environ)
     if len(lines) > 1:
         raise EnvironmentProblem(
-            f"the Hatch environment {name!r} is a matrix of {len(lines)}: set `hatch-env` to the"
-            " name of one of them, as `hatch env show` lists them"
+            f"the Hatch environment {name!r} is a matrix of {len(lines)} environments: set"
+            " `hatch-env` to the name of one of them, as listed by `hatch env show`"
         )
     path = Path(lines[0])
     if not path.is_dir():
@@ -64,7 +64,7 @@ def _ask(root: Path, name: str, environ: Mapping[str, str]) -> list[str]:
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise EnvironmentProblem(f"`hatch env find {name}` does not run: {error}") from error
+        raise EnvironmentProblem(f"cannot run `hatch env find {name}`: {error}") from error
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     if done.returncode or not lines:
         said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
@@ -85,13 +85,14 @@ def _hatch(name: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def lock_of_hatch(root: Path, name: str) -> Path | None:
-    """Return the lock file that Hatch keeps for an environment; `None` without one.
+    """Return the lock file that Hatch keeps for an environment, or `None` if there is none.
 
-    Hatch 1.17 and later: `locked = true`, or `lock-envs` for all (`hatch.env.lock`,
-    `resolve_lockfile_path`). What no environment locks may be another tool's `pylock.toml`.
+    Hatch 1.17 and later locks an environment with `locked = true`, and all of them with `lock-envs`
+    (`hatch.env.lock`, `resolve_lockfile_path`). If an environment is not locked, a `pylock.toml`
+    may be another tool's.
 
     Raises:
-        OptionsError: if a file of the configuration cannot be read.
+        OptionsError: if a configuration file cannot be read.
     """
     hatch = hatch_table(root)
     tables = [*_with_templates(hatch, name)]
@@ -106,7 +107,7 @@ def lock_of_hatch(root: Path, name: str) -> Path | None:
 
 
 def _with_templates(hatch: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield an environment's table, then those that it inherits from."""
+    """Yield an environment's table, then the tables that it inherits from."""
     environments = hatch.get("envs", {})
     seen: set[str] = set()
     while name not in seen:

@@ -42,9 +42,9 @@ _LARGEST: Final = 5
 
 @contextmanager
 def _gc_relaxed() -> Iterator[None]:
-    """Run Python's cyclic garbage collector rarely: a plan has many objects and no cycles.
+    """Run Python's cyclic garbage collector less often: a plan has many objects but no cycles.
 
-    Otherwise it takes a tenth of the time for 20,000 files.
+    With 20,000 files, it would otherwise take a tenth of the time.
     """
     before = gc.get_threshold()
     gc.set_threshold(_NEW_OBJECTS, *before[1:])
@@ -60,8 +60,8 @@ class Output:
 
     Parameters:
         folder: the folder that they are written into.
-        name: their name without the format's suffix; by default the options' template gives it.
-        force: whether to replace files that are no archives of ours.
+        name: their name without the format's suffix; by default, the options' template provides it.
+        force: whether to replace files that are not archives written by pack-venv.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Output:
 
     @classmethod
     def at(cls, base: StrPath, *, force: bool = False) -> Self:
-        """Return the output for the archives' path without the format's suffix."""
+        """Return the output for a base: the archives' path without the format's suffix."""
         return cls(folder=Path(base).parent, name=os.path.basename(base), force=force)
 
     def base(self, source: Source, project: Project | None, plan: PackPlan) -> Path:
@@ -93,16 +93,16 @@ def pack(
     report: Reporter = silent,
     proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
-    """Pack a prepared environment into an archive for each of the options' formats.
+    """Pack a prepared environment into one archive for each of the options' formats.
 
     Parameters:
         prefix: the environment.
         output_base: the archives' path without the format's suffix.
         project: the project to pack; by default the environment itself.
-        force: replace files in the archives' places; otherwise only archives of ours, which the
-            `.json` beside them proves.
-        report: told of what is packed.
-        proof_reports: told of what is unpacked and run, if the options ask for a proof.
+        force: replace any file at an archive's path; otherwise, only archives that pack-venv wrote
+            are replaced, as proven by the `.json` next to them.
+        report: reports the progress of packing.
+        proof_reports: report the progress of unpacking and running, if the options request a proof.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
@@ -121,7 +121,7 @@ def pack_source(
     report: Reporter = silent,
     proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
-    """Do the same as `pack` with an environment that has been read.
+    """Do the same as `pack` for an environment that has already been read.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
@@ -151,16 +151,16 @@ def pack_source(
 
 
 def _check(source: Source, project: Project | None, reports: ProofReports) -> Check | None:
-    """Return what proves the archives before they are released, if anything does."""
+    """Return the check that proves the archives before their release, if a proof is requested."""
     if source.options.prove in (None, "none"):
         return None
-    from .proof import prover  # nothing of it is needed where nothing is run
+    from .proof import prover  # not needed if nothing is run
 
     return prover(source, project, reports)
 
 
 def _log_largest(plan: PackPlan) -> None:
-    """Log what takes the room, as far as anybody listens."""
+    """Log what takes up the most space, if messages of this level are shown."""
     if logger.isEnabledFor(logging.INFO):
         sizes = sizes_by_owner(plan.entries, plan.distributions).most_common(_LARGEST)
         logger.info("largest: %s", ", ".join(f"{name} {human_size(size)}" for name, size in sizes))
@@ -174,7 +174,7 @@ def pack_project(
     report: Reporter = silent,
     proof_reports: ProofReports = NO_REPORTS,
 ) -> list[PackResult]:
-    """Do the same as `pack`, with archives in a folder, named by the options' template.
+    """Do the same as `pack_source`, into a folder and with names from the options' template.
 
     Raises:
         PackVenvError: if packing fails; nothing was changed or left behind.
@@ -191,7 +191,7 @@ def export(
     hard_links: bool = False,
     report: Reporter = silent,
 ) -> ExportResult:
-    """Write the contents of an archive into a folder.
+    """Write what an archive would contain into a folder.
 
     Parameters:
         hard_links: share inodes with the environment where possible.
@@ -212,13 +212,13 @@ def export_source(
     hard_links: bool = False,
     report: Reporter = silent,
 ) -> ExportResult:
-    """Do the same as `export` with an environment that has been read.
+    """Do the same as `export` for an environment that has already been read.
 
     Raises:
         PackVenvError: if exporting fails; nothing was changed or left behind.
     """
     start = time.monotonic()
-    # What the formats of a project's archives cannot hold is no matter here.
+    # What a project's archive formats cannot hold does not matter here.
     options = replace(source.options, formats=(CompressionFormat.UNCOMPRESSED,))
     source = replace(source, options=options)
     target = Path(os.path.abspath(target))
@@ -234,7 +234,7 @@ def export_source(
 def planned_documents(
     prefix: StrPath, options: PackOptions, *, report: Reporter = silent
 ) -> Mapping[str, bytes]:
-    """Return what would lie beside an archive, by the suffix of its name; writes nothing.
+    """Return the files that would be next to an archive, by suffix; write nothing.
 
     Raises:
         PackVenvError: if the environment cannot be packed.
@@ -258,11 +258,11 @@ def preview_pack(prefix: StrPath, options: PackOptions, *, report: Reporter = si
 def preview_source(
     source: Source, output: Output, project: Project | None = None, *, report: Reporter = silent
 ) -> Preview:
-    """Report what `pack_source` would do; writes nothing but requested byte code, temporarily.
+    """Report what `pack_source` would do; write nothing but requested bytecode, temporarily.
 
     Raises:
-        PackVenvError: if an option is wrong. Whatever cannot be packed is not an error here, but
-            listed.
+        PackVenvError: if an option is wrong. Contents that cannot be packed are listed instead of
+            being an error.
     """
     try:
         with _whole_plan(source, project, report, output.folder) as plan:
@@ -277,7 +277,7 @@ def preview_source(
 def _whole_plan(
     source: Source, project: Project | None, report: Reporter, archives: Path
 ) -> Iterator[PackPlan]:
-    """Yield the plan, completed with its byte code."""
+    """Yield the plan, completed with its bytecode."""
     environment, options = source.environment, source.options
     with logged_phase("planned"):
         plan = plan_source(source, project, archives)
@@ -293,4 +293,4 @@ def _whole_plan(
         check_size(whole, options.max_size, copies_links=options.copies_links)
         if CompressionFormat.ZIP in options.formats:
             check_zip_names(whole)
-        yield for_windows(whole, environment)  # byte code has the longest names
+        yield for_windows(whole, environment)  # bytecode has the longest names

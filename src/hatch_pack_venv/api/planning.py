@@ -59,7 +59,7 @@ def plan_source(source: Source, project: Project | None, archives: Path | None =
     """Scan an environment and decide what to pack.
 
     Parameters:
-        archives: the folder that may hold archives of its layers.
+        archives: the folder that may hold the archives of its layers.
     """
     times = None if project is None else project.times
     return _Planning(
@@ -78,12 +78,12 @@ class _Installed:
     """What is installed, and what becomes of it.
 
     Parameters:
-        overlays: the wheels that replace what the environment holds of their distributions.
-        project: as its wheel or the environment has it; `None` without one.
-        needs: what was found about requirements.
-        editables: the environment with its editable installs settled.
-        layers: those below it, with the digests of their archives.
-        reasons: why distributions do not go along as they are, by normalised name.
+        overlays: the wheels that replace the environment's files of the same distributions.
+        project: the project as described by its wheel or the environment; `None` without one.
+        needs: the result of checking requirements.
+        editables: the environment with its editable installs resolved.
+        layers: the layers below it, with the digests of their archives.
+        reasons: why distributions are not packed as they are, by normalised name.
     """
 
     overlays: Sequence[WheelOverlay]
@@ -102,7 +102,7 @@ class _Installed:
 
     @property
     def packed(self) -> list[InstalledDistribution]:
-        """The distributions that go along."""
+        """The distributions that are packed."""
         gone = self.reasons.keys() | self.editables.excluded
         kept = [each for each in self.environment.distributions if each.key not in gone]
         return [*kept, *(each.distribution for each in self.overlays)]
@@ -110,11 +110,11 @@ class _Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What the environment holds.
+    """What was found in the environment.
 
     Parameters:
-        scanned: all of it.
-        kept: without archives of ours.
+        scanned: all entries.
+        kept: the entries without archives written by pack-venv.
     """
 
     scanned: tuple[ScannedEntry, ...]
@@ -124,14 +124,14 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """The entries that an archive is made of; each kind is laid over the one before.
+    """The entries that an archive is made of; each kind is laid over the previous one.
 
     Parameters:
-        portable: the environment's, with search paths that are valid anywhere.
-        scanned: those of them that go along if the plan's own rules let them.
+        portable: the environment's entries, with search paths that are valid anywhere.
+        scanned: those of them that are packed unless the plan's own rules leave them out.
         overlays: wheels.
-        runtime: the interpreter's.
-        bundle: what else is known of a bundled interpreter.
+        runtime: the interpreter's entries.
+        bundle: other facts about a bundled interpreter.
         libraries: names of shared libraries that layers above may need, by arcname.
     """
 
@@ -144,18 +144,18 @@ class _Parts:
 
     @property
     def own(self) -> list[ScannedEntry]:
-        """All but the interpreter's."""
+        """All entries except the interpreter's."""
         return [*self.scanned, *(entry for each in self.overlays for entry in each.entries)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Planning:
-    """The steps from an environment to its plan, and what all of them may look at.
+    """The steps from an environment to its plan, and the data that they share.
 
     Parameters:
-        archives: the folder that may hold archives of its layers.
-        headers: remembers what binaries say.
-        log: takes the reason for each decision.
+        archives: the folder that may hold the archives of its layers.
+        headers: reads and caches the headers of binaries.
+        log: records the reason for each decision.
     """
 
     environment: Environment
@@ -169,7 +169,7 @@ class _Planning:
     log: DecisionLog = field(default_factory=DecisionLog)
 
     def plan(self) -> PackPlan:
-        """Return the plan; each step goes on with what those before it have found."""
+        """Return the plan; each step builds on the results of those before it."""
         installed = self._installed()
         found = self._found(installed)
         parts = self._selected(installed, found)
@@ -208,14 +208,14 @@ class _Planning:
     # what is installed: wheels, requirements, editable installs, layers
 
     def _installed(self) -> _Installed:
-        """Read the wheels, hold what is there against what is required, settle editables."""
+        """Read the wheels, check requirements against what is installed, resolve editables."""
         environment, options = self.environment, self.options
         overlays = [*self._overlays()]
         roots = self._roots(overlays)
         needs = check_dependencies(roots, options)
         reasons = {each.distribution.key: REPLACED for each in overlays} | needs.left
         if self.excluded_project is not None:
-            reasons[self.excluded_project] = "which the configuration leaves out"
+            reasons[self.excluded_project] = "which the configuration excludes"
         editables = resolve_editables(environment, options.editables, reasons)
         layers, notes = with_digests(self.layers, self.archives, needs.relied_on)
         return _Installed(
@@ -251,7 +251,7 @@ class _Planning:
         )
 
     def _own_distribution(self, overlays: Sequence[WheelOverlay]) -> InstalledDistribution | None:
-        """Return the project as its wheel has it, or else as it is installed."""
+        """Return the project as described by its wheel, or else as installed."""
         project = self.requested_project
         if project is None:
             return None
@@ -261,10 +261,10 @@ class _Planning:
         key = canonicalize_name(project.name)
         return next((each for each in self.environment.distributions if each.key == key), None)
 
-    # what is found, and which of it goes along
+    # what is found, and which entries are packed
 
     def _found(self, installed: _Installed) -> _Found:
-        """Walk the environment, and look for what it lacks or has from elsewhere."""
+        """Walk the environment, and look for what it lacks or imports from elsewhere."""
         environment = self.environment
         scanned = tuple(scan(environment))
         if environment.bare:
@@ -279,14 +279,14 @@ class _Planning:
     def _without_archives(
         self, scanned: Sequence[ScannedEntry]
     ) -> tuple[Sequence[ScannedEntry], Findings]:
-        """Return what was found but for archives of ours, with a note on each of these."""
+        """Return the entries except archives written by pack-venv, with a note on each of those."""
         own = own_archives(scanned, self.environment, self.archives)
         own = frozenset(name for name in own if not self.selection.brings_back(name))
         for name in own:
             self.log.leave_out(name, "written by pack-venv")
         notes = tuple(
-            f"{name} was left out: an archive does not hold those packed before; choose a folder"
-            " for them outside of the environment"
+            f"{name} was left out: archives do not include earlier archives; choose an output"
+            " folder outside the environment"
             for name in sorted(own)
             if f"{name}.json" in own
         )
@@ -294,10 +294,10 @@ class _Planning:
         return kept, Findings(notes=notes)
 
     def _selected(self, installed: _Installed, found: _Found) -> _Parts:
-        """Return what goes along, as if it had been installed regularly and could lie anywhere."""
+        """Return the entries to pack, as if installed regularly and with portable search paths."""
         regular = [*installed.editables.applied(found.kept, self.log)]
         portable = [*self._search_paths.made_portable(regular)]
-        self.log.changes(regular, portable, "its search path begins at its own place")
+        self.log.changes(regular, portable, "its search path is made relative to its own location")
         kept, pruned = portable, installed.needs.pruned
         if pruned is not None:
             kept = [*pruned.applied(portable, self.selection.brings_back, self.log)]
@@ -306,7 +306,7 @@ class _Planning:
     # layers and interpreter
 
     def _led_to_layers(self, parts: _Parts) -> _Parts:
-        """Let modules find the libraries of layers, and those of layers above the ones here."""
+        """Let modules find the libraries of layers, and let layers above find the ones here."""
         across = AcrossLayers.of(self.layers, parts.portable, self.headers)
         scanned = [*across.applied(parts.scanned)]
         self.log.changes(parts.scanned, scanned, "its search path leads to the libraries of layers")
@@ -330,7 +330,7 @@ class _Planning:
         bundle = self.platform.bundle(self.environment, self._bundle_request(parts))
         for name in bundle.trimmed:
             self.log.leave_out(name, f'interpreter-trim = "{options.interpreter_trim.value}"')
-        why = "it finds the bundled libraries by the interpreter's search path"
+        why = "it finds the bundled libraries through the interpreter's search path"
         self.log.changes(parts.scanned, bundle.scanned, why)
         return replace(parts, scanned=bundle.scanned, runtime=bundle.entries, bundle=bundle)
 
@@ -345,7 +345,7 @@ class _Planning:
             brings_back=selection.brings_back if selection.include else None,
         )
 
-    # what the plan is built by, and what is told of it
+    # what the plan is built from, and the facts recorded in it
 
     def _floors(self, parts: _Parts) -> FileRequirements:
         """Read what the files require of the target's system."""
@@ -381,7 +381,7 @@ class _Planning:
         )
 
     def _judged(self, installed: _Installed, parts: _Parts) -> Findings:
-        """Find what should not be packed, and patterns that name nothing."""
+        """Find what should not be packed, and patterns that match nothing."""
         selection, scanned = self.selection, parts.scanned
         inside = nested_environments(e for e in scanned if not selection.by_pattern(e.arcname))
         secrets = describe_credentials(scanned, self.environment, installed.packed, self._excludes)
@@ -392,7 +392,7 @@ class _Planning:
         return Findings(problems=problems, notes=tuple(selection.unused(names)))
 
     def _with_facts(self, plan: PackPlan, installed: _Installed, parts: _Parts) -> PackPlan:
-        """Return a plan with what it left behind, brings along, and asks of its target."""
+        """Return a plan with the facts about what it prunes, bundles and requires of its target."""
         environment, needs = self.environment, installed.needs
         if needs.pruned is not None:
             told = PruneReport(
@@ -402,12 +402,13 @@ class _Planning:
                 scanned=parts.portable,
             )
             plan = told.added_to(plan)
+        met_by_base = needs.met_by_base
         if parts.bundle is not None:
-            return with_bundle(plan, parts.bundle, environment)
-        return with_needs_of_target(plan, environment, needs.met_by_base, self.headers)
+            plan, met_by_base = with_bundle(plan, parts.bundle, environment), ()
+        return with_needs_of_target(plan, environment, met_by_base, self.headers)
 
     def _placed(self, plan: PackPlan) -> PackPlan:
-        """Return a plan with its top folder, and with its interpreter's fixed path."""
+        """Return a plan with its top folder and its interpreter's fixed path, if there is one."""
         options, environment = self.options, self.environment
         top = options.expand(options.install_target, environment, self.project, plan.platform_tag)
         plan = replace(plan, install_target=top)
@@ -418,7 +419,7 @@ class _Planning:
         return plan.with_facts(fact, () if note is None else [note])
 
     def _started(self, plan: PackPlan, project: InstalledDistribution | None) -> PackPlan:
-        """Return a plan with what run files and images start, and with the rest of an image."""
+        """Return a plan with what run files and images start, and with the facts about an image."""
         options = self.options
         if any(format.starts for format in options.formats):
             plan = with_start(plan, options.entry_point, project)
@@ -429,7 +430,7 @@ class _Planning:
         return replace(plan, image=replace(plan.image, compression=options.image_compression))
 
     def _image_base(self, head: Mapping[str, Any]) -> ImageBase:
-        """Return what an image lies on; it is read here."""
+        """Read the base of an image, and return it."""
         if self.options.image_base is None:
             from ..platforms.linux.image_base import scratch_base
 
@@ -438,7 +439,7 @@ class _Planning:
 
         return read_base(self.options.image_base, head["platform"]["machine"])
 
-    # what several steps ask
+    # used by several steps
 
     @property
     def _search_paths(self) -> SearchPaths:
@@ -451,7 +452,7 @@ class _Planning:
         return provider_of(self.options) == "bundled"
 
     def _excludes(self, arcname: str) -> bool:
-        """Whether an entry of the environment stays out."""
+        """Whether an entry of the environment is left out."""
         return self.selection.excludes(arcname, self.environment)
 
 

@@ -1,4 +1,4 @@
-"""What a caller changes in a deployed environment before it is packed (`prepare_deployed_env`)."""
+"""Changes that a caller makes to a deployed environment before packing (`prepare_deployed_env`)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Preparation:
     """A caller's function that completes a deployed environment.
 
     Parameters:
-        prepare: is given the environment's absolute path, and may change anything there.
-        times: which modification times new entries get.
-        work_dir: where the environment is made if it is to be archived.
+        prepare: called with the environment's absolute path; may change anything there.
+        times: the modification times that new entries get.
+        work_dir: where the environment is created if it is to be archived.
     """
 
     prepare: Callable[[Path], None]
@@ -50,7 +50,7 @@ class Preparation:
 
     @contextmanager
     def archived(self, plan: PackPlan) -> Iterator[PackPlan]:
-        """Yield a plan with what the function changes in a copy of everything packed."""
+        """Yield a plan with the changes that the function makes to a copy of everything packed."""
         named = str(plan.head["name"]) if plan.install_target == "." else plan.install_target
         with tempfile.TemporaryDirectory(dir=self.work_dir, prefix=".pack-venv-") as work:
             folder = Path(os.path.abspath(work), named)
@@ -59,7 +59,7 @@ class Preparation:
             yield self._changed(plan, folder)
 
     def in_place(self, plan: PackPlan, folder: Path) -> None:
-        """Let the function change an exported environment, and make its manifest true."""
+        """Let the function change an exported environment, and update its manifest."""
         changed = self._changed(plan, folder)
         if changed is not plan:
             with telling_write_errors(folder):
@@ -80,7 +80,7 @@ class Preparation:
         _make_records_true(plan, entries, new, folder)
         problems = [*_unusable(found), *check_tree(entries, fixed_path=None, leaving=True)]
         if problems:
-            raise PlanError("what prepare_deployed_env has made cannot be packed", problems)
+            raise PlanError("what prepare_deployed_env created cannot be packed", problems)
         return replace(plan, entries=tuple(in_order(entries.values(), plan.own)))
 
     def _usable(self, found: Iterable[ScannedEntry]) -> list[Entry]:
@@ -89,7 +89,7 @@ class Preparation:
 
 
 def _clear_modes(plan: PackPlan, folder: Path) -> None:
-    """Take the bits that no packed file has from what the function has made."""
+    """Clear the mode bits that no packed file has, in case the function has set them."""
     for entry in plan.entries:
         path = folder / entry.arcname
         if not isinstance(entry, SymlinkEntry) and path.lstat().st_mode & ~SAFE_MODE & 0o7777:
@@ -106,7 +106,7 @@ _State: TypeAlias = "tuple[object, ...]"
 
 
 def _states(folder: Path) -> dict[str, _State]:
-    """Return what tells a changed file, link or folder from one that is as it was, by arcname."""
+    """Return by arcname what distinguishes a changed file, link or folder from an unchanged one."""
     found: dict[str, _State] = {}
     todo = [""]
     while todo:
@@ -138,7 +138,7 @@ def _entry(folder: Path, arcname: str) -> ScannedEntry:
 
 
 def _link(folder: Path, arcname: str, mtime: int) -> SymlinkEntry:
-    """Return a link's entry; formats without links leave out one that leads nowhere yet."""
+    """Return a link's entry; formats without links leave it out if it leads nowhere yet."""
     path = folder / arcname
     real = Path(os.path.realpath(path))
     outside = not real.is_relative_to(os.path.realpath(folder))
@@ -154,7 +154,7 @@ def _link(folder: Path, arcname: str, mtime: int) -> SymlinkEntry:
 def _make_records_true(
     plan: PackPlan, entries: dict[str, Entry], changed: Iterable[str], folder: Path
 ) -> None:
-    """Give changed files their hashes in the RECORD files that are packed."""
+    """Update the hashes of changed files in the packed RECORD files."""
     names = [f"{each.metadata_dir}/RECORD" for each in plan.distributions]
     records = {name: entries[name] for name in names if name in entries}
     held: Mapping[str, Entry] = entries

@@ -25,10 +25,10 @@ logger = logging.getLogger("hatch_pack_venv")
 
 
 class TerminalFormatter(logging.Formatter):
-    """Formats what is logged so that no name in it acts on the terminal."""
+    """Formats log messages so that no name in them can control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message in one line."""
+        """Return the message as one line."""
         return printable(super().format(record))
 
 
@@ -46,12 +46,12 @@ _CLEARED: Final = "\r\033[K"
 
 @contextmanager
 def from_the_start(report: Reporter, doing: str = "Reading") -> Iterator[Reporter]:
-    """Show on a terminal that something goes on, until what is given first reports progress.
+    """Show activity on a terminal until progress is reported for the first time.
 
     Reading an environment and planning can take seconds before there is anything to count.
 
     Parameters:
-        report: what the result calls, after which nothing is shown any more.
+        report: called by the yielded reporter, which first stops showing activity.
     """
     activity = _Activity(doing)
     if report is silent or not sys.stderr.isatty():
@@ -70,7 +70,7 @@ def from_the_start(report: Reporter, doing: str = "Reading") -> Iterator[Reporte
 
 
 class _Activity(logging.Filter):
-    """A line with the seconds that have passed; what is logged meanwhile stands above it."""
+    """A line with the seconds elapsed; messages logged meanwhile appear above it."""
 
     def __init__(self, doing: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Activity(logging.Filter):
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin to show it."""
+        """Start to show the line."""
         logger.addFilter(self)
         self._thread.start()
 
@@ -93,7 +93,7 @@ class _Activity(logging.Filter):
             sys.stderr.flush()
 
     def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
-        """Clear the line for what is logged."""
+        """Clear the line before a message is logged."""
         sys.stderr.write(_CLEARED)
         return True
 
@@ -116,7 +116,7 @@ def terminal_progress(
     from tqdm import tqdm  # skipped by runs that show nothing
 
     class Bar(tqdm):  # type: ignore[type-arg] # generic in its stubs only
-        """A bar with a lock of its own: tqdm's writes to TMPDIR and starts a process on 3.14."""
+        """A bar with its own lock: tqdm's writes to TMPDIR and starts a process on 3.14."""
 
     Bar.set_lock(threading.RLock())
     columns, lines = _size()
@@ -149,7 +149,7 @@ TERMINAL_PROOF: Final = ProofReports(
 
 
 def _size() -> tuple[int | None, int | None]:
-    """Return columns and lines for a terminal that reports 0, where tqdm would show nothing."""
+    """Return columns and lines for a terminal that reports 0, on which tqdm would show nothing."""
     try:
         known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):

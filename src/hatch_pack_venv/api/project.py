@@ -1,4 +1,4 @@
-"""A project that configures its archives, and what it packs: for the command and for builds."""
+"""A project that configures its archives, and what it packs; used by the command and by builds."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 def located(base: Path, options: PackOptions) -> tuple[Path, PackOptions]:
     """Return the environment's folder, and the options with all paths below `base`.
 
-    An active environment is ignored. An environment that Hatch locks has to match its lock file.
+    An active environment is ignored. An environment that Hatch locks must match its lock file.
 
     Parameters:
         base: the folder that the options' paths are relative to.
 
     Raises:
-        EnvironmentProblem: if Hatch does not report where its environment is, or a file in the
-            environment's place names none.
+        EnvironmentProblem: if Hatch does not report where its environment is, or if a file that
+            should name the environment does not.
     """
     options = options.for_release().relative_to(base)
     given = os.environ.get("HATCH_PACK_VENV_SOURCE")
@@ -54,11 +54,11 @@ def located(base: Path, options: PackOptions) -> tuple[Path, PackOptions]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredProject:
-    """A project as `hatch build` packs it, with the options of the command in place of its own.
+    """A project as `hatch build` packs it, except that the command's options override its own.
 
     Parameters:
         prefix: the environment.
-        options: all paths in them are absolute.
+        options: the options; all paths in them are absolute.
     """
 
     table: ProjectTable
@@ -67,12 +67,12 @@ class ConfiguredProject:
 
     @classmethod
     def of(cls, table: ProjectTable, prefix: Path | None, given: Mapping[str, Any]) -> Self | None:
-        """Return a project if it configures archives of this environment.
+        """Return a project, or `None` if it does not configure archives of this environment.
 
         Parameters:
-            prefix: the environment that was asked for: the project's own, or another in its
-                folder; by default the one that it names.
-            given: the command's options, in the form of a table.
+            prefix: the requested environment: the project's own, or another one in its folder; by
+                default, the one that the project names.
+            given: the command's options as a configuration table.
 
         Raises:
             OptionsError: if the table or the options are wrong.
@@ -92,7 +92,7 @@ class ConfiguredProject:
 
     @contextmanager
     def source(self) -> Iterator[tuple[Source, Project]]:
-        """Yield the environment, and the project with its wheel, which is built if it is needed.
+        """Yield the environment, and the project with its wheel, which is built if needed.
 
         Raises:
             WheelProblem: if the wheel cannot be built.
@@ -138,10 +138,11 @@ def _with_wheel(project: Project, wheel: Path) -> Project:
 
 
 def build_wheel(root: Path, folder: Path) -> Path:
-    """Build a project's wheel with hatchling, in a process of its own.
+    """Build a project's wheel with hatchling, in a separate process.
 
     Raises:
-        WheelProblem: if it cannot be built, as where the project's other plugins are not installed.
+        WheelProblem: if it cannot be built, for example because the project's other plugins are not
+            installed.
     """
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     done = subprocess.run(
@@ -161,5 +162,5 @@ def build_wheel(root: Path, folder: Path) -> Path:
     raise WheelProblem(
         f"the wheel of the project in {root} cannot be built by the Python that runs {PLUGIN_NAME}:"
         f" {said[-1] if said else f'exit status {done.returncode}'}; build it (hatch build -t"
-        " wheel) and name it: --wheel FILE"
+        " wheel) and pass it with --wheel FILE"
     )

@@ -1,4 +1,4 @@
-"""The proof of an archive before it is released: what is asked, and what is out of sight."""
+"""The proof of an archive before its release: what must run, and what is hidden meanwhile."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("hatch_pack_venv")
-# By how fast they are read.
+# In order of reading speed.
 _FASTEST_FIRST: Final = (
     CompressionFormat.UNCOMPRESSED,
     CompressionFormat.ZSTD,
@@ -67,10 +67,10 @@ _CACHES: Final = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "PIP_CACHE_DIR", "UV_CACHE_
 def prover(
     source: Source, project: Project | None, reports: ProofReports
 ) -> Callable[[PackPlan, Mapping[Path, PackResult]], Proof | None]:
-    """Return what proves the archives of an environment, as its options ask for.
+    """Return a function that proves the archives of an environment, as the options request.
 
     Raises:
-        ProofError: that is not possible here, and more than a start is asked for.
+        ProofError: if that is not possible here and the options request more than a start.
     """
     options, environment = source.options, source.environment
     request = Request(
@@ -96,10 +96,10 @@ def _prove(
     plan: PackPlan,
     archives: Mapping[Path, PackResult],
 ) -> Proof | None:
-    """Prove the archive of a plan that is read fastest, and read the others."""
+    """Prove the archive that is fastest to read, and compare the others with their manifests."""
     foreign = why_foreign(plan.head)
     if foreign is None and request.beside and not request.required:
-        foreign = "it runs beside its layers alone, and those here are not what will be there"
+        foreign = "it only runs next to its layers, and those here are not the ones on the target"
     if foreign is not None:
         return request.unproved(foreign)
     request = _connected(replace(request, left_out=plan.log.left_out), plan.head, interpreter)
@@ -120,7 +120,7 @@ def _tell(proof: Proof) -> None:
     elif proof.asked != "all":
         for answer in proof.passed_over:
             logger.warning(
-                "%s was not proved, it fails in the environment as well: %s",
+                "%s was not proved, because it fails in the environment as well: %s",
                 answer.question.shown,
                 answer.said,
             )
@@ -128,10 +128,10 @@ def _tell(proof: Proof) -> None:
 
 @contextmanager
 def _work_folder(archive: Path) -> Iterator[Path]:
-    """Give a folder to unpack into: beside the archive, where there is room, or a temporary one."""
+    """Yield a folder to unpack into: next to the archive, where there is space, or temporary."""
     with ExitStack() as stack:
         folder = None
-        with suppress(OSError):  # another's archive may lie where we may not write
+        with suppress(OSError):  # another user's archive may be where we may not write
             folder = stack.enter_context(scratch_folder(archive))
         if folder is None or not _can_run(folder):
             temporary = tempfile.TemporaryDirectory(prefix="pack-venv-", ignore_cleanup_errors=True)
@@ -140,11 +140,11 @@ def _work_folder(archive: Path) -> Iterator[Path]:
 
 
 def _can_run(folder: Path) -> bool:
-    """Whether programs can be started from a folder, and links made in it."""
+    """Whether programs can be run from a folder, and links created in it."""
     try:
         (folder / "link").symlink_to("target")
         (folder / "link").unlink()
-        # Windows cannot be asked, and only Linux has the flag.
+        # Windows has no statvfs, and only Linux has the flag.
         flags = os.statvfs(folder).f_flag if hasattr(os, "statvfs") else 0
     except OSError:
         return False
@@ -157,7 +157,7 @@ def _layers(source: Source) -> dict[str, Path]:
 
 
 def _sight(source: Source, project: Project | None) -> Sight:
-    """Return what is hidden of the original."""
+    """Return what is hidden: the original, what it came from, and the user's folders."""
     environment, interpreter = source.environment, source.environment.interpreter
     hidden = [*_folders_of(environment, project), *_own_folders(), *_layers(source).values()]
     if source.options.interpreter == "bundled" and source.options.base_runtime is None:
@@ -168,10 +168,10 @@ def _sight(source: Source, project: Project | None) -> Sight:
 def _connected(
     request: Request, head: Mapping[str, Any], interpreter: Interpreter | None
 ) -> Request:
-    """Return a request in which an archive sees the interpreter that it does not bring.
+    """Return a request in which an archive without an interpreter sees the one that it needs.
 
     Parameters:
-        interpreter: the environment's; if `None`, one of this machine is looked for.
+        interpreter: the environment's; if `None`, one is searched for on this machine.
     """
     if head.get("interpreter", "bundled") == "bundled":
         return request
@@ -195,14 +195,14 @@ def _promised(head: Mapping[str, Any]) -> list[Path]:
 def _interpreter_for(
     head: Mapping[str, Any], interpreter: Interpreter | None
 ) -> Interpreter | None:
-    """Return the interpreter of this machine that an archive runs with, if there is one."""
+    """Return the interpreter on this machine that an archive runs with, if there is one."""
     minor = ".".join(head["python"]["version"].split(".")[:2])
     promised = _promised(head)
     if interpreter is not None and interpreter.is_here:
         there = filter(os.path.exists, promised)
         if all(interpreter.executable.samefile(each) for each in there):
             return interpreter
-    # pyenv's scripts have the names of all versions, and run those that are chosen.
+    # pyenv's shims are named after all installed versions, but run only the selected ones.
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     on_path = (shutil.which(f"python{minor}", path=folder) for folder in folders)
     for path in promised or filter(None, on_path):
@@ -214,13 +214,13 @@ def _interpreter_for(
 
 
 def _own_folders() -> Iterator[Path]:
-    """Yield the user's home and caches."""
+    """Yield the user's home and cache folders."""
     yield Path(os.path.expanduser("~"))
     yield from (Path(os.environ[name]) for name in _CACHES if os.environ.get(name))
 
 
 def _folders_of(environment: Environment, project: Project | None) -> Iterator[Path]:
-    """Yield the environment, its project, and the sources of what is installed editable."""
+    """Yield the environment, its project, and the sources of editable installs."""
     yield environment.prefix
     root = project.root if project is not None else None
     folder = root or project_folder(environment.requested)
@@ -233,9 +233,9 @@ def _folders_of(environment: Environment, project: Project | None) -> Iterator[P
 
 
 def interpreter_places(interpreter: Interpreter) -> list[Path]:
-    """Return the folders and files that are a base interpreter.
+    """Return the folders and files that make up a base interpreter.
 
-    One of the system's shares its prefix with everything else.
+    That is the whole prefix, unless the system's interpreter shares it with everything else.
     """
     if str(interpreter.base_prefix) not in _OF_SYSTEM:
         return [interpreter.base_prefix, interpreter.executable]
@@ -244,10 +244,10 @@ def interpreter_places(interpreter: Interpreter) -> list[Path]:
 
 
 def libraries_of(interpreter: Interpreter, head: Mapping[str, Any]) -> list[Path]:
-    """Return the shared libraries that a target has to have.
+    """Return the shared libraries that a target must have.
 
-    They are those that the interpreter and its extension modules load, those that the archive says
-    it needs, and what all of these load.
+    These are the libraries that the interpreter and its extension modules load, those that the
+    archive's manifest lists, and what all of these load.
     """
     loader = Loader()
     modules = interpreter.stdlib.glob("lib-dynload/*.so")
@@ -268,7 +268,7 @@ def libraries_of(interpreter: Interpreter, head: Mapping[str, Any]) -> list[Path
 def _needed(
     loader: Loader, program: ElfFile | None, head: Mapping[str, Any]
 ) -> Iterator[ElfFile | None]:
-    """Yield the libraries that an archive needs of the target's system, by what it says."""
+    """Yield the libraries of the target's system that an archive's manifest lists."""
     for each in head.get("target_libraries", ()):
         folder = each.get("folder")
         if folder is not None:
@@ -281,18 +281,19 @@ def _needed(
 def run_again(
     path: Path, room: str | None, reports: ProofReports, *, external_links: bool = False
 ) -> tuple[Verification, Proof | None]:
-    """Compare an archive or a folder with its manifest, and run what it was released with.
+    """Compare an archive or a folder with its manifest, and repeat the proof made for its release.
 
     Parameters:
-        room: `hidden`, `bare` or `none`; by default what the `.json` beside it tells, which anybody
-            may have written: it never leads to no room.
+        room: `hidden`, `bare` or `none`; by default, as recorded in the `.json` next to it. Since
+            anybody may have written that file, it never selects `none`.
 
     Returns:
-        The comparison, and the proof; `None` if it is not as it was packed.
+        The comparison, and the proof, which is `None` if the contents are not as packed.
 
     Raises:
-        ProofError: something does not run, or no room can be made.
-        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+        ProofError: if something does not run, or if no room can be made.
+        ArchiveProblem: if it cannot be read, is damaged or refused, or was not written by
+            pack-venv.
     """
     told = proof_beside(path) or {}
     request = Request(
@@ -316,10 +317,10 @@ def run_again(
 
 
 def _layers_beside(path: Path, found: Verification, request: Request) -> dict[str, Path]:
-    """Return the layers that lie where an archive or a folder expects them, by relative paths.
+    """Return the layers, by relative path, that are where an archive or a folder expects them.
 
     Raises:
-        ProofError: one is missing.
+        ProofError: if one is missing.
     """
     told = found.head.get("neighbours", {})
     layers = [*told.get("layers", ()), *filter(None, [told.get("base_runtime")])]
@@ -330,15 +331,15 @@ def _layers_beside(path: Path, found: Verification, request: Request) -> dict[st
         near = place.is_relative_to(own.parent) or not request.sight.hides(place)
         if not (near and place.is_dir()):
             request.unproved(
-                f"it runs beside {name}, and {place} is no folder that it may see",
-                "unpack it beside them",
+                f"it needs {name}, but {place} is not a folder, or is hidden",
+                "unpack it next to its layers",
             )
         beside[name] = place
     return beside
 
 
 def _asked(told: object) -> Asked:
-    """Return what an archive was released with, a start where that cannot be known."""
+    """Return what the proof of a released archive covered, or a start if that is unknown."""
     with suppress(WrongValueError):
         asked = values.proof(told)
         return "start" if asked == "none" else asked

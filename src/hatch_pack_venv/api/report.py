@@ -1,4 +1,4 @@
-"""What was written, in a few aligned lines: for the command and for builds."""
+"""What was written, in a few aligned lines; used by the command and by builds."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _NARROWEST: Final = 40
 
 
 def terminal_width() -> int:
-    """Return the columns to wrap at; COLUMNS overrides the terminal's, 100 where there is none."""
+    """Return the width to wrap at: COLUMNS, or else the terminal's, or 100 without a terminal."""
     return max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST)
 
 
 def field_lines(
     fields: Iterable[tuple[str, str]], width: int, column: int = _LABEL - 1
 ) -> Iterator[str]:
-    """Yield a line or more for each label and text, the texts aligned and wrapped.
+    """Yield one or more lines for each label and text, with the texts aligned and wrapped.
 
     Parameters:
-        width: in columns; a word that is longer, such as a path, is not broken.
+        width: in columns; longer words, such as paths, are not broken.
         column: the width of the longest label.
     """
     for label, text in fields:
@@ -56,12 +56,12 @@ def result_lines(
     width: int | None = None,
     named: bool = True,
 ) -> Iterator[str]:
-    """Yield what was written, then what all of it needs and the next thing to type.
+    """Yield what was written, then what it needs and what to type next.
 
     Parameters:
         base: paths below this folder are shown relative to it.
         width: by default the terminal's.
-        named: whether to name the first; hatchling itself prints the path that a target returns.
+        named: whether to print the first path; hatchling itself prints the one a target returns.
     """
     width = terminal_width() if width is None else width
     for number, result in enumerate(results):
@@ -74,30 +74,30 @@ def result_lines(
     yield from field_lines(need_fields(last.needs, last.floor), width)
     if last.start:
         first = shown(results[0].path, base)
-        # Not wrapped: a command is to be copied.
+        # Not wrapped, so that the command can be copied.
         yield f"  {'next':<{_LABEL}}{printable(next_step(first, results[0]))}"
 
 
 def proof_lines(proof: Proof, width: int) -> Iterator[str]:
-    """Yield what ran in the clean room: a start in a line, everything else as a table."""
+    """Yield what ran in the clean room: a start as one line, everything else as a table."""
     if proof.room is None:
         return
-    where = {"none": "no room", "bare": "a bare room"}.get(proof.room, "a clean room")
+    where = {"none": "without a room", "bare": "in a bare room"}.get(proof.room, "in a clean room")
     if proof.asked == "start":
         ran = amounts({count.title: count.ran for count in proof.counts if count.ran})
-        text = f"{', '.join(ran)} in {where}, {proof.seconds:.1f} s"
+        text = f"{', '.join(ran)} {where}, {proof.seconds:.1f} s"
         yield from field_lines([("ran", text)], width)
         return
-    yield from field_lines([("ran", f"in {where}, {proof.seconds:.1f} s")], width)
-    titles = f"{'ran':>6} {'failed':>6} {'failed at home':>14} {'seconds':>8}"
+    yield from field_lines([("ran", f"{where}, {proof.seconds:.1f} s")], width)
+    titles = f"{'ran':>6} {'failed':>6} {'failed in environment':>21} {'seconds':>8}"
     yield f"{'':<{2 + _LABEL}}{'':<13} {titles}"
     for count in proof.counts:
-        numbers = f"{count.ran:>6} {0:>6} {count.passed_over:>14} {count.seconds:>8.1f}"
+        numbers = f"{count.ran:>6} {0:>6} {count.passed_over:>21} {count.seconds:>8.1f}"
         yield f"{'':<{2 + _LABEL}}{count.title:<13} {numbers}"
 
 
 def shown(path: Path, base: Path | None) -> Path:
-    """Return a path as it is printed: relative where it is below a folder."""
+    """Return a path as it is printed: relative if it is below the base folder."""
     return path.relative_to(base) if base is not None and path.is_relative_to(base) else path
 
 
@@ -112,7 +112,7 @@ def _sizes(result: PackResult | ExportResult) -> Iterator[tuple[str, str]]:
 
 
 def need_fields(needs: Sequence[str], floor: str | None) -> Iterator[tuple[str, str]]:
-    """Yield what the target must have, and what would lower it."""
+    """Yield what the target must have, and how to lower that requirement."""
     for number, need in enumerate(needs):
         yield "" if number else "needs", need
     if floor:
@@ -123,7 +123,7 @@ def next_step(path: Path, result: PackResult | ExportResult) -> str:
     """Return what to type next, to unpack and start what was packed.
 
     Parameters:
-        path: as it is shown.
+        path: the archive or folder, as shown.
     """
     start = result.start
     if not isinstance(result, PackResult):

@@ -1,4 +1,4 @@
-"""The bill of materials of what would be packed, or of what was."""
+"""The bill of materials of what would be packed or has been packed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a path is of an archive or of an unpacked folder, rather than of an environment."""
+    """Whether a path is an archive or an unpacked folder rather than an environment."""
     folder = environment_folder(path)
     return not folder.is_dir() or (folder / manifest.ARCNAME).is_file()
 
@@ -33,7 +33,7 @@ def sbom_of_environment(
 ) -> dict[str, Any]:
     """Return the bill of materials that an environment's archive would hold.
 
-    Every file is read, because it names the digest of what they hold.
+    Every file is read, because the document names the digest of their contents.
 
     Raises:
         PackVenvError: if the environment cannot be packed.
@@ -45,10 +45,10 @@ def sbom_of_environment(
 def sbom_of_archive(
     path: Path, *, as_spdx: bool = False, report: Reporter = silent
 ) -> dict[str, Any]:
-    """Return the bill of materials in an archive or an unpacked folder, or else beside it.
+    """Return the bill of materials in an archive or an unpacked folder, or else the one next to it.
 
     Raises:
-        ArchiveProblem: if there is none, or none of this archive.
+        ArchiveProblem: if there is none, or if it belongs to another archive.
     """
     contents = Contents.from_path(
         path, hashing=False, keep=lambda name: f"/{name}".endswith(f"/{SBOM}"), report=report
@@ -71,8 +71,8 @@ def _beside(path: Path, name: str) -> bytes:
         return read_file(name)
     except FileNotFoundError:
         raise ArchiveProblem(
-            f"{path} holds no bill of materials ({SBOM}), and there is no {name}: it was packed"
-            " with sbom = false, or by a pack-venv that wrote none; pack it again"
+            f"{path} contains no bill of materials ({SBOM}), and there is no {name}: it was packed"
+            " with sbom = false, or by a version of pack-venv that wrote none; pack it again"
         ) from None
     except OSError as error:
         raise ArchiveProblem(f"{name} cannot be read: {error.strerror}") from error
@@ -85,14 +85,14 @@ def _parsed(data: bytes, where: str) -> dict[str, Any]:
         raise ArchiveProblem(f"the bill of materials {where} is damaged: {error}") from None
     if not is_ours(document):
         raise ArchiveProblem(
-            f"the bill of materials {where} is none that pack-venv writes: it is no CycloneDX"
+            f"the bill of materials {where} was not written by pack-venv: it is not a CycloneDX"
             " document, or parts of it are missing"
         )
     return dict(document)
 
 
 def _check_is_of(document: dict[str, Any], contents: Contents, where: str) -> None:
-    """Refuse what lies beside an archive and is of another one, an earlier one for example."""
+    """Refuse a document next to an archive that belongs to another, for example an earlier one."""
     if content_of(document) != contents.listing.head["content_digest"]:
         raise ArchiveProblem(
             f"{where} is the bill of materials of another archive: it does not name the content"

@@ -25,7 +25,7 @@ class Source:
     """A prepared environment and its layers, read once.
 
     Parameters:
-        options: with the environment's default format if none was requested.
+        options: the options, with the environment's default format if none was requested.
     """
 
     environment: Environment
@@ -35,7 +35,7 @@ class Source:
     @classmethod
     @telling_system_errors()
     def read(cls, prefix: StrPath, options: PackOptions) -> Self:
-        """Read a prefix; runs its interpreter, but imports nothing from it and writes nothing.
+        """Read a prefix: run its interpreter, but import nothing from it and write nothing.
 
         Raises:
             EnvironmentProblem: if there is no usable environment.
@@ -49,7 +49,7 @@ class Source:
     @classmethod
     @telling_system_errors()
     def of(cls, environment: Environment, options: PackOptions) -> Self:
-        """Do the same as `read` for an environment that was already read."""
+        """Do the same as `read` for an environment that has already been read."""
         fixed = is_fixed_path(options.interpreter)
         check_possible(
             environment, bytecode=options.bytecode, fixed_path=fixed, formats=options.formats

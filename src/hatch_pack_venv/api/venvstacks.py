@@ -46,7 +46,7 @@ def get_archive_path(
     """Return the path of the file that `create_archive` writes for a base name.
 
     Parameters:
-        archive_base_name: may begin with `~`.
+        archive_base_name: path of the archive without its suffix; may begin with `~`.
         format: by default zip on Windows and tar.xz elsewhere.
 
     Raises:
@@ -68,14 +68,15 @@ def create_archive(
     prepare_deployed_env: Callable[[Path], None] | None = None,
     record_files: str = "exclude",
 ) -> Path:
-    """Pack an environment, or an interpreter's own prefix, into an archive without touching it.
+    """Pack an environment, or an interpreter's own prefix, into an archive without modifying it.
 
-    Byte code, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` in site-packages are left out;
+    Bytecode, RECORD files, `pyvenv.cfg` and a `sitecustomize.py` in site-packages are left out;
     `postinstall.py` is injected and recreates `pyvenv.cfg` on the target. Launchers and activation
-    scripts locate themselves. Links out of the environment are kept, except in zip files and on
-    Windows, where all links are replaced by copies; so are relative links to a neighbour that is
-    not there yet. Owners are dropped. Modes lose setuid, setgid, sticky and the right of group and
-    others to write, and gain nothing. A file that lies in the archive's place is replaced.
+    scripts locate themselves. Links out of the environment are kept, as are relative links to a
+    neighbour that does not exist yet, except in zip files and on Windows, where all links are
+    replaced by copies. Owners are dropped. Modes lose the setuid, setgid and sticky bits and write
+    permission for group and others, and gain nothing. An existing file at the archive's path is
+    replaced.
 
     Paths may begin with `~`. The environment's interpreter need not be on this machine.
 
@@ -83,17 +84,18 @@ def create_archive(
         source_dir: the environment.
         archive_base_name: path of the archive without its suffix.
         install_target: the archive's top-level folder; by default the environment's name.
-        clamp_mtime: no entry is later than this; a naive datetime is local time.
+        clamp_mtime: the latest modification time that an entry gets; a naive datetime is local
+            time.
         work_dir: where temporary files go, except the partial archive, which is next to its final
-            path. Packing streams: only `prepare_deployed_env` needs any.
+            path. Since packing streams, only `prepare_deployed_env` needs temporary files.
         show_progress: whether to show a progress bar if standard error is a terminal.
         format: by default zip on Windows and tar.xz elsewhere.
         prepare_deployed_env: called once with the absolute path of a temporary copy of what is
-            packed, named like the install target and with nothing beside it; whatever it changes
-            there is packed (venvstacks 0.7 and later makes links to neighbours there, by their
-            names on the target).
-        record_files: `"update"` packs RECORD files, true for what is packed (venvstacks 0.7 and
-            later keeps them); `"exclude"` leaves them out.
+            packed, which is named like the install target and has nothing next to it; whatever it
+            changes there is packed (venvstacks 0.7 and later creates links to neighbours there, by
+            their names on the target).
+        record_files: `"update"` packs RECORD files, updated to match what is packed (venvstacks 0.7
+            and later keeps them); `"exclude"` leaves them out.
 
     Returns:
         The archive's path, as returned by `get_archive_path`.
@@ -105,7 +107,7 @@ def create_archive(
     if chosen.runs_where_it_is:
         problem = (
             f"format must be a tar format or 'zip', not {chosen.value!r}: {chosen.suffix} files"
-            " run where they are, and create_archive leaves the interpreter to the target; use pack"
+            " run in place, but create_archive leaves the interpreter to the target; use pack"
         )
         raise OptionsError("the arguments are wrong", [problem])
     work = None if work_dir is None else Path(os.path.expanduser(work_dir))
@@ -131,22 +133,22 @@ def export_venv(
     record_files: str = "exclude",
     hard_links: bool = False,
 ) -> Path:
-    """Do the same as `create_archive`, into a folder.
+    """Do the same as `create_archive`, but write a folder.
 
     An empty folder or an earlier export is replaced; anything else at that path is refused.
 
     Parameters:
         target_dir: the folder that becomes the environment.
         run_postinstall: called last, with the paths of the exported environment's Python and of its
-            post-install script; if omitted, the script is not run. Its errors leave the export as
-            it is. (venvstacks' documentation says the same of its own; its code passes the
-            environment's folder first, and its callers use the script only.)
+            post-install script; if omitted, the script is not run. If it raises, the export stays
+            as it is. (The documentation of venvstacks says the same of its own parameter; its code
+            passes the environment's folder first, and its callers use only the script.)
         prepare_deployed_env: called with the absolute path of the exported environment, before
-            `run_postinstall`; what it changes is recorded in the manifest. If it fails, the folder
-            is as it was before.
+            `run_postinstall`; what it changes is recorded in the manifest. If it raises, the folder
+            is left as it was before.
         record_files: as for `create_archive`.
-        hard_links: share inodes with the environment where mode and content are the same. Whoever
-            writes into such a file changes both; `prepare_deployed_env` must replace files instead.
+        hard_links: share inodes with the environment where mode and content are the same. Writing
+            to such a file changes both, so `prepare_deployed_env` must replace files instead.
 
     Returns:
         The exported environment's absolute path.
@@ -174,7 +176,7 @@ def _check_arguments(install_target: str | None, work_dir: Path | None, record_f
     if install_target is not None and (
         not install_target or install_target == ".." or set(install_target) & set("/\\")
     ):
-        problems.append(f"install_target must be a folder's name, or '.', not {install_target!r}")
+        problems.append(f"install_target must be a folder name or '.', not {install_target!r}")
     if record_files not in ("exclude", "update"):
         problems.append(f"record_files must be 'exclude' or 'update', not {record_files!r}")
     if problems:

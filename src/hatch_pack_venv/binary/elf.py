@@ -98,8 +98,8 @@ class ElfHeaders:
         is_dynamic: whether it has a dynamic section; static programs and object files have none.
         offset: file offset of its tags.
         strings: file offset of its string table.
-        tags: up to the first DT_NULL, exclusive.
-        texts: of DT_NEEDED, DT_SONAME, DT_RPATH and DT_RUNPATH.
+        tags: those before the first DT_NULL.
+        texts: the strings of DT_NEEDED, DT_SONAME, DT_RPATH and DT_RUNPATH.
         versions: the symbol versions it requires.
     """
 
@@ -123,7 +123,7 @@ class ElfHeaders:
             stream: seekable, positioned at its start.
 
         Raises:
-            DamagedElfError: if it starts like one and is damaged.
+            DamagedElfError: if it starts like one but is damaged.
         """
         if stream.read(4) != MAGIC:
             return None
@@ -169,7 +169,7 @@ class ElfHeaders:
         return None
 
     def is_data(self, offset: int) -> bool:
-        """Whether a place in the file is loaded and none of the linker's own strings."""
+        """Return whether a file offset is loaded and is not in the linker's string table."""
         names = self.file_offset(DT_STRTAB)
         size = next((tag.value for tag in self.tags if tag.kind == DT_STRSZ), 0)
         if names is not None and names <= offset < names + size:
@@ -234,7 +234,7 @@ class ElfHeaders:
         return any(text.start <= start < end for start in starts)
 
     def text_patch(self, old: Text, new: str) -> Patch:
-        """Return the patch that replaces a text by one that is no longer."""
+        """Return the patch that replaces a text with one of at most the same length."""
         room = len(os.fsencode(old.text))
         return Patch(
             offset=self.strings + old.start, replacement=os.fsencode(new).ljust(room, b"\0")
@@ -369,7 +369,7 @@ def _version_needs(
         library, at = _string(stream, headers.strings + name), offset + first
         left -= min(versions, _MOST) + 1
         if left < 0:
-            raise DamagedElfError("it requires more versions than any file")
+            raise DamagedElfError("it requires an impossible number of symbol versions")
         for _ in range(min(versions, _MOST)):
             need = struct.unpack(f"{headers.order}I2H2I", _at(stream, at, 16))
             _, flags, _, name, distance = need
@@ -402,7 +402,7 @@ def _texts(headers: ElfHeaders, stream: BinaryIO) -> Iterator[Text]:
             text = Text(kind, value, _string(stream, headers.strings + value))
             left -= len(text.text)
             if left < 0:
-                raise DamagedElfError("its strings are longer than those of any file")
+                raise DamagedElfError("its strings are impossibly long")
             yield text
 
 
@@ -410,11 +410,11 @@ def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
     """Read from an offset that a file gives, at most to its end.
 
     Raises:
-        DamagedElfError: if no file has such an offset.
+        DamagedElfError: if no file can have such an offset.
     """
     if offset > _FARTHEST:
-        raise DamagedElfError(f"it refers to the offset {offset}")
-    if size > _LONGEST:  # or memory would be taken for all that it claims
+        raise DamagedElfError(f"it refers to the impossible offset {offset}")
+    if size > _LONGEST:  # otherwise memory is allocated for all that it claims
         size = min(size, max(0, stream.seek(0, os.SEEK_END) - offset))
     stream.seek(offset)
     return stream.read(size)

@@ -43,8 +43,8 @@ class HeaderReader:
     cannot be read has no headers here; the writer reports it by name.
 
     Raises:
-        OSError: the disk fails. Taken for a file without headers, one that can be read later would
-            be packed as it is.
+        OSError: if the disk fails. The file would otherwise count as one without headers and be
+            packed as it is if it can be read later.
     """
 
     def __init__(self) -> None:

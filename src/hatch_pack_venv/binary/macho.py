@@ -23,7 +23,8 @@ _THIN: Final = {
 _FAT: Final = {b"\xca\xfe\xba\xbe": ">IIIII", b"\xca\xfe\xba\xbf": ">IIQQII"}
 MAGICS: Final = frozenset({*_THIN, *_FAT})
 
-# Java classes share the universal magic number, with the version, 45 or more, as the count.
+# Java classes start with the same number as universal files; in place of the count they have their
+# version, 45 or more.
 _MOST_ARCHITECTURES: Final = 20
 _MOST_BYTES: Final = 1 << 20  # of load commands
 _ARCHITECTURES: Final = {

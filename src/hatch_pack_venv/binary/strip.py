@@ -62,7 +62,7 @@ def stripped(content: bytes) -> bytes:
         struct.error,
         ValueError,
         OverflowError,
-    ):  # its section headers are damaged, which no loader reads
+    ):  # its section headers, which no loader reads, are damaged
         return content
 
 
@@ -92,9 +92,9 @@ def _stripped(content: bytes, headers: ElfHeaders) -> bytes:
 
 
 def has_appended_data(content: bytes) -> bool:
-    """Return whether a file holds more than what its headers tell of: a payload that it reads.
+    """Return whether a file contains more than its headers describe: a payload that it reads.
 
-    Such a program finds its payload by its own size or by offsets, which no change may move.
+    Such a program finds its payload by its own size or by offsets, which no change may affect.
     """
     try:
         headers = ElfHeaders.from_stream(io.BytesIO(content))
@@ -105,7 +105,7 @@ def has_appended_data(content: bytes) -> bool:
         size, count = struct.unpack_from(f"{headers.order}HH", content, layout.counts)
         sections, _ = _sections(content, headers.order, layout)
     except (DamagedElfError, struct.error, OverflowError):
-        return True  # whatever it is, it is none that could be changed
+        return True  # whatever it is, it cannot be changed
     ends = [int(s.offset + s.size) for s in sections if s.kind != _SHT_NOBITS]
     ends += [each.offset + each.size for each in headers.segments]
     return len(content) > max([int(table + size * count), *ends]) + 16  # padding

@@ -1,4 +1,4 @@
-"""The parser: commands, and their options in groups."""
+"""The argument parser: commands, and their options in groups."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ archive: unpack it anywhere on a compatible machine, and it runs.
 _EPILOG: Final = """\
 examples:
   pack-venv pack                             # .venv, or what pyproject.toml configures
-  pack-venv pack .venv -o out/app.tar.zst    # the suffix gives the format
+  pack-venv pack .venv -o out/app.tar.zst    # the suffix selects the format
   pack-venv pack .venv --interpreter target  # the target provides the interpreter
-  pack-venv pack --dry-run                   # tell what would happen, write nothing
+  pack-venv pack --dry-run                   # report what would happen, write nothing
   pack-venv export .venv /srv/app
-  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes the room
+  pack-venv inspect PROJECT.tar.xz           # what is in it, and what takes up space
   pack-venv verify /srv/app                  # is it still what was packed?
   pack-venv sbom PROJECT.tar.xz              # its bill of materials
 
-Each command tells more with --help: pack-venv pack --help
+For the options of a command, use --help: pack-venv pack --help
 
-Exit status: 0 done, 1 a problem (told in one message on standard error), 2 wrong usage, 130
-interrupted (128 and the number of the signal that ended it).
+Exit status: 0 done, 1 a problem (reported in a single message on standard error), 2 wrong usage,
+130 interrupted (128 plus the number of the signal).
 """
 _PACK: Final = """\
-Pack an environment into an archive, with a .json beside it that tells its size and hashes. The
-environment is only read. On the target, unpack the archive with any tool and run what lies in its
+Pack an environment into an archive, with a .json next to it that records its size and hashes. The
+environment is only read. On the target, unpack the archive with any tool and run what is in its
 bin folder; with --interpreter target, run postinstall.py there first. In the folder of a project
 that configures the hook or the target, its table applies as it does in `hatch build`, and options
 override it.
 """
 _EXPORT: Final = """\
-Write what an archive would hold into a folder, which must be new, empty or an earlier export. In
+Write what an archive would contain into a folder, which must be new, empty or an earlier export. In
 the folder of a project that configures the hook or the target, its table applies as it does for
-`pack`, and options override it. Nothing is run (`prove` is about archives).
+`pack`, and options override it. Nothing is run (`prove` applies only to archives).
 """
 _INSPECT: Final = """\
 Show what an archive or an unpacked folder is: name, Python, platform, what it needs, and its
@@ -57,18 +57,18 @@ distributions and kinds of files with their unpacked sizes, largest first. Nothi
 """
 _VERIFY: Final = """\
 Compare every file of an archive or an unpacked folder with the manifest that was packed with it:
-changed, missing and added files, modes, links. What postinstall.py and Python itself write into an
-unpacked folder counts as neither. An archive is also compared with the .json beside it. Nothing is
-changed. Exit status: 0 as packed, 1 not, or not readable.
+changed, missing and added files, modes, links. Files that postinstall.py and Python itself write to
+an unpacked folder do not count. An archive is also compared with the .json next to it. Nothing is
+changed. Exit status: 0 if as packed, 1 if not or if unreadable.
 """
 _SBOM: Final = """\
 Print the bill of materials (CycloneDX 1.6) of an archive, of the directory it was unpacked into, or
-of an environment as it would be packed with the options given. Nothing is written.
+of an environment as it would be packed with the given options. Nothing is written.
 """
 _GROUPS: Final[Mapping[Group, str]] = {
     "contents": "what is packed",
     "interpreter": "the interpreter",
-    "documents": "what a release is asked for",
+    "documents": "release documents and limits",
     "format": "the archive",
     "layers": "layers",
     "proof": "the proof",
@@ -87,12 +87,12 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers an unknown option with its own usage, and with the option that was meant."""
+    """Reports an unknown option with its own usage and the option that was probably meant."""
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse arguments; none may be left."""
+        """Parse arguments; any that are left over are an error."""
         parsed, left = super().parse_known_args(args, namespace)
         if left:
             self.error(self._unknown(left[0].partition("=")[0]))
@@ -100,7 +100,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"{word} is one argument too many"
+            return f"unexpected argument {word}"
         meant = difflib.get_close_matches(word, self._option_string_actions, n=1)
         return f"there is no option {word}{f'; did you mean {meant[0]}?' if meant else ''}"
 
@@ -109,7 +109,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     """Return the parser.
 
     Parameters:
-        commands: what runs each command.
+        commands: the function that runs each command, by name.
     """
     whole = _Parser(
         prog="pack-venv", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Help
@@ -150,20 +150,20 @@ def _add_pack(commands: _Commands) -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="OUTPUT",
-        help="the archive's path, with the suffix of a format or without one, or an existing"
-        " directory or one that ends in / (default: what the project configures, else the"
-        " environment's name, its project folder's for .venv, in the current directory)",
+        help="the archive's path, with or without the suffix of a format, or a directory, which"
+        " exists or ends in / (default: as the project configures, or else in the current"
+        " directory, with the environment's name, or its project folder's for .venv)",
     )
     output.add_argument(
         "--force",
         action="store_true",
-        help="replace a file at the archive's path also if it is no archive of pack-venv",
+        help="replace a file at the archive's path even if pack-venv did not write it",
     )
     output.add_argument(
         "--dry-run",
         action="store_true",
-        help="write nothing; tell what would go in, what would be rewritten and why, what stays"
-        " out, and what cannot be packed (with -v every file)",
+        help="write nothing; report what would be packed, what would be rewritten and why, what"
+        " would be left out, and what cannot be packed (with -v, every file)",
     )
     _add_output_options(output)
     return command
@@ -174,7 +174,7 @@ def _add_export(commands: _Commands) -> argparse.ArgumentParser:
     command = _command(commands, "export", "write a folder instead of an archive", _EXPORT, usage)
     what = command.add_argument_group("what")
     what.add_argument("prefix", type=Path, metavar="PREFIX", help="the environment's folder")
-    what.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to make")
+    what.add_argument("directory", type=Path, metavar="DIRECTORY", help="the folder to create")
     _add_no_project(what)
     _add_packing_options(command, archive=False)
     output = command.add_argument_group("output")
@@ -182,29 +182,29 @@ def _add_export(commands: _Commands) -> argparse.ArgumentParser:
         "--link-mode",
         choices=["copy", "hardlink"],
         default="copy",
-        help="copy: files of their own, which share blocks with the environment's where the file"
-        " system can; hardlink: the environment's own files where nothing in them changes, so that"
-        " an edit of one is an edit of both (default: copy)",
+        help="copy: separate files, which share blocks with the environment's where the file"
+        " system supports it; hardlink: the environment's own files where nothing in them changes,"
+        " so that editing one edits both (default: copy)",
     )
     _add_output_options(output)
     return command
 
 
 def _add_inspect(commands: _Commands) -> argparse.ArgumentParser:
-    command = _command(commands, "inspect", "show what an archive is and holds", _INSPECT)
+    command = _command(commands, "inspect", "show what an archive is and contains", _INSPECT)
     _add_paths(command)
     shown = command.add_mutually_exclusive_group()
     shown.add_argument(
         "--html",
         type=Path,
         metavar="FILE",
-        help="write a page that shows what takes the room, by distribution and kind of file; it is"
-        " one file and loads nothing",
+        help="write a page that shows what takes up space, by distribution and kind of file; it"
+        " is a single file that loads nothing else",
     )
     shown.add_argument(
         "--licenses",
         action="store_true",
-        help="show the licence of each component instead, and which have no text",
+        help="show the licence of each component instead, and which have no licence text",
     )
     _add_output_options(command)
     return command
@@ -228,20 +228,21 @@ def _add_sbom(commands: _Commands) -> argparse.ArgumentParser:
 
 
 def _add_verify(commands: _Commands) -> argparse.ArgumentParser:
-    text = "find out whether an archive or a folder is as it was packed"
+    text = "check whether an archive or a folder is as it was packed"
     command = _command(commands, "verify", text, _VERIFY)
     _add_paths(command)
     command.add_argument(
         "--external-links",
         action="store_true",
-        help="accept links that lead out of it, as archives of create_archive may hold them",
+        help="accept links that lead out of it, which archives written by create_archive may"
+        " contain",
     )
     command.add_argument(
         "--run",
         dest="runs",
         action="store_true",
-        help="unpack it into a clean room as well and run there what it was released with: the"
-        " interpreter, the project's modules and entry points at least",
+        help="also unpack it into a clean room and repeat its release proof there: at least the"
+        " interpreter and the project's modules and entry points",
     )
     command.add_argument(
         "--prove-room",
@@ -269,7 +270,7 @@ def _add_paths(command: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="ARCHIVE|DIRECTORY",
-        help="an archive, or the directory it was unpacked into; several are taken one by one",
+        help="an archive, or the directory it was unpacked into; several may be given",
     )
 
 
@@ -316,7 +317,7 @@ def _add_option(group: argparse._ArgumentGroup, key: Key, option: Option) -> Non
 
 
 def given_keys(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Return the options given, in the form of a configuration table."""
+    """Return the given options as a configuration table."""
     table = {}
     for key in KEYS.values():
         value = None if key.option is None else getattr(parsed, key.field, None)
@@ -326,21 +327,22 @@ def given_keys(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_output_options(to: argparse._ActionsContainer) -> None:
-    """Add the options of every command: JSON, quiet, verbose."""
+    """Add the options that every command has: JSON, quiet, verbose."""
     to.add_argument("--json", action="store_true", help="print the results as JSON")
     _add_volume(to, of_all=False)
 
 
 def _add_volume(to: argparse._ActionsContainer, *, of_all: bool) -> None:
-    """Add -q and -v, which may stand before the command and after it.
+    """Add -q and -v, which are accepted before and after the command.
 
     Parameters:
-        of_all: whether they stand before; a command's own would undo those with their defaults.
+        of_all: whether they are the ones before it; the defaults of a command's own options would
+            override those.
     """
     default = None if of_all else argparse.SUPPRESS
     for letter, name, text in (
         ("-q", "quiet", "no progress, no notes"),
-        ("-v", "verbose", "tell more: phases and their seconds, every file of a dry run"),
+        ("-v", "verbose", "report more: phases and their seconds, every file of a dry run"),
     ):
         to.add_argument(
             letter, f"--{name}", action=_Volume, dest="volume", default=default, const=name,
@@ -349,7 +351,7 @@ def _add_volume(to: argparse._ActionsContainer, *, of_all: bool) -> None:
 
 
 class _Volume(argparse.Action):
-    """Refuses -q beside -v."""
+    """Refuses -q together with -v."""
 
     def __call__(
         self,
@@ -358,14 +360,14 @@ class _Volume(argparse.Action):
         values: str | Sequence[Any] | None,  # noqa: ARG002
         option_string: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Note the option."""
+        """Store the option."""
         if getattr(namespace, self.dest, None) not in (None, self.const):
-            parser.error("-q and -v exclude each other")
+            parser.error("-q and -v are mutually exclusive")
         setattr(namespace, self.dest, self.const)
 
 
 class _Completion(argparse.Action):
-    """Prints a completion script, which shtab makes of the parser."""
+    """Prints a completion script, which shtab generates from the parser."""
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""The command `pack-venv`: starts the commands, and turns what goes wrong into one message."""
+"""The command `pack-venv`: runs the commands, and turns an error into a single message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_NO_ROOM: Final = "failed to map segment"  # the loader's, for an extension module
+_NO_ROOM: Final = "failed to map segment"  # the loader's message for an extension module
 _PROBLEM: Final = 1
 _WRONG_USAGE: Final = 2
 _COMMANDS: Final = {
@@ -56,23 +56,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(error, ImportError) and _NO_ROOM not in str(error):
             raise
         sys.exit(
-            "pack-venv: error: there is not enough memory: free some, or use fewer --threads and a"
-            " lower --compression-level"
+            "pack-venv: error: there is not enough memory: free some, or lower --threads and"
+            " --compression-level"
         )
     except BrokenPipeError:
-        let_go_of_output()  # its reader has seen enough: `pack-venv inspect X | head`
+        let_go_of_output()  # the reader has seen enough: `pack-venv inspect X | head`
     sys.exit(0)
 
 
 def _is_wrong_usage(error: PackVenvError) -> bool:
-    """Return whether an option is wrong, rather than what it is about."""
+    """Return whether an option itself is wrong rather than what it refers to."""
     return isinstance(error, OptionsError) and any(each.startswith("-") for each in error.problems)
 
 
 def _prepare_streams() -> None:
-    """Make the standard streams such that everything can be printed, also where one is closed.
+    """Prepare the standard streams so that anything can be printed, even if one of them is closed.
 
-    Whatever is opened next would take a closed one's number, and get what is printed.
+    Otherwise, the next file opened would take the closed stream's number and receive the output.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -86,10 +86,10 @@ def _prepare_streams() -> None:
 
 
 def _check_current_folder(parsed: argparse.Namespace) -> None:
-    """Refuse relative paths where the current folder was removed; absolute ones do without it.
+    """Refuse relative paths if the current folder has been removed; absolute ones do not need it.
 
     Raises:
-        EnvironmentProblem: says which path it is.
+        EnvironmentProblem: if there is a relative path; names it.
     """
     try:
         os.getcwd()
@@ -101,7 +101,7 @@ def _check_current_folder(parsed: argparse.Namespace) -> None:
         if relative:
             raise EnvironmentProblem(
                 f"{relative[0]!r} cannot be found, because the current folder was removed: change"
-                " to one that exists, or name absolute paths"
+                " to one that exists, or use absolute paths"
             ) from None
         os.chdir("/")
 

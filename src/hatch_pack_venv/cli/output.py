@@ -1,4 +1,4 @@
-"""What all commands share: where results and messages go, and in which words."""
+"""Shared by all commands: where results and messages go, and how they are worded."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 
 def spoken(message: str, parsed: argparse.Namespace | None) -> str:
-    """Return a message in the words of what was read: of options, or of a project's table."""
+    """Return a message that speaks of options, or of keys if a project's table was read."""
     return message if getattr(parsed, "table", None) is not None else in_options(message)
 
 
 class CommandFormatter(TerminalFormatter):
-    """Formats notes so that they speak of options, where no table was read."""
+    """Formats notes so that they speak of options if no table was read."""
 
     def __init__(self, parsed: argparse.Namespace) -> None:
         super().__init__("pack-venv: %(message)s")
         self._parsed = parsed
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message in one line."""
+        """Return the message as one line."""
         return spoken(super().format(record), self._parsed)
 
 
 def print_result(result: Any, lines: Iterable[str], parsed: argparse.Namespace) -> None:
-    """Print a result, as JSON or in lines.
+    """Print a result as JSON or as lines.
 
     Raises:
         OutputProblem: if it cannot be printed.
@@ -58,13 +58,13 @@ def print_result(result: Any, lines: Iterable[str], parsed: argparse.Namespace) 
     except OSError as error:
         let_go_of_output()
         raise OutputProblem(
-            f"the results cannot be printed: {error.strerror}; redirect standard output to where"
-            " there is room"
+            f"the results cannot be printed: {error.strerror}; redirect standard output to a place"
+            " with free space"
         ) from error
 
 
 def let_go_of_output() -> None:
-    """Send what is still to be written to standard output to nowhere."""
+    """Discard whatever is still to be written to standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -74,13 +74,13 @@ def stdout_style() -> Style:
 
 
 def progress_of(parsed: argparse.Namespace, doing: str = "Packing") -> Reporter:
-    """Return what reports progress: a bar on a terminal, nothing with -q and --json."""
+    """Return the progress reporter: a bar on a terminal, nothing with -q or --json."""
     shows = parsed.volume != "quiet" and not parsed.json
     return partial(terminal_progress, doing=doing) if shows else silent
 
 
 def proof_reports_of(parsed: argparse.Namespace) -> ProofReports:
-    """Return what reports the progress of a proof, on the same terms."""
+    """Return the progress reporters for a proof, under the same conditions."""
     shows = parsed.volume != "quiet" and not parsed.json
     return TERMINAL_PROOF if shows else NO_REPORTS
 
@@ -93,5 +93,5 @@ def blocks(several: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def one_or_all(results: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return what is printed as JSON: a list only where several archives were asked for."""
+    """Return what is printed as JSON: a list only if several archives were requested."""
     return results[0] if len(results) == 1 else results

@@ -35,7 +35,7 @@ logger = logging.getLogger("hatch_pack_venv")
 
 
 def pack(parsed: argparse.Namespace) -> None:
-    """Write archives, or tell what they would hold.
+    """Write archives, or report what they would contain.
 
     Raises:
         PackVenvError: if something is wrong; nothing was written.
@@ -65,12 +65,12 @@ def pack(parsed: argparse.Namespace) -> None:
 def _what(
     parsed: argparse.Namespace, given: dict[str, Any]
 ) -> Iterator[tuple[Source, Project | None]]:
-    """Yield what is packed: as a project configures it, or as the options say."""
+    """Yield what to pack: as a project configures it, or as the options say."""
     from ..api.project import ConfiguredProject
     from ..api.source import Source
 
     table = None if parsed.no_project else _project_table()
-    parsed.table = None if table is None else table.file  # whose words messages speak from here on
+    parsed.table = None if table is None else table.file  # messages speak of its keys from here on
     found = None if table is None else ConfiguredProject.of(table, parsed.prefix, given)
     if found is not None:
         logger.info("configured by [%s] of %s", found.table.where, found.table.file)
@@ -85,30 +85,30 @@ def _what(
 
 
 def _project_table() -> ProjectTable | None:
-    """Return the table of the project in the current folder, which may be another's.
+    """Return the table of the project in the current folder, which may be an unrelated project.
 
     Raises:
-        OptionsError: if a file cannot be read; names the option that passes over it.
+        OptionsError: if a file cannot be read; names the option that ignores the project.
     """
     from ..config.project_table import ProjectTable
 
     try:
         return ProjectTable.find(Path.cwd())
     except OptionsError as error:
-        way = "correct it, or pass over the project in this directory with --no-project"
+        way = "correct it, or ignore the project in this directory with --no-project"
         raise OptionsError(error.summary, [f"{each}; {way}" for each in error.problems]) from error
 
 
 def _prefix(parsed: argparse.Namespace) -> Path:
-    """Return the environment that is packed where no project says which."""
+    """Return the environment to pack if no project configures one."""
     return Path(".venv") if parsed.prefix is None else parsed.prefix
 
 
 def _named_base(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None:
-    """Return the path of a file that `-o` gives, without a suffix, which becomes an option.
+    """Return the file path given by `-o` without its suffix, which becomes the option `format`.
 
     Raises:
-        OptionsError: if the path names a format and `--format` another.
+        OptionsError: if the path names one format and `--format` another.
     """
     output: str | None = parsed.output
     if output is None or _is_folder(output):
@@ -120,7 +120,7 @@ def _named_base(parsed: argparse.Namespace, given: dict[str, Any]) -> str | None
     name = SHORT_NAMES.get(named, named)
     if [SHORT_NAMES.get(each, each) for each in given.setdefault("format", [name])] != [name]:
         asked = " and ".join(given["format"])
-        problem = f"-o {output} names .{named} and --format {asked}: leave out one"
+        problem = f"-o {output} names .{named}, but --format names {asked}: remove one"
         raise OptionsError("the formats disagree", [problem])
     return output if named in SHORT_NAMES else output.removesuffix(f".{named}")
 
@@ -135,8 +135,8 @@ def _output(
     """Return where archives go.
 
     Parameters:
-        base: the path that `-o` gives without a suffix, if it does not give a folder.
-        project: whose options say it where `-o` does not.
+        base: the path given by `-o` without its suffix, unless `-o` gives a folder.
+        project: the project whose options apply if `-o` is not given.
     """
     from ..api.pack import Output
 
@@ -202,13 +202,13 @@ def export(parsed: argparse.Namespace) -> None:
 
 
 def _refuse_what_lies_beside(given: Mapping[str, Any]) -> None:
-    """Refuse to be asked for documents beside a folder; a project's table is about its archives.
+    """Refuse options that request documents next to a folder; a project's table is about archives.
 
     Raises:
-        OptionsError: names the option.
+        OptionsError: if there is one; names it.
     """
     asked = "--provenance" if given.get("provenance") else ""
     asked = "--sbom beside" if given.get("sbom") == "beside" else asked
     if asked:
-        problem = f"{asked} writes a file beside an archive, and a folder has none: leave it out"
-        raise OptionsError("the options do not fit", [problem])
+        problem = f"{asked} writes a file next to an archive, but export writes a folder: remove it"
+        raise OptionsError("the options conflict", [problem])

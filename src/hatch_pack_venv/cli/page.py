@@ -1,4 +1,4 @@
-"""What an inspection found as one page of HTML: no script, and nothing is loaded from elsewhere."""
+"""The result of an inspection as one HTML page, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 _SMALLEST: Final = 0.0004
-"""The share of the whole below which what takes the room is drawn as one area, a thousandth of a
-screen's pixels."""
+"""The share of the whole up to which owners are drawn together as one area: it is a few hundred of
+a screen's pixels."""
 _HUES: Final = (210, 160, 28, 272, 350, 185, 318, 55, 100, 240, 0)
 _RATIO: Final = 1.8
 _LEGIBLE: Final = 0.03
@@ -73,7 +73,7 @@ def _sections(found: Inspection) -> Iterator[str]:
     yield "<dl>"
     yield from (f"<dt>{_text(label)}</dt><dd>{_text(value)}</dd>" for label, value in facts)
     yield "</dl>"
-    yield "<h2>What takes the room</h2>"
+    yield "<h2>What takes up space</h2>"
     yield _map(found.shares)
     yield _legend(found.shares)
     yield from _table("Distributions", found.distributions)
@@ -92,7 +92,7 @@ class _Area(NamedTuple):
 
     @property
     def style(self) -> str:
-        """The place as CSS."""
+        """The position and size as CSS."""
         x, y, width, height = (f"{100 * value:.3f}%" for value in self)
         return f"left:{x};top:{y};width:{width};height:{height}"
 

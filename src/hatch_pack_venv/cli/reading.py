@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def inspect(parsed: argparse.Namespace) -> None:
-    """Tell what archives or folders hold."""
+    """Report what archives or folders contain."""
     from ..read.inspect import inspect as inspected
     from ..read.verify import check_is_there
 
@@ -51,7 +51,7 @@ def inspect(parsed: argparse.Namespace) -> None:
 
 
 def _write_page(path: Path, text: str) -> None:
-    """Write a page whole or not at all.
+    """Write a page completely or not at all.
 
     Raises:
         OutputProblem: if it cannot be written.
@@ -88,8 +88,8 @@ def sbom(parsed: argparse.Namespace) -> None:
         found = sbom_of_environment(parsed.path, options, as_spdx=parsed.spdx, report=report)
     elif given:
         option = option_name(next(iter(given)))
-        problem = f"{option} is about packing, and {parsed.path} is packed: remove it"
-        raise OptionsError("the options do not fit", [problem])
+        problem = f"{option} applies to packing, but {parsed.path} is already packed: remove it"
+        raise OptionsError("the options conflict", [problem])
     else:
         found = sbom_of_archive(parsed.path, as_spdx=parsed.spdx, report=report)
     print_result(found, json.dumps(found, indent=1).splitlines(), parsed)
@@ -100,14 +100,14 @@ def verify(parsed: argparse.Namespace) -> None:
 
     Raises:
         ArchiveProblem: if one is not as it was packed.
-        OptionsError: a room is named and nothing is run.
+        OptionsError: if a room is named but nothing is run.
     """
     from ..read.verify import check_is_there
     from ..read.verify import verify as verified
 
     if parsed.prove_room is not None and not parsed.runs:
-        problem = "--prove-room says where --run runs what is packed: add --run, or leave it out"
-        raise OptionsError("the options do not fit", [problem])
+        problem = "--prove-room only applies with --run: add --run, or remove it"
+        raise OptionsError("the options conflict", [problem])
     for path in parsed.paths:
         check_is_there(path)
     report = progress_of(parsed, "Verifying")
@@ -123,7 +123,7 @@ def verify(parsed: argparse.Namespace) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    """Compare archives or folders with their manifests, and run what is as it was packed."""
+    """Compare archives or folders with their manifests, and run those that are as packed."""
     from ..api.proof import run_again
     from ..api.report import proof_lines, terminal_width
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 from ..api.report import field_lines, need_fields, shown, terminal_width
 from ..model.errors import printable
 from ..model.proof import amounts
-from ..model.requirements import describe_requirements
+from ..model.requirements import describe_needs
 from ..model.results import human_size
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How lines may look on their destination.
+    """How lines may look at their destination.
 
     Parameters:
         colours: whether ANSI codes are understood and wanted.
@@ -47,8 +47,8 @@ class Style:
     def of_stream(cls, stream: TextIO, environ: Mapping[str, str]) -> Self:
         """Return the style for a stream.
 
-        Colours are used on a terminal, and not with NO_COLOR (https://no-color.org); FORCE_COLOR
-        (https://force-color.org) wants them elsewhere, too.
+        Colours are used on a terminal unless NO_COLOR is set (https://no-color.org); FORCE_COLOR
+        (https://force-color.org) enables them elsewhere, too.
         """
         dumb = environ.get("TERM") == "dumb"
         wanted = bool(environ.get("FORCE_COLOR")) or (stream.isatty() and not dumb)
@@ -76,7 +76,7 @@ _PAINTED: Final = re.compile(r"(\033\[(?:0|1|2|31|32|33|36)m)")
 
 
 def for_terminal(line: str, style: Style) -> str:
-    """Return a line as it may go to a terminal: nothing but our own colours acts on it."""
+    """Return a line that is safe to print on a terminal: only our own colour codes act on it."""
     if not style.colours:
         return printable(line)
     parts = _PAINTED.split(line)
@@ -103,14 +103,14 @@ def inspection_lines(found: Inspection, style: Style) -> Iterator[str]:
 
 
 def facts_of(found: Inspection) -> Iterator[tuple[str, str]]:
-    """Yield what an archive is, with a label for each fact."""
+    """Yield the facts about an archive, each with a label."""
     head, python, platform = found.head, found.head["python"], found.head["platform"]
     version = f"{python.get('implementation')} {python.get('version')}"
     if head.get("interpreter") == "bundled":
-        yield "interpreter", f"bundled: {version} is in it"
+        yield "interpreter", f"bundled: {version}"
     elif head.get("interpreter") == "neighbour":
         path = head.get("neighbours", {}).get("base_runtime", {}).get("path")
-        yield "interpreter", f"base runtime: {version}, to be at {path}"
+        yield "interpreter", f"base runtime: {version}, expected at {path}"
     elif "interpreter_path" in head:
         yield "interpreter", f"promised: {version} at {head['interpreter_path']}"
     else:
@@ -118,19 +118,17 @@ def facts_of(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "interpreter", f"target: needs {python.get('implementation')} {minor} there"
     for layer in head.get("neighbours", {}).get("layers", ()):
         relied_on = [f"{each['name']} {each['version']}" for each in layer["distributions"]]
-        yield "layer", f"{layer['path']}, for {', '.join(relied_on) or 'nothing that is required'}"
+        use = f"for {', '.join(relied_on)}" if relied_on else "not needed by any requirement"
+        yield "layer", f"{layer['path']}, {use}"
     yield "ABI", f"{python.get('abi')}, {python.get('pointer_bits')} bits"
     yield "platform", str(platform.get("tag"))
     for key, value in platform.items():
         if key not in ("system", "machine", "tag", "libc") and isinstance(value, (str, int)):
             yield f"needs {key}", str(value)
-    for need in describe_requirements(platform):
+    for need in describe_needs(head):
         yield "needs", need
     if found.needs_shell:
-        yield "needs", "/bin/sh for its launchers (bin/python bin/NAME does without)"
-    libraries = [each["name"] for each in head.get("target_libraries", ())]
-    if libraries:
-        yield "needs", f"libraries of the target: {', '.join(libraries)}"
+        yield "needs", "/bin/sh for its launchers (bin/python bin/NAME does not need it)"
     packed = f"{human_size(found.packed_size)} packed, " if found.packed_size is not None else ""
     yield "size", f"{packed}{human_size(found.size)} unpacked, {found.entry_count:,} entries"
     if found.packed_size is not None:
@@ -147,14 +145,14 @@ def _table(parts: Sequence[Part], style: Style) -> Iterator[str]:
     column = max(map(len, names))
     for name, part in zip(names, parts, strict=True):
         if part.size is None:
-            yield f"  {name:<{column}}  size unknown, it has no RECORD"
+            yield f"  {name:<{column}}  size unknown: it has no RECORD"
             continue
         share = part.size / largest if largest else 0
         yield f"  {name:<{column}}  {style.bar(share)}  {human_size(part.size):>9}".rstrip()
 
 
 def licence_lines(found: Licences, style: Style) -> Iterator[str]:
-    """Yield a table of components and their licences, and how many have no text."""
+    """Yield a table of components and their licences, and how many have no licence text."""
     labels = [f"{row.name} {row.version or ''}".rstrip() for row in found.rows]
     stated = [" ".join(row.licence.text.split()) if row.licence else "-" for row in found.rows]
     widths = [max(map(len, column), default=0) for column in (labels, stated)]
@@ -163,11 +161,11 @@ def licence_lines(found: Licences, style: Style) -> Iterator[str]:
         texts = "" if row.texts else style.paint("no text", "yellow")
         yield f"  {label:<{widths[0]}}  {licence:<{widths[1]}}  {texts}".rstrip()
     without = sum(not row.texts for row in found.rows)
-    yield f"{len(found.rows)} components, {without} without a text of their licence"
+    yield f"{len(found.rows)} components, {without} without a licence text"
 
 
 def verification_lines(result: Verification, style: Style) -> Iterator[str]:
-    """Yield each finding, or a line that everything is as packed if there is none."""
+    """Yield each finding, or, if there is none, a line saying that everything is as packed."""
     for finding in result.findings:
         what = style.paint(f"{finding.what:<10}", "red")
         yield f"{what} {finding.path} {finding.detail}"
@@ -177,13 +175,13 @@ def verification_lines(result: Verification, style: Style) -> Iterator[str]:
     if result.connected:
         parts.append("connected to an interpreter")
     if result.byte_code:
-        parts.append(f"{result.byte_code:,} byte code files written since, not compared")
+        parts.append(f"{result.byte_code:,} bytecode files written since, not compared")
     parts.append(f"content digest {result.head['content_digest']}")
     yield f"{result.path}  {style.paint('as packed', 'green')}: {', '.join(parts)}"
 
 
 def describe_findings(result: Verification) -> str:
-    """Return the error's sentence."""
+    """Return the error message for a failed verification."""
     counts: dict[str, int] = {}
     for finding in result.findings:
         counts[finding.what] = counts.get(finding.what, 0) + 1
@@ -198,8 +196,8 @@ def preview_lines(
 
     Parameters:
         base: archives below this folder are shown relative to it.
-        every: whether to list every file; otherwise only rewritten ones are listed, and the rest is
-            counted by reason.
+        every: whether to list every file; otherwise, only rewritten ones are listed, and the rest
+            are counted by reason.
     """
     if found.refused:
         return
@@ -208,7 +206,7 @@ def preview_lines(
     size = f"{human_size(found.size)} unpacked, {found.entry_count:,} entries"
     yield from field_lines([("size", size), *need_fields(found.needs, found.floor)], style.width)
     yield from _largest(found, style, every=every)
-    yield f"{found.unchanged:,} as they are in the environment"
+    yield f"{found.unchanged:,} unchanged"
     yield from _section("rewritten", found.rewritten, style, every=True)
     yield from _section("added", found.added, style, every=every)
     yield from _section("left out", found.left_out, style, every=every)
@@ -217,14 +215,14 @@ def preview_lines(
 
 
 def _largest(found: Preview, style: Style, *, every: bool) -> Iterator[str]:
-    """Yield what takes the room."""
+    """Yield what takes up the most space."""
     shown = found.largest if every else found.largest[:_SHOWN]
     yield style.paint("largest", "bold")
     for name, size in shown:
         yield f"  {human_size(size):>9}  {name}"
     rest = found.largest[len(shown) :]
     if rest:
-        yield f"  {human_size(sum(size for _, size in rest)):>9}  {len(rest)} more (-v names them)"
+        yield f"  {human_size(sum(size for _, size in rest)):>9}  {len(rest)} more (-v lists them)"
 
 
 def _section(title: str, steps: Iterable[Decision], style: Style, *, every: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The keys of what compression costs: its level, threads, and what is kept of it."""
+"""The keys for the cost of compression: its level, its threads and its cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMPRESSION_KEYS: Final = (
         name="compression-level",
         parse=values.level,
         values=(
-            "an integer of the format's own scale ([what each"
+            "an integer on the format's own scale ([what each"
             " costs](docs/archive-format.md#compression-levels))"
         ),
         default="gz, run and oci 5; xz and zip 6; bz2, zst and squashfs 9",
@@ -27,31 +27,32 @@ COMPRESSION_KEYS: Final = (
         name="threads",
         parse=values.threads,
         values=(
-            "how many threads compress, or processes compile byte code; the bytes do not"
-            " depend on it"
+            "the number of threads that compress, or of processes that compile bytecode; the"
+            " output does not depend on it"
         ),
-        default="the CPUs this process may use",
+        default="the number of CPUs available to the process",
         option=Option(
             group="contents",
             metavar="N",
-            help="how many threads compress, copy or compile; the result does not depend on it",
-            default="the CPUs this process may use",
+            help="number of threads that compress, copy or compile; the output does not depend on"
+            " it",
+            default="the CPUs available to this process",
         ),
     ),
     Key(
         name="cache",
         parse=values.boolean,
         values=(
-            "whether compressed blocks are kept, so that [the next build costs what"
-            " changed](docs/archive-format.md#the-second-build); the bytes do not depend on it"
+            "whether compressed blocks are kept, so that [the next build compresses only what"
+            " changed](docs/archive-format.md#the-second-build); the output does not depend on it"
         ),
         default="`true`",
         option=Option(
             group="format",
             metavar="BOOL",
             help=(
-                "true: compressed blocks are kept for the next build, 2 GiB at most; false: none"
-                " are; the bytes do not depend on it"
+                "true: keep compressed blocks for the next build, 2 GiB at most; false: keep none;"
+                " the output does not depend on it"
             ),
             default="true",
             convert=values.word,

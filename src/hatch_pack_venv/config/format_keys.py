@@ -1,4 +1,4 @@
-"""The keys of single formats; a part of the table."""
+"""The keys for individual formats, a part of the table."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FORMAT_KEYS: Final = (
         name="zip-links",
         parse=values.boolean,
         values=(
-            "`true`: a zip file holds links as Info-ZIP stores them, instead of copies of what they"
-            " lead to: smaller, and only for programs that"
-            " [restore them](docs/archive-format.md#links-in-zip-files)"
+            "`true`: store links in a zip file as Info-ZIP does, instead of copies of their"
+            " targets; the file is smaller, but only for programs that"
+            " [restore links](docs/archive-format.md#links-in-zip-files)"
         ),
         default="`false`",
         option=Option(
             group="format",
             metavar="",
             help=(
-                "store links in a zip file, as Info-ZIP's zip -y does, instead of copies of what"
-                " they lead to (unzip, bsdtar and 7-Zip restore them; Python's zipfile, Java and"
+                "store links in a zip file, as Info-ZIP's zip -y does, instead of copies of their"
+                " targets (unzip, bsdtar and 7-Zip restore links; Python's zipfile, Java and"
                 " Windows do not)"
             ),
         ),
@@ -30,29 +30,29 @@ FORMAT_KEYS: Final = (
     Key(
         name="entry-point",
         parse=values.script_name,
-        values="the script that a `run` file or an image starts, by its name in `bin`",
+        values="name of the script in `bin` that a `run` file or an image starts",
         default="the project's only console script",
         option=Option(
             group="format",
             metavar="SCRIPT",
-            help="the script that a run file or an image starts, by its name in bin",
+            help="name of the script in bin that a run file or an image starts",
         ),
     ),
     Key(
         name="image-base",
         parse=values.image_base,
         values=(
-            '`"scratch"`: an image holds the C library, certificates and time zones of the building'
-            " machine below the environment; or the path of an OCI image (a layout, in a folder or"
-            " a tar) that it is laid upon"
+            'what an image has below the environment: `"scratch"`: the C library, certificates and'
+            " time zones of the build machine; or the path of an OCI image (a layout, in a folder"
+            " or a tar)"
         ),
         default='`"scratch"`',
         option=Option(
             group="format",
             metavar="BASE",
             help=(
-                "scratch: an image holds the C library, certificates and time zones of this machine"
-                " below the environment; or the path of an OCI image that it is laid upon"
+                "what an image has below the environment; scratch: the C library, certificates and"
+                " time zones of this machine; or the path of an OCI image"
             ),
             default="scratch",
         ),
@@ -60,7 +60,7 @@ FORMAT_KEYS: Final = (
     Key(
         name="image-name",
         parse=values.image_name,
-        values="a template of `{name}` and `{version}`: an image's repository and tag",
+        values="an image's repository and tag: a template with the fields `{name}` and `{version}`",
         default="`{name}:{version}`",
         option=Option(
             group="format",
@@ -73,14 +73,15 @@ FORMAT_KEYS: Final = (
         name="image-compression",
         parse=values.image_compression,
         values=(
-            '`"gzip"`, which every runtime reads; `"zstd"`: layers are smaller and unpacked faster'
-            " (containerd 1.5, Docker 23, Podman 3 and later)"
+            'how the layers of an image are compressed: `"gzip"`, which every runtime reads; or'
+            ' `"zstd"`, which is smaller and unpacks faster (containerd 1.5, Docker 23, Podman 3'
+            " and later)"
         ),
         default='`"gzip"`',
         option=Option(
             group="format",
             metavar="NAME",
-            help="gzip or zstd: what compresses the layers of an image",
+            help="how the layers of an image are compressed: gzip or zstd",
             default="gzip",
         ),
     ),

@@ -1,4 +1,4 @@
-"""What a configuration key is: its parser, its option on the command line, its documentation."""
+"""A configuration key: its parser, its command-line option and its documentation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Option:
     """The command-line option for a key.
 
     Parameters:
-        metavar: placeholder for the value in the help; empty for an option without one, which
+        metavar: placeholder for the value in the help; empty for an option without a value, which
             means true.
         help: what it does; `(default: …)` is appended.
         flags: its spellings, if different from the key's name.
         repeated: whether it may be given several times, once per value.
-        convert: turns the words given into the value that a configuration table would hold.
+        convert: converts the given words into the value that a configuration table would hold.
     """
 
     group: Group
@@ -42,7 +42,7 @@ class Key:
         parse: parses a value.
         values: the accepted values and their meaning, in Markdown.
         default: the default, in Markdown.
-        option: `None` for a key that makes sense only in a project.
+        option: the command-line option, or `None` for a key that makes sense only in a project.
     """
 
     name: str

@@ -60,49 +60,53 @@ class PackOptions:
         hatch_env: name of a Hatch environment to pack instead.
         interpreter: `bundled`, `target`, or its absolute path on the target.
         project: `wheel`, `installed` or `exclude`.
-        editables: `error`, `copy` or `exclude`: what to do with editable installs other than the
+        editables: `error`, `copy` or `exclude`: what to do with editable installs, except the
             project if `project` replaces it or leaves it out.
-        formats: the key `format`; one archive for each; if empty, the environment's default format.
+        formats: the key `format`; one archive is written for each; if empty, the environment's
+            default format is used.
         compression_level: on the formats' own scale, or `None` for each format's default.
         entry_point: the script that a `run` file or an image starts, or `None` for the project's
-            only one.
-        zip_links: whether zip files hold links, instead of copies of what they lead to.
-        image_base: an OCI image that an image is laid upon, or `None` for files of this machine.
-        image_name: template of an image's repository and tag.
-        image_compression: what compresses an image's layers, gzip or zstd.
+            only console script.
+        zip_links: whether zip files store links instead of copies of their targets.
+        image_base: the OCI image that an image is built on, or `None` for files of this machine.
+        image_name: template for an image's repository and tag.
+        image_compression: the compression of an image's layers, gzip or zstd.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process.
         cache: whether compressed blocks are kept for the next build.
-        output_directory: relative to the project root.
+        output_directory: the folder for the archives, relative to the project root.
         archive_name, install_target: templates with the fields `{name}`, `{version}`,
             `{python_tag}` and `{platform_tag}`.
         exclude_files, include_files: gitignore-style patterns.
         record_files: `update` or `exclude`.
-        wheels: each replaces the environment's files of the same distribution.
-        wheels_newest: whether a pattern may match several, of which the newest counts.
+        wheels: wheels, each of which replaces the environment's files of the same distribution.
+        wheels_newest: whether a pattern in `wheels` may match several files, of which the newest is
+            used.
         distributions: `all`, or `required`: the project and its dependencies, by installed
             metadata.
         extras: the project's extras whose requirements count as needed.
-        keep: further distributions to keep with `required`, `[extras]` allowed.
+        keep: further distributions to keep with `required`; `[extras]` are allowed.
         check: what to do about requirements that the environment does not meet: `error`, `warn` or
             `off`.
         lock: a lock file (PEP 751) that the installed versions must match.
         max_size: maximum unpacked size, in bytes; packing more is an error.
-        sbom: whether a bill of materials is packed and written beside the archive, or `beside`.
-        notices: whether the notices of all licences are packed.
-        deny_licenses: patterns of SPDX identifiers that stop the packing.
-        provenance: whether a statement of where it came from is written beside the archive.
-        max_glibc, max_macos: what files may require at most.
+        sbom: whether a bill of materials is packed and also written next to the archive, or
+            `beside` for only the latter.
+        notices: whether a file with the licence notices of all components is packed.
+        deny_licenses: patterns of SPDX identifiers; packing fails if a licence matches one.
+        provenance: whether a provenance statement is written next to the archive.
+        max_glibc, max_macos: the newest version that packed files may require.
         bytecode: `none`, `checked-hash` or `unchecked-hash`.
         interpreter_trim: how much of a bundled interpreter is left out.
         vendor_libraries: whether to vendor the system's shared libraries, and which of those under
-            the GPL.
-        containing_dir: the folder of the layers; links between them are kept, as relative links.
+            the GPL to include.
+        containing_dir: the folder that holds the environment and its layers; links between them are
+            kept, as relative links.
         base_runtime: the layer that provides the interpreter.
         layers: layers whose packages come after the environment's own, in this order.
-        dynlib_dirs: layers' folders of shared libraries that this environment's libraries need.
-        prove: `none`, `start`, `all` or commands; if `None`, hook, target and command prove a
-            start, and `pack` runs nothing that it was not asked to.
+        dynlib_dirs: folders of layers with shared libraries that this environment's modules need.
+        prove: `none`, `start`, `all` or commands. If `None`, the hook, the target and the command
+            prove a start, and the function `pack` runs nothing.
         prove_room: `hidden`, `bare` or `none`.
     """
 
@@ -160,8 +164,8 @@ class PackOptions:
         """Read a configuration table without modifying it.
 
         Parameters:
-            where: the table's TOML path, or what else messages call its keys.
-            allowed: other keys that may appear in the table, which other tools read.
+            where: the table's TOML path, or how else messages name its keys.
+            allowed: other keys that may appear in the table because other tools read them.
 
         Raises:
             OptionsError: if anything is wrong with the table; lists every problem.
@@ -174,12 +178,12 @@ class PackOptions:
             what = "the options are wrong" if told else "the configuration is wrong"
             raise OptionsError(what, reader.problems)
         if "containing_dir" in values:
-            # Layers refer to it by its folder's name.
+            # Layers refer to the environment by its folder's name.
             values.setdefault("install_target", "{source}")
         return cls(**values)
 
     def for_release(self) -> PackOptions:
-        """Return these options with a start to be proved unless they say what else."""
+        """Return these options, which prove a start unless they say otherwise."""
         return replace(self, prove=self.prove or "start")
 
     def for_environment(self, environment: Environment) -> PackOptions:
@@ -189,11 +193,11 @@ class PackOptions:
 
     @property
     def copies_links(self) -> bool:
-        """Whether one of the formats has copies in the place of links."""
+        """Whether one of the formats holds copies instead of links."""
         return CompressionFormat.ZIP in self.formats and not self.zip_links
 
     def relative_to(self, base: Path) -> PackOptions:
-        """Return these options with all paths but the environment's below a folder."""
+        """Return these options with all paths except the environment's below a folder."""
 
         def below(path: Path | None) -> Path | None:
             return None if path is None else base / path
@@ -216,7 +220,7 @@ class PackOptions:
         """Fill in a template; without a version, `{version}` and the `-` before it are dropped.
 
         Parameters:
-            platform_tag: the packed files' requirement, `manylinux_2_28_x86_64`.
+            platform_tag: what the packed files require, such as `manylinux_2_28_x86_64`.
         """
         if project.version is None:
             template = template.replace("-{version}", "").replace("{version}", "")
@@ -230,7 +234,7 @@ class PackOptions:
 
 
 def provider_of(options: PackOptions) -> InterpreterMode:
-    """Return who provides the interpreter."""
+    """Return what provides the interpreter."""
     if options.base_runtime is not None:
         return "neighbour"
     if is_fixed_path(options.interpreter):

@@ -22,15 +22,15 @@ TARGET_TABLE: Final = f"targets.{PLUGIN_NAME}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectTable:
-    """What a project configures.
+    """A project's configuration of its archives.
 
     Parameters:
         root: the project's folder.
         file: the file that configures its builds.
         where: the table's TOML path.
         table: the plugin's keys; hatchling's own are left out.
-        name: the project's, as it is written; `None` if it is not in pyproject.toml.
-        version: as it is written; `None` for a dynamic one.
+        name: the project's name as written; `None` if it is not in pyproject.toml.
+        version: the project's version as written; `None` if it is dynamic.
         reproducible: whether archives get fixed times (`tool.hatch.build.reproducible`).
     """
 
@@ -44,17 +44,17 @@ class ProjectTable:
 
     @classmethod
     def find(cls, root: Path) -> Self | None:
-        """Return the table of a project's target or hook; `None` where it configures neither.
+        """Return the table of a project's target or hook, or `None` if it configures neither.
 
         Raises:
             OptionsError: if a file cannot be read.
         """
         project, hatch = _load(root / "pyproject.toml"), hatch_table(root)
         build = _table(hatch, "build")
-        chosen = _chosen(build)
-        if chosen is None:
+        found = chosen(build)
+        if found is None:
             return None
-        name, table, hatchlings = chosen
+        name, table, hatchlings = found
         file, path = build_table(root)
         facts = _table(project, "project")
         return cls(
@@ -71,7 +71,7 @@ class ProjectTable:
 def build_table(root: Path) -> tuple[str, str]:
     """Return the file that configures a project's builds, and the TOML path of the table in it.
 
-    A `hatch.toml` with a `build` table replaces the one of pyproject.toml (hatchling's
+    The `build` table of a `hatch.toml`, if it has one, replaces that of pyproject.toml (hatchling's
     `ProjectMetadata.hatch`).
     """
     try:
@@ -82,7 +82,7 @@ def build_table(root: Path) -> tuple[str, str]:
 
 
 def hatch_table(root: Path) -> Mapping[str, Any]:
-    """Return a project's `tool.hatch`, the tables of hatch.toml in place of those of their name.
+    """Return a project's `tool.hatch`; tables in hatch.toml override those of the same name.
 
     Raises:
         OptionsError: if a file cannot be read.
@@ -91,10 +91,11 @@ def hatch_table(root: Path) -> Mapping[str, Any]:
     return {**_table(project, "tool", "hatch"), **_load(root / "hatch.toml")}
 
 
-def _chosen(build: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], frozenset[str]] | None:
-    """Return the table that counts: the target's own, else the hook's for wheels, else the hook's.
+def chosen(build: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], frozenset[str]] | None:
+    """Return the name of the table that applies, the table, and hatchling's own keys in it.
 
-    The target without keys of its own takes those of the hook.
+    It is the target's own, else the hook's for wheels, else the hook's; `None` if there is none. A
+    target without keys of its own uses those of the hook.
     """
     from .options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS  # hooks need only the names
 
@@ -123,7 +124,7 @@ def _load(path: Path) -> Mapping[str, Any]:
 
 
 def _table(table: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """Return a table within others; empty where there is none."""
+    """Return a nested table, or an empty one if there is none."""
     for name in names:
         found = table.get(name, {})
         table = found if isinstance(found, dict) else {}

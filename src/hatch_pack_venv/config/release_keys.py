@@ -1,4 +1,4 @@
-"""The keys of what a release is asked for: bill of materials, notices, licences, provenance."""
+"""The keys for what a release requires: bill of materials, notices, licences, provenance."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ RELEASE_KEYS: Final = (
         name="sbom",
         parse=values.boolean_or("beside"),
         values=(
-            "a bill of materials (CycloneDX 1.6, [release documents](docs/release-documents.md)):"
-            ' `true`: in the archive and beside it; `"beside"`: beside it alone; `false`: none'
+            "where to write a bill of materials (CycloneDX 1.6, see [release"
+            " documents](docs/release-documents.md)): `true`: in the archive and next to it;"
+            ' `"beside"`: only next to it; `false`: nowhere'
         ),
         default="`true`",
         option=Option(
             group="documents",
             metavar="WHERE",
             help=(
-                "a bill of materials in CycloneDX; true: in the archive and beside it; beside:"
-                " beside it alone; false: none"
+                "where to write a bill of materials (CycloneDX); true: in the archive and next to"
+                " it; beside: only next to it; false: nowhere"
             ),
             default="true",
             convert=values.word,
@@ -31,16 +32,16 @@ RELEASE_KEYS: Final = (
         name="notices",
         parse=values.boolean,
         values=(
-            "whether `share/licenses/NOTICES.txt` names every component with its licence, and"
-            " has their texts, each once"
+            "whether to pack `share/licenses/NOTICES.txt`, which lists every component with its"
+            " licence and contains each licence text once"
         ),
         default="`true`",
         option=Option(
             group="documents",
             metavar="BOOL",
             help=(
-                "true: share/licenses/NOTICES.txt names every component with its licence and has"
-                " their texts; false: it is not made"
+                "true: pack share/licenses/NOTICES.txt, which lists every component with its"
+                " licence and contains the licence texts; false: do not"
             ),
             default="true",
             convert=values.word,
@@ -50,15 +51,16 @@ RELEASE_KEYS: Final = (
         name="deny-licenses",
         parse=values.licence_patterns,
         values=(
-            'patterns of SPDX identifiers (`["GPL-3.0-*", "AGPL-*"]`) that stop the packing'
-            " ([what is compared](docs/release-documents.md#licences-that-are-denied))"
+            'patterns of SPDX identifiers (`["GPL-3.0-*", "AGPL-*"]`); packing fails if a'
+            " component is under such a licence ([how they are"
+            " compared](docs/release-documents.md#licences-that-are-denied))"
         ),
         option=Option(
             group="documents",
             metavar="PATTERN",
             help=(
-                "a pattern of SPDX identifiers, such as 'GPL-3.0-*': refuse to pack what is under"
-                " such a licence; repeatable"
+                "refuse to pack components under a licence that matches this pattern of SPDX"
+                " identifiers, such as 'GPL-3.0-*'; repeatable"
             ),
             flags=("--deny-license", "--deny-licenses"),
             repeated=True,
@@ -68,7 +70,7 @@ RELEASE_KEYS: Final = (
         name="provenance",
         parse=values.boolean,
         values=(
-            "whether `<archive>.intoto.jsonl` states where the archive came from"
+            "whether to write `<archive>.intoto.jsonl`, which states where the archive came from"
             " ([SLSA provenance](docs/release-documents.md#provenance), not signed yet)"
         ),
         default="`false`",
@@ -76,8 +78,8 @@ RELEASE_KEYS: Final = (
             group="documents",
             metavar="BOOL",
             help=(
-                "true: an in-toto statement beside the archive tells the commit, the wheels and"
-                " the CI that it came from"
+                "true: write an in-toto statement next to the archive, with the commit, the wheels"
+                " and the CI that it came from"
             ),
             default="false",
             convert=values.word,
@@ -87,8 +89,8 @@ RELEASE_KEYS: Final = (
         name="max-glibc",
         parse=values.version_limit,
         values=(
-            'the newest glibc that the target may be asked for (`"2.28"`): packing is an error that'
-            " names each file above it, and the way out"
+            'the newest glibc that packed files may need (`"2.28"`); packing fails if a file needs'
+            " more, with an error that names each such file and what helps"
         ),
         option=Option(
             group="documents",

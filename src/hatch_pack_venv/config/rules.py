@@ -1,4 +1,4 @@
-"""Rules between the configuration's keys: combinations that make no sense; pure."""
+"""Rules across configuration keys: combinations that make no sense. All functions are pure."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def problems_between(
     Parameters:
         values: the parsed values, by field of the options; keys with invalid values are missing.
         table: the table as configured, by key.
-        names: what messages call the keys.
+        names: how messages name the keys.
     """
     yield from _of_level(values, names)
     yield from _of_bundled_only(values, table, names)
     if values.get("keep") and values.get("distributions", "all") == "all":
         yield (
-            f"{names.key('keep')} is about distributions = 'required', and everything is packed:"
-            " remove it, or set that"
+            f"{names.key('keep')} only applies with distributions = 'required', but everything is"
+            " packed: remove it, or set `distributions`"
         )
     yield from _of_promised(values, names)
     yield from _of_starting(values, table, names)
@@ -78,8 +78,8 @@ def _of_bundled_only(
     for key in ("interpreter-trim", "vendor-libraries"):
         if key in table:
             yield (
-                f"{names.key(key)} is about a bundled interpreter, and the interpreter is {shown}:"
-                " remove it"
+                f"{names.key(key)} only applies to a bundled interpreter, but the interpreter is"
+                f" {shown}: remove it"
             )
 
 
@@ -87,33 +87,34 @@ def _of_promised(values: Mapping[str, Any], names: Wording) -> Iterator[str]:
     formats = values.get("formats", ())
     if is_fixed_path(values.get("interpreter", "")) and CompressionFormat.ZIP in formats:
         yield (
-            f"{names.key('format')} cannot be 'zip' where the interpreter is"
-            f" {values['interpreter']!r}: a zip file holds no link to it; use a tar format or"
-            " interpreter = 'target'"
+            f"{names.key('format')} cannot be 'zip' if the interpreter is"
+            f" {values['interpreter']!r}: a zip file cannot contain a link to it; use a tar format"
+            " or interpreter = 'target'"
         )
 
 
 def _of_starting(
     values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
-    """Yield problems with formats that start a script by themselves, and with its name."""
+    """Yield problems with formats that start a script by themselves, and with the script's name."""
     starting = [format for format in values.get("formats", ()) if format.starts]
     if "entry_point" in values and not starting:
         yield (
-            f"{names.key('entry-point')} is the script that the formats 'run' and 'oci' start:"
-            " remove it, or choose one of them"
+            f"{names.key('entry-point')} only applies to the formats 'run' and 'oci': remove it,"
+            " or choose one of them"
         )
     formats = values.get("formats", ())
     for key in ("image-base", "image-name", "image-compression"):
         if key in table and CompressionFormat.OCI not in formats:
-            yield f"{names.key(key)} is about format 'oci': remove it, or choose that format"
+            yield f"{names.key(key)} only applies to format 'oci': remove it, or choose that format"
     if values.get("zip_links") and CompressionFormat.ZIP not in values.get("formats", ()):
-        yield f"{names.key('zip-links')} is about format 'zip': remove it, or choose that format"
+        key = names.key("zip-links")
+        yield f"{key} only applies to format 'zip': remove it, or choose that format"
     promised = is_fixed_path(values.get("interpreter", "bundled"))
     is_image = CompressionFormat.OCI in values.get("formats", ())
     if promised and is_image and values.get("image_base") is None:
         yield (
-            f"{names.key('image-base')} must name an image that has the interpreter"
+            f"{names.key('image-base')} must name an image that contains the interpreter"
             f" {values['interpreter']!r}"
         )
     fixed = [format for format in values.get("formats", ()) if format.runs_where_it_is]
@@ -122,9 +123,9 @@ def _of_starting(
         whose = "the base runtime's"
     if fixed and whose != "bundled" and not is_fixed_path(whose):
         yield (
-            f"{names.key('format')} cannot be {fixed[0].value!r} where the interpreter is"
-            f" {whose!r}, which postinstall.py connects first: bundle the interpreter, or choose"
-            " another format"
+            f"{names.key('format')} cannot be {fixed[0].value!r} if the interpreter is"
+            f" {whose!r}, which postinstall.py must connect first: bundle the interpreter, or"
+            " choose another format"
         )
 
 
@@ -136,12 +137,12 @@ def _of_interpreter(
     if values.get("base_runtime") is not None:
         if given not in (None, "target"):
             yield (
-                f"{names.key('interpreter')} is {given!r}, and {names.key('base-runtime')} names"
-                " the layer that brings the interpreter: remove one"
+                f"{names.key('interpreter')} is {given!r}, but {names.key('base-runtime')} names"
+                " the layer that provides the interpreter: remove one"
             )
     elif values.get("layers") and "base-runtime" not in table and given != "target":
         yield (
-            f"{names.key('layers')} needs {names.key('base-runtime')}, the layer that brings the"
+            f"{names.key('layers')} needs {names.key('base-runtime')}, the layer that provides the"
             " interpreter, or interpreter = 'target'"
         )
 
@@ -149,12 +150,12 @@ def _of_interpreter(
 def _of_containing(
     values: Mapping[str, Any], table: Mapping[str, Any], names: Wording
 ) -> Iterator[str]:
-    """Yield problems with the locations of layers, as far as their paths show."""
+    """Yield problems with the locations of layers, as far as paths alone reveal them."""
     if "containing-dir" not in table:
         for key in dict.fromkeys(key for key, _ in _named_paths(values)):
             yield (
-                f"{names.key(key)} needs {names.key('containing-dir')}, the folder that holds the"
-                " environment and its layers"
+                f"{names.key(key)} needs {names.key('containing-dir')}, the folder that contains"
+                " the environment and its layers"
             )
         return
     if "containing_dir" not in values:
@@ -162,24 +163,24 @@ def _of_containing(
     folder = values["containing_dir"]
     if "source" in values and not _is_below(values["source"], folder):
         yield (
-            f"{names.key('containing-dir')} must hold the environment"
+            f"{names.key('containing-dir')} must be a folder that contains the environment"
             f" ({str(values['source'])!r}), not {str(folder)!r}"
         )
     for key, path in _named_paths(values):
         if not _is_below(path, folder):
-            inside = f"must lie in containing-dir ({str(folder)!r})"
+            inside = f"must be inside containing-dir ({str(folder)!r})"
             yield f"{names.key(key)} {inside}, not {str(path)!r}"
     if values.get("dynlib_dirs") and not values.get("layers") and not values.get("base_runtime"):
         yield (
-            f"{names.key('dynlib-dirs')} names folders of layers, and {names.key('layers')} names"
-            " none: name the layer that holds them"
+            f"{names.key('dynlib-dirs')} names folders in layers, but {names.key('layers')} names"
+            " no layer: name the layer that contains them"
         )
     runtime = values.get("base_runtime")
     for layer in values.get("layers", ()):
         if runtime is not None and os.path.normpath(layer) == os.path.normpath(runtime):
             yield (
                 f"{names.key('layers')} names the base runtime {str(layer)!r}, whose packages come"
-                " last anyway: remove it there"
+                " last anyway: remove it from there"
             )
 
 

@@ -1,6 +1,6 @@
 """The configuration's single table: each key's parser, command-line option and documentation.
 
-It drives the parsing of tables, the command's options, and README's table (`hatch run docs`).
+It drives the parsing of tables, the command's options, and the README's table (`hatch run docs`).
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ _KEYS: Final = (
         name="hatch-env",
         parse=values.non_blank,
         values=(
-            "name of a Hatch environment to pack instead of `source`; the plugin asks `hatch"
-            " env find` and creates nothing"
+            "name of a Hatch environment to pack instead of `source`; the plugin runs `hatch env"
+            " find` and creates nothing"
         ),
     ),
     Key(
         name="interpreter",
         parse=values.interpreter,
         values=(
-            '`"bundled"`: the archive holds the interpreter; `"target"`: the target provides'
-            " it, `postinstall.py` connects it; an absolute path: it is promised to be there"
-            " on the target, and the archive is connected to it already (no `zip`; Python's"
-            ' `data` filter refuses that one link, `tar` and `filter="tar"` take it)'
+            '`"bundled"`: the archive contains the interpreter; `"target"`: the target provides'
+            " it, and `postinstall.py` connects the environment to it; an absolute path: the"
+            " interpreter is expected there on the target, and the archive is already connected"
+            " to it (not for `zip`; Python's `data` filter refuses that one link, `tar` and"
+            ' `filter="tar"` accept it)'
         ),
         default='`"bundled"`',
         option=Option(
             group="interpreter",
             metavar="WHOSE",
             help=(
-                "bundled: the archive holds the interpreter; target: the target provides it"
-                " and postinstall.py connects it; an absolute path: it is promised to be there"
-                " on the target"
+                "bundled: the archive contains the interpreter; target: the target provides it,"
+                " and postinstall.py connects the environment to it; an absolute path: the"
+                " interpreter is expected there on the target"
             ),
             default="bundled",
         ),
@@ -61,8 +62,9 @@ _KEYS: Final = (
         name="project",
         parse=values.choice("wheel", "installed", "exclude"),
         values=(
-            '`"wheel"`: the wheel being built replaces what the environment holds of the'
-            ' project; `"installed"`: as the environment has it; `"exclude"`: left out'
+            '`"wheel"`: the wheel being built replaces whatever the environment holds of the'
+            ' project; `"installed"`: pack it as installed in the environment; `"exclude"`: leave'
+            " it out"
         ),
         default='`"wheel"`',
     ),
@@ -70,19 +72,19 @@ _KEYS: Final = (
         name="editables",
         parse=values.choice("error", "copy", "exclude"),
         values=(
-            'other editable installs (and the project, with `project = "installed"`):'
-            ' `"error"`: each is named with its source folder; `"copy"`: what is importable'
-            ' from there is packed as a regular installation would; `"exclude"`: left out, an'
-            " error if something packed requires one"
+            "what to do about other editable installs (and the project, with"
+            ' `project = "installed"`): `"error"`: fail, and name each with its source folder;'
+            ' `"copy"`: pack what is importable from the source folder like a regular install;'
+            ' `"exclude"`: leave them out, unless something packed requires one, which is an error'
         ),
         default='`"error"`',
         option=Option(
             group="contents",
             metavar="RULE",
             help=(
-                "what becomes of editable installs; error: refuse them; copy: pack what is"
-                " importable from their source folders; exclude: leave them out, if nothing"
-                " packed requires them"
+                "what to do about editable installs; error: refuse them; copy: pack what is"
+                " importable from their source folders; exclude: leave them out, unless something"
+                " packed requires them, which is an error"
             ),
             default="error",
         ),
@@ -96,7 +98,7 @@ _KEYS: Final = (
             " [container image](docs/archive-format.md#oci-images); `squashfs`, an"
             " [image that is mounted](docs/archive-format.md#squashfs-images)"
         ),
-        default="`tar.xz`; `zip` for environments of Windows",
+        default="`tar.xz`; `zip` for Windows environments",
         option=Option(
             group="format",
             metavar="FORMAT",
@@ -117,21 +119,21 @@ _KEYS: Final = (
         name="archive-name",
         parse=values.archive_name,
         values=(
-            "a template of `{name}`, `{version}`, `{python_tag}`, `{platform_tag}`, which is"
-            " what the packed files need: `manylinux_2_28_x86_64`; `linux_x86_64` where"
-            " nothing packed is compiled"
+            "a template with the fields `{name}`, `{version}`, `{python_tag}` and"
+            " `{platform_tag}`; the last is what the packed files need, such as"
+            " `manylinux_2_28_x86_64`, or `linux_x86_64` if nothing packed is compiled"
         ),
         default="`{name}-{version}-{python_tag}-{platform_tag}`",
     ),
     Key(
         name="install-target",
         parse=values.template,
-        values='the archive\'s top folder, the same fields; `"."` for none',
+        values='the archive\'s top-level folder, with the same fields; `"."` for none',
         default="`{name}-{version}`",
         option=Option(
             group="format",
             metavar="NAME",
-            help="the archive's top folder; '.' for none",
+            help="the archive's top-level folder; '.' for none",
             default="the environment's name",
         ),
     ),
@@ -139,8 +141,8 @@ _KEYS: Final = (
         name="exclude-files",
         parse=values.patterns_or_presets,
         values=(
-            "gitignore-style patterns of what stays out, and names of presets (below); a"
-            " pattern that begins with `@` is written `\\@`"
+            "gitignore-style patterns of files to leave out, and names of presets (below); write"
+            " a pattern that begins with `@` as `\\@`"
         ),
         option=Option(
             group="contents",
@@ -153,12 +155,13 @@ _KEYS: Final = (
     Key(
         name="include-files",
         parse=values.patterns,
-        values="gitignore-style patterns that bring back what any rule or pattern left out",
+        values="gitignore-style patterns of files to pack although a rule or pattern excludes them",
         option=Option(
             group="contents",
             metavar="PATTERN",
             help=(
-                "gitignore-style pattern of files to bring back, whatever left them out; repeatable"
+                "gitignore-style pattern of files to pack although a rule or pattern excludes them;"
+                " repeatable"
             ),
             repeated=True,
         ),
@@ -167,15 +170,16 @@ _KEYS: Final = (
         name="record-files",
         parse=values.choice("update", "exclude"),
         values=(
-            '`"update"`: kept, and made true for what is packed, so that `pip install'
-            " --upgrade`, `pip uninstall` and `importlib.metadata` work where it was unpacked;"
-            ' `"exclude"`: left out'
+            '`"update"`: keep RECORD files and update them to match what is packed, so that `pip'
+            " install --upgrade`, `pip uninstall` and `importlib.metadata` work in the unpacked"
+            ' environment; `"exclude"`: leave them out'
         ),
         default='`"update"`',
         option=Option(
             group="contents",
             metavar="RULE",
-            help="update: RECORD files are kept and made true; exclude: left out",
+            help="update: keep RECORD files and update them to match what is packed; exclude:"
+            " leave them out",
             default="update",
         ),
     ),
@@ -184,13 +188,14 @@ _KEYS: Final = (
         parse=values.paths("wheel files"),
         values=(
             "wheel files, or patterns that match one each (`../dist/my_lib-*.whl`); each replaces"
-            " what the environment holds of its distribution"
+            " whatever the environment holds of its distribution"
         ),
         option=Option(
             group="contents",
             metavar="FILE",
             help=(
-                "a wheel that replaces what the environment holds of its distribution; repeatable"
+                "a wheel that replaces whatever the environment holds of its distribution;"
+                " repeatable"
             ),
             flags=("--wheel", "--wheels"),
             repeated=True,
@@ -199,28 +204,29 @@ _KEYS: Final = (
     Key(
         name="wheels-newest",
         parse=values.boolean,
-        values="`true`: of several files that match a pattern of `wheels`, the newest version",
+        values="`true`: if a pattern in `wheels` matches several files, use the newest version",
         default="`false`",
         option=Option(
             group="contents",
             metavar="",
-            help="where a pattern of --wheel matches several files, take the newest version",
+            help="if a pattern of --wheel matches several files, use the newest version",
         ),
     ),
     Key(
         name="distributions",
         parse=values.choice("all", "required"),
         values=(
-            '`"all"`: the environment as it is; `"required"`: the project, what `wheels` and'
-            " `keep` name, and all they require, by the installed metadata"
+            '`"all"`: the environment as it is; `"required"`: only the project, the distributions'
+            " that `wheels` and `keep` name, and everything they require according to the"
+            " installed metadata"
         ),
         default='`"all"`',
         option=Option(
             group="contents",
             metavar="WHICH",
             help=(
-                "all: the environment as it is; required: what --keep and --wheel name and all"
-                " that they require, by the installed metadata"
+                "all: the environment as it is; required: only what --keep and --wheel name, and"
+                " everything they require according to the installed metadata"
             ),
             default="all",
         ),
@@ -228,21 +234,21 @@ _KEYS: Final = (
     Key(
         name="extras",
         parse=values.names("names of extras"),
-        values="extras of the project that count as needed",
+        values="extras of the project whose requirements count as needed",
     ),
     Key(
         name="keep",
         parse=values.kept,
         values=(
-            "distributions that are packed besides, with what they require"
-            ' (`"uvicorn[standard]"`; `"required"` only); on the command line outside of a'
-            " configured project, extras are given here: `--keep 'app[extra]'`"
+            'further distributions to pack with `distributions = "required"`, with everything they'
+            ' require (`"uvicorn[standard]"`); on the command line outside a configured project,'
+            " this is where extras go: `--keep 'app[extra]'`"
         ),
         option=Option(
             group="contents",
             metavar="NAME",
             help=(
-                "with --distributions required, a distribution that is packed with what it and"
+                "with --distributions required, a distribution to pack with everything that it and"
                 " its extras require: 'uvicorn[standard]'; repeatable"
             ),
             repeated=True,
@@ -252,16 +258,16 @@ _KEYS: Final = (
         name="check",
         parse=values.choice("error", "warn", "off"),
         values=(
-            'what the project and its closure require against what is there: `"error"`,'
-            ' `"warn"`, `"off"`; other distributions only warn'
+            "what to do if requirements of the project and its dependency closure are not met:"
+            ' `"error"`, `"warn"` or `"off"`; other distributions only cause warnings'
         ),
         default='`"error"`',
         option=Option(
             group="contents",
             metavar="RULE",
             help=(
-                "what becomes of requirements of --keep and --wheel that the environment does"
-                " not meet; error, warn or off. Other distributions only warn"
+                "what to do about requirements of --keep and --wheel that the environment does"
+                " not meet: error, warn or off. Other distributions only cause warnings"
             ),
             default="error",
         ),
@@ -283,8 +289,8 @@ _KEYS: Final = (
         name="max-size",
         parse=values.size_limit,
         values=(
-            "unpacked size above which packing is an error that names the largest"
-            ' distributions: `"250MB"`, `"1GiB"`, or bytes'
+            'the largest unpacked size that is allowed: `"250MB"`, `"1GiB"`, or a number of'
+            " bytes; the error names the largest distributions"
         ),
         option=Option(
             group="contents",
@@ -296,8 +302,8 @@ _KEYS: Final = (
         name="bytecode",
         parse=values.choice("none", "checked-hash", "unchecked-hash"),
         values=(
-            '`"none"`: the target compiles; `"checked-hash"`: compiled here, an import reads'
-            ' the source to see whether it was edited; `"unchecked-hash"`: compiled here,'
+            '`"none"`: the target compiles; `"checked-hash"`: compile while packing, and check on'
+            ' import whether the source was edited; `"unchecked-hash"`: compile while packing;'
             " edited sources are not noticed"
         ),
         default='`"none"`',
@@ -305,9 +311,9 @@ _KEYS: Final = (
             group="contents",
             metavar="KIND",
             help=(
-                "none: the target compiles; checked-hash: compiled here, an import reads the"
-                " source to see whether it was edited; unchecked-hash: compiled here, edited"
-                " sources are not noticed"
+                "none: the target compiles; checked-hash: compile while packing, and check on"
+                " import whether the source was edited; unchecked-hash: compile while packing;"
+                " edited sources are not noticed"
             ),
             default="none",
         ),
@@ -316,11 +322,11 @@ _KEYS: Final = (
         name="interpreter-trim",
         parse=values.trim,
         values=(
-            'what a bundled interpreter leaves out. `"none"`: nothing but byte code;'
+            'what to leave out of a bundled interpreter. `"none"`: nothing but bytecode;'
             ' `"default"`: tests, IDLE, headers, static libraries and debug information (no C'
             ' builds, no `test.support`, fewer names in native debuggers); `"minimal"`: also'
             " tkinter, turtle, ensurepip (`python -m venv` needs `--without-pip`), lib2to3,"
-            ' `help("if")`\'s texts, nis, ossaudiodev. A list leaves out modules besides'
+            ' the texts of `help("if")`, nis, ossaudiodev. A list leaves out further modules'
             f' (`["minimal", "crypt"]`): {", ".join(OPTIONAL_MODULES)}'
         ),
         default='`"default"`',
@@ -328,10 +334,10 @@ _KEYS: Final = (
             group="interpreter",
             metavar="LEVEL",
             help=(
-                "what a bundled interpreter leaves out; none: nothing but byte code; default:"
+                "what to leave out of a bundled interpreter; none: nothing but bytecode; default:"
                 " tests, IDLE, headers, static libraries and debug information; minimal: also"
                 " tkinter, turtle, ensurepip, lib2to3, pydoc's topics, nis and ossaudiodev;"
-                f" {', '.join(OPTIONAL_MODULES)}: this module besides, repeatable"
+                f" {', '.join(OPTIONAL_MODULES)}: also this module; repeatable"
             ),
             default="default",
             repeated=True,
@@ -342,18 +348,18 @@ _KEYS: Final = (
         name="vendor-libraries",
         parse=values.vendoring,
         values=(
-            "`true`: a bundle brings the shared libraries that a system with nothing but glibc"
-            ' lacks; `false`: the target provides them; `["readline", "gdbm"]`: as `true`,'
-            " with these, which are under the GPL"
+            "`true`: a bundle includes the shared libraries that a system with nothing but glibc"
+            ' lacks; `false`: the target provides them; `["readline", "gdbm"]`: like `true`, with'
+            " these libraries as well, which are under the GPL"
         ),
         default="`true`",
         option=Option(
             group="interpreter",
             metavar="WHICH",
             help=(
-                "true: a bundle brings the shared libraries that a system with nothing but"
-                " glibc lacks; false: the target provides them; readline or gdbm: as true,"
-                " with this library, which is under the GPL; repeatable"
+                "true: a bundle includes the shared libraries that a system with nothing but"
+                " glibc lacks; false: the target provides them; readline or gdbm: like true, with"
+                " this library as well, which is under the GPL; repeatable"
             ),
             default="true",
             repeated=True,
@@ -365,28 +371,28 @@ _KEYS: Final = (
         name="containing-dir",
         parse=values.path,
         values=(
-            "the folder that holds the environment and its layers ([layers](docs/layers.md));"
-            " links between them stay, as relative links; `install-target` is then the"
-            " environment's folder name"
+            "the folder that contains the environment and its layers ([layers](docs/layers.md));"
+            " links between them are kept, as relative links; `install-target` is then the"
+            " environment's folder name by default"
         ),
         option=Option(
             group="layers",
             metavar="DIRECTORY",
             help=(
-                "the folder that holds the environment and its layers, as one will on the"
-                " target; links between them stay, as relative links"
+                "the folder that contains the environment and its layers, as one will on the"
+                " target; links between them are kept, as relative links"
             ),
         ),
     ),
     Key(
         name="base-runtime",
         parse=values.path,
-        values="the layer that brings the interpreter",
+        values="the layer that provides the interpreter",
         option=Option(
             group="layers",
             metavar="DIRECTORY",
             help=(
-                "the layer that brings the interpreter; postinstall.py connects the"
+                "the layer that provides the interpreter; postinstall.py connects the"
                 " environment to it"
             ),
         ),
@@ -395,13 +401,14 @@ _KEYS: Final = (
         name="layers",
         parse=values.different_paths("environments"),
         values=(
-            "layers whose packages come after the environment's own, in this order; the base"
-            " runtime's come last"
+            "layers whose packages come after the environment's own on `sys.path`, in this order;"
+            " the base runtime's come last"
         ),
         option=Option(
             group="layers",
             metavar="DIRECTORY",
-            help="a layer whose packages come after the environment's own; repeatable, in order",
+            help="a layer whose packages come after the environment's own on sys.path; repeatable,"
+            " in order",
             flags=("--layer", "--layers"),
             repeated=True,
         ),
@@ -410,14 +417,15 @@ _KEYS: Final = (
         name="dynlib-dirs",
         parse=values.different_paths("folders of libraries"),
         values=(
-            "layers' folders of shared libraries that modules here need: `LAYER/share/venv/dynlib`"
+            "folders in layers with shared libraries that the environment's modules need:"
+            " `LAYER/share/venv/dynlib`"
         ),
         option=Option(
             group="layers",
             metavar="DIRECTORY",
             help=(
-                "a folder of a layer with shared libraries that the environment's modules"
-                " need, LAYER/share/venv/dynlib; repeatable"
+                "a folder in a layer with shared libraries that the environment's modules need,"
+                " LAYER/share/venv/dynlib; repeatable"
             ),
             flags=("--dynlib-dir", "--dynlib-dirs"),
             repeated=True,
@@ -429,18 +437,19 @@ _KEYS: Final = (
         values=(
             'what must run in a clean room before the archive is released. `"none"`: nothing;'
             ' `"start"`: the interpreter, the project\'s modules and entry points; `"all"`:'
-            " everything packed that loads in the environment; a list of commands,"
-            ' `["greet --version"]`: as `"start"`, then each'
+            " everything packed that loads in the environment; a list of commands such as"
+            ' `["greet --version"]`: the same as `"start"`, then each command'
         ),
-        default='`"start"` where a clean room can be made',
+        default='`"start"` if a clean room can be created',
         option=Option(
             group="proof",
             metavar="WHAT",
             help=(
-                "what must run in a clean room first: none; start: interpreter, the project's"
-                " modules and entry points; all: whatever loads here; or a command; repeatable"
+                "what must run in a clean room first; none: nothing; start: the interpreter, the"
+                " project's modules and entry points; all: everything packed that loads in the"
+                " environment; or a command; repeatable"
             ),
-            default="start, where a clean room can be made",
+            default="start, if a clean room can be created",
             repeated=True,
             convert=values.words_or_list("none", "start", "all"),
         ),

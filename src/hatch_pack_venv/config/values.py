@@ -32,8 +32,8 @@ class WrongValueError(Exception):
     """An invalid value; the text says what it must be.
 
     Parameters:
-        value: the wrong one of several values.
-        meant: the right value that looks most like it.
+        value: the wrong one among several values.
+        meant: the valid value that it resembles most.
     """
 
     def __init__(self, expected: str, *, value: Any = None, meant: str | None = None) -> None:
@@ -43,7 +43,7 @@ class WrongValueError(Exception):
 
 
 def meant(value: Any, choices: Iterable[str]) -> str | None:
-    """Return the choice that looks most like a value."""
+    """Return the choice that a value resembles most."""
     if not isinstance(value, str):
         return None
     choices = list(choices)
@@ -65,8 +65,8 @@ def patterns(value: Any) -> tuple[str, ...]:
     given = list_of(value, "gitignore-style patterns")
     if any(each.startswith("@") for each in given):
         message = (
-            "a list of gitignore-style patterns (names such as '@tests' are for exclude-files, a"
-            " pattern that begins with @ is written \\@)"
+            "a list of gitignore-style patterns (presets such as '@tests' only apply to"
+            " exclude-files; write a pattern that begins with @ as \\@)"
         )
         raise WrongValueError(message)
     _check_patterns(given)
@@ -79,8 +79,8 @@ def patterns_or_presets(value: Any) -> tuple[str, ...]:
     unknown = unknown_presets(given)
     if unknown:
         message = (
-            f"a list of gitignore-style patterns and of {', '.join(map(repr, PRESETS))}, which"
-            f" {unknown[0]!r} is none of (a pattern that begins with @ is written \\@)"
+            f"a list of gitignore-style patterns and of {', '.join(map(repr, PRESETS))}"
+            f" ({unknown[0]!r} is neither; write a pattern that begins with @ as \\@)"
         )
         raise WrongValueError(message, meant=meant(unknown[0], PRESETS))
     _check_patterns(each for each in given if each not in PRESETS)
@@ -94,7 +94,7 @@ def _check_patterns(given: Iterable[str]) -> None:
         try:
             GitIgnoreSpec.from_lines([each])
         except (ValueError, re.error):
-            message = f"a list of gitignore-style patterns, and {each!r} is none"
+            message = f"a list of gitignore-style patterns ({each!r} is not one)"
             raise WrongValueError(message) from None
 
 
@@ -115,7 +115,7 @@ def names(what: str) -> Callable[[Any], tuple[str, ...]]:
 
 def kept(value: Any) -> tuple[str, ...]:
     """Return names of distributions, optionally with extras."""
-    what = "names of distributions, with [extras] where they are wanted and no versions"
+    what = "names of distributions, optionally with [extras], without versions"
     for item in list_of(value, what):
         try:
             requirement = Requirement(item)
@@ -140,7 +140,7 @@ def size_limit(value: Any) -> int:
 def non_blank(value: Any) -> str:
     """Return a string that is not blank."""
     if not isinstance(value, str) or not value.strip():
-        message = "a string that is not empty"
+        message = "a non-empty string"
         raise WrongValueError(message)
     return value
 
@@ -154,7 +154,7 @@ def script_name(value: Any) -> str:
 
 
 def image_base(value: Any) -> Path | None:
-    """Return the path of an image, or `None` for none."""
+    """Return the path of an image, or `None` for `scratch`."""
     if value == "scratch":
         return None
     try:
@@ -165,7 +165,7 @@ def image_base(value: Any) -> Path | None:
 
 
 def image_compression(value: Any) -> CompressionFormat:
-    """Return what compresses the layers of an image."""
+    """Return the compression of an image's layers."""
     if value not in ("gzip", "zstd"):
         message = "'gzip' or 'zstd'"
         raise WrongValueError(message)
@@ -195,7 +195,7 @@ def path(value: Any) -> Path:
 
 
 def boolean(value: Any) -> bool:
-    """Return whether something is wanted."""
+    """Return true or false."""
     if not isinstance(value, bool):
         message = "true or false"
         raise WrongValueError(message)
@@ -203,7 +203,7 @@ def boolean(value: Any) -> bool:
 
 
 def word(text: str) -> bool | str:
-    """Return the value that a configuration table would hold for a word of the command line."""
+    """Return the value that a configuration table would hold for a word on the command line."""
     return {"true": True, "false": False}.get(text, text)
 
 
@@ -220,7 +220,7 @@ def choice(*choices: str) -> Callable[[Any], str]:
 
 
 def proof(value: Any) -> str | tuple[str, ...]:
-    """Return what is proved: a word, or commands."""
+    """Return what to prove: a word, or commands."""
     words = ("none", "start", "all")
     if isinstance(value, str) and value in words:
         return value
@@ -234,25 +234,25 @@ def proof(value: Any) -> str | tuple[str, ...]:
         except ValueError:
             readable = False
         if not readable or "\0" in command:
-            message = f"{what}, and {command!r} has no words or a quote that does not end"
+            message = f"{what} ({command!r} is empty or has an unterminated quote)"
             raise WrongValueError(message)
     return tuple(commands)
 
 
 def true_false_or_list(given: list[str]) -> bool | list[str]:
-    """Turn an option's values into a table's: true or false alone, or the list."""
+    """Convert an option's values to a table's: a single true or false, or the list."""
     return given[0] == "true" if given in (["true"], ["false"]) else given
 
 
 def words_or_list(*words: str) -> Callable[[list[str]], str | list[str]]:
-    """Return what turns an option's values into a table's: a word alone, or the list."""
+    """Return a converter from an option's values to a table's: a single word, or the list."""
     return lambda given: given[0] if len(given) == 1 and given[0] in words else given
 
 
 def level(value: Any) -> int:
     """Return a compression level."""
     if not isinstance(value, int) or isinstance(value, bool):
-        message = "an integer of the format's own scale"
+        message = "an integer on the format's own scale"
         raise WrongValueError(message)
     return value
 
@@ -320,7 +320,7 @@ def formats(value: Any) -> tuple[CompressionFormat, ...]:
 def template(value: Any) -> str:
     """Return a template for a single path component."""
     text = non_blank(value)
-    fields = "a name of one part"
+    fields = "a name without path separators"
     try:
         parts = list(string.Formatter().parse(text))
         known = all(
@@ -356,7 +356,7 @@ def trim(value: Any) -> Trim:
     modules = tuple(each for each in value if each not in LEVELS)
     unknown = next((each for each in modules if each not in OPTIONAL_MODULES), None)
     if unknown is not None or len(levels) > 1 or len(set(modules)) < len(modules):
-        message = f"{what}, each once, beside one of the levels"
+        message = f"{what}, each once, with at most one of the levels"
         raise WrongValueError(message)
     return Trim(level=levels[0] if levels else "default", modules=modules)
 
@@ -366,7 +366,7 @@ def vendoring(value: Any) -> Vendoring:
     if isinstance(value, bool):
         return Vendoring(wanted=value)
     listed = " and ".join(repr(name) for name in COPYLEFT)
-    what = f"true, false, or a list of libraries that come along besides: {listed}"
+    what = f"true, false, or a list of further libraries to vendor: {listed}"
     if not isinstance(value, list) or not value or not set(map(str, value)) <= COPYLEFT.keys():
         raise WrongValueError(what)
     return Vendoring(copyleft=tuple(value))
@@ -454,7 +454,7 @@ def licence_patterns(value: Any) -> tuple[str, ...]:
     form = re.compile(r"[\w.+*?\[\]!-]+(?: +WITH +[\w.+*?\[\]!-]+)?", re.IGNORECASE | re.ASCII)
     wrong = next((each for each in given if not form.fullmatch(each.strip())), None)
     if wrong is not None:
-        message = f"a list of {what}, and {wrong!r} is none"
+        message = f"a list of {what} ({wrong!r} is not one)"
         raise WrongValueError(message)
     return tuple(each.strip() for each in given)
 

@@ -1,4 +1,4 @@
-"""What messages call a key: by its TOML path, or on the command line by its option."""
+"""How messages name a key: by its TOML path, or by its option on the command line."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """How to speak of the keys of a configuration.
+    """How to name the keys of a configuration.
 
     Parameters:
         where: the TOML path of the table that was read; empty if there is none.
-        options: the keys that were given as options; without a table all are.
+        options: the keys that were given as options; without a table, all of them were.
     """
 
     where: str = ""
     options: Container[str] = frozenset()
 
     def key(self, name: str) -> str:
-        """Return what a message calls a key."""
+        """Return the name of a key in messages."""
         is_option = not self.where or name in self.options
         return option_name(name) if is_option else f"{self.where}.{name}"
 
@@ -34,7 +34,7 @@ class Wording:
 
         Parameters:
             expected: what the value must be.
-            meant: the right value that looks most like it.
+            meant: the valid value that it resembles most.
         """
         if self.key(name).startswith("--"):
             hint = f"; did you mean {meant}?" if meant else ""
@@ -47,7 +47,7 @@ COMMAND_LINE: Final = Wording()
 
 
 def option_name(key: str) -> str:
-    """Return the option that messages call a key by."""
+    """Return the option by which messages name a key."""
     option = KEYS[key].option if key in KEYS else None
     return option.flags[0] if option is not None and option.flags else f"--{key}"
 
@@ -61,10 +61,10 @@ _BARE: Final = re.compile(rf"(?<![-\w/.])({'|'.join(n for n in KEYS if '-' in n)
 
 
 def in_options(message: str) -> str:
-    """Return a message about settings as it is for the command line: `--editables copy`.
+    """Return a message about settings as worded for the command line: `--editables copy`.
 
-    What is written of keys in messages has one of five forms: `key = "value"`, `key = true`,
-    `` set `key` to "value" ``, `` `key` ``, and a bare name that is no word of English.
+    Messages mention keys in one of five forms: `key = "value"`, `key = true`,
+    `` set `key` to "value" ``, `` `key` ``, and a bare name that is not an English word.
     """
 
     def setting(match: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""What a release is asked for: bill of materials, licence notices, provenance."""
+"""The documents of a release: bill of materials, licence notices, provenance."""

@@ -1,4 +1,4 @@
-"""The bill of materials of a plan: what its components are, and which of them need which."""
+"""The bill of materials of a plan: its components, and which of them need which."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from .packed_files import PackedFiles
 
 
-# What wheel repair tools call the folders of the libraries they bring: auditwheel and delvewheel,
-# delocate.
+# The folders in which wheel repair tools vendor libraries: those of auditwheel and delvewheel, and
+# of delocate.
 _BROUGHT: Final = re.compile(r"\.libs/|\.dylibs/")
-# auditwheel and delvewheel put a hash into the names: libgfortran-040039e1.so.5.0.0.
+# auditwheel and delvewheel add a hash to the names: libgfortran-040039e1.so.5.0.0.
 _MANGLED: Final = re.compile(r"-[0-9a-f]{8,64}(?=\.)")
 _OF_CPYTHON: Final = re.compile(
     r"bin/python[\d.]+t?|lib/libpython[^/]+|(?:python|vcruntime)[^/]*\.(?:exe|dll)|DLLs/[^/]+\.dll",
@@ -53,7 +53,7 @@ class Parts:
 
     Parameters:
         hashes: those of the wheel that a distribution was installed from, by normalised name and
-            algorithm, as far as a lock file or the wheel itself tell them.
+            algorithm, if they are known from a lock file or the wheel itself.
     """
 
     plan: PackPlan
@@ -63,16 +63,16 @@ class Parts:
 
     @property
     def distributions(self) -> dict[str, InstalledDistribution]:
-        """All that are packed, by normalised name."""
+        """All packed distributions, by normalised name."""
         return by_key([*self.plan.distributions, *self.plan.base_distributions])
 
 
 def bill_of_materials(parts: Parts) -> Bom:
-    """Return what a plan packs and needs, in an order that only names decide."""
+    """Return what a plan packs and needs, in an order that depends on names alone."""
     distributions = parts.distributions
     components: dict[str, Component] = {}
     own, embedded = _of_distributions(parts, distributions)
-    for component in (*own, *_of_bundle(parts), *embedded):  # what is installed knows itself best
+    for component in (*own, *_of_bundle(parts), *embedded):  # installed metadata takes precedence
         known = components.get(component.ref)
         components[component.ref] = component if known is None else _merged(known, component)
     ordered = tuple(components[ref] for ref in sorted(components))
@@ -80,7 +80,7 @@ def bill_of_materials(parts: Parts) -> Bom:
 
 
 def _merged(one: Component, other: Component) -> Component:
-    """Return a component that two distributions bring, each with files of its own."""
+    """Merge a component that two distributions contain, each with its own files."""
     files = dict.fromkeys((*one.files, *other.files))
     needs = dict.fromkeys((*one.needs, *other.needs))
     return replace(one, files=tuple(files), needs=tuple(needs))
@@ -104,7 +104,7 @@ def _root(parts: Parts, components: Sequence[Component]) -> Component:
 
 
 def _needs_of_the_target(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what an archive leaves to the system that it runs on."""
+    """Yield what an archive needs from the system that it runs on."""
     platform = head["platform"]
     yield "platform", platform["tag"]
     for key in ("glibc", "glibcxx", "macos", "windows"):
@@ -125,9 +125,9 @@ def _needs_of_the_target(head: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _first_needed(project: str, components: Sequence[Component]) -> Iterator[str]:
-    """Yield the refs from which all others can be reached: the project's, then what nobody needs.
+    """Yield the refs from which all others can be reached: the project's, then those nothing needs.
 
-    What only needs each other in a circle is reached from the first of it.
+    Components that only need each other in a cycle are reached from the first of them.
     """
     by_ref = {each.ref: each for each in components}
     needed = {ref for each in components for ref in each.needs if ref != each.ref}
@@ -150,7 +150,7 @@ def _first_needed(project: str, components: Sequence[Component]) -> Iterator[str
 def _of_distributions(
     parts: Parts, distributions: Mapping[str, InstalledDistribution]
 ) -> tuple[list[Component], list[Component]]:
-    """Return the distributions, and what bills of materials in them list."""
+    """Return the distributions, and the components listed by bills of materials in them."""
     refs = {key: purl_of(each) for key, each in distributions.items()}
     markers = marker_environment(parts.environment.interpreter)
     needs: dict[str, dict[str, None]] = {key: {} for key in distributions}
@@ -194,7 +194,7 @@ def _of_distribution(parts: Parts, distribution: InstalledDistribution) -> Compo
 
 
 def purl_of(distribution: InstalledDistribution) -> str:
-    """Return a distribution's package URL, which tells a commit or an archive it came from."""
+    """Return a distribution's package URL, with the commit or archive it came from, if any."""
     name = distribution.name.lower().replace("_", "-")
     references = dict(_references(origin_of(distribution)))
     return package_url(
@@ -207,7 +207,7 @@ def purl_of(distribution: InstalledDistribution) -> str:
 
 
 def _references(origin: DirectUrl | None) -> Iterator[tuple[str, str]]:
-    """Yield the URLs of a commit or an archive, without who may read it; never a local path."""
+    """Yield the URL of a commit or an archive, without credentials; never a local path."""
     if origin is None:
         return
     url = public_url(origin.url)
@@ -243,13 +243,13 @@ def _of_bundle(parts: Parts) -> Iterator[Component]:
 
 
 def _cpython(parts: Parts, *, packaged: bool) -> Component:
-    """Return the interpreter; one of a system's package has that package's vulnerabilities."""
+    """Return the interpreter; one from a system package has that package's vulnerabilities."""
     python = parts.environment.interpreter
     purl = package_url("generic", "python", version=python.version)
     return Component(
         ref=purl,
-        # Scanners pass over the type `platform`, which fits better (anchore/syft, its CycloneDX
-        # decoder takes applications, frameworks and libraries).
+        # Scanners ignore the type `platform`, which would fit better (the CycloneDX decoder of
+        # anchore/syft accepts applications, frameworks and libraries).
         kind="application",
         name="CPython",
         version=python.version,
@@ -277,7 +277,7 @@ def _cpe(version: str) -> str:
 
 
 def _packages(parts: Parts, libraries: Iterable[Mapping[str, Any]]) -> Iterator[Component]:
-    """Yield the packages that libraries came from, each with its files, and files of none."""
+    """Yield the packages that libraries came from, each with its files, and files from none."""
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for each in libraries:
         grouped.setdefault(each.get("purl") or each.get("package") or each["name"], []).append(each)
@@ -296,7 +296,7 @@ def _packages(parts: Parts, libraries: Iterable[Mapping[str, Any]]) -> Iterator[
 
 
 def _files_named(parts: Parts, name: str | None) -> Iterator[str]:
-    """Yield where a library of a bundle lies: `lib`, or where its interpreter has it."""
+    """Yield the paths of a bundled library: in `lib`, or where the interpreter has it."""
     if name is None:
         return
     if f"lib/{name}" in parts.files.packed:
@@ -310,7 +310,7 @@ def _files_named(parts: Parts, name: str | None) -> Iterator[str]:
 
 
 def systems_of(packages: Iterable[Component]) -> Iterator[Component]:
-    """Yield the systems that packages are of, by which scanners choose their advisories."""
+    """Yield the systems that packages belong to, by which scanners choose their advisories."""
     found = {
         match[1]
         for each in packages
@@ -328,7 +328,7 @@ def systems_of(packages: Iterable[Component]) -> Iterator[Component]:
 
 
 def licences_of(bom: Bom) -> Iterator[tuple[str, Licence | None]]:
-    """Yield each component that can have a licence, with who brings it, and its licence."""
+    """Yield each component that can have a licence, with what brings it, and the licence."""
     users: dict[str, list[str]] = {}
     for each in bom.components:
         for ref in each.needs:

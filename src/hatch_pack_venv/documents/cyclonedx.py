@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 PREFIX: Final = "hatch-pack-venv:"
-"""Begins the names of our properties."""
+"""The prefix of our properties' names."""
 _NAMESPACE: Final = uuid.UUID("5f0c4d5e-6a0d-5a9f-9d3b-0f1f4a5b8c11")
 _CONTENT: Final = f"{PREFIX}content"
 
 
 def content_of(document: Mapping[str, Any]) -> str | None:
-    """Return the content digest of what a bill of materials of ours is of, if it tells it."""
+    """Return the content digest that one of our bills of materials records, if any."""
     properties = document["metadata"].get("properties", ())
     return next((each["value"] for each in properties if each["name"] == _CONTENT), None)
 
@@ -28,13 +28,13 @@ def content_of(document: Mapping[str, Any]) -> str | None:
 def cyclonedx(
     bom: Bom, digest: str | None, sha256: Callable[[str], str], version: str
 ) -> dict[str, Any]:
-    """Return a bill of materials in the form of its JSON.
+    """Return a bill of materials as JSON-compatible values.
 
     Parameters:
-        digest: the content digest of everything in the archive but the manifest and this bill of
-            materials, whose text it stands in; `None` for what is no archive.
+        digest: the content digest of everything in the archive except the manifest and this bill of
+            materials, which records it; `None` if there is no archive.
         sha256: returns a packed file's hash, given its arcname.
-        version: ours.
+        version: the version of this project.
     """
     components = [_component(each, sha256) for each in bom.components]
     _tell_apart(components)
@@ -72,7 +72,7 @@ def rendered(document: Mapping[str, Any]) -> bytes:
 
 
 def _as_text(value: Any) -> Any:
-    """Return a value whose strings are text, also those whose bytes are no UTF-8."""
+    """Return a value whose strings are valid text, even those whose bytes are not UTF-8."""
     match value:
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
@@ -105,7 +105,7 @@ def _component(component: Component, sha256: Callable[[str], str]) -> dict[str, 
 
 
 def _hashes(component: Component, sha256: Callable[[str], str]) -> list[dict[str, str]]:
-    """Return hashes of what a component was installed from; of a single file, its own."""
+    """Return hashes of what a component was installed from; for a single file, its own."""
     found = dict(component.hashes)
     if component.kind == "file" and len(component.files) == 1:
         found = {"SHA-256": sha256(component.files[0])}
@@ -127,7 +127,7 @@ def _files(component: Component, sha256: Callable[[str], str]) -> list[dict[str,
 
 
 def _tell_apart(components: Iterable[dict[str, Any]]) -> None:
-    """Give a file that several components list a reference of its own in each of them."""
+    """Give a file that several components list a separate reference in each of them."""
     seen: set[str] = set()
     for component in components:
         for file in component.get("components", ()):

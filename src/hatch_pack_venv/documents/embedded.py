@@ -1,4 +1,4 @@
-"""Bills of materials inside wheels (PEP 770), as auditwheel writes them: taken over."""
+"""Components taken from bills of materials in wheels (PEP 770), as auditwheel writes them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LOCAL: Final = re.compile(r"\bfile:")
 def embedded_components(
     files: PackedFiles, metadata_dir: str, owner: str
 ) -> tuple[list[Component], list[str]]:
-    """Return what the bills of materials of a distribution list, but for itself.
+    """Return what a distribution's bills of materials list, except for the distribution itself.
 
     Parameters:
-        owner: the distribution's ref, which those get for a prefix that have no package URL.
+        owner: the distribution's ref, the prefix for components without a package URL.
 
     Returns:
-        The components, and the refs of those that the distribution needs itself.
+        The components, and the refs of those that the distribution needs directly.
     """
     found: dict[str, Component] = {}
     needed: dict[str, None] = {}
@@ -70,7 +70,7 @@ def _components(data: bytes | None, owner: str) -> Iterator[Component]:
 
 
 def _walk(parent: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the components with a name, those within others too; JSON is never nested deeply."""
+    """Yield the components with a name, including nested ones; the depth of JSON is limited."""
     for each in map(_dict, _list(parent.get("components"))):
         if isinstance(each.get("name"), str) and each["name"]:
             yield each
@@ -125,7 +125,7 @@ def _ref(data: dict[str, Any], owner: str) -> str:
 
 
 def _purl(data: dict[str, Any]) -> str | None:
-    """Return a package URL without places of the machine that built the wheel (maturin's have)."""
+    """Return a package URL without paths of the wheel's build machine (maturin adds them)."""
     purl = _text(data.get("purl"))
     if purl is None:
         return None

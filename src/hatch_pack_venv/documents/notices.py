@@ -1,4 +1,4 @@
-"""Licence notices: who owns what is packed, and the texts that have to go with it."""
+"""Licence notices: what is packed under which licence, and the texts that must accompany it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _RULE: Final = "=" * 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What is told of a component: `texts` are its licence files, by their arcnames."""
+    """The notice of one component; `texts` are the arcnames of its licence files."""
 
     component: Component
     texts: tuple[str, ...]
 
 
 def notices(parts: Parts, bom: Bom) -> bytes:
-    """Return the text that names each component with its licence, and has each text once."""
+    """Return the notices: each component with its licence, and each licence text once."""
     found = sorted(_notices(parts, bom), key=lambda each: each.component.label.casefold())
     numbers, titles = _numbered(parts.files, found)
     blocks = [_head(bom.root.label)]
@@ -74,7 +74,7 @@ def _text_names(
 
 
 def _of_package(parts: Parts) -> Iterable[str]:
-    """Return the licences of the package that the interpreter came in."""
+    """Return the licence texts of the package that the interpreter came from."""
     package = parts.plan.head.get("bundle", {}).get("package") or {}
     return parts.files.licences_of(package.get("package", "python"))
 
@@ -82,7 +82,7 @@ def _of_package(parts: Parts) -> Iterable[str]:
 def _numbered(
     files: PackedFiles, found: Iterable[Notice]
 ) -> tuple[dict[str, int], dict[int, list[str]]]:
-    """Return the number of each file's text, and what the texts are called; each text has one."""
+    """Return each file's text number, and the titles of each number; equal texts share one."""
     by_text: dict[str, int] = {}
     numbers: dict[str, int] = {}
     titles: dict[int, list[str]] = {}
@@ -108,7 +108,7 @@ def _texts(
 
 
 def _text(files: PackedFiles, name: str) -> str | None:
-    """Return a licence file's text; `None` if it is none, but a picture or the like."""
+    """Return a licence file's text; `None` if it is not text, but a picture or the like."""
     text = files.text(name)
     if text is None or "\0" in text or not text.strip():
         return None

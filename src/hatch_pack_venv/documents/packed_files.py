@@ -1,4 +1,4 @@
-"""The files of a plan as documents read them: metadata, licences, bills of materials of others."""
+"""The files of a plan that documents use: metadata, licences, others' bills of materials."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LICENCES: Final = f"{LICENCES}/"
 
 
 class PackedFiles:
-    """What a plan packs, and what of the metadata its patterns leave out.
+    """The files that a plan packs, and the metadata files that its patterns leave out.
 
-    A licence has to be told, also where `exclude-files` leaves out the file that holds it.
+    A licence must be stated even if `exclude-files` leaves out the file that contains it.
     """
 
     def __init__(self, plan: PackPlan) -> None:
@@ -46,11 +46,11 @@ class PackedFiles:
         return sorted(self._metadata.get(folder, ()))
 
     def licences_of(self, package: str) -> list[str]:
-        """Return the arcnames of the texts that a system package brought, in order."""
+        """Return the arcnames of the licence texts of a system package, in order."""
         return sorted(self._licences.get(package, ()))
 
     def read(self, arcname: str) -> bytes | None:
-        """Return a file's bytes; `None` if there is none, or none of a size that is read."""
+        """Return a file's bytes; `None` if it is missing, unreadable, or too large."""
         entry = self.packed.get(arcname) or self._left_out.get(arcname)
         if entry is None or entry.size > SIZE_LIMIT:
             return None
@@ -60,10 +60,10 @@ class PackedFiles:
         try:
             return read_file(path)
         except OSError:
-            return None  # writing the archive tells why
+            return None  # writing the archive reports why
 
     def text(self, arcname: str) -> str | None:
-        """Return a file's text with `\\n` at the ends of its lines, as `read` does."""
+        """Return a file's text with `\\n` as line endings; `None` as for `read`."""
         data = self.read(arcname)
         if data is None:
             return None

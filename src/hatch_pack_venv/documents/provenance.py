@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOME: Final = "https://github.com/hatch-pack-venv/hatch-pack-venv"
 BUILD_TYPE: Final = f"{_HOME}/blob/main/docs/release-documents.md#provenance"
 NO_BUILDER: Final = f"{_HOME}/blob/main/docs/release-documents.md#no-builder"
-"""The builder's identity where no CI states one: the format has to have one."""
+"""The builder's identity if no CI states one: the format requires one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Builder:
     Parameters:
         identity: a URI of the workflow, or of the runner.
         run: a URI of the run.
-        parameters: what else it says of itself.
+        parameters: what else it states about itself.
     """
 
     identity: str = NO_BUILDER
@@ -40,7 +40,7 @@ class Builder:
 
     @classmethod
     def from_variables(cls, environ: Mapping[str, str]) -> Builder:
-        """Return the builder that the variables of GitHub's or GitLab's CI describe, or none."""
+        """Return the builder that GitHub's or GitLab's CI variables describe, or `NO_BUILDER`."""
         if environ.get("GITHUB_ACTIONS") == "true":
             return cls._of_github(environ)
         if environ.get("GITLAB_CI") == "true":
@@ -74,12 +74,12 @@ class Builder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a statement says besides the archive.
+    """What a statement says in addition to naming the archive.
 
     Parameters:
-        wheel: the project's own, which is a subject: file name and SHA-256.
+        wheel: the project's own wheel, which is a subject too: file name and SHA-256.
         files: other wheels and the lock file: name and SHA-256.
-        version: ours.
+        version: the version of this project.
     """
 
     bom: Bom

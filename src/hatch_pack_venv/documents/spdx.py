@@ -48,7 +48,7 @@ SHAPE: Final[dict[str, Any]] = {
     "components": [{**_COMPONENT, "components?": [_COMPONENT]}],
     "dependencies": [{"ref": str, "dependsOn?": [str]}],
 }
-"""The types of what a bill of materials of ours has."""
+"""The types of the values in one of our bills of materials."""
 
 
 def is_ours(document: Any) -> bool:
@@ -60,7 +60,7 @@ def spdx(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return an SPDX document.
 
     Parameters:
-        document: a bill of materials of ours in CycloneDX form.
+        document: one of our bills of materials, in CycloneDX form.
     """
     root = document["metadata"]["component"]
     listed = [root, *_walk(document["components"])]
@@ -139,7 +139,7 @@ def _package(component: Mapping[str, Any], identifier: str) -> dict[str, Any]:
 
 
 def _licence(component: Mapping[str, Any]) -> dict[str, str]:
-    """Return the declared licence; a name that is no expression is told in a comment."""
+    """Return the declared licence; a name that is not an expression goes into a comment."""
     for each in component.get("licenses", ()):
         expression = normalised(str(each.get("expression", "")))
         if expression is not None and "LicenseRef-" not in expression:

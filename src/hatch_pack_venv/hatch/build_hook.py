@@ -44,9 +44,9 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
             before_hooks(self.build_config.builder, self._judge)
 
     def _judge(self) -> None:
-        """Refuse what can be refused before any hook compiles, this one in whatever place.
+        """Refuse what can be refused before any hook compiles, wherever this one is in their order.
 
-        Of the version only the front end's arguments tell here; `initialize` learns it.
+        Here, only the front end's arguments hint at the version; `initialize` is given it.
         """
         reason = self._skip_reason("standard")
         if reason is None and not any(":editable" in word for word in sys.argv):
@@ -76,11 +76,11 @@ class PackVenvBuildHook(BuildHookInterface[BuilderConfig]):
                     reserve(self.build_config, located(root, options)[0])
 
     def _prepared(self, options: PackOptions, reason: str | None) -> Release | None:
-        """Determine what to pack after the wheel; if nothing, report why."""
+        """Determine what to pack after the wheel is built; if nothing, report why."""
         if reason is None and only_hooks_run(os.environ, sys.argv):
             reason = "only the hooks run, and there is no archive without the wheel"
         if reason is not None:
-            self.app.display_info(f"{PLUGIN_NAME}: nothing packed, {reason}")
+            self.app.display_info(f"{PLUGIN_NAME}: nothing packed, because {reason}")
             return None
         from .release import Release
         from .sdist_guard import reserve

@@ -56,7 +56,7 @@ class Release:
         Raises:
             EnvironmentProblem: if there is no usable environment.
             InterpreterProblem: if the options request something impossible for its system.
-            PlanError: if its layers are wrong, or no wheel of the project could make it fit.
+            PlanError: if its layers are wrong, or it could not be packed with any wheel.
         """
         prefix, options = located(base, options)
         source = Source.read(prefix, options)
@@ -64,27 +64,27 @@ class Release:
         return cls(prefix=prefix, source=source, output=options.output_directory)
 
     def providing(self, interpreter: str | None) -> Release:
-        """Return the release with another interpreter than the configured one.
+        """Return the release with an interpreter other than the configured one.
 
-        Its archives have that in their names, so that both can lie in one folder.
+        Its archives have the interpreter in their names, so that both can be in one folder.
 
         Parameters:
             interpreter: `bundled` or `target`; `None` for the configured one.
 
         Raises:
-            OptionsError: if a layer brings the interpreter, or a format needs it bundled.
+            OptionsError: if a layer provides the interpreter, or a format needs it bundled.
         """
         options = self.source.options
         if interpreter is None:
             return self
         if options.base_runtime is not None:
-            problem = f"version {interpreter!r} of the target, and base-runtime brings one"
-            raise OptionsError("two interpreters are named", [f"{problem}: build `standard`"])
+            problem = f"one by version {interpreter!r} of the target, one by base-runtime"
+            raise OptionsError("two interpreters are named", [f"{problem}; build `standard`"])
         starting = [each.value for each in options.formats if each.runs_where_it_is]
         if starting and interpreter == "target":
             problem = (
-                f"version 'target' of the target, and format {starting[0]!r} runs without"
-                " postinstall.py: build `bundled`, or choose another format"
+                f"version 'target' of the target needs postinstall.py, but format {starting[0]!r}"
+                " runs without it: build `bundled`, or choose another format"
             )
             raise OptionsError("the format needs its interpreter", [problem])
         name = f"{options.archive_name}-{interpreter}"
@@ -92,7 +92,7 @@ class Release:
         return replace(self, source=Source.of(self.source.environment, options))
 
     def likely_names(self, name: str, version: str) -> list[str]:
-        """Return its archives' probable names, as far as they are known before planning.
+        """Return the probable names of its archives and of the files next to them, before planning.
 
         Tags are placeholders: they depend on the packed files.
         """
@@ -134,13 +134,13 @@ def described_by(metadata: ProjectMetadata[Any]) -> InstalledDistribution:
 
 
 def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
-    """Return the exact failures caused by archives inside the packages' folder.
+    """Return the exact failures that archives inside the packages' folder will cause.
 
     Measured with twine 7 and hatch 1.18: twine rejects every file and folder that it does not know;
     `hatch publish` reads only `*.whl` and `*.tar.gz` directly in the folder.
 
     Parameters:
-        packages: the folder that receives wheel and sdist.
+        packages: the folder that receives the wheel and the sdist.
     """
     paths = [result.path for result in results]
     within = [path.relative_to(packages) for path in paths if path.is_relative_to(packages)]
@@ -154,20 +154,20 @@ def upload_warnings(results: Iterable[PackResult], packages: Path) -> list[str]:
     warnings = [f'`twine upload {name}/*` will stop with "InvalidDistribution: {reason}"']
     if any(len(path.parts) == 1 and path.name.endswith(".tar.gz") for path in within):
         warnings.append(
-            "`hatch publish` will take the archive for an sdist and stop with"
+            "`hatch publish` will mistake the archive for an sdist and stop with"
             ' "ArtifactMetadataError: Could not find file: …/PKG-INFO"'
         )
-    advice = f"set `output-directory` to a folder outside of {name}, such as the default dist-venv"
-    return [f"the archives lie inside {name}: {'; '.join(warnings)}: {advice}"]
+    advice = f"set `output-directory` to a folder outside {name}, such as the default dist-venv"
+    return [f"the archives are in {name}: {'; '.join(warnings)}: {advice}"]
 
 
 def remove_archives(folder: Path, name: str) -> list[Path]:
-    """Remove a project's archives and the facts next to them; return what was removed.
+    """Remove a project's archives and the files next to them; return what was removed.
 
     A file is one of our archives if the `.json` next to it says so, with matching size and SHA-256.
 
     Parameters:
-        name: of the project; other projects' archives in the same folder are kept.
+        name: the project's name; other projects' archives in the same folder are kept.
     """
     removed: list[Path] = []
     for facts in sorted(folder.glob("*.json")):
@@ -190,9 +190,9 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
-    """Keep archives out of a project's Git repository, as uv keeps what it builds.
+    """Keep archives out of a project's Git repository, as uv does with what it builds.
 
-    A folder inside the project that holds nothing else gets a `.gitignore` of its own.
+    A folder inside the project that holds nothing else gets its own `.gitignore`.
     """
     paths = [result.path for result in results]
     names = {f"{path.name}{suffix}" for path in paths for suffix in ("", *BESIDE)}
@@ -200,6 +200,6 @@ def ignore_archives(results: Iterable[PackResult], root: Path) -> None:
     inside = folder.is_relative_to(root) and any(
         (each / ".git").exists() for each in (root, *root.parents)
     )
-    with suppress(OSError):  # a convenience: the archives are there
+    with suppress(OSError):  # only a convenience: the archives are written
         if inside and names >= {*os.listdir(folder)}:
             (folder / ".gitignore").write_text(IGNORE_ALL)

@@ -1,4 +1,4 @@
-"""Keeping archives and environments out of hatchling's own targets.
+"""Keeps archives and environments out of hatchling's own targets.
 
 hatchling itself excludes only `dist` and folders named `.venv`. A hook can reserve paths for the
 targets it runs for; for other targets, it can only stop and name the missing line.
@@ -95,7 +95,7 @@ def reserve(config: FileSelection, *paths: Path) -> None:
 
 
 def _listed_files(config: FileSelection, path: Path) -> Iterator[str]:
-    """Yield a folder's files under the names by which hatchling checks each.
+    """Yield a folder's files under the names by which hatchling checks them.
 
     If a target lists its contents explicitly, hatchling checks files only, not folders.
     """
@@ -113,7 +113,7 @@ def taken_folders(
     """Yield the folders from which a target would include files, by hatchling's own rules.
 
     Parameters:
-        folders: each with the names of files that will be added to it, besides those it has.
+        folders: each with the names of files that will be added to those it already has.
         ignored: names of folders that hatchling never walks.
     """
     root = Path(config.root)
@@ -213,8 +213,8 @@ def describe_taken(
             table, line = added_lines(build, build_path, target, key, patterns)
             lines.append(f"set in {table} of {file}: {line}")
     lines += [
-        f"force-include names {each.source!r}, and no pattern excludes {each.pattern} from that:"
-        " name what is meant in it instead"
+        f"force-include names {each.source!r}, from which no pattern can exclude {each.pattern}:"
+        " name only what is needed from it"
         for each in found
         if each.by == "force-include"
     ]

@@ -1,4 +1,4 @@
-"""Shared by build hook and build target: names, messages, the guard for other targets."""
+"""Shared by the build hook and the build target: names, messages, the guard for other targets."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .release import Release
 
 BUILD_DATA_KEY: Final = "pack_venv_archives"
-"""Where later hooks find the paths of the archives, a list of strings."""
+"""The key of `build_data` under which later hooks find the archives' paths, a list of strings."""
 
 
 def before_hooks(builder: BuilderInterface[Any, Any], judge: Callable[[], None]) -> None:
-    """Have a function called when a build begins, before its first hook.
+    """Have a function called at the start of a build, before its first hook.
 
     hatchling runs hooks in the order of their tables, and one that compiles may come first. It asks
-    the builder for `build_data` once for each version, right before them.
+    the builder for `build_data` once for each version, right before the hooks.
     """
     asked = builder.get_default_build_data
     original = getattr(asked, "original", asked)
@@ -47,7 +47,7 @@ def before_hooks(builder: BuilderInterface[Any, Any], judge: Callable[[], None])
 
 @contextmanager
 def aborting(app: Application) -> Iterator[None]:
-    """Abort the build with a single message if a user's mistake is found."""
+    """Abort the build with a single message if there is a problem that the user can fix."""
     from ..write.atomic import Interrupted, terminable
 
     try:
@@ -61,10 +61,10 @@ def aborting(app: Application) -> Iterator[None]:
 
 @contextmanager
 def _logging() -> Iterator[None]:
-    """Show what is logged as it is, names in it escaped.
+    """Show log messages unchanged except for escaped names.
 
-    Logging that another hook has set up would show notes as warnings, Python alone shows them raw.
-    Handlers of the logger `hatch_pack_venv` itself are left to do their work.
+    Logging set up by another hook would show notes as warnings, and Python's default would show
+    them raw. If the logger `hatch_pack_venv` itself has handlers, they are left to do their work.
     """
     from ..api.progress import TerminalFormatter
 
@@ -85,15 +85,15 @@ def _logging() -> Iterator[None]:
 
 
 def check_output(root: Path, options: PackOptions, table: str) -> None:
-    """Reject the project's own folder as output folder.
+    """Reject the project's own folder as the output folder.
 
     Raises:
         OptionsError: if it is; names the key by its TOML path.
     """
     if Path(os.path.abspath(root / options.output_directory)) == root:
         problem = (
-            f"{table}.output-directory must be a folder of its own, not the project's: the next"
-            " sdist would take the archives"
+            f"{table}.output-directory must be a separate folder, not the project's: the next"
+            " sdist would include the archives"
         )
         raise OptionsError("the configuration is wrong", [problem])
 
@@ -104,10 +104,10 @@ def refuse_taken(
     release: Release,
     targets: Iterable[str],
 ) -> None:
-    """Stop if a target that this plugin does not run for would include archives or environment.
+    """Stop if a target that this plugin does not run for would include archives or the environment.
 
     Raises:
-        OptionsError: if so; says which line keeps them out.
+        OptionsError: if one would; gives the line that keeps them out.
     """
     from hatchling.builders.constants import EXCLUDED_DIRECTORIES
     from hatchling.builders.sdist import SdistBuilder
@@ -126,7 +126,7 @@ def refuse_taken(
         if taken:
             where = build_table(Path(builder.root))
             what, lines = describe_taken(metadata.hatch.build_config, where, target, taken)
-            raise OptionsError(f"the {target} would take {what}", lines)
+            raise OptionsError(f"the {target} would include {what}", lines)
 
 
 def project_of(metadata: ProjectMetadata[Any], config: BuilderConfig) -> Project:
@@ -153,8 +153,8 @@ def display_results(
     """Show a few lines for each archive, and warn how upload tools will react to them.
 
     Parameters:
-        folders: the project's, and the one that receives wheel and sdist.
-        named: whether to show the first archive's path; of a target, hatchling shows it itself.
+        folders: the project's, and the one that receives the wheel and the sdist.
+        named: whether to show the first archive's path; for a target, hatchling shows it itself.
     """
     from ..api.report import result_lines
     from .release import ignore_archives, upload_warnings

@@ -38,8 +38,8 @@ def skip_reason(
         return f"this is a build of version {version!r}, not of a release"
     if is_unpacked_sdist(root) and not environ.get("HATCH_PACK_VENV_SOURCE"):
         return (
-            "this is an unpacked sdist, which holds no environment: run `hatch build -t pack-venv`"
-            " in the project, or set HATCH_PACK_VENV_SOURCE"
+            "this is an unpacked sdist, which contains no environment: run `hatch build -t"
+            " pack-venv` in the project, or set HATCH_PACK_VENV_SOURCE"
         )
     if _is_made_to_install(root, directory, environ):
         return "the wheel is built only to be installed"
@@ -55,13 +55,13 @@ def base_folder(root: Path, directory: Path) -> Path:
     """Return the folder that the configuration's paths are relative to.
 
     An unpacked sdist is in a temporary folder, but the wheel still goes to the project's `dist`,
-    whose parent folder stands for the project.
+    whose parent folder is taken for the project's.
     """
     return directory.parent if is_unpacked_sdist(root) else root
 
 
 def only_hooks_run(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
-    """Return whether no wheel follows the hooks (`--hooks-only`, which hooks do not learn of)."""
+    """Return whether no wheel follows the hooks (`--hooks-only`, which hooks are not told)."""
     variable = environ.get("HATCH_BUILD_HOOKS_ONLY") in ("1", "true")
     return variable or "--hooks-only" in arguments
 
@@ -87,5 +87,5 @@ def _is_made_to_install(root: Path, directory: Path, environ: Mapping[str, str])
 def _caches(environ: Mapping[str, str]) -> Iterator[Path]:
     for variable in ("UV_CACHE_DIR", "PIP_CACHE_DIR", "XDG_CACHE_HOME"):
         if environ.get(variable):
-            yield Path(os.path.realpath(environ[variable]))  # it may lead in a loop
+            yield Path(os.path.realpath(environ[variable]))  # may be a loop of links
     yield Path(os.path.realpath(os.path.expanduser("~/.cache")))

@@ -13,7 +13,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.plugin.manager import PluginManager
 
-from ..config.project_table import HOOK_TABLE, PLUGIN_NAME, TARGET_TABLE, build_table
+from ..config.project_table import PLUGIN_NAME, TARGET_TABLE, build_table, chosen
 from .shared import (
     BUILD_DATA_KEY,
     aborting,
@@ -24,11 +24,16 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..config.options import PackOptions
     from ..model.results import PackResult
     from .release import Release
+
+
+def _configured(build: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], frozenset[str]]:
+    """Return the name of the table that applies, the table, and hatchling's own keys in it."""
+    return chosen(build) or (TARGET_TABLE, {}, frozenset())
 
 
 class PackVenvBuilderConfig(BuilderConfig):
@@ -39,7 +44,8 @@ class PackVenvBuilderConfig(BuilderConfig):
         """The folder that receives the archives."""
         from ..config.options import PackOptions
 
-        configured = self.target_config.get("directory") or self.target_config.get(
+        _, table, _ = _configured(self.build_config)
+        configured = self.target_config.get("directory") or table.get(
             "output-directory", str(PackOptions().output_directory)
         )
         return self.normalize_build_directory(str(configured))
@@ -72,8 +78,8 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
     def get_default_build_data(self) -> dict[str, Any]:
         """Return the initial `build_data` for hooks: the archives' paths, once there are any.
 
-        It is asked for right before the hooks run: what can be refused is refused before one of
-        them compiles.
+        hatchling asks for it right before the hooks run: whatever can be refused is refused here,
+        before one of them compiles.
         """
         from .release import Release
 
@@ -103,7 +109,7 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 
     @contextmanager
     def _clearing(self, directory: Path) -> Iterator[None]:
-        """Remove the folder that hatchling made where nothing comes into it."""
+        """Remove the folder that hatchling created if packing fails and the folder is empty."""
         try:
             yield
         except BaseException:
@@ -125,13 +131,10 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
 
     def _options(self) -> PackOptions:
         """Read the target's own table, or the hook's if there is none."""
-        from ..config.options import HATCHLING_HOOK_KEYS, HATCHLING_TARGET_KEYS, PackOptions
+        from ..config.options import PackOptions
 
-        table, where, allowed = self.target_config, TARGET_TABLE, HATCHLING_TARGET_KEYS
-        hook = self.build_config.get("hooks", {}).get(PLUGIN_NAME)
-        if not table and hook:
-            table, where, allowed = hook, HOOK_TABLE, HATCHLING_HOOK_KEYS
-        where = f"{build_table(Path(self.root))[1]}.{where}"
+        name, table, allowed = _configured(self.build_config)
+        where = f"{build_table(Path(self.root))[1]}.{name}"
         options = PackOptions.from_mapping(table, where, allowed)
         check_output(Path(self.root), options, where)
         return options
@@ -140,10 +143,10 @@ class PackVenvBuilder(BuilderInterface[PackVenvBuilderConfig, PluginManager]):
         """Build the project's wheel with its other hooks."""
         from hatchling.builders.wheel import WheelBuilder
 
-        # The configuration is read anew: metadata hooks take what they need out of it
-        # (hatch-fancy-pypi-readme), and would not find it a second time.
+        # The configuration is read anew: metadata hooks remove what they need from it
+        # (hatch-fancy-pypi-readme) and would not find it a second time.
         builder = WheelBuilder(self.root, plugin_manager=self.plugin_manager, app=self.app)
-        hatch = builder.metadata.hatch  # of pyproject.toml or hatch.toml
+        hatch = builder.metadata.hatch  # from pyproject.toml or hatch.toml
         for table in (hatch.build_config, hatch.build_targets.get("wheel", {})):
             table.get("hooks", {}).pop(PLUGIN_NAME, None)
         return Path(next(builder.build(directory=directory, versions=["standard"])))

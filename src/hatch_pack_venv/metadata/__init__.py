@@ -1,1 +1,1 @@
-"""What installers leave behind: distributions, RECORD, `.pth`, editables, `pyvenv.cfg`."""
+"""What installers write: distributions, RECORD, `.pth`, editables, `pyvenv.cfg`."""

@@ -1,9 +1,9 @@
 """Editable installs, recognised by the files they leave in an environment.
 
-Every style ends in site-packages: a line of a `.pth` file that adds a folder to `sys.path`, one
-that imports a finder, a link to a package (`flit install --symlink`), or an `.egg-link`.
-`direct_url.json` (PEP 610) tells most of them; what was installed from an editable wheel file, or
-by `setup.py develop`, has none.
+Every style leaves something in site-packages: a line of a `.pth` file that adds a folder to
+`sys.path` or imports a finder, a link to a package (`flit install --symlink`), or an `.egg-link`.
+`direct_url.json` (PEP 610) identifies most of them; those installed from an editable wheel file, or
+by `setup.py develop`, have none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _START: Final = re.compile(r"(\w+):\w+")  # a `.start` file's line (PEP 829)
 def recognise(
     prefix: Path, site: str, recorded: Iterable[str], direct_url: str | None
 ) -> Editable | None:
-    """Tell how a distribution is editable; `None` if it is not.
+    """Return how a distribution is editable; `None` if it is not.
 
     Parameters:
         site: arcname of its site-packages folder.
@@ -49,14 +49,14 @@ def recognise(
     if declared is None and not found.hooks:
         return None
     if not found.exposed and not found.problem:
-        found = replace(found, problem="how it is made importable is not known")
+        found = replace(found, problem="it is not known how it is made importable")
     return replace(found, source=declared or str(_project_of(found.exposed)))
 
 
 def developed(prefix: Path, site: str, owned: Iterable[str]) -> Iterator[tuple[Path, Editable]]:
-    """Yield what `setup.py develop` made, with the folders of the metadata in the source trees.
+    """Yield what `setup.py develop` installed, with the metadata folders in the source trees.
 
-    It writes an `.egg-link` and a line of `easy-install.pth`; RECORD files know neither.
+    It writes an `.egg-link` and a line of `easy-install.pth`; RECORD files list neither.
 
     Parameters:
         owned: lines of `.pth` files that belong to other editable installs.
@@ -85,7 +85,7 @@ def developed(prefix: Path, site: str, owned: Iterable[str]) -> Iterator[tuple[P
 
 
 def refusals(distributions: Iterable[InstalledDistribution]) -> list[str]:
-    """Return the sentences that refuse editable installs and name the ways out: once for many."""
+    """Return the sentences that refuse editable installs and name the ways out: one for several."""
     found = [(each.name, each.editable) for each in distributions if each.editable is not None]
     if len(found) == 1:
         return [refusal(*found[0])]
@@ -97,9 +97,9 @@ def refusals(distributions: Iterable[InstalledDistribution]) -> list[str]:
     more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     return [
         *problems,
-        f"{len(found)} distributions are installed editable, from sources that will not exist on"
-        f" the target: {', '.join(names)}{more}: install them as regular packages, name their"
-        ' wheels in `wheels`, set `editables` to "copy" or "exclude", or pack only what the'
+        f"{len(found)} distributions are installed in editable mode, from sources that will not"
+        f" exist on the target: {', '.join(names)}{more}: install them as regular packages, name"
+        ' their wheels in `wheels`, set `editables` to "copy" or "exclude", or pack only what the'
         ' project requires with distributions = "required"',
     ]
 
@@ -107,7 +107,8 @@ def refusals(distributions: Iterable[InstalledDistribution]) -> list[str]:
 def refusal(name: str, editable: Editable) -> str:
     """Return the sentence that refuses an editable install and names the ways out."""
     said = (
-        f"{name} is installed editable from {editable.source}, which will not exist on the target"
+        f"{name} is installed in editable mode from {editable.source}, which will not exist on the"
+        " target"
     )
     instead = "install it as a regular package, name its wheel in `wheels`"
     if editable.problem is not None:
@@ -167,7 +168,7 @@ class _HookReader:
         for line in lines:
             path = Path(os.path.normpath(self.prefix / self.site / line))
             own = path.is_relative_to(self.prefix / self.site)
-            # What is declared may lie inside the environment, in pip's `src`.
+            # A declared source may be inside the environment, in pip's `src`.
             if _is_foreign(self.prefix, self.site, line) or (self.declared and not own):
                 self.exposed.append(Exposed(name="", path=path))
                 self.hooks.add(arcname)
@@ -183,7 +184,7 @@ class _HookReader:
 
 
 def _ending(folder: Path, suffix: str) -> list[Path]:
-    """Return what in a folder has a suffix, in order; nothing where it cannot be listed."""
+    """Return the paths in a folder that have a suffix, in order; none if it cannot be listed."""
     try:
         names = os.listdir(folder)
     except OSError as error:
@@ -206,7 +207,7 @@ def _declared_source(direct_url: str | None) -> str | None:
 
 
 def _project_of(exposed: tuple[Exposed, ...]) -> Path | None:
-    """Return the nearest folder above what is exposed that looks like a project's."""
+    """Return the nearest folder, from the exposed path upwards, that looks like a project's."""
     if not exposed:
         return None
     first = exposed[0].path
@@ -232,7 +233,7 @@ def _is_foreign(prefix: Path, site: str, line: str) -> bool:
 
 
 def _text(path: Path) -> str:
-    """Return a file's text; empty for what is none, which the scan tells of."""
+    """Return a file's text; empty if it cannot be read, which the scan reports."""
     try:
         return read_text(path) or ""
     except OSError as error:
@@ -245,11 +246,11 @@ MODULE_SUFFIXES: Final = (".py", ".so", ".pyd")
 
 
 class UnknownFinderError(Exception):
-    """A finder says nothing of what it redirects, or what it needs is not there: its text."""
+    """A finder does not say what it redirects, or what it needs is missing; the text says which."""
 
 
 _FINDER_LIMIT: Final = 1 << 20  # bytes
-# What `ast` raises for what is no Python, or nested more deeply than its stack.
+# What `ast` raises for text that is not Python, or is nested more deeply than its stack allows.
 _NO_LITERAL: Final = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
 
 
@@ -260,7 +261,7 @@ def read_finder(module: Path) -> list[Exposed] | None:
         UnknownFinderError: it is one, but what it needs cannot be read.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of the compiler, on others' code
+        with warnings.catch_warnings(action="ignore"):  # the compiler's, about others' code
             tree = ast.parse(read_file(module, _FINDER_LIMIT))
     except (OSError, *_NO_LITERAL):
         return None
@@ -270,7 +271,7 @@ def read_finder(module: Path) -> list[Exposed] | None:
         try:
             part = reader(tree)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            message = f"{module} is not written as its kind of finder is"
+            message = f"the import finder {module} does not have the expected structure"
             raise UnknownFinderError(message) from error
         if part is not None:
             known = True
@@ -300,16 +301,16 @@ def _path(path: Any) -> Path:
     """Return a path that a finder names.
 
     Raises:
-        ValueError, TypeError: it is none.
+        ValueError, TypeError: it is not a path.
     """
     if "\0" in path:
-        message = "a path holds a NUL"
+        message = "a path contains a NUL"
         raise ValueError(message)
     return Path(path)
 
 
 def _package_or_module(name: str, path: str) -> Iterator[Exposed]:
-    """Find what a path without a suffix stands for: a folder, or a module beside it."""
+    """Yield what a path without a suffix refers to: a package's folder or a module's files."""
     folder, stem = os.path.split(path)
     if os.path.isdir(path):
         yield Exposed(name=_folder(name), path=_path(path))
@@ -338,7 +339,7 @@ def _editables(tree: ast.Module) -> list[Exposed] | None:
 def _scikit_build(tree: ast.Module) -> list[Exposed] | None:
     """Read the call of `install` with its mappings of modules to files and packages to folders.
 
-    What was built lies in site-packages, relative to the module, unless the build folder is kept.
+    Built files are in site-packages, with relative paths, unless the build folder is kept.
     """
     for call in _calls(tree):
         if not isinstance(call.func, ast.Name):
@@ -377,7 +378,7 @@ def _install_plan(build: Path) -> Iterator[Exposed]:
     try:
         plan: Mapping[str, Mapping[str, Any]] = read_json(path)
     except (OSError, ValueError):
-        raise UnknownFinderError(f"its build folder {build} holds no install plan") from None
+        raise UnknownFinderError(f"its build folder {build} contains no install plan") from None
     for kind, targets in plan.items():
         for source, target in targets.items():
             root, _, name = target["destination"].partition("/")
@@ -388,7 +389,7 @@ def _install_plan(build: Path) -> Iterator[Exposed]:
             elif os.path.exists(source):
                 yield Exposed(name=name, path=_path(source))
             else:
-                raise UnknownFinderError(f"{source} is not built")
+                raise UnknownFinderError(f"{source} has not been built")
 
 
 def _subfolder(source: Path, name: str, target: Mapping[str, Any]) -> Iterator[Exposed]:
@@ -406,7 +407,7 @@ def _subfolder(source: Path, name: str, target: Mapping[str, Any]) -> Iterator[E
 
 
 def _module(name: str, path: str) -> Exposed:
-    """Expose a module's file; of a package, which its `__init__` stands for, the folder."""
+    """Expose a module's file, or the folder of a package if the file is its `__init__`."""
     folder, file = os.path.split(path)
     if file.startswith("__init__."):
         return Exposed(name=_folder(name), path=_path(folder))

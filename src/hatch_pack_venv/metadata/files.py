@@ -1,7 +1,7 @@
-"""How files that others wrote are read: regular ones only, of bounded size, in any encoding.
+"""Reading files that others wrote: regular ones only, of bounded size, in any encoding.
 
-A FIFO would be waited for, a device never ends, and a few kilobytes of JSON can fill the memory.
-All readers of metadata, settings and manifests come through here.
+A FIFO would block, a device never ends, and a few kilobytes of JSON can fill the memory. All
+readers of metadata, settings and manifests use this module.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 SIZE_LIMIT: Final = 16 << 20
-"""Bytes of a file of metadata: five times the longest RECORD of the projects on PyPI."""
+"""Maximum bytes of a metadata file: five times the longest RECORD of the projects on PyPI."""
 DEPTH_LIMIT: Final = 64
-"""Lists and objects of JSON within one another; what installers and this project write has six."""
+"""Maximum nesting of JSON lists and objects; installers and this project write six levels."""
 IGNORE_ALL: Final = "*\n"
-"""The `.gitignore` of a folder of archives."""
+"""The content of `.gitignore` in a folder of archives."""
 ZIP_DAMAGE: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, KeyError, OSError, RuntimeError, ValueError),
 )
-"""What `zipfile` raises for bytes that are not what they should be, or that it cannot unpack."""
+"""What `zipfile` raises for data that are damaged, or that it cannot unpack."""
 _VALUES: Final = 100_000
 _BYTES_PER_VALUE: Final = 16
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -48,7 +48,7 @@ _LIKE_ABSENT: Final = (FileNotFoundError, NotADirectoryError, IsADirectoryError,
 
 
 def open_file(path: StrPath) -> BinaryIO:
-    """Open a regular file for reading; nothing is waited for.
+    """Open a regular file for reading, without blocking.
 
     Raises:
         OSError: it cannot be opened, or is a folder, a FIFO, a socket or a device.
@@ -57,11 +57,11 @@ def open_file(path: StrPath) -> BinaryIO:
 
 
 def open_descriptor(path: StrPath) -> int:
-    """Do as `open_file` does, and return the descriptor."""
+    """Open a file as `open_file` does, and return the descriptor."""
     try:
         descriptor = os.open(path, _FLAGS)
-    except ValueError:  # of a name that others chose
-        raise OSError(errno.EINVAL, "its name holds a NUL", os.fspath(path)) from None
+    except ValueError:  # for a name that others chose
+        raise OSError(errno.EINVAL, "its name contains a NUL", os.fspath(path)) from None
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
@@ -82,7 +82,7 @@ def read_file(path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
         limit: the most bytes that it may have.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or has more bytes; `strerror` says which.
+        OSError: it cannot be read, is not a regular file, or is larger; `strerror` says which.
     """
     descriptor = open_descriptor(path)
     try:
@@ -91,13 +91,13 @@ def read_file(path: StrPath, limit: int = SIZE_LIMIT) -> bytes:
     finally:
         os.close(descriptor)
     if max(size, len(data)) > limit:
-        told = f"it has {max(size, len(data))} bytes, and no more than {limit} were expected"
+        told = f"it has {max(size, len(data))} bytes; at most {limit} were expected"
         raise OSError(errno.EFBIG, told, os.fspath(path))
     return data
 
 
 def read_descriptor(descriptor: int, most: int) -> bytes:
-    """Read an open file to its end; files grow, and those of `/proc` have no size."""
+    """Read an open file to its end; files can grow, and those in `/proc` have no size."""
     size = min(os.fstat(descriptor).st_size + 1, most)
     data = os.read(descriptor, max(size, 512))
     while data and len(data) < most and (more := os.read(descriptor, min(most, 1 << 20))):
@@ -106,15 +106,15 @@ def read_descriptor(descriptor: int, most: int) -> bytes:
 
 
 def read_text(path: StrPath, errors: str = "surrogateescape") -> str | None:
-    """Return the text of a file of metadata, its lines ended by `\\n`; `None` without one.
+    """Return the text of a metadata file with `\\n` as line endings; `None` if there is none.
 
-    One that this user may not read is taken for absent, as `importlib.metadata` does.
+    A folder, or a file that this user may not read, counts as absent, as in `importlib.metadata`.
 
     Parameters:
-        errors: what becomes of bytes that are no UTF-8; by default they are kept.
+        errors: how to handle bytes that are not UTF-8; by default they are kept.
 
     Raises:
-        OSError: it is no regular file, too large, or leads in a loop.
+        OSError: it is a FIFO, a socket or a device, is too large, or is a link that forms a loop.
     """
     try:
         data = read_file(path)
@@ -125,10 +125,10 @@ def read_text(path: StrPath, errors: str = "surrogateescape") -> str | None:
 
 
 def walk(top: StrPath) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Do as `os.walk` does, however deep the folders are: before CPython 3.12 it recurses.
+    """Walk a tree as `os.walk` does, but to any depth: before CPython 3.12, that one recurses.
 
     Raises:
-        OSError: the disk fails; folders that cannot be listed are passed over.
+        OSError: the disk fails; folders that cannot be listed are skipped.
     """
     left = [os.fspath(top)]
     while left:
@@ -149,28 +149,28 @@ def walk(top: StrPath) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def read_json(path: StrPath, limit: int = SIZE_LIMIT) -> Any:
-    """Return what a file of JSON holds.
+    """Return the content of a JSON file.
 
     Raises:
-        OSError: it cannot be read, is no regular file, or too large.
-        ValueError: it is no JSON, or `parse_json` refuses it.
+        OSError: it cannot be read, is not a regular file, or is too large.
+        ValueError: it is not JSON, or `parse_json` refuses it.
     """
     return parse_json(read_file(path, limit))
 
 
 def parse_json(data: str | bytes | bytearray) -> Any:
-    """Return what JSON text in UTF-8 means.
+    """Parse JSON text in UTF-8.
 
-    How deep and how much is found out before anything is parsed: each value takes ten times as
-    many bytes in memory as it may take in the text, and each level of nesting one of the stack.
+    Its depth and number of values are checked before anything is parsed: each value takes ten times
+    as many bytes in memory as it may take in the text, and each level of nesting one of the stack.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or consists of next to nothing but values.
+        ValueError: it is not JSON, is nested too deeply, or has far too many values for its length.
     """
     content = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     brackets = content.count(b"[") + content.count(b"{")
     if content.count(b",") + brackets > _VALUES + len(content) // _BYTES_PER_VALUE:
-        message = "it holds far more values than text"
+        message = "it contains too many values for its length"
         raise ValueError(message)
     if brackets > DEPTH_LIMIT:
         _check_depth(content)
@@ -178,9 +178,9 @@ def parse_json(data: str | bytes | bytearray) -> Any:
 
 
 def _check_depth(content: bytes | bytearray) -> None:
-    """Refuse what is nested too deeply: innermost pairs of brackets go until none is left.
+    """Refuse JSON that is nested too deeply, by repeatedly removing the innermost brackets.
 
-    Each step is one of C: 20,000 files of a manifest take some milliseconds.
+    Each step runs in C: a manifest of 20,000 files takes a few milliseconds.
     """
     if b"\\" in content:
         content = content.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -188,7 +188,7 @@ def _check_depth(content: bytes | bytearray) -> None:
     for _ in range(DEPTH_LIMIT):
         without_strings = without_strings.replace(b"[]", b"").replace(b"{}", b"")
     if without_strings:
-        message = f"it is nested more than {DEPTH_LIMIT} deep, or its brackets do not match"
+        message = f"it is nested more than {DEPTH_LIMIT} levels deep, or its brackets do not match"
         raise ValueError(message)
 
 
@@ -198,13 +198,13 @@ _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 def proven_archive(
     facts: Path, name: str | None = None, *, archive: Path | None = None
 ) -> Path | None:
-    """Return the archive that a `.json` tells of, there or not; `None` if it proves nothing.
+    """Return the archive that a `.json` describes, even if missing; `None` if it proves nothing.
 
-    A file is an archive of ours if the `.json` beside it says so, with its size and SHA-256.
+    A file is an archive of ours if the `.json` next to it says so, with its size and SHA-256.
 
     Parameters:
-        name: of the project that it has to be of; by default any.
-        archive: by default the one that the name of `facts` says.
+        name: the project that the archive must belong to; by default any.
+        archive: the archive; by default the one that the name of `facts` implies.
     """
     told = _read_facts(facts)
     archive = archive or facts.with_name(facts.name.removesuffix(".json"))

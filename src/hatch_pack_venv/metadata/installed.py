@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from ..model.distribution import Editable
 
 
-# The first lines of the scripts that `setup.py develop` writes, of both kinds.
+# The first lines of both kinds of scripts that `setup.py develop` writes.
 _DEVELOP_SCRIPT: Final = re.compile(
     rb"#![^\n]*\n# EASY-INSTALL-(?:ENTRY|DEV)-SCRIPT: '([^'=]+)(?:==[^']*)?',"
 )
 
 
 class Metadata(PathDistribution):
-    """The metadata of one distribution, read as files that others wrote are read.
+    """The metadata of one distribution, read with the precautions for files that others wrote.
 
     Raises:
-        OSError: a file of it is no regular one, or too large.
+        OSError: one of its files is not a regular file, or is too large.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +50,7 @@ class Metadata(PathDistribution):
         self.folder = folder
 
     def read_text(self, filename: str | PathLike[str]) -> str | None:
-        """Return a file's text; names are kept byte by byte, what only people read need not be."""
+        """Return a file's text; only in files with names are bytes that are not UTF-8 preserved."""
         path = os.path.join(self.folder, filename) if filename else self.folder
         return read_text(path, "surrogateescape" if filename in _NAMING_FILES else "replace")
 
@@ -59,7 +59,7 @@ _NAMING_FILES: Final = {"RECORD", "top_level.txt", "direct_url.json", "entry_poi
 
 
 def _read_distribution(found: Metadata, site: str, prefix: Path) -> InstalledDistribution:
-    """Read one distribution that lies in the site-packages folder `site` (an arcname).
+    """Read one distribution in the site-packages folder `site` (an arcname).
 
     Raises:
         EnvironmentProblem: its metadata is unreadable; the message names the folder.
@@ -75,16 +75,16 @@ def _read_distribution(found: Metadata, site: str, prefix: Path) -> InstalledDis
         direct_url = found.read_text("direct_url.json")
     except OSError as error:
         raise EnvironmentProblem(
-            f"{error.filename} cannot be read: {error.strerror}; install the package again"
+            f"{error.filename} cannot be read: {error.strerror}; reinstall the package"
         ) from error
     except ValueError as error:
         raise EnvironmentProblem(
-            f"{metadata_dir} cannot be read: {error}; install the package again"
+            f"{metadata_dir} cannot be read: {error}; reinstall the package"
         ) from error
     if not name or not version:
         raise EnvironmentProblem(
-            f"{prefix / metadata_dir} has no name or version in its metadata: what an"
-            " interrupted installation leaves; remove the folder or install the package again"
+            f"{prefix / metadata_dir} has no name or version in its metadata, as after an"
+            " interrupted installation: remove the folder or reinstall the package"
         )
     editable = recognise(prefix, site, files, direct_url)
     if editable is not None:
@@ -107,9 +107,9 @@ def _read_distribution(found: Metadata, site: str, prefix: Path) -> InstalledDis
 def _read_developed(
     found: Metadata, editable: Editable, site: str, prefix: Path, scripts: str
 ) -> InstalledDistribution:
-    """Read one that `setup.py develop` made, whose metadata lie in its source folder.
+    """Read a distribution that `setup.py develop` installed, with metadata in its source folder.
 
-    `metadata_dir` is what an installation would make.
+    `metadata_dir` is the folder that a regular installation would create.
     """
     read = _read_distribution(found, site, prefix)
     name = re.sub(r"[-_.]+", "_", read.name)
@@ -124,14 +124,14 @@ def _read_developed(
 def installed_distributions(
     prefix: Path, sites: tuple[str, ...], scripts: str = "bin"
 ) -> Iterator[InstalledDistribution]:
-    """Yield what is installed below a prefix, in the order of names.
+    """Yield the distributions installed below a prefix, in the order of names.
 
     Parameters:
         sites: arcnames of the site-packages folders.
-        scripts: that of the scripts folder.
+        scripts: arcname of the scripts folder.
 
     Raises:
-        EnvironmentProblem: metadata is unreadable or left half deleted.
+        EnvironmentProblem: metadata is unreadable or was left half deleted.
     """
     installed = [
         _read_distribution(found, site, prefix)
@@ -143,9 +143,9 @@ def installed_distributions(
 
 
 def _with_metadata(site: Path) -> list[Metadata]:
-    """Return what is installed in a folder, as `importlib.metadata` finds it.
+    """Return the metadata of what is installed in a folder, as `importlib.metadata` finds it.
 
-    That takes a folder that cannot be listed for an empty one.
+    Unlike `importlib.metadata`, fail if the folder cannot be listed.
     """
     return [
         Metadata(site / name)
@@ -158,7 +158,7 @@ def _with_metadata(site: Path) -> list[Metadata]:
 def _developed_distributions(
     prefix: Path, sites: tuple[str, ...], installed: list[InstalledDistribution], scripts: str
 ) -> Iterator[InstalledDistribution]:
-    """Yield those that only links and lines to their source folders tell of."""
+    """Yield the distributions that only links and `.pth` lines to their source folders reveal."""
     keys = {distribution.key for distribution in installed}
     owned = {line for each in installed if each.editable for line in each.editable.lines}
     for site in sites:
@@ -170,7 +170,7 @@ def _developed_distributions(
 
 
 def about_of(metadata: Message) -> About:
-    """Return what core metadata say of a distribution for people."""
+    """Return what core metadata say about a distribution for people."""
     addresses = getaddresses(metadata.get_all("Author-email") or ())
     authors = [metadata.get("Author"), *(name or address for name, address in addresses)]
     classifiers = metadata.get_all("Classifier") or ()
@@ -198,7 +198,7 @@ def headers_of(text: str) -> Message:
 def _requirements(found: Metadata, metadata: Message) -> Iterable[str]:
     if found.folder.suffix == ".dist-info":
         return metadata.get_all("Requires-Dist") or ()
-    return found.requires or ()  # reads the metadata once more, or requires.txt
+    return found.requires or ()  # reads the metadata again, or requires.txt
 
 
 def _recorded_files(found: Metadata, site: str, prefix: Path) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _recorded_files(found: Metadata, site: str, prefix: Path) -> Iterator[str]:
 
 
 def _module_names(found: Metadata, name: str, entry_points: Iterable[EntryPoint]) -> frozenset[str]:
-    """Return the top-level modules that metadata speak of, and the one named as the project is."""
+    """Return the top-level modules that metadata mention, and the one named like the project."""
     named = [name.replace("-", "_"), *(point.module for point in entry_points)]
     named += (found.read_text("top_level.txt") or "").split()
     for field in ("Import-Name", "Import-Namespace"):  # PEP 794
@@ -231,15 +231,15 @@ _MODULES: Final = (".py", ".so", ".pyd")
 
 
 def files_without_record(metadata: Path, site: str, prefix: Path) -> Iterator[str]:
-    """Yield the arcnames of a distribution's files, as far as its metadata tell them.
+    """Yield the arcnames of a distribution's files that its metadata list or imply.
 
-    `installed-files.txt` lists them (pip, for `setup.py install`). Else they are the modules and
-    the regular packages that `top_level.txt` names. A namespace package may hold others' files, so
-    that it tells nothing.
+    `installed-files.txt` lists them (pip, for `setup.py install`). Otherwise they are the modules
+    and the regular packages that `top_level.txt` names. A namespace package is skipped, because it
+    may contain others' files.
 
     Parameters:
         metadata: the `.dist-info` or `.egg-info`, a folder or a file.
-        site: arcname of the folder it lies in.
+        site: arcname of the folder that contains it.
     """
     listed = _lines(metadata / "installed-files.txt")
     if listed:
@@ -257,14 +257,14 @@ def files_without_record(metadata: Path, site: str, prefix: Path) -> Iterator[st
 
 
 def _lines(path: Path) -> list[str]:
-    text = read_text(path) or ""  # not there, or the metadata are one file
+    text = read_text(path) or ""  # missing, or the metadata are one file
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _files_of(site: Path, top: str) -> Iterator[str]:
     """Yield the files of a top-level module or regular package, relative to site-packages.
 
-    Only what lies there has a name that can be: `top` may be anything.
+    The names come from listing the folder, because `top` may be any text.
     """
     folder, name = posixpath.split(top)
     if posixpath.normpath(top) != top or top.startswith(("..", "/")):
@@ -292,7 +292,7 @@ def parse_entry_points(text: str) -> list[EntryPoint]:
     """Return the console and GUI scripts that an `entry_points.txt` declares.
 
     Raises:
-        ValueError: a line of these two sections is not `name = module:attr`; it is named.
+        ValueError: a line of these two sections is not `name = module:attr`; the message quotes it.
     """
     found: list[EntryPoint] = []
     section = ""
@@ -322,7 +322,7 @@ def _is_dotted(name: str) -> bool:
 
 
 def origin_of(distribution: InstalledDistribution) -> DirectUrl | None:
-    """Return where a distribution was installed from (PEP 610), if anything readable tells it."""
+    """Return where a distribution was installed from (PEP 610), if that is recorded and valid."""
     if distribution.direct_url is None:
         return None
     from packaging.direct_url import DirectUrl, DirectUrlValidationError  # few have one

@@ -1,4 +1,4 @@
-"""Licences as metadata state them, as SPDX expressions where they can be, and what is denied."""
+"""Licences stated in metadata, as SPDX expressions where possible, and which are denied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _NAME_LIMIT: Final = 100
-"""Characters: `License` may hold a name or a whole text, of which the first line is no name."""
+"""In characters; `License` may hold a name or a whole text, whose first line is not a name."""
 
 # Classifiers that mean one licence (PEP 639, "Mapping License Classifiers to SPDX Identifiers").
 _CLASSIFIERS: Final[Mapping[str, str]] = {
@@ -43,7 +43,7 @@ _CLASSIFIERS: Final[Mapping[str, str]] = {
     "Zope Public License": "ZPL-2.1",
     "zlib/libpng License": "Zlib",
 }
-# Those from which the same PEP forbids to infer an expression, because each may mean several.
+# Those from which the same PEP forbids inferring an expression, because each may mean several.
 _SEVERAL: Final[Mapping[str, Sequence[str]]] = {
     "Academic Free License (AFL)": ("AFL-1.1", "AFL-1.2", "AFL-2.0", "AFL-2.1", "AFL-3.0"),
     "Apache Software License": ("Apache-1.0", "Apache-1.1", "Apache-2.0"),
@@ -70,9 +70,10 @@ _NO_LICENCE: Final = {"", "unknown", "none", "n/a"}
 
 
 def licence_of(about: About) -> Licence | None:
-    """Return the licence of a distribution: an expression if its metadata state or mean one.
+    """Return the licence of a distribution: an expression if its metadata state or imply one.
 
-    Several classifiers may mean a choice or a sum, which nothing tells: they are a text then.
+    Several classifiers may mean a choice or a combination, and nothing says which, so they become
+    plain text.
     """
     stated = (about.licence or "").strip()
     for text in (about.licence_expression, stated):
@@ -100,7 +101,7 @@ def licence_named(text: object) -> Licence | None:
 
 
 def normalised(text: str | None) -> str | None:
-    """Return an SPDX expression as the specification spells it; `None` if it is none."""
+    """Return an SPDX expression as the specification spells it; `None` if the text is not one."""
     if not text:
         return None
     try:
@@ -112,11 +113,11 @@ def normalised(text: str | None) -> str | None:
 def denied_licences(
     licences: Iterable[tuple[str, Licence | None]], patterns: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Return a sentence for each component whose licence is denied, and one on those unjudged.
+    """Return a sentence for each component with a denied licence, and one on those not judged.
 
     Parameters:
         licences: name and version of each component, and its licence.
-        patterns: of SPDX identifiers, as in `deny-licenses`.
+        patterns: patterns for SPDX identifiers, as in `deny-licenses`.
     """
     denied: list[str] = []
     unjudged: list[str] = []
@@ -124,7 +125,7 @@ def denied_licences(
         if licence is not None and _is_denied(licence, patterns):
             denied.append(
                 f"{name} is under {licence.text}, which deny-licenses ({', '.join(patterns)})"
-                " denies: replace it, leave it out, or ask who decides about licences"
+                " denies: replace it, leave it out, or ask whoever decides about licences"
             )
         elif licence is None or not licence.is_expression:
             unjudged.append(f"{name} ({'no licence' if licence is None else licence.text})")
@@ -132,13 +133,13 @@ def denied_licences(
         return denied, []
     listed = ", ".join(sorted(unjudged))
     return denied, [
-        f"deny-licenses cannot judge what states no SPDX expression: {listed}; read their texts"
-        " (share/licenses/NOTICES.txt)"
+        f"deny-licenses cannot judge components without an SPDX expression: {listed}; read their"
+        " licence texts (share/licenses/NOTICES.txt)"
     ]
 
 
 def _is_denied(licence: Licence, patterns: Sequence[str]) -> bool:
-    """Whether a licence is denied, or whichever of its licences a classifier means."""
+    """Whether a licence is denied; for an ambiguous classifier, whether all its meanings are."""
     if licence.is_expression:
         return not Alternatives(licence.text).are_allowed(patterns)
     meant = _SEVERAL.get(licence.text, ())
@@ -146,7 +147,7 @@ def _is_denied(licence: Licence, patterns: Sequence[str]) -> bool:
 
 
 class Alternatives:
-    """What an SPDX expression lets a user choose from: sets of licences that all apply."""
+    """The choices that an SPDX expression offers: sets of licences that apply together."""
 
     def __init__(self, expression: str) -> None:
         self._tokens: list[str] = re.findall(r"[()]|[^\s()]+", expression)
@@ -154,10 +155,10 @@ class Alternatives:
         self.sets = frozenset(self._any_of())
 
     def are_allowed(self, patterns: Sequence[str]) -> bool:
-        """Whether one can be chosen in which no licence is denied.
+        """Whether there is a choice in which no licence is denied.
 
-        A licence with an exception is denied by a pattern with one alone
-        (`GPL-3.0-* WITH *`), because an exception is there to allow what is not allowed without.
+        Only a pattern with an exception (`GPL-3.0-* WITH *`) denies a licence with one, because
+        exceptions exist to allow what the licence alone does not.
         """
         return any(
             not any(_matches(licence, pattern) for licence in chosen for pattern in patterns)
@@ -219,7 +220,7 @@ def _current(name: str) -> str:
     """Return today's identifier for a deprecated one: `GPL-3.0+` is `GPL-3.0-or-later`."""
     match = _GNU.fullmatch(name)
     if match is None:
-        return name.removesuffix("+")  # that one, or a later one
+        return name.removesuffix("+")  # that version or a later one
     return f"{match[1]}-{'or-later' if match[2] else 'only'}"
 
 
@@ -230,12 +231,12 @@ _TEXT: Final = re.compile(
 
 
 def text_names(folder: str, names: Iterable[str], declared: Iterable[str] = ()) -> list[str]:
-    """Return which files of a metadata folder are texts of licences, in order.
+    """Return the files of a metadata folder that are licence texts, in order.
 
     Parameters:
         folder: arcname of the `.dist-info` or `.egg-info`.
         names: arcnames of the files in it.
-        declared: `License-File` of the metadata; PEP 639 has them below `licenses`.
+        declared: the metadata's `License-File` fields; PEP 639 puts these files below `licenses`.
     """
     stated = {f"{folder}/{place}{name}" for name in declared for place in ("", *_FOLDERS)}
     return sorted(
@@ -248,7 +249,7 @@ def text_names(folder: str, names: Iterable[str], declared: Iterable[str] = ()) 
 
 
 def metadata_folder(arcname: str) -> str | None:
-    """Return the `.dist-info` or `.egg-info` that a file lies in; `None` if in none."""
+    """Return the `.dist-info` or `.egg-info` that contains a file; `None` if none does."""
     for mark in (".dist-info/", ".egg-info/"):
         folder, found, _ = arcname.partition(mark)
         if found:

@@ -1,4 +1,4 @@
-"""`.pth` files and `direct_url.json`: bytes to bytes; URLs with credentials."""
+"""`.pth` files and `direct_url.json`, from bytes to bytes, and URLs with credentials."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def names_a_local_path(direct_url: bytes) -> bool:
-    """Whether a `direct_url.json` (PEP 610) tells a path of the machine it was installed on.
+    """Whether a `direct_url.json` (PEP 610) contains a path of the machine that installed it.
 
-    One that cannot be read is taken to tell it.
+    A file that cannot be parsed is assumed to contain one.
     """
     try:
         url = parse_json(direct_url)["url"]
@@ -40,11 +40,11 @@ def with_changed_lines(content: bytes, change: Callable[[str], str]) -> bytes:
 def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str]) -> bytes:
     """Make a `.pth` file's absolute lines that point into the environment relative.
 
-    `site` takes a relative line from the folder the file lies in.
+    `site` resolves a relative line against the folder that contains the file.
 
     Parameters:
         site: arcname of that folder.
-        prefix_aliases: the paths by which the environment may be named.
+        prefix_aliases: the paths by which files may refer to the environment.
     """
 
     def relocated(path: str) -> str:
@@ -57,10 +57,10 @@ def relocate_path_file(content: bytes, site: str, prefix_aliases: Sequence[str])
 
 
 def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
-    """Make a `.pth` file's absolute lines that lead into a boundary relative, as `site` reads them.
+    """Make a `.pth` file's absolute lines that point below a boundary relative to its folder.
 
     Parameters:
-        folder: the real folder that the file lies in.
+        folder: the real path of the folder that contains the file.
         boundary: a real path.
     """
 
@@ -74,17 +74,17 @@ def relative_path_lines(content: bytes, folder: Path, boundary: Path) -> bytes:
 def path_lines(text: str) -> list[str]:
     """Return the lines of a `.pth` file that add to `sys.path`, as `site` reads them.
 
-    One that holds a NUL names nothing.
+    A line with a NUL is ignored.
     """
     lines = (line.rstrip() for line in text.splitlines() if "\0" not in line)
     return [line for line in lines if line and not line.startswith(("#", "import ", "import\t"))]
 
 
 def foreign_paths(path_file: bytes, site: str) -> list[str]:
-    """Return the folders outside that a (relocated) `.pth` file adds to `sys.path`.
+    """Return the folders outside the environment that a (relocated) `.pth` file adds to `sys.path`.
 
     Parameters:
-        site: arcname of the folder that the file lies in, from which `site` takes relative lines.
+        site: arcname of the folder that contains the file; relative lines are relative to it.
     """
     lines = path_lines(path_file.decode("utf-8", "surrogateescape"))
     return [
@@ -109,17 +109,17 @@ _TOKEN: Final = re.compile(r"(?:gh[a-z]_|github_pat_|glpat-|pypi-|hf_)\w+|[A-Za-
 _QUERY: Final = re.compile(
     r"(?i)[?&](?:[\w-]*(?:token|signature|password|secret|api_?key)|sig)=(?P<value>[^&\s]{6,})"
 )
-_LONGEST_KEY: Final = 200  # characters before a URL in which its key is looked for
+_LONGEST_KEY: Final = 200  # characters before a URL in which to look for its key
 _KEY: Final = re.compile(r"""["']?([\w.-]+)["']?\s*[=:]""")
 
 
 def keys_with_credentials(content: bytes, *, examples: bool = True) -> list[str]:
     """Return the keys of settings that hold a URL with a password or a token, each once.
 
-    Comments, and what stands for a password in documentation, are none. Never tells the secret.
+    Comments do not count, nor do placeholders for passwords. The secret is never returned.
 
     Parameters:
-        examples: whether there may be URLs of machines that exist nowhere, which count for nothing.
+        examples: whether to ignore URLs whose host is a placeholder, such as `example.com`.
     """
     if b"://" not in content:
         return []

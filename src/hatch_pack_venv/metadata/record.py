@@ -1,6 +1,6 @@
-"""RECORD files (PEP 376, PEP 627), true for what is packed: pure.
+"""RECORD files (PEP 376, PEP 627) that match what is packed: pure functions.
 
-With them `pip install --upgrade`, `pip uninstall` and `importlib.metadata.files` work where an
+With them, `pip install --upgrade`, `pip uninstall` and `importlib.metadata.files` work where an
 archive was unpacked.
 """
 
@@ -29,14 +29,14 @@ _COLUMNS: Final = 3  # path, hash, size
 def updated_record(
     distribution: InstalledDistribution, record: bytes, entries: Mapping[str, Entry], prefix: Path
 ) -> bytes:
-    """Return an installed RECORD without the files that are not packed, its hashes made true.
+    """Return an installed RECORD with correct hashes, without the files that are not packed.
 
-    Only files that carry their bytes, or patches, can differ from what was installed. A RECORD with
-    nothing to change stays as it is, to the byte.
+    Only entries that hold their bytes, or patches, can differ from what was installed. A RECORD
+    with nothing to change is returned byte for byte.
 
     Parameters:
-        entries: what is packed, by arcname.
-        prefix: the environment's real path, for rows that name a file by it.
+        entries: the packed entries, by arcname.
+        prefix: the environment's real path, for rows with absolute paths.
     """
     site = posixpath.dirname(distribution.metadata_dir)
     inside = f"{site}/"
@@ -62,9 +62,9 @@ def updated_record(
 def _rows_of_folder(
     folder: str, site: str, rows: Iterable[list[str]], entries: Mapping[str, Entry]
 ) -> Iterator[list[str]]:
-    """Yield rows for the files that stand for a link to a folder, as virtualenv lists those.
+    """Yield rows for the files that replace a link to a folder, which virtualenv lists as one row.
 
-    A folder of which other rows list files is one that a RECORD names besides.
+    If other rows list files in the folder, the RECORD merely names the folder as well.
     """
     inside = f"{posixpath.relpath(folder, site)}/"
     if any(row[0].startswith(inside) for row in rows):
@@ -78,7 +78,7 @@ def rows_of(record: str) -> Iterator[list[str]]:
     """Yield the rows of a RECORD that name a file.
 
     Raises:
-        ValueError: it is damaged: a field is longer than any name; the line is told.
+        ValueError: it is damaged (a field is longer than any name); the message gives the line.
     """
     rows = csv.reader(record.splitlines())
     try:
@@ -89,18 +89,18 @@ def rows_of(record: str) -> Iterator[list[str]]:
 
 
 def recorded_arcname(name: str, site: str, prefix: Path) -> str:
-    """Return the arcname of a file that a RECORD in `site` names; it may lead out by `..`."""
+    """Return the arcname of a file that a RECORD in `site` names; it may lead out with `..`."""
     name = name.replace("\\", "/")
     if name.startswith("/"):
         return posixpath.relpath(name, prefix.as_posix())
     arcname = f"{site}/{name}"
-    # Nearly every name is as short as can be; normalising 20,000 takes a tenth of a second.
+    # Nearly all names are normalised already; normalising 20,000 takes a tenth of a second.
     may_be_longer = "/." in arcname or "//" in arcname or arcname.endswith("/")
     return posixpath.normpath(arcname) if may_be_longer else arcname
 
 
 def new_record(distribution: InstalledDistribution, files: Iterable[FileEntry]) -> bytes:
-    """Return the RECORD of a distribution whose files are all at hand."""
+    """Return the RECORD of a distribution, given all of its files."""
     site = posixpath.dirname(distribution.metadata_dir)
 
     def rows() -> Iterator[tuple[str, str, str]]:
@@ -114,10 +114,10 @@ def new_record(distribution: InstalledDistribution, files: Iterable[FileEntry]) 
 
 
 def record_rows(site: str, digests: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Return RECORD rows for files in the order of their names.
+    """Return RECORD rows for files, sorted by name.
 
     Parameters:
-        site: arcname of the folder that the RECORD's own folder lies in.
+        site: arcname of the folder that contains the RECORD's own folder.
         digests: SHA-256 and size of each file, by arcname.
     """
     named = {posixpath.relpath(name, site): facts for name, facts in digests.items()}
@@ -136,14 +136,14 @@ def _digest_of(content: Content) -> str | None:
 
 
 def with_byte_code_rows(record: bytes, site: str, byte_code: Mapping[str, str]) -> bytes:
-    """Return a RECORD that lists the byte code of its sources as pip does, without a hash.
+    """Return a RECORD that lists the bytecode of its sources as pip does, without hashes.
 
-    An installer that replaces the distribution removes what is listed. With byte code that it does
-    not know of, new sources would run as the old ones.
+    An installer that replaces the distribution removes the files listed. If it did not know of the
+    bytecode, new sources would run as the old ones.
 
     Parameters:
-        site: arcname of the folder that the record's own folder lies in.
-        byte_code: arcnames by those of the sources.
+        site: arcname of the folder that contains the RECORD's own folder.
+        byte_code: arcnames of the bytecode, by those of the sources.
     """
     rows: list[tuple[str, ...]] = []
     for row in rows_of(record.decode("utf-8", "surrogateescape")):

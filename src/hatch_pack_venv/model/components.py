@@ -14,14 +14,14 @@ SBOM: Final = "share/venv/metadata/sbom.cdx.json"
 """Arcname of the bill of materials."""
 SBOM_SUFFIX: Final = ".cdx.json"
 BASE_SBOM: Final = "usr/share/doc/image-base/base.cdx.json"
-"""The path of the bill of materials of what lies below the environment of an image."""
+"""Path, in an image, of the bill of materials of the files below the environment."""
 NOTICES: Final = "share/licenses/NOTICES.txt"
 """Arcname of the licence notices."""
 LICENCES: Final = "share/licenses"
-"""Arcname of the folder with the licences of what comes with a bundled interpreter."""
+"""Arcname of the folder with the licences of everything that comes with a bundled interpreter."""
 STATEMENT_SUFFIX: Final = ".intoto.jsonl"
 BESIDE: Final = (".json", SBOM_SUFFIX, STATEMENT_SUFFIX)
-"""The suffixes of the files that may lie beside an archive."""
+"""The suffixes of the files that may be next to an archive."""
 
 FOUNDATION: Final = "Python Software Foundation"
 """The author of CPython."""
@@ -50,10 +50,10 @@ class Component:
 
     Parameters:
         ref: identifies it within the bill of materials.
-        purl: its package URL (ECMA-427), by which scanners know it.
+        purl: its package URL (ECMA-427), by which scanners identify it.
         cpe: its name in the National Vulnerability Database.
-        hashes: of what it was installed from, by algorithm as CycloneDX spells it (`SHA-256`).
-        references: URLs by their kind (CycloneDX: `vcs`, `distribution`).
+        hashes: of what it was installed from, keyed by CycloneDX's algorithm names (`SHA-256`).
+        references: kinds and URLs (CycloneDX: `vcs`, `distribution`).
         files: arcnames of packed files, whose hashes are listed.
         facts: further properties.
         needs: refs of the components that it needs.
@@ -76,7 +76,7 @@ class Component:
 
     @property
     def label(self) -> str:
-        """Name and version, for people."""
+        """Name and version, for human readers."""
         return self.name if self.version is None else f"{self.name} {self.version}"
 
 
@@ -87,7 +87,7 @@ class Bom:
     Parameters:
         root: the application.
         components: its parts, in the order of their refs.
-        time: seconds since the epoch; the archive's.
+        time: the archive's time, in seconds since the epoch.
     """
 
     root: Component
@@ -96,16 +96,16 @@ class Bom:
 
 
 def is_hash(algorithm: str, digits: str) -> bool:
-    """Whether this is a hash in hexadecimal digits, of an algorithm as CycloneDX spells it."""
+    """Whether this is a hash in hexadecimal digits; the algorithm is named as in CycloneDX."""
     length = _DIGITS.get(algorithm)
     return len(digits) == length and re.fullmatch("[0-9a-fA-F]+", digits) is not None
 
 
 def hashes_as_listed(hashes: Mapping[str, str]) -> dict[str, str]:
-    """Return hashes by the names that CycloneDX has for their algorithms, without any others.
+    """Return hashes by CycloneDX's names for their algorithms, dropping all others.
 
     Parameters:
-        hashes: by the names that `hashlib` has for them.
+        hashes: hashes by `hashlib`'s names for their algorithms.
     """
     named = {_ALGORITHMS.get(name, ""): digits for name, digits in sorted(hashes.items())}
     return {name: digits.lower() for name, digits in named.items() if is_hash(name, digits)}
@@ -115,7 +115,7 @@ def package_url(kind: str, *path: str, version: str | None, **qualifiers: str | 
     """Return a package URL (ECMA-427).
 
     Parameters:
-        kind: its type, `pypi`.
+        kind: its type, such as `pypi`.
         path: namespace and name.
         qualifiers: those that are `None` or empty are left out.
     """
@@ -127,15 +127,16 @@ def package_url(kind: str, *path: str, version: str | None, **qualifiers: str | 
 
 
 def public_url(url: str) -> str | None:
-    """Return a URL without user, password, query and fragment, all of which can hold a token.
+    """Return a URL without user, password, query and fragment, all of which can contain a token.
 
-    `None` for what only this machine can open. The user of `ssh://git@…` is everybody's.
+    `None` for a URL that only this machine, or none, can open. The user of `ssh://git@…` is kept:
+    it is the same for everybody.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return None  # none that anything could open
+        return None  # nothing could open it
     if parts.scheme == "file" or not host:
         return None
     user = "git@" if parts.scheme.endswith("ssh") and parts.username == "git" else ""
@@ -145,8 +146,8 @@ def public_url(url: str) -> str | None:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as messages show it: `public_url`, or where on this machine something lies."""
-    return public_url(url) or (url if url.startswith("file:") else "a URL that nothing can open")
+    """Return a URL as messages show it: `public_url`, or a `file:` URL of this machine."""
+    return public_url(url) or (url if url.startswith("file:") else "an invalid URL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ class Commit:
     """The commit of a working copy.
 
     Parameters:
-        remote: the URL of the repository that it was cloned from, as git knows it.
+        remote: the URL of the repository that it was cloned from (git's `origin`).
         is_modified: whether tracked files differ from it.
     """
 

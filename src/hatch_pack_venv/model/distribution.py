@@ -17,7 +17,7 @@ class InstalledDistribution:
     """A distribution installed in an environment.
 
     Parameters:
-        name: as spelled in its metadata; `key` is the normalised form (PEP 503).
+        name: the name as spelled in its metadata; `key` is the normalised form (PEP 503).
         metadata_dir: arcname of its `.dist-info` or `.egg-info`.
         files: arcnames below the prefix listed in its RECORD (PEP 627), or else in older metadata;
             empty if neither lists any.
@@ -26,7 +26,7 @@ class InstalledDistribution:
         extras: the extras it provides.
         direct_url: the text of its `direct_url.json` (PEP 610), or `None` if it has none.
         editable: how it is editable (PEP 610, PEP 660, `setup.py develop`), or `None` if it is not.
-        about: what its metadata say for people.
+        about: what its metadata says for human readers.
     """
 
     name: str
@@ -54,13 +54,13 @@ class InstalledDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What core metadata say of a distribution for people, word for word.
+    """What core metadata says about a distribution for human readers, verbatim.
 
     Parameters:
         authors: names, or addresses where no name is given.
         licence_expression: `License-Expression` (PEP 639).
         licence: `License`: a name, an expression or a whole text.
-        classifiers: those of licences.
+        classifiers: its licence classifiers.
         licence_files: `License-File`.
     """
 
@@ -90,7 +90,7 @@ class EntryPoint:
 def entry_points_by_name(
     distributions: Iterable[InstalledDistribution],
 ) -> dict[str, tuple[EntryPoint, ...]]:
-    """Return what scripts may start, by their names: several distributions may have one name."""
+    """Return entry points by script name; several distributions may declare the same name."""
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for each in distributions:
         for point in each.entry_points:

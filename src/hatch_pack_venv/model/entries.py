@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """Replacement for the same number of bytes at an offset of a file."""
+    """A replacement for the same number of bytes at an offset in a file."""
 
     offset: int
     replacement: bytes
@@ -38,7 +38,7 @@ class PatchedFile:
     """A file to be streamed with some of its bytes replaced; the file itself is left unchanged.
 
     Parameters:
-        sha256: of the patched copy, for files that a RECORD may list.
+        sha256: the hash of the patched copy, for files that a RECORD may list.
     """
 
     path: str
@@ -62,9 +62,9 @@ class FileEntry:
         content: the bytes themselves (generated files and those that a rule may rewrite), or where
             to stream them from when the archive is written.
         size: in bytes; must match what `content` yields.
-        executable: whether the owner may execute it: mode 755, else 644.
-        mode: its permission bits, in place of those two; the plan drops those that a scan found,
-            unless they are kept.
+        executable: whether the owner may execute it: mode 755 if so, otherwise 644.
+        mode: its permission bits, overriding those two; the plan drops the bits that a scan found,
+            unless modes are kept.
     """
 
     arcname: str
@@ -116,8 +116,8 @@ class DirectoryEntry:
     """A folder; its children are separate entries.
 
     Parameters:
-        mode: its permission bits, instead of 755; the plan drops those that a scan found, unless
-            they are kept.
+        mode: its permission bits, overriding 755; the plan drops the bits that a scan found, unless
+            modes are kept.
     """
 
     arcname: str
@@ -169,8 +169,8 @@ class SymlinkEntry:
     Parameters:
         linkname: the text of the link.
         target: what it resolves to, as found by the scan; `None` for links created by the plan.
-        copies: for a link out of the environment, the entries that can replace it (the file, or the
-            folder with all its contents).
+        copies: for a link that leaves the environment, the entries that can replace it (the file,
+            or the folder with all its contents).
         optional: whether formats without links omit it instead of storing a copy.
     """
 
@@ -202,7 +202,7 @@ ScannedEntry: TypeAlias = Entry | UnsupportedEntry
 
 
 def source_of(arcname: str) -> str:
-    """Return the source file of compiled byte code (PEP 3147); any other arcname unchanged."""
+    """Return the source file of compiled bytecode (PEP 3147); any other arcname unchanged."""
     folder, _, name = arcname.rpartition("/__pycache__/")
     return f"{folder}/{name.split('.')[0]}.py" if folder else arcname
 
@@ -230,14 +230,14 @@ def with_copies(entries: Iterable[ScannedEntry]) -> Iterator[FileEntry]:
 def collisions(
     names: Iterable[str], *, fold: Callable[[str], str] = str.casefold
 ) -> list[tuple[str, ...]]:
-    """Return the groups of names that a file system treats as one, each sorted, in order.
+    """Return the sorted groups of names that a file system treats as one, each of them sorted.
 
-    A folder counts as a name of its own: if two folders collide, only the folders are reported, and
-    their contents only where those collide as well.
+    A folder counts as a name in its own right: if two folders collide, only the folders are
+    reported, and their contents only where those collide as well.
 
     Parameters:
         names: arcnames of files and folders; duplicates count once.
-        fold: maps every name to the form that the file system compares: the same text for all names
+        fold: maps a name to the form that the file system compares: the same text for all names
             that it treats as equal.
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
@@ -250,11 +250,12 @@ SYMLINK_MODE: Final = 0o777
 
 
 SAFE_MODE: Final = 0o755
-"""The bits of a kept mode: not setuid, setgid, sticky, nor writing by group or others."""
+"""The bits that a kept mode may have: not setuid, setgid or sticky, and no write access for group
+or others."""
 
 
 def mode_of(entry: Entry) -> int:
-    """Return an entry's permission bits: 755 or 644 by the owner's execute bit, or those kept."""
+    """Return an entry's permission bits: those kept, or 755 or 644 by the owner's execute bit."""
     if isinstance(entry, SymlinkEntry):
         return SYMLINK_MODE
     if entry.mode is not None:
@@ -282,7 +283,7 @@ class Times:
 
     @classmethod
     def reproducible(cls, environ: Mapping[str, str]) -> Self:
-        """Give every entry the time of `SOURCE_DATE_EPOCH`, or else hatchling's default.
+        """Give every entry the time in `SOURCE_DATE_EPOCH`, or else hatchling's default.
 
         Raises:
             OptionsError: if the variable is not a whole number of seconds, zero or more.
@@ -308,7 +309,7 @@ class Times:
 
 
 _LATEST: Final = 253402300799
-"""Seconds: tools that unpack and list archives know no later time."""
+"""In seconds: tools that unpack and list archives support no later time."""
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> int:
@@ -318,26 +319,26 @@ def source_date_epoch(environ: Mapping[str, str]) -> int:
         return DEFAULT_TIME
     if not (text.isascii() and text.isdigit()):
         problem = f"it must be a whole number of seconds since 1970, not {text!r}"
-        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
+        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is invalid", [problem])
     if len(text) > len(str(_LATEST)) or int(text) > _LATEST:
         problem = f"it must be at most {_LATEST}, the end of the year 9999, not {text[:40]!r}"
-        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is wrong", [problem])
+        raise OptionsError("the environment variable SOURCE_DATE_EPOCH is invalid", [problem])
     return int(text)
 
 
 Kind: TypeAlias = Literal["file", "directory", "link", "other"]
 Chunks: TypeAlias = "Iterator[bytes]"
-"""A file's bytes; what is not taken is passed over."""
+"""A file's bytes, in chunks; those not consumed are skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What stands in an archive or a folder under one name.
+    """A file, folder or link under one name in an archive or folder.
 
     Parameters:
-        name: relative, with `/` between its parts and nothing to normalise in it.
+        name: a normalised relative path with `/` as separator.
         mode: the permission bits.
-        size: of a file, in bytes.
+        size: a file's size, in bytes.
         linkname: a link's text.
     """
 
@@ -355,7 +356,7 @@ _LONGEST_NAME: Final = 8192  # twice the PATH_MAX of Linux
 
 
 def leads_out(name: str) -> bool:
-    """Whether a member of this name would be written outside, on any platform."""
+    """Whether a member of this name would be written outside the target folder, on any platform."""
     if ".." not in name and ":" not in name and "\\" not in name:  # nearly all
         return name.startswith("/")
     either = name.replace("\\", "/")
@@ -367,32 +368,33 @@ def leads_out(name: str) -> bool:
 
 
 def portable_name(archive: Path, name: str) -> str:
-    """Return a member's name without what does not matter in it (`./`, `//`, a last `/`).
+    """Return a member's name without redundant parts (`./`, `//`, a trailing `/`).
 
     Raises:
-        ArchiveProblem: it is absolute or leads upwards, on any platform, or no file can have it.
+        ArchiveProblem: the name is absolute or leads upwards, on any platform, or no file can have
+            it.
     """
     if len(name) > _LONGEST_NAME:
         raise ArchiveProblem(
             f"{archive} is refused: its entry {name[:80]!r}… has a name of {len(name)} characters,"
-            f" more than the {_LONGEST_NAME} that any system takes"
+            f" more than the {_LONGEST_NAME} that any system supports"
         )
     if leads_out(name):
         raise ArchiveProblem(
-            f"{archive} is refused: its entry {name!r} would be written outside of the folder it"
+            f"{archive} is refused: its entry {name!r} would be written outside the folder that it"
             " is unpacked into"
         )
     if "\0" in name or not name:
-        raise ArchiveProblem(f"{archive} is refused: its entry {name!r} has no possible name")
+        raise ArchiveProblem(f"{archive} is refused: its entry {name!r} does not have a valid name")
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def leaves(name: str, linkname: str) -> bool:
     """Whether a link's text leads out of the archive.
 
-    A `..` behind another part counts as leading out: where that part is a link, what it means is
-    only known when it is followed. Backslashes are read as Windows reads them, if one of the two
-    ways leads out.
+    A `..` after another component counts as leading out: if that component is a link, the result is
+    only known when it is followed. Backslashes are also read as Windows reads them; the text leads
+    out if either reading does.
     """
     if "\\" in linkname and leaves(name, linkname.replace("\\", "/")):
         return True
@@ -412,7 +414,7 @@ def _without_leading_parents(parts: list[str]) -> list[str]:
 
 
 class Names:
-    """The names seen so far, each once and none below anything but a folder.
+    """The names seen so far: none occurs twice, and only folders have names below them.
 
     Parameters:
         archive: for messages.
@@ -422,25 +424,26 @@ class Names:
         self.last = ""
         self._archive = archive
         self._seen: set[str] = set()
-        # By their hashes: one name of 4 kB can have 2,000 folders above it.
+        # As hashes: one name of 4 kB can have 2,000 folders above it.
         self._folders: set[int] = set()
         self._others: set[int] = set()
 
     def add(self, name: str, kind: str, linkname: str) -> None:
-        """Take the next member.
+        """Add the next member.
 
         Raises:
-            ArchiveProblem: the name was there before, as this or as another kind, or its folder
-                is a file or a link; a link's text is empty or holds a NUL, where tools end it.
+            ArchiveProblem: the name occurred before, as this or as another kind, or one of its
+                parents is a file or a link; a link's text is empty or contains a NUL, at which
+                tools truncate it.
         """
         parents = [name[:index] for index, letter in enumerate(name) if letter == "/"]
         below = next((parent for parent in parents if hash(parent) in self._others), None)
         if below is not None:
-            raise self._refusal(name, f"lies below {below!r}, which is no folder")
+            raise self._refusal(name, f"is below {below!r}, which is not a folder")
         if name in self._seen or (kind != "directory" and hash(name) in self._folders):
-            raise self._refusal(name, "is there twice")
+            raise self._refusal(name, "occurs twice")
         if kind == "link" and (not linkname or "\0" in linkname):
-            raise self._refusal(name, "is a link to what no file can be called")
+            raise self._refusal(name, "is a link to a name that no file can have")
         self._seen.add(name)
         self._folders.update(map(hash, parents))
         (self._folders if kind == "directory" else self._others).add(hash(name))

@@ -24,16 +24,16 @@ class Environment:
 
     Parameters:
         prefix: the environment's real path.
-        requested: the path that was asked for, made absolute; archives are named after it.
-        config: the keys of `pyvenv.cfg`, in lower case.
+        requested: the path that was requested, made absolute; archives are named after it.
+        config: the contents of `pyvenv.cfg`, with keys in lower case.
         interpreter: facts about its base interpreter.
         scripts: arcname of the scripts folder.
         site_packages: arcnames of the site-packages folders, `lib` before `lib64`.
         distributions: the distributions installed in it.
         interpreter_copies: arcnames of files in the scripts folder that are copies of the base
             interpreter, whatever they are called.
-        aliases: other paths that lead to it, by which its files, such as scripts, may name it.
-        bare: whether it is an interpreter's own prefix and no virtual environment.
+        aliases: other paths that lead to it, and by which its files, such as scripts, may name it.
+        bare: whether it is an interpreter's own prefix instead of a virtual environment.
         containing: the real path of the folder that holds it and its layers, if links between them
             are kept.
     """
@@ -80,7 +80,7 @@ class Environment:
         return tuple(dict.fromkeys((str(self.requested), str(self.prefix), *self.aliases)))
 
     def is_of_interpreter(self, arcname: str) -> bool:
-        """Return whether a file or link is a name of the interpreter, or a copy of its library.
+        """Return whether a file or link has the interpreter's name, or is a copy of its library.
 
         `virtualenv --copies` puts both into the environment.
         """

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def printable(text: str) -> str:
-    """Return a text in one line as it may go to a terminal.
+    """Return a text as one line that is safe to print to a terminal.
 
-    Names of files can hold line breaks, escape sequences, marks that turn the direction of writing
-    around, and bytes that are no text: all these are spelled as Python spells them.
+    File names can contain line breaks, escape sequences, marks that reverse the writing direction,
+    and bytes that are not text: all of these are escaped as in Python strings.
     """
     if text.isprintable():
         return text
@@ -33,42 +33,43 @@ class PackVenvError(Exception):
 
     @property
     def for_terminal(self) -> str:
-        """The message as it may go to a terminal, whatever names stand in it."""
+        """The message, safe to print to a terminal whatever names it contains."""
         return printable(str(self))
 
 
 _FAILURES: Final = {
     *(errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC),
-    # Of file systems on a network or of a process: also when a file is closed.
+    # From network file systems and those of a process (FUSE), even when a file is closed.
     *(errno.EDQUOT, errno.EINTR, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT),
 }
 
 
 def is_failure(error: OSError) -> bool:
-    """Whether an error says nothing of the file: a disk that fails, a limit that is reached.
+    """Whether an error is not about the file itself: a failing disk, a limit that was reached.
 
-    What only passes over files that are missing, closed to this user or of another kind must not
-    pass over these: the file may be read a moment later, and be packed as what it is not.
+    Code that skips files that are missing, inaccessible to this user or of another kind must not
+    skip these errors: the file may be readable a moment later, and be packed as something it is
+    not.
     """
     return error.errno in _FAILURES
 
 
-_NO_THREADS: Final = "can't start new thread"  # `threading`, of a `RuntimeError`
+_NO_THREADS: Final = "can't start new thread"  # what `threading` says in a `RuntimeError`
 
 
 @contextmanager
 def telling_system_errors() -> Iterator[None]:
-    """Turn what the system refuses, and nothing expected, into one sentence.
+    """Turn unexpected system errors into a message of one sentence.
 
-    That a disk fails, or a file is closed to this user, can come with every call that reads; what
-    is to be told is always the same.
+    Any call that reads can find that a disk fails or that this user may not access a file; the
+    message is always the same.
 
     Raises:
-        SystemProblem: names the file, where the system does.
+        SystemProblem: names the file if the system does.
     """
     try:
         yield
-    except BrokenPipeError:  # of what is printed: nobody reads any more
+    except BrokenPipeError:  # from printing: nobody is reading any more
         raise
     except OSError as error:
         what = "a file" if error.filename is None else os.fsdecode(error.filename)
@@ -79,13 +80,13 @@ def telling_system_errors() -> Iterator[None]:
         if str(error) != _NO_THREADS:
             raise
         raise SystemProblem(
-            "the system allows no more threads: use fewer --threads, or raise the limit of memory"
-            " or processes"
+            "the system does not allow any more threads: lower --threads, or raise the memory or"
+            " process limit"
         ) from error
 
 
 class SystemProblem(PackVenvError):
-    """The system refuses something: a disk that fails, a limit."""
+    """The system refuses something: a disk fails, a limit is reached."""
 
 
 class EnvironmentProblem(PackVenvError):
@@ -93,7 +94,7 @@ class EnvironmentProblem(PackVenvError):
 
 
 class InterpreterMissing(EnvironmentProblem):
-    """The environment's interpreter is not there, or cannot run on this machine."""
+    """The environment's interpreter is missing, or cannot run on this machine."""
 
 
 class InterpreterProblem(PackVenvError):
@@ -113,7 +114,7 @@ class OutputProblem(PackVenvError):
 
 
 class ArchiveProblem(PackVenvError):
-    """An archive or folder to be read is damaged, refused, or was not made by this project."""
+    """An archive or folder to be read is damaged or refused, or was not made by this project."""
 
 
 class DamagedArchive(ArchiveProblem):
@@ -143,7 +144,7 @@ class ProblemList(PackVenvError):
 
     @property
     def for_terminal(self) -> str:
-        """The message as it may go to a terminal, a line for each problem."""
+        """The message, safe to print to a terminal, with one line for each problem."""
         return "\n".join(map(printable, self._lines()))
 
     def _lines(self) -> list[str]:

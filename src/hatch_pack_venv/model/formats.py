@@ -30,11 +30,12 @@ class CompressionOptions:
     """How much effort to spend on compression.
 
     Parameters:
-        level: on the formats' own scale, or `None` for each format's default.
+        level: the level on the formats' own scales, or `None` for each format's default.
         threads: number of compression threads, or `None` for the number of CPUs available to this
             process; the output does not depend on it.
-        cache: whether compressed blocks are kept for the next build; nor does it depend on that.
-        zip_links: whether zip files hold links, instead of copies of what they lead to.
+        cache: whether compressed blocks are kept for the next build; this does not change the
+            output either.
+        zip_links: whether zip files store links instead of copies of their targets.
     """
 
     level: int | None = None
@@ -64,11 +65,11 @@ def usable_cpus() -> int:
 
 
 Remembered: TypeAlias = "Callable[[Callable[[], bytes], Iterable[bytes], str], bytes]"
-"""Returns what a function returns, which follows from data, told by fingerprints, and a text."""
+"""Returns a function's result, which depends only on data, given by fingerprints, and a text."""
 
 
 def not_remembered(make: Callable[[], bytes], _of: Iterable[bytes], _how: str) -> bytes:
-    """Make it."""
+    """Call the function; nothing is remembered."""
     return make()
 
 
@@ -77,12 +78,12 @@ class Compression:
     """How one archive is compressed.
 
     Parameters:
-        level: on the format's own scale; ignored if nothing is compressed.
+        level: the level on the format's own scale; ignored if nothing is compressed.
         threads: number of compression threads.
         x86: whether the machine code in the archive is for x86.
-        own: arcnames of what changes with each release, which has blocks of its own.
-        remembered: where blocks that were compressed before are found.
-        holds_links: whether the archive holds symbolic links; otherwise copies stand for them.
+        own: arcnames of the files that change with each release; they go into separate blocks.
+        remembered: finds blocks that were compressed before, or compresses them.
+        holds_links: whether the archive stores symbolic links; otherwise, it stores copies instead.
     """
 
     format: CompressionFormat
@@ -109,9 +110,9 @@ class CompressionFormat(enum.StrEnum):
 
     @classmethod
     def get_format(cls, format: str | None) -> Self:
-        """Return the format named `"xz"`, `"tar.xz"`, `"txz"` or a member.
+        """Return the format for `"xz"`, `"tar.xz"`, `"txz"` or a member.
 
-        `None` is the platform default.
+        `None` means the platform default.
 
         Raises:
             OptionsError: if there is no such format.
@@ -132,7 +133,7 @@ class CompressionFormat(enum.StrEnum):
 
     @property
     def is_tar_format(self) -> bool:
-        """Whether the archive is a tar, compressed or not."""
+        """Whether the archive is a tar file, compressed or not."""
         return self.suffix.startswith(".tar")
 
     @property
@@ -147,7 +148,7 @@ class CompressionFormat(enum.StrEnum):
 
     @property
     def runs_where_it_is(self) -> bool:
-        """Whether what it holds is run without a step after unpacking."""
+        """Whether its contents are run in place, without a step after unpacking."""
         return self.starts or self is CompressionFormat.SQUASHFS
 
     @property
@@ -156,7 +157,7 @@ class CompressionFormat(enum.StrEnum):
         return _LEVELS.get(self.value)
 
     def archive_path(self, base_name: StrPath) -> Path:
-        """Return the path of the archive for a base name; one that ends in `.tgz` is whole."""
+        """Return the archive's path for a base name; one that ends in `.tgz` is left as it is."""
         path = os.fspath(base_name)
         whole = SHORT_NAMES.get(path.rpartition(".")[2]) == self.suffix.removeprefix(".")
         return Path(path if whole else path + self.suffix)
@@ -174,8 +175,8 @@ _SUFFIXES: Final = {
     "squashfs": ".squashfs",
 }
 SHORT_NAMES: Final = {"tbz2": "tar.bz2", "tgz": "tar.gz", "txz": "tar.xz", "tzst": "tar.zst"}
-"""Names that conda-pack has for formats. Archives get the usual extension, unless their name has a
-short one already."""
+"""conda-pack's names for formats. Archives get the usual extension, unless their name already has a
+short one."""
 _LEVELS: Final = {
     "bzip2": Levels(fastest=1, smallest=9, default=9),
     "gzip": Levels(fastest=0, smallest=9, default=5),
@@ -184,5 +185,5 @@ _LEVELS: Final = {
     "zip": Levels(fastest=0, smallest=9, default=6),
     "run": Levels(fastest=0, smallest=9, default=5),  # its payload is a tar.gz
     "oci": Levels(fastest=0, smallest=9, default=5),  # and so is each of its layers
-    "squashfs": Levels(fastest=1, smallest=22, default=9),  # of zstd
+    "squashfs": Levels(fastest=1, smallest=22, default=9),  # zstd's
 }

@@ -20,7 +20,7 @@ LAYER_KEY: Final = "io.github.hatch-pack-venv.layer"
 DIGEST_KEY: Final = "io.github.hatch-pack-venv.content-digest"
 BASE_KEY: Final = "io.github.hatch-pack-venv.base"
 USER: Final = 65532
-"""As the `nonroot` of distroless images, which policies of clusters know."""
+"""The `nonroot` user of distroless images, which cluster policies know."""
 ARCHITECTURES: Final[Mapping[str, tuple[str, str | None]]] = {
     "x86_64": ("amd64", None),
     "aarch64": ("arm64", "v8"),
@@ -30,17 +30,17 @@ ARCHITECTURES: Final[Mapping[str, tuple[str, str | None]]] = {
     "riscv64": ("riscv64", None),
     "s390x": ("s390x", None),
 }
-"""`uname -m`, and what Go calls it: GOARCH and, where there are several, the variant."""
+"""Go's names for the output of `uname -m`: GOARCH and, where there are several, the variant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseFile:
-    """Something in the layer below the environment.
+    """A file, folder or link in the layer below the environment.
 
     Parameters:
-        name: its path without the first `/`.
-        content: of a file: its bytes, or the path that it is read from.
-        owner: user and group.
+        name: its path without the leading `/`.
+        content: a file's bytes, or the path to read them from.
+        owner: its user and group ID.
     """
 
     name: str
@@ -53,7 +53,7 @@ class BaseFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """A layer of a base image, where it lies; `descriptor` is what manifests say of it."""
+    """A layer of a base image, in place on disk; `descriptor` is its entry in manifests."""
 
     path: str
     offset: int
@@ -61,24 +61,24 @@ class Blob:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return int(self.descriptor["size"])
 
     @property
     def digest(self) -> str:
-        """With the algorithm's name before it."""
+        """The digest, prefixed with the algorithm's name."""
         return str(self.descriptor["digest"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageBase:
-    """What lies below the environment.
+    """What is below the environment in an image.
 
     Parameters:
-        files: of the build machine, as one layer.
-        packages: which packages of the build machine they came from.
+        files: files of the build machine, stored as one layer.
+        packages: the packages of the build machine that they came from.
         blobs: the layers of a base image.
-        config: what that image's configuration says.
+        config: the contents of that image's configuration.
     """
 
     files: tuple[BaseFile, ...] = ()

@@ -27,7 +27,7 @@ class Interpreter:
         version: the full version, `3.11.7`.
         minor: `3.11`.
         abi: as in wheel tags, with `t` for a free-threaded and `d` for a debug build: `cp313t`.
-        cache_tag: as in the names of byte code files, `cpython-311`.
+        cache_tag: as in the names of bytecode files, `cpython-311`.
         pointer_bits: 32 or 64.
         system: `sys.platform`.
         machine: `x86_64`, `aarch64`, …
@@ -36,16 +36,16 @@ class Interpreter:
         base_prefix: real path of its installation.
         stdlib: real path of its standard library.
         platlibdir: `lib`, or `lib64` on Fedora-like systems.
-        library: the libpython that it loads, if not linked statically into the executable.
+        library: the libpython that it loads, unless that is linked statically into the executable.
         site_packages: its own site-packages folders.
         include: the folder of its headers.
         wheel_folder: where `ensurepip` finds its wheels, if outside the package (Debian, Fedora).
-        site_folders: where its `site` looks for packages outside of virtual environments, below its
-            prefix; empty if nothing is known.
+        site_folders: where its `site` module looks for packages outside virtual environments,
+            relative to its prefix; empty if unknown.
         scheme: the name of the installation scheme that it uses there (`sysconfig`).
         is_here: whether it is on this machine and runs; otherwise its facts were read from the
             environment.
-        assumed: sentences on facts that could not be read.
+        assumed: sentences about facts that could not be read.
     """
 
     version: str
@@ -94,7 +94,7 @@ class Interpreter:
 
     @property
     def looks_elsewhere(self) -> bool:
-        """Whether its own packages do not lie in site-packages, as with Debian and Ubuntu."""
+        """Whether its own packages are not in site-packages, as on Debian and Ubuntu."""
         site_packages = f"/{self.executable_name}/site-packages"
         return bool(self.site_folders) and not any(
             folder.endswith(site_packages) for folder in self.site_folders
@@ -118,7 +118,7 @@ class Interpreter:
 
 
 def is_fixed_path(interpreter: str) -> bool:
-    """Return whether an option is an interpreter path, in a form that `pyvenv.cfg` can hold."""
+    """Return whether an option is an interpreter path in a form that `pyvenv.cfg` can hold."""
     return (
         posixpath.isabs(interpreter)
         and posixpath.normpath(interpreter) == interpreter
@@ -129,9 +129,9 @@ def is_fixed_path(interpreter: str) -> bool:
 
 
 _NEVER: Final = {"__pycache__", "dist-packages", "site-packages", "EXTERNALLY-MANAGED"}
-# Debian's module is for setuptools, which would install into other folders than upstream's Python.
-# Nothing reads the record of build variables (CPython 3.14) but tools that compile for the place it
-# was built for.
+# Debian's module is for setuptools, which would install into other folders than with upstream's
+# Python. The record of build variables (CPython 3.14) is only read by tools that compile for the
+# place it was built for.
 _NEVER_ON_TOP: Final = (
     *("sitecustomize.py", "usercustomize.py", "_distutils_system_mod.py"),
     "_sysconfig_vars_*.json",
@@ -177,7 +177,7 @@ def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
     """Whether a file or folder of the standard library belongs to one installation only.
 
     Parameters:
-        on_top: whether it lies directly in the standard library's folder.
+        on_top: whether it is directly in the standard library's folder.
     """
     return path.name in _NEVER or (
         on_top and any(fnmatch.fnmatch(path.name, pattern) for pattern in _NEVER_ON_TOP)
@@ -187,9 +187,9 @@ def is_of_no_bundle(path: Path, *, on_top: bool) -> bool:
 LEVELS: Final = ("none", "default", "minimal")
 """How much of an interpreter is left out, from least to most."""
 
-# PEP 594 removed the first four; `dbm` chooses among databases and works without one; readline's
-# importers in the standard library work without it; tkinter needs a display, and without one, or on
-# an older system, its import says so.
+# PEP 594 removed the first four; `dbm` chooses among databases and works without one; the modules
+# of the standard library that import readline work without it; tkinter needs a display, and on a
+# system without one, or on an older system, its import reports the problem.
 OPTIONAL_MODULES: Final[Mapping[str, str]] = {
     "crypt": "_crypt",
     "nis": "nis",
@@ -200,8 +200,8 @@ OPTIONAL_MODULES: Final[Mapping[str, str]] = {
     "readline": "readline",
     "tkinter": "_tkinter",
 }
-"""Modules of the standard library that hardly any application imports, and the extension module
-that each of them is, or cannot be imported without.
+"""Modules of the standard library that hardly any application imports, each with the extension
+module that it is, or cannot be imported without.
 """
 
 
@@ -211,7 +211,7 @@ class Trim:
 
     Parameters:
         level: one of `LEVELS`.
-        modules: optional modules of the standard library to leave out besides.
+        modules: optional modules of the standard library to leave out in addition.
     """
 
     NONE: ClassVar[Trim]
@@ -228,7 +228,7 @@ class Trim:
 
     @property
     def is_minimal(self) -> bool:
-        """Whether everything is left out that an application can do without."""
+        """Whether everything that an application can do without is left out."""
         return self.level == "minimal"
 
     @property
@@ -293,11 +293,11 @@ class Vendoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a bundled interpreter adds to an environment, and changes in it.
+    """What a bundled interpreter adds to an environment and changes in it.
 
     Parameters:
         scanned: the environment's entries; search paths that would keep its modules from finding
-            the libraries have been changed to the kind that does not.
+            the bundled libraries have been changed to a kind that does not.
         entries: the interpreter's entries.
         facts: what the manifest records about it.
         distributions: the base interpreter's packages that are included.
@@ -315,7 +315,7 @@ class Bundle:
     trimmed: tuple[str, ...] = ()
 
     def told(self, head: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the bundle adds to and changes in a manifest's head."""
+        """Return the parts of a manifest's head that the bundle adds or changes."""
         added = [{"name": each.name, "version": each.version} for each in self.distributions]
         distributions = [*head["distributions"], *added]
         distributions.sort(key=lambda each: canonicalize_name(each["name"]))

@@ -1,4 +1,4 @@
-"""The layers of an environment: what is beside it on the target and not packed with it."""
+"""The layers of an environment: what is next to it on the target and not packed with it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """An environment beside the packed one.
+    """An environment next to the packed one.
 
     Parameters:
         path: its real path on this machine.
         relative: its path relative to the packed environment's folder, `../framework`.
-        python_version: of its interpreter; the full version if it ships one.
+        python_version: its interpreter's version; the full version if it ships an interpreter.
         site_packages: arcnames of its site-packages folders, relative to the layer.
         distributions: the distributions installed in it.
-        content_digest: of its archive, if known.
+        content_digest: its archive's content digest, if known.
     """
 
     path: Path

@@ -27,7 +27,7 @@ _BY_NAME: Final = attrgetter("arcname")
 _quoted: Final = json.encoder.encode_basestring_ascii
 ARCNAME: Final = "share/venv/metadata/pack-venv.json"
 SIZE_LIMIT: Final = 1 << 28
-"""Bytes that readers take; a million files make about 200 MB."""
+"""The most bytes that readers accept; a million files take about 200 MB."""
 
 
 _NAMED: Final = {"name": str, "version": (str, type(None))}
@@ -99,11 +99,11 @@ _SHAPE: Final[dict[str, Any]] = {
     "copied_links": [_LINK],
     "files": list,
 }
-"""The types of what readers use; a key with `?` may be absent, and others may be there."""
+"""The types of what readers use; a key with `?` may be absent, and other keys may be present."""
 
 
 def has_shape(data: Any) -> bool:
-    """Whether parsed JSON has a manifest's keys, each of its type; files are for who lists them."""
+    """Whether parsed JSON has a manifest's keys and their types; callers check the files listed."""
     return fits(data, _SHAPE)
 
 
@@ -136,7 +136,7 @@ def manifest_head(
 
     Parameters:
         distributions: the packed distributions.
-        name, version: of the project, or of the environment.
+        name, version: those of the project, or of the environment.
         interpreter: `bundled`, `target`, `promised` or `neighbour`.
         needs: what the packed files require of the target's system.
     """
@@ -172,8 +172,8 @@ def manifest_head(
 def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> str:
     """Return the SHA-256 over names, kinds, modes, link texts and file hashes.
 
-    It covers neither times, nor the order of entries, nor how a format encodes any of it; hence it
-    is the same for every format and compressor.
+    It covers neither times, nor the order of entries, nor how a format encodes any of this; hence
+    it is the same for every format and compressor.
 
     Parameters:
         sha256: returns a file's hash as hexadecimal digits, given its arcname.
@@ -182,7 +182,7 @@ def content_digest(entries: Iterable[Entry], sha256: Callable[[str], str]) -> st
 
 
 def told(entries: Iterable[Entry], sha256: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    """Yield what the content digest covers of each entry, after its arcname."""
+    """Yield each entry's arcname and the text that the content digest covers."""
     for entry in entries:
         name = _quoted(entry.arcname)
         match entry:
@@ -197,7 +197,7 @@ def told(entries: Iterable[Entry], sha256: Callable[[str], str]) -> Iterator[tup
 
 
 def digest_of(entries: Iterable[tuple[str, str]]) -> str:
-    """Return the content digest of entries, as `told` of them, in the order of their names."""
+    """Return the content digest of entries as yielded by `told`, in the order of their names."""
     digest = hashlib.sha256()
     for _, line in entries:
         digest.update(line.encode())
@@ -207,11 +207,11 @@ def digest_of(entries: Iterable[tuple[str, str]]) -> str:
 def entry_count(entries: Sized) -> int:
     """Return how many entries an archive or a folder has, the same for every format.
 
-    The install target is none, because a folder and an archive without one have the same content;
-    a link is one, also where a format puts copies in its place; the manifest is one.
+    The install target does not count, because a folder and an archive without one have the same
+    content; a link counts as one, even where a format stores copies instead; so does the manifest.
 
     Parameters:
-        entries: the planned ones and the documents, without the manifest.
+        entries: the planned entries and the documents, without the manifest.
     """
     return len(entries) + 1
 
@@ -226,8 +226,8 @@ def render_manifest(
 
     Parameters:
         sha256: returns a file's hash as hexadecimal digits, given its arcname.
-        copied: links that this format replaces by copies or omits; with them, the content digest
-            can be recomputed from what the archive holds.
+        copied: links that this format replaces with copies or omits; listing them allows the
+            content digest to be recomputed from the archive's contents.
     """
     entries = sorted(entries, key=_BY_NAME)
     kept = {
@@ -256,7 +256,7 @@ def _listed(links: Iterable[SymlinkEntry]) -> list[dict[str, str]]:
 def render(manifest: Mapping[str, Any]) -> bytes:
     """Return the canonical text of a manifest.
 
-    Each file takes one line, identical to what `json` would write in ten times as long.
+    Each file takes one line, identical to what `json` would take ten times as long to write.
     """
     text = io.BytesIO()
     text.write(_start({key: value for key, value in manifest.items() if key != "files"}))
@@ -271,12 +271,12 @@ def render(manifest: Mapping[str, Any]) -> bytes:
 
 
 def own_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's text without this digest, which detects damage."""
+    """Return the SHA-256 of a manifest's text without this digest; it detects damage."""
     return hashlib.sha256(render(manifest)).hexdigest()
 
 
 def _with_own_digest(head: Mapping[str, Any], lines: Iterable[str]) -> bytes:
-    """Return a text with its own digest in its head, never holding the text in memory twice."""
+    """Return a text with its own digest in its head, without ever holding it in memory twice."""
     text, start = io.BytesIO(), _start(head)
     text.write(start + _OWN_DIGEST % (b"0" * 64))
     files = text.tell()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from .build_paths import LeakPolicy
 from .entries import FileEntry
 from .image import Image
-from .requirements import describe_requirements
+from .requirements import describe_needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,10 +25,10 @@ InterpreterMode: TypeAlias = Literal["bundled", "target", "promised", "linked", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a check of something that is to be packed has found, a sentence each.
+    """What a check of something to be packed has found, one sentence each.
 
     Parameters:
-        problems: what will not work on the target; nothing is packed then.
+        problems: what will not work on the target; if there are any, nothing is packed.
         notes: what a user may want to know.
     """
 
@@ -36,7 +36,7 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     def __add__(self, other: Findings) -> Findings:
-        """Return these findings and others after them."""
+        """Return these findings followed by others."""
         return Findings(
             problems=(*self.problems, *other.problems), notes=(*self.notes, *other.notes)
         )
@@ -62,7 +62,7 @@ class Decision:
 class DecisionLog:
     """Why entries are left out, changed or added, logged where the decision is made.
 
-    For an entry left out the first reason counts, for one changed or added the last.
+    For an entry that is left out, the first reason counts; for one changed or added, the last.
     """
 
     def __init__(self) -> None:
@@ -88,13 +88,13 @@ class DecisionLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A text about what is packed, which is made when everything else has been hashed.
+    """A text about what is packed, rendered when everything else has been hashed.
 
     Parameters:
-        arcname: its name in the archive, where it comes before the manifest; `None`: not in it.
-        suffix: what the name of a file beside the archive has after the archive's; `None`: none is
-            written.
-        why: what `--dry-run` says of it.
+        arcname: its name in the archive, where it precedes the manifest; `None` to leave it out.
+        suffix: what is appended to the archive's name to name a file next to it; `None` to write no
+            such file.
+        why: what `--dry-run` says about it.
         render: returns its bytes, given a function that returns the content digest of what has
             been written so far, and one from an arcname to a file's SHA-256 as hexadecimal digits.
     """
@@ -107,10 +107,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A text about a finished archive, which lies beside it.
+    """A text about a finished archive, written next to it.
 
     Parameters:
-        suffix: what its name has after the archive's.
+        suffix: what is appended to the archive's name to name it.
         render: returns its bytes, given the archive.
     """
 
@@ -126,18 +126,18 @@ class PackPlan:
         head: the part of the manifest before the list of files.
         notes: what a user may want to know, one sentence each.
         remarks: what most users can do nothing about, one sentence each.
-        floor: what sets the target's oldest system, and how to lower it.
+        floor: what determines the oldest supported system, and how to lower it.
         leak_policy: what the writer looks for in everything it writes.
         distributions: the packed distributions.
         runtime: arcnames of the interpreter's entries, for `bundled`.
         own: arcnames of the project's own files, which change with each release.
-        image: what an image holds and says besides the environment.
-        start: arcname of the script that a file of a format that starts one runs; empty for none.
+        image: what an image contains and declares in addition to the environment.
+        start: arcname of the script that formats such as `run` start; empty for none.
         beside: facts about the environment, published next to the archive, whose content does not
             depend on them.
         base_distributions: the base interpreter's packages that are packed.
-        documents: what else is written, at the end of the archive or beside it.
-        statements: what is written beside the archive when it is finished.
+        documents: what else is written, at the end of the archive or next to it.
+        statements: what is written next to the archive when it is finished.
         scanned: the entries of the environment as they were found.
         log: why entries were left out, changed or added.
     """
@@ -164,13 +164,13 @@ class PackPlan:
 
     @property
     def platform_tag(self) -> str:
-        """The platform as in wheel tags, with the minimum libc version where there is one."""
+        """The platform as in wheel tags, with the minimum libc version if there is one."""
         return str(self.head["platform"]["tag"])
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The minimum requirements on the target, in words."""
-        return tuple(describe_requirements(self.head["platform"]))
+        return tuple(describe_needs(self.head))
 
     @property
     def size(self) -> int:

@@ -23,10 +23,10 @@ _PLURALS: Final[dict[Kind, str]] = {
 
 
 def amounts(ran: Mapping[str, int]) -> list[str]:
-    """Return in words how many of each kind ran.
+    """Return in words how many questions of each kind ran.
 
     Parameters:
-        ran: by the titles of kinds, as `Count` has them.
+        ran: the numbers, by the titles of the kinds (`Count.title`).
     """
     kinds = {title: kind for kind, title in _PLURALS.items()}
     return [
@@ -42,8 +42,8 @@ class Question:
     """Something that must run.
 
     Parameters:
-        name: of the module or entry point, or the command itself.
-        module: what is imported; empty for a command.
+        name: the name of the module or entry point, or the command itself.
+        module: the module to import; empty for a command.
         attr: the object in the module that an entry point names; may be dotted.
     """
 
@@ -54,7 +54,7 @@ class Question:
 
     @property
     def shown(self) -> str:
-        """The question in a sentence about what failed."""
+        """The question as named in a sentence about its failure."""
         if self.kind == "entry point":
             return f"the entry point {self.name} ({self.module}:{self.attr})".replace(":)", ")")
         return f"the {self.kind} {self.name}" if self.kind != "interpreter" else "the interpreter"
@@ -62,13 +62,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of a question.
+    """The outcome of a question.
 
     Parameters:
         said: the last line of a failure; empty if it ran.
         status: a command's exit status.
         late: whether it was stopped because it took too long.
-        compared: whether the source environment has it, too, and was asked.
+        compared: whether the source environment has it too and was asked as well.
     """
 
     question: Question
@@ -85,7 +85,7 @@ class Count:
     """How many questions of one kind ran.
 
     Parameters:
-        passed_over: what fails in the source environment too.
+        passed_over: how many fail in the source environment too, and are excused.
     """
 
     kind: Kind
@@ -107,8 +107,8 @@ class Proof:
         room: `hidden`, `bare` or `none`; `None` if nothing was run.
         made_by: what made the room, `bubblewrap` or `namespaces`.
         reason: why nothing was run.
-        passed_over: answers that the source environment gives as well.
-        seconds: how long all of it took, unpacking included.
+        passed_over: failures that also occur in the source environment.
+        seconds: how long everything took, including unpacking.
     """
 
     asked: Asked
@@ -120,7 +120,7 @@ class Proof:
     seconds: float = 0.0
 
     def facts(self) -> dict[str, Any]:
-        """Return what is the same whenever it is proved, as JSON-compatible values."""
+        """Return the facts that do not vary between runs, as JSON-compatible values."""
         asked = self.asked if isinstance(self.asked, str) else list(self.asked)
         if self.room is None:
             return {"prove": asked, "room": None, "reason": self.reason}
@@ -152,7 +152,7 @@ def counted(answers: Iterable[Answer], passed_over: Iterable[Answer]) -> Iterato
 
     Parameters:
         answers: those that ran.
-        passed_over: those that the source environment gives as well.
+        passed_over: those that fail in the source environment too.
     """
     ran, over = [*answers], [*passed_over]
     for kind in _PLURALS:
@@ -168,4 +168,4 @@ def counted(answers: Iterable[Answer], passed_over: Iterable[Answer]) -> Iterato
 
 
 class ProofError(ProblemList):
-    """What was packed does not run, or running it was asked for and is not possible."""
+    """What was packed does not run, or a requested run is not possible."""

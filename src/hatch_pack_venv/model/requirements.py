@@ -28,7 +28,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformRequirements:
-    """What all packed files together require of the target's system; here, nothing."""
+    """What all packed files together require of the target's system; nothing in this base class."""
 
     def platform_tag(self, tag: str) -> str:
         """Return a platform tag that states the requirements.
@@ -55,16 +55,16 @@ class PlatformRequirements:
         return ""
 
     def start_check(self) -> str:
-        """Return shell statements by which a launcher tells why its interpreter would not start.
+        """Return shell statements with which a launcher says why its interpreter would not start.
 
-        Empty if the archive does not bring the interpreter, or nothing is known about it.
+        Empty if the archive does not contain the interpreter, or nothing is known about it.
         """
         return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What the target's system may be asked for at most; `None` sets no limit."""
+    """The most that may be required of the target's system; `None` sets no limit."""
 
     glibc: Version | None = None
     macos: Version | None = None
@@ -75,9 +75,9 @@ class Excess:
     """A file that requires more than a ceiling allows.
 
     Parameters:
-        key: of the configuration, which sets the ceiling.
-        needs: what it requires, in words.
-        module: the optional stdlib module that alone loads it, if so.
+        key: the configuration key that sets the ceiling.
+        needs: what the file requires, in words.
+        module: the optional stdlib module, if it is the only one that loads the file.
     """
 
     file: str
@@ -88,7 +88,7 @@ class Excess:
 
 
 def exceeds(version: Version, limit: Version | None) -> bool:
-    """Whether a version is later than a limit; `13` allows `13.0`, and `2.28` no `2.28.1`."""
+    """Whether a version is later than a limit; `13` allows `13.0`, but `2.28` not `2.28.1`."""
     length = max(len(version), len(limit or ()))
     return limit is not None and _padded(version, length) > _padded(limit, length)
 
@@ -99,7 +99,7 @@ def _padded(version: Version, length: int) -> Version:
 
 @dataclass(frozen=True)
 class FileRequirements:
-    """What individual files require of the target's system; subclassed once per system."""
+    """What individual files require of the target's system; has one subclass per system."""
 
     def of(self, entries: Iterable[ScannedEntry]) -> PlatformRequirements:  # noqa: ARG002
         """Return the combined requirements of entries; a later entry replaces an earlier one."""
@@ -110,7 +110,7 @@ class FileRequirements:
         entries: Iterable[ScannedEntry],  # noqa: ARG002
         ceiling: Ceiling,  # noqa: ARG002
     ) -> list[Excess]:
-        """Return which files require more than a ceiling allows, by their names."""
+        """Return which files require more than a ceiling allows, in the order of their names."""
         return []
 
 
@@ -132,6 +132,13 @@ def describe_requirements(platform: Mapping[str, Any]) -> list[str]:
     if "path_budget" in platform:
         needs.append(describe_path_budget(platform["path_budget"]))
     return needs + _describe_optional_modules(platform.get("seldom", ()))
+
+
+def describe_needs(head: Mapping[str, Any]) -> list[str]:
+    """Return what a manifest's head says that the target must have, in words."""
+    libraries = [each["name"] for each in head.get("target_libraries", ())]
+    named = [f"libraries of the target: {', '.join(libraries)}"] if libraries else []
+    return describe_requirements(head["platform"]) + named
 
 
 def _describe_optional_modules(facts: Sequence[Mapping[str, str]]) -> list[str]:

@@ -46,20 +46,20 @@ class PackResult:
     """An archive that was written.
 
     Parameters:
-        path: of the archive; these facts are next to it, in `<path>.json`.
-        sha256: of the archive, as hexadecimal digits.
-        size: of the archive, in bytes.
+        path: the archive's path; these facts are next to it, in `<path>.json`.
+        sha256: the archive's hash, as hexadecimal digits.
+        size: the archive's size, in bytes.
         content_digest: SHA-256 of its contents, the same for every format.
-        entry_count: number of files, folders and links, the same in every format: the top folder is
-            none of them, and a link is one, also where a format puts copies in its place.
+        entry_count: number of files, folders and links, the same in every format: the top folder
+            does not count, and a link counts as one even where a format stores copies instead.
         unpacked_size: total size of its files, in bytes.
         findings: files that name build paths, one finding per file.
         needs: requirements on the target, in words.
         install_target: the top folder, `"."` for none.
         seconds: from reading the environment to the finished archive.
-        floor: what sets the target's oldest system, and how to lower it, in words.
-        start: what to type where it was unpacked, with `{top}` for the top folder.
-        proof: what of it has run before it was released; `None` if that was not asked for.
+        floor: what determines the oldest supported system, and how to lower it, in words.
+        start: the command to type after unpacking, with `{top}` in place of the top folder.
+        proof: what was run from it before it was released; `None` if that was not requested.
     """
 
     path: Path
@@ -149,7 +149,7 @@ def size_of(entries: Iterable[ScannedEntry]) -> int:
 def sizes_by_owner(
     entries: Iterable[ScannedEntry], distributions: Iterable[InstalledDistribution]
 ) -> Counter[str]:
-    """Return the bytes of each distribution's files, and of files owned by none."""
+    """Return the size in bytes of each distribution's files, and of files that none owns."""
     owners = {
         name: f"{distribution.name} {distribution.version}"
         for distribution in distributions

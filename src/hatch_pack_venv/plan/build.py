@@ -69,16 +69,16 @@ class PlanInputs:
         install_target: the archive's top-level folder, or `"."` for none.
         build_paths: folders of the build machine that packed files should not name.
         external_links: whether links may leave the environment; otherwise copies replace them.
-        keeps_modes: whether files and folders keep their modes, as far as these are safe.
+        keeps_modes: whether files and folders keep the safe bits of their modes.
         excluded_project: normalised name of a distribution to leave out.
-        excluded_editables: normalised names of editable installs to leave out unless a packed
-            distribution needs them.
+        excluded_editables: normalised names of editable installs to leave out; a packed
+            distribution that requires one is a problem.
         documents: arcnames of the documents that are added to the plan.
         problems, notes: known about the environment before planning.
         floors: what individual files require of the target's system.
         ceiling: what they may require at most.
-        layers: the environments beside it on the target, if there are any.
-        relied_on: normalised names of the layers' distributions that packed ones depend on.
+        layers: the environments next to it on the target, if there are any.
+        relied_on: normalised names of distributions in layers that packed ones depend on.
         libraries: names of shared libraries that layers above may need, by arcname.
     """
 
@@ -144,9 +144,9 @@ class _Planner:
         self.notes = list(inputs.notes)
         self.needs = PlatformRequirements()
         self.runtime: set[str] = set()
-        left = dict.fromkeys(inputs.excluded_editables, "which the configuration leaves out")
+        left = dict.fromkeys(inputs.excluded_editables, "which the configuration excludes")
         if inputs.excluded_project is not None:
-            left[inputs.excluded_project] = "which the configuration leaves out"
+            left[inputs.excluded_project] = "which the configuration excludes"
         left.update({each.distribution.key: REPLACED for each in overlays})
         dropped = [each for each in environment.distributions if each.key in left]
         self.kept = [each for each in environment.distributions if each.key not in left]
@@ -221,7 +221,7 @@ class _Planner:
         name = entry.arcname
         replaced = self.inputs.interpreter != "linked" and name.count("/") == 1  # bin/…, lib/…
         if replaced and self.environment.is_of_interpreter(name):
-            return "a name of the interpreter"
+            return "a name that the interpreter takes"
         if is_written_for_layers(entry):
             return "written by postinstall.py for its layers"
         if name in (manifest.ARCNAME, SBOM) or name in self.inputs.documents:
@@ -236,7 +236,7 @@ class _Planner:
         if why is None and name.endswith("/direct_url.json") and isinstance(entry, FileEntry):
             content = entry.content
             if isinstance(content, bytes) and names_a_local_path(content):
-                return "tells where it was installed from on this machine"
+                return "records where on this machine it was installed from"
         return why
 
     def _why_dropped(self, arcname: str) -> str | None:
@@ -265,7 +265,7 @@ class _Planner:
         )
 
     def _relocated(self, entry: Entry) -> Entry:
-        """Return an entry, rewritten if it is a small file that names a build path."""
+        """Return an entry, rewritten if it is a small file that contains a build path."""
         if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
             return entry
         content = self.rewriter.rewritten(entry.arcname, entry.content)
@@ -337,7 +337,7 @@ class _Planner:
         """Yield the entries that represent an entry of the environment in the archive."""
         alias = interpreter_alias(entry, self.environment, self.inputs.interpreter)
         if alias is not None:
-            before = entry.linkname if isinstance(entry, SymlinkEntry) else "a copy of it"
+            before = entry.linkname if isinstance(entry, SymlinkEntry) else "being a copy of it"
             self.log.change(entry.arcname, f"leads to {alias.linkname} instead of {before}")
             return [alias]
         if isinstance(entry, (FileEntry, DirectoryEntry)):
@@ -365,13 +365,13 @@ class _Planner:
         return []
 
     def _copied(self, link: SymlinkEntry) -> Iterable[Entry]:
-        """Yield the target of a link, in its place."""
+        """Yield the target of a link in place of the link."""
         for entry in self._chosen(e for e in link.copies if self._why_left_out(e) is None):
-            self.log.change(entry.arcname, f"a copy of what the link leads to ({link.linkname})")
+            self.log.change(entry.arcname, f"a copy of the link's target ({link.linkname})")
             yield entry
 
     def _with_copies(self, entries: dict[str, Entry]) -> dict[str, Entry]:
-        """Replace links by copies if they lead outside through another link that was left out."""
+        """Replace links with copies if they lead outside through another link that was left out."""
         result = dict(entries)
         for name, entry in entries.items():
             if not isinstance(entry, SymlinkEntry) or leads_to_layer(entry):
@@ -379,7 +379,7 @@ class _Planner:
             if entry.copies and next_hop(entry) not in entries:
                 del result[name]
                 for copy in self._chosen(entry.copies):
-                    why = f"a copy of what the link leads to ({entry.linkname})"
+                    why = f"a copy of the link's target ({entry.linkname})"
                     self._add(result, copy, why)
         return result
 
@@ -392,7 +392,7 @@ class _Planner:
                 prefix = self.environment.prefix
                 content = updated_record(distribution, record.content, entries, prefix)
                 entries[record.arcname] = replace(record, content=content, size=len(content))
-                self.log.change(record.arcname, "made true for what is packed")
+                self.log.change(record.arcname, "updated to match what is packed")
 
     # runtime, folders
 
@@ -407,17 +407,17 @@ class _Planner:
         )
         if there is not None and not isinstance(there, DirectoryEntry) and not same_link:
             self.problems.append(
-                f"{added.arcname} of the environment has the name of a file of the bundled"
+                f"{added.arcname} in the environment has the same name as a file of the bundled"
                 " interpreter: exclude it"
             )
         self._add(entries, added, why_added(added, original))
         self.runtime.add(added.arcname)
 
     def _collect_libraries(self, entries: dict[str, Entry]) -> None:
-        """Add links to a layer's shared libraries, by which the layers above find them."""
+        """Add links to a layer's shared libraries, through which the layers above find them."""
         links, notes = collected_links(entries, self.inputs.libraries)
         for link in self._chosen(links):
-            self._add(entries, link, "a link by which layers above find the library")
+            self._add(entries, link, "a link through which layers above find the library")
         self.notes += notes
 
     # check, normalise
@@ -447,7 +447,7 @@ class _Planner:
 
     @property
     def _provider(self) -> str:
-        """Who provides the interpreter, as the manifest tells it."""
+        """What provides the interpreter, as the manifest records it."""
         if self.inputs.interpreter != "linked":
             return self.inputs.interpreter
         return "bundled" if self.environment.bare else "target"

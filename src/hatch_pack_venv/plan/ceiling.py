@@ -1,4 +1,4 @@
-"""What is above the ceiling that a release sets for its target, and what helps."""
+"""Files that exceed the ceiling a release sets for its target, and what to do about them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def ceiling_problems(
     found: Iterable[Excess], distributions: Iterable[InstalledDistribution], machine: str
 ) -> Iterator[str]:
-    """Yield a sentence for each owner of files that require too much; it names them all.
+    """Yield a sentence for each owner of files that require too much, naming all of the files.
 
     Parameters:
-        machine: the interpreter's, for advice.
+        machine: the interpreter's machine, for the advice.
     """
     owners = {name: each for each in distributions for name in each.files}
     grouped: defaultdict[tuple[str, str, str], list[Excess]] = defaultdict(list)
@@ -37,7 +37,7 @@ def ceiling_problems(
 def _owner_and_help(
     excess: Excess, owner: InstalledDistribution | None, machine: str
 ) -> tuple[str, str]:
-    """Return who brings a file, and what to do about it."""
+    """Return where a file comes from, in words, and what to do about it."""
     if excess.module is not None:
         return (
             f"the module {excess.module} of the standard library",
@@ -45,14 +45,14 @@ def _owner_and_help(
         )
     if owner is None:
         return (
-            "the interpreter, or what it brings",
-            "make the environment with an interpreter that was built for older systems (uv's, for"
-            ' example), or let the target provide it (interpreter = "target"); compile what is'
-            " your own on an older system",
+            "the interpreter, or a file that comes with it,",
+            "create the environment with an interpreter that was built for older systems (uv's, for"
+            ' example), or let the target provide it (interpreter = "target"); compile your own'
+            " extensions on an older system",
         )
     return (
         f"{owner.name} {owner.version}",
-        "install a wheel for older systems, perhaps an earlier version"
+        "install a wheel built for older systems, perhaps of an earlier version"
         f" ({_resolve(excess, machine)})",
     )
 

@@ -1,4 +1,4 @@
-"""What there is to tell of a whole plan: facts about it, and what packing would do."""
+"""Reports on a whole plan: facts about it, and what packing would do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNEXPLAINED: Final = "by rule"
 
 
 def with_bundle(plan: PackPlan, bundle: Bundle, environment: Environment) -> PackPlan:
-    """Return a plan with what there is to tell of its interpreter."""
+    """Return a plan with the facts, notes and packages of its bundled interpreter."""
     plan = plan.with_facts(bundle.told(plan.head), [*bundle.notes, *headers_notes(plan)])
     packages = _in_site(bundle.distributions, environment)
     return replace(plan, remarks=bundle.remarks, base_distributions=packages)
@@ -51,7 +51,7 @@ def with_bundle(plan: PackPlan, bundle: Bundle, environment: Environment) -> Pac
 def _in_site(
     distributions: Iterable[InstalledDistribution], environment: Environment
 ) -> tuple[InstalledDistribution, ...]:
-    """Return the base's packages with the arcnames that they are packed under."""
+    """Return the base interpreter's packages with the arcnames under which they are packed."""
     site = environment.site_packages[0]
 
     def moved(arcname: str) -> str:
@@ -71,16 +71,18 @@ def with_needs_of_target(
     met_by_base: Sequence[tuple[str, InstalledDistribution]],
     headers: HeaderReader,
 ) -> PackPlan:
-    """Return a plan that tells what the target's interpreter and system have to have.
+    """Return a plan that records what the target's interpreter and system must provide.
 
     Parameters:
-        met_by_base: the base interpreter's own packages that are required, each after the name of a
-            distribution that requires it.
+        met_by_base: the base interpreter's own packages that are required, each preceded by the
+            name of a distribution that requires it.
     """
     if met_by_base:
         plan = plan.with_facts(*_left_to_the_base(met_by_base))
     platform = platform_of(environment.interpreter)
-    libraries = platform.libraries_of_target(environment, plan.entries, headers)
+    left = plan.head.get("bundle", {}).get("left_to_the_target", {})
+    found = platform.libraries_of_target(environment, plan.entries, headers)
+    libraries = [each for each in found if each["name"] not in left]
     return plan.with_facts({"target_libraries": libraries}, ()) if libraries else plan
 
 
@@ -91,8 +93,8 @@ def _left_to_the_base(
     listed = [{"name": met.name, "version": met.version} for _, met in met_by_base]
     notes = [
         f"{met.name} {met.version}, which {user} requires, is one of the base interpreter's own"
-        " packages and is not packed: the target's Python must have it, or install it into the"
-        " environment"
+        " packages and is not packed: make sure that the target's Python has it, or install it"
+        " into the environment"
         for user, met in met_by_base
     ]
     return {"base_distributions": listed}, notes
@@ -108,7 +110,7 @@ class PruneReport:
     scanned: Sequence[ScannedEntry]
 
     def added_to(self, plan: PackPlan) -> PackPlan:
-        """Return a plan with its notes, and with facts to publish next to the archive."""
+        """Return a plan with the report's notes and with facts to publish next to the archive."""
         left = [*self._left()]
         owned = frozenset(name for each in plan.distributions for name in each.files)
         packed = size_of(entry for entry in plan.entries if entry.arcname in owned)
@@ -119,8 +121,8 @@ class PruneReport:
             f" {human_size(total)}"
         ]
         notes += [
-            f"{each.name} {each.version} is not required and was kept: neither a RECORD nor other"
-            " metadata tell its files"
+            f"{each.name} {each.version} is not required but was kept, because neither a RECORD nor"
+            " other metadata lists its files"
             for each in self.pruned.unknown
         ]
         unowned = self.unowned(plan)
@@ -129,7 +131,7 @@ class PruneReport:
             what = what if len(unowned) > 1 else "file that no distribution owns was"
             notes.append(f"{len(unowned)} {what} kept (-v names them)")
             for name in unowned:
-                logger.debug("kept, of no distribution: %s", name)
+                logger.debug("kept, owned by no distribution: %s", name)
         facts = {
             "packed": counts[0],
             "of": counts[1],
@@ -179,30 +181,31 @@ class PruneReport:
 
 _LOWEST: Final = Version("2.17")
 _BY_THE_INTERPRETER: Final = (
-    "the interpreter sets glibc {version}: pack an environment made with uv's"
-    " python-build-standalone (uv venv --managed-python), which needs 2.17, or on an older system"
+    "the interpreter requires glibc {version}: pack an environment created with uv's"
+    " python-build-standalone (uv venv --managed-python), which requires 2.17, or pack on an older"
+    " system"
 )
 _BY_A_LIBRARY: Final = (
-    "a library of this machine that comes along sets glibc {version}: pack on an older system, or"
-    " leave the libraries to the target with vendor-libraries = false"
+    "a bundled library of this machine requires glibc {version}: pack on an older system, or leave"
+    " the libraries to the target with vendor-libraries = false"
 )
 _BY_ONE_DISTRIBUTION: Final = (
-    "{owner} alone sets glibc {version}, everything else {rest}: leave it out if the application"
-    " does without, or install an older wheel of it"
+    "only {owner} requires glibc {version}; everything else {rest}: leave it out if the application"
+    " does not need it, or install an older wheel of it"
 )
 _BY_DISTRIBUTIONS: Final = (
-    "{owner} and others set glibc {version}: install wheels of them that are tagged for an older"
-    " manylinux"
+    "{owner} and others require glibc {version}: install wheels of them that are tagged for an"
+    " older manylinux"
 )
 
 
 def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
     """Return what sets the oldest glibc that a plan runs with, and how to lower it, in words.
 
-    There is nothing to tell of what manylinux2014 has: no wheel is built for less.
+    Up to the glibc of manylinux2014 there is nothing to report: no wheel is built for an older one.
 
     Parameters:
-        floors: of the planned files.
+        floors: the requirements of the planned files.
     """
     fact = plan.head["platform"].get("glibc")
     if fact is None or Version(fact["version"]) <= _LOWEST:
@@ -218,12 +221,12 @@ def floor_reason(plan: PackPlan, floors: FileRequirements) -> str | None:
     tag = str(plan.head["platform"]["tag"])
     rest = floors.of(others).facts(tag).get("glibc", {}).get("version")
     form = _BY_DISTRIBUTIONS if rest == fact["version"] else _BY_ONE_DISTRIBUTION
-    rest = "runs with any" if rest is None else f"would need {rest}"
+    rest = "runs with any version" if rest is None else f"requires only {rest}"
     return form.format(owner=f"{owner.name} {owner.version}", version=fact["version"], rest=rest)
 
 
 def left_out_by_reason(plan: PackPlan) -> list[dict[str, Any]]:
-    """Return what of the environment is not packed, counted by reason, the most bytes first."""
+    """Return how much of the environment is not packed, by reason, the most bytes first."""
     packed = {entry.arcname for entry in plan.entries}
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
@@ -237,9 +240,9 @@ def left_out_by_reason(plan: PackPlan) -> list[dict[str, Any]]:
 
 
 def first_step(plan: PackPlan) -> str:
-    """Return what to type where a plan was unpacked, with `{top}` for the top folder.
+    """Return the command to type where an archive was unpacked, with `{top}` for the top folder.
 
-    The project's first console script is started, or else Python.
+    It starts the project's first console script, or Python if there is none.
     """
     windows = plan.head["platform"].get("system") == "win32"
     own = canonicalize_name(str(plan.head.get("name")))
@@ -256,7 +259,7 @@ def first_step(plan: PackPlan) -> str:
 
 
 def _python(plan: PackPlan) -> str:
-    """Return the name of a Python that connects, as it is on the target's PATH."""
+    """Return the name, on the target's PATH, of a Python that can connect the environment."""
     told = plan.head.get("python", {})
     minor = ".".join(str(told.get("version", "3")).split(".")[:2])
     return f"python{minor}{'t' if str(told.get('abi')).endswith('t') else ''}"
@@ -268,7 +271,7 @@ class Preview:
 
     Parameters:
         head: the head of its manifest.
-        size: of all files, in bytes, in the largest of the formats.
+        size: the total size of all files, in bytes, in the largest of the formats.
         unchanged: number of files, folders and links packed unchanged.
         rewritten: entries of the environment packed with changes.
         added: entries from elsewhere: the interpreter, wheels, this project.
@@ -278,7 +281,7 @@ class Preview:
         beside: facts that would be published next to an archive.
         archives: the paths that would be written.
         needs: requirements on the target, in words.
-        floor: what sets the oldest system, and how to lower it.
+        floor: what sets the oldest system that it runs on, and how to lower it.
         largest: the distributions with their unpacked sizes, largest first.
     """
 
@@ -324,7 +327,7 @@ def preview(
 
     Parameters:
         archives: the paths that would be written.
-        copies_links: whether one of them has copies in the place of links.
+        copies_links: whether one of them has copies in place of links.
     """
     entries = {entry.arcname: entry for entry in plan.entries}
     scanned = {entry.arcname: entry for entry in plan.scanned}

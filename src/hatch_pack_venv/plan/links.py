@@ -55,7 +55,7 @@ def without_dangling(
         target, hop = entry.target.path.relative_to(prefix).as_posix(), next_hop(entry)
         if target != posixpath.curdir and target not in entries:
             del result[name]
-            log.leave_out(name, "a link to what is left out")
+            log.leave_out(name, "a link whose target is left out")
             notes.append(f"the link {name} was left out with its target {target}")
         elif hop not in (None, posixpath.curdir) and hop not in entries:
             folder = posixpath.dirname(name) or posixpath.curdir
@@ -66,9 +66,10 @@ def without_dangling(
 
 
 def may_be_missing(link: SymlinkEntry, target: LinkTarget, environment: Environment) -> bool:
-    """Return whether what a link leads to may appear on the target.
+    """Return whether the missing target of a link may exist on the target machine.
 
-    That is a place in the environment, in a neighbour, or the link is its interpreter's.
+    That is so for a relative link into the environment or a neighbour, and for a link of the
+    interpreter.
     """
     if target.kind is not TargetKind.DANGLING:
         return False
@@ -80,7 +81,7 @@ def may_be_missing(link: SymlinkEntry, target: LinkTarget, environment: Environm
 def is_interpreter_alias(
     entry: ScannedEntry, environment: Environment
 ) -> TypeGuard[SymlinkEntry | FileEntry]:
-    """Return whether an entry leads to the base interpreter or is a copy of it, by any name."""
+    """Return whether an entry leads to the base interpreter or is a copy of it, under any name."""
     if isinstance(entry, SymlinkEntry):
         return entry.target is not None and entry.target.path == environment.interpreter.executable
     return isinstance(entry, FileEntry) and entry.arcname in environment.interpreter_copies
@@ -91,7 +92,7 @@ def interpreter_alias(
 ) -> SymlinkEntry | None:
     """Return a link to the archive's interpreter, or to where the target's will be.
 
-    It takes the place of what leads to the base interpreter or is a copy of it; `None` for others.
+    It replaces an entry that leads to the base interpreter or is a copy of it; `None` for others.
     """
     if mode == "linked" or not is_interpreter_alias(entry, environment):
         return None
@@ -99,13 +100,13 @@ def interpreter_alias(
     return SymlinkEntry(
         arcname=entry.arcname,
         linkname=posixpath.relpath(name, posixpath.dirname(entry.arcname) or "."),
-        optional=mode != "bundled",  # no copy can stand for what the target provides
+        optional=mode != "bundled",  # what the target provides cannot be copied
         mtime=entry.mtime,
     )
 
 
 def stays_a_link(entry: ScannedEntry, *, leaving: bool) -> bool:
-    """Return whether what an entry leads to is not packed with it.
+    """Return whether an entry is a link whose target is not packed in its place.
 
     Parameters:
         leaving: whether links may leave the environment.
@@ -130,7 +131,7 @@ def paths_in_layers(entries: Iterable[Entry]) -> list[Path]:
 
 
 def without_links(entries: Iterable[Entry]) -> list[Entry]:
-    """Replace links by copies of the files and folders they lead to.
+    """Replace links with copies of the files and folders they lead to.
 
     Links that are only a convenience (`lib64`) are left out.
 
@@ -190,8 +191,8 @@ class _Copier:
             return
         if source in above or f"{link.arcname}/".startswith(f"{source}/" if source else ""):
             self.problems.append(
-                f"the link {link.arcname} leads to a folder it lies in ({link.linkname}), a copy"
-                " would never end: remove it or exclude it"
+                f"the link {link.arcname} leads to a folder that contains it ({link.linkname}), so"
+                " a copy would never end: remove it or exclude it"
             )
             return
         yield DirectoryEntry(arcname=arcname, mtime=entry.mtime if entry else link.mtime)

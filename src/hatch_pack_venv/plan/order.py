@@ -1,6 +1,6 @@
 """The order of an archive's entries, and its folders: one rule for all formats.
 
-Differences between build machines (owner, umask, clock, the order of a folder's names) never reach
+Differences between build machines (owner, umask, clock, the order of folder listings) never reach
 an archive. See https://reproducible-builds.org/docs/archives/.
 """
 
@@ -35,8 +35,8 @@ _VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")
 _PROGRAM: Final = re.compile(r"[^.]+(\.\d+t?)*")
 _LARGE: Final = 256 << 10
 """Minimum size, in bytes, of copies that are moved together. This makes an environment 2 % smaller
-with xz, whose dictionary is shorter than a folder of web pages; moving all copies makes it larger
-with zstd, which looks farther.
+with xz, whose dictionary is smaller than a folder of web pages; moving all copies makes it larger
+with zstd, which looks further back.
 """
 
 
@@ -44,8 +44,7 @@ def normalised(entries: Iterable[Entry], times: Times, *, keeps_modes: bool = Fa
     """Set the time and mode of each entry, and of entries that can replace a link.
 
     Parameters:
-        keeps_modes: whether entries keep the permission bits that were found, as far as these are
-            safe.
+        keeps_modes: whether entries keep the permission bits found, limited to `SAFE_MODE`.
     """
     return [_normalised(entry, times, keeps_modes=keeps_modes) for entry in entries]
 
@@ -76,11 +75,11 @@ def in_order(entries: Iterable[Entry], own: frozenset[str] = frozenset()) -> lis
 
     Similar files are placed together, which compressors reward: machine code first, then the others
     by file extension. Large files with the same name and size, most likely copies, go where the
-    last of them would. Links come after everything that they may lead to.
+    last of them would go. Links come after everything that they may lead to.
 
     Parameters:
-        own: arcnames of files that change with each release. They come after all other files, so
-            that the blocks of those are what they were.
+        own: arcnames of files that change with each release. They come after all other files,
+            whose blocks therefore stay the same.
     """
     ordered = sorted(entries, key=lambda entry: _place(entry, own))
     copies = {number: alike for number, entry in enumerate(ordered) if (alike := _alike(entry))}
@@ -92,8 +91,8 @@ def in_order(entries: Iterable[Entry], own: frozenset[str] = frozenset()) -> lis
 def _place(entry: Entry, own: frozenset[str]) -> str:
     """Return kind, extension and path as one string, which is smaller than a tuple of three.
 
-    Path components, too, are separated by the one character that no name contains: a folder's
-    contents come before names that merely start with its name.
+    Path components are also separated by the one character that no name contains, so that a
+    folder's contents come before names that merely start with its name.
     """
     match entry:
         case DirectoryEntry():
@@ -142,7 +141,7 @@ def complete_folders(
     written_last: Iterable[str],
     log: DecisionLog,
 ) -> None:
-    """Add the parent folders of every entry, and drop those that have lost all their contents.
+    """Add the parent folders of every entry, and drop folders that have lost all their contents.
 
     Parameters:
         written_last: arcnames of the files that the writer adds.
@@ -166,4 +165,4 @@ def complete_folders(
     for name in parents:
         if name not in entries:
             entries[name] = DirectoryEntry(arcname=name)
-            log.change(name, "a folder of other entries")
+            log.change(name, "the parent folder of other entries")

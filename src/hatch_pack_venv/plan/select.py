@@ -1,4 +1,4 @@
-"""What goes in: what the rules leave out, what patterns leave out and bring back."""
+"""Which entries are packed: what rules and patterns leave out, and what patterns bring back."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 
 BY_PATTERN: Final = "exclude-files"
-"""Why an entry stays out that a pattern names."""
+"""The reason why an entry that a pattern matches is left out."""
 REPLACED: Final = "which a wheel replaces"
-"""Why a distribution's files stay out; the end of a reason."""
+"""The end of the reason why a distribution's files are left out."""
 
-# Written by venv, virtualenv and uv into an environment about itself.
-_OWN: Final = "written about this environment by what made it"
+# Files in which venv, virtualenv and uv describe the environment they created.
+_OWN: Final = "written for this environment by the tool that created it"
 _OWN_FILES: Final = {"pyvenv.cfg", ".gitignore", ".lock", "CACHEDIR.TAG"}
 
-# Their text names the place the environment was made at (relocation facts, Q5).
+# Their text contains the path at which the environment was created (relocation facts, Q5).
 _ACTIVATION: Final = re.compile(
     r"(?:de)?activate(?:\.(?:bat|csh|fish|nu|ps1|xsh))?|Activate\.ps1|activate_this\.py|(?:pydoc|_assign)\.bat"
 )
 
-# What people, pip and uv keep passwords in; directly in an environment (pip reads its `pip.conf`).
+# Where people, pip and uv keep passwords; at the top of an environment (pip reads its `pip.conf`).
 _SECRETS: Final = {
     *(".condarc", ".git-credentials", ".netrc", ".npmrc", ".pypirc", ".yarnrc"),
     *("_netrc", "pip.conf", "pip.ini", "uv.toml"),
 }
 
-# uv's notes on where a distribution came from; they hold paths and times of the build machine.
+# uv's notes on where a distribution came from; they contain the build machine's paths and times.
 _INSTALLER_NOTES: Final = {"uv_cache.json", "uv_build.json"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The rules and patterns that decide what of an environment is packed.
+    """The rules and patterns that decide which entries of an environment are packed.
 
     Parameters:
-        exclude: gitignore-style patterns of what stays out, and names of presets.
-        include: gitignore-style patterns that bring back what any rule or pattern left out.
+        exclude: gitignore-style patterns of entries to leave out, and names of presets.
+        include: gitignore-style patterns that bring back what any rule or pattern leaves out.
         records: whether RECORD files are packed.
         sitecustomize: whether a `sitecustomize.py` directly in site-packages is packed.
     """
@@ -67,7 +67,7 @@ class Selection:
 
     @classmethod
     def of(cls, options: PackOptions) -> Self:
-        """Return the rules and patterns of options."""
+        """Return the rules and patterns that options set."""
         return cls(
             exclude=options.exclude_files,
             include=options.include_files,
@@ -75,11 +75,11 @@ class Selection:
         )
 
     def excludes(self, arcname: str, environment: Environment) -> bool:
-        """Whether an entry of the environment stays out."""
+        """Whether an entry of the environment is left out."""
         return self.why_excluded(arcname, environment) is not None
 
     def why_excluded(self, arcname: str, environment: Environment) -> str | None:
-        """Return why an entry of the environment stays out, in words; `None` if it does not."""
+        """Return why an entry of the environment is left out, in words; `None` if it is not."""
         if self.brings_back(arcname):
             return None
         return BY_PATTERN if self.by_pattern(arcname) else self._by_rule(arcname, environment)
@@ -95,13 +95,14 @@ class Selection:
         return known
 
     def brings_back(self, arcname: str) -> bool:
-        """Whether `include` names a file."""
+        """Whether `include` matches a file."""
         return bool(self.include) and self._include_spec.match_file(arcname)
 
     def unused(self, arcnames: Collection[str]) -> Iterator[str]:
-        """Yield a sentence for each pattern that names none of some files and folders.
+        """Yield a sentence for each pattern that matches none of the given files and folders.
 
-        Presets are for any environment, and so are patterns of byte code, which comes and goes.
+        Presets are skipped, as they are meant for any environment, and so are patterns for byte
+        code, which comes and goes.
         """
         for key, patterns in (("exclude-files", self.exclude), ("include-files", self.include)):
             for pattern in patterns:
@@ -115,7 +116,7 @@ class Selection:
 
     @cached_property
     def _excluded(self) -> dict[str, bool]:
-        """What was asked for already: several steps ask, and each name is matched once."""
+        """Earlier answers: several steps ask, but each name is matched only once."""
         return {}
 
     @cached_property
@@ -129,26 +130,26 @@ class Selection:
     def _by_rule(self, arcname: str, environment: Environment) -> str | None:
         folder, _, name = arcname.rpartition("/")
         if "__pycache__" in arcname and "__pycache__" in arcname.split("/"):
-            return "byte code of this machine"
+            return "bytecode compiled on this machine"
         if folder.endswith(".dist-info"):
             return self._by_rule_of_metadata(name)
         if folder in environment.site_packages:
             customises = name == "sitecustomize.py" and not self.sitecustomize
-            return "it customises the environment that it was made in" if customises else None
+            return "it customises the environment in which it was created" if customises else None
         if folder == environment.scripts:
-            return "an activation script of this place" if _ACTIVATION.fullmatch(name) else None
+            return "an activation script for this location" if _ACTIVATION.fullmatch(name) else None
         if not folder and name in _SECRETS:
             return "a configuration file that may hold passwords"
         return _OWN if not folder and name in _OWN_FILES else None
 
     def _by_rule_of_metadata(self, name: str) -> str | None:
         if name in _INSTALLER_NOTES:
-            return "tells where it was installed from on this machine"
+            return "records where on this machine it was installed from"
         return 'record-files = "exclude"' if name == "RECORD" and not self.records else None
 
 
 def nameable(entries: Iterable[ScannedEntry], environment: Environment) -> frozenset[str]:
-    """Return the arcnames that patterns can name: those of entries, and of what is generated."""
+    """Return the arcnames that patterns can match: those of entries and of generated files."""
     given = [*entries]
     generated = (POSTINSTALL, *(e.arcname for e in activation_scripts(environment.scripts)))
     return frozenset([*generated, *(each.arcname for each in (*given, *with_copies(given)))])
@@ -161,16 +162,16 @@ def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
 
 
 def note_on(entry: ScannedEntry, environment: Environment, why: str) -> Iterator[str]:
-    """Yield what a user should know of an entry that a rule leaves out or replaces.
+    """Yield what a user should know about an entry that a rule leaves out or replaces.
 
     Parameters:
-        why: it is left out.
+        why: the reason for leaving it out.
     """
     folder, _, name = entry.arcname.rpartition("/")
     if is_written_for_layers(entry) or _is_of_venvstacks(entry):
         return
     if folder in environment.site_packages and name == "sitecustomize.py":
-        yield f"{entry.arcname} was left out: it customised the environment it was made in"
+        yield f"{entry.arcname} was left out: it customised the environment in which it was created"
     if folder != environment.scripts or environment.is_windows:
         return
     if not isinstance(entry, FileEntry) or not isinstance(entry.content, bytes):
@@ -184,17 +185,17 @@ def note_on(entry: ScannedEntry, environment: Environment, why: str) -> Iterator
         )
     elif environment.is_of_interpreter(entry.arcname) and entry.content.startswith(b"#!"):
         yield (
-            f"{entry.arcname} is a script around the interpreter, and the interpreter itself takes"
-            " its place: do what the script does where the application is started, or in a .pth"
-            " file"
+            f"{entry.arcname} is a wrapper script for the interpreter, and the interpreter itself"
+            " takes its place: do what the script does where the application is started, or in a"
+            " .pth file"
         )
     elif why.endswith(REPLACED):
         points = entry_points_by_name(environment.distributions).get(name, ())
         if points and not is_as_installed(entry.content, points):
             yield (
-                f"{entry.arcname} was edited, and the edit is lost: the launcher of a wheel takes"
-                " its place; make the change in the project, or set variables where the"
-                " application is started"
+                f"{entry.arcname} was edited, and the edit is lost: the wheel's launcher takes its"
+                " place; make the change in the project, or set variables where the application is"
+                " started"
             )
 
 
@@ -202,21 +203,21 @@ def why_added(added: Entry, original: ScannedEntry | None) -> str:
     """Return why an entry of the interpreter is packed, in words.
 
     Parameters:
-        original: what the environment holds under its name.
+        original: the environment's entry of the same name.
     """
     if added.arcname == "pyvenv.cfg":
-        return "names no place, so that it is right everywhere"
+        return "contains no path of this machine"
     if isinstance(original, SymlinkEntry) and isinstance(added, SymlinkEntry):
         return f"the link leads to {added.linkname} instead of {original.linkname}"
     if isinstance(original, SymlinkEntry):
         return f"the bundled interpreter itself instead of a link to it ({original.linkname})"
     if added.arcname.startswith("share/licenses/"):
-        return "a licence of what the interpreter needs"
-    return "of the interpreter, or of what it needs"
+        return "a licence of something that the interpreter needs"
+    return "part of the interpreter, or needed by it"
 
 
 def is_written_for_layers(entry: ScannedEntry) -> bool:
-    """Whether this is a file by which `postinstall.py` has connected layers in place."""
+    """Whether this is a file that `postinstall.py` wrote to connect layers in place."""
     name = entry.arcname.rpartition("/")[2]
     if name == postinstall.LAYERS_FILE:
         return True
@@ -232,6 +233,6 @@ _OF_VENVSTACKS: Final = b'"""venvstacks layered environment site customization s
 
 
 def _is_of_venvstacks(entry: ScannedEntry) -> bool:
-    """Whether venvstacks has connected layers by this file, as `postinstall.py` does again."""
+    """Whether venvstacks wrote this file to connect layers, which `postinstall.py` redoes."""
     content = entry.content if isinstance(entry, FileEntry) else b""
     return isinstance(content, bytes) and content.startswith(_OF_VENVSTACKS)

@@ -1,6 +1,6 @@
-"""What archives start that start something by themselves, and what they say besides their entries.
+"""What self-starting archives run, and what they state in addition to their entries.
 
-That is the head of a run file, and of an image its layers, its command and its labels.
+For a run file that is its head; for an image, its layers, command and labels.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9._+-]")
 def with_start(
     plan: PackPlan, entry_point: str | None, project: InstalledDistribution | None
 ) -> PackPlan:
-    """Return a plan with the script that is to be started.
+    """Return a plan that records which script to start.
 
     Parameters:
         entry_point: the script's name; by default the project's only console script.
         project: the project, if one is packed.
 
     Raises:
-        PlanError: there is no such script, or none or several to choose from.
+        PlanError: the script is not packed; or no name is given, and the project does not
+            have exactly one console script.
     """
     own = [] if project is None else [p.name for p in project.entry_points if not p.gui]
     name = entry_point or (own[0] if len(own) == 1 else None)
@@ -49,16 +50,16 @@ def with_start(
     if name is not None and arcname in there:
         return replace(plan, start=arcname)
     if name is not None:
-        problem = f"{arcname}, which entry-point names, is not packed"
+        problem = f"entry-point names {arcname}, which is not packed"
         if entry_point is None:
             problem = f"{arcname}, the project's console script, is not packed"
     elif own:
         problem = f"the project has several console scripts, {_listed(own)}"
     else:
-        problem = "no project's console script is known to be the one to start"
+        problem = "no project with a console script is packed"
     scripts = [p.name for each in plan.distributions for p in each.entry_points if not p.gui]
     raise PlanError(
-        "it is not known what to start",
+        "cannot tell which script to start",
         [f"{problem}: set entry-point to the name of a script ({_listed(scripts) or 'python'})"],
     )
 
@@ -70,8 +71,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def run_head(plan: PackPlan) -> Head:
-    """Return what the head of a run file says, as far as the plan tells."""
-    from ..injected.run_file import Head  # for one format of many
+    """Return the head of a run file, with the fields that the plan determines."""
+    from ..injected.run_file import Head  # needed by one format only
 
     head = plan.head
     name = " ".join(str(head[key]) for key in ("name", "version") if head[key])
@@ -107,32 +108,32 @@ def _info(plan: PackPlan, name: str, needs: str) -> dict[str, str]:
 
 
 LAYERS: Final = ("interpreter", "dependencies", "project")
-"""In this order, by how seldom they change; the manifest is in the last."""
+"""Ordered from the one that changes least often; the manifest is in the last."""
 _KEY: Final = "org.opencontainers.image"
 _REFERENCE: Final = re.compile(
     r"([a-zA-Z0-9.-]+(:\d+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r":[\w][\w.-]{0,127}",
     re.ASCII,
 )
-_LONGEST: Final = 200  # characters of a licence that is a name and no text
+_LONGEST: Final = 200  # characters; a longer licence is a text, not a name
 
 
 def with_image(
     plan: PackPlan, name: str, base: ImageBase, project: InstalledDistribution | None
 ) -> PackPlan:
-    """Return a plan with what an image of it needs besides.
+    """Return a plan with what an image needs in addition.
 
     Parameters:
         name: repository and tag.
-        project: the project, if one is packed, whose metadata become labels.
+        project: the project, if one is packed; its metadata become labels.
 
     Raises:
-        PlanError: a name means something else in a layer of an image.
+        PlanError: a file's name has a special meaning in an image layer.
     """
     hidden = [e.arcname for e in plan.entries if f"/{e.arcname}".rpartition("/")[2][:4] == ".wh."]
     if hidden:
         raise PlanError(
-            "an image cannot hold it",
+            "it cannot be packed into an image",
             [f"{each} would hide another file (`.wh.`): rename or exclude it" for each in hidden],
         )
     image = Image(name=name, command=_command(plan), labels=_labels(plan, project), base=base)
@@ -141,10 +142,11 @@ def with_image(
 
 
 def image_layers(plan: PackPlan) -> dict[str, int]:
-    """Return the number of each entry's layer in `LAYERS`, by arcname.
+    """Return the index in `LAYERS` of each entry's layer, by arcname.
 
-    A folder is where the first of what it holds is. What no distribution owns and the environment
-    does not hold (the manifest, for instance) is generated for this release.
+    A folder is in the first layer that has any of its contents. A file that belongs to no
+    distribution or interpreter and was not in the environment (the manifest, for instance) is
+    generated for this release.
     """
     name = canonicalize_name(str(plan.head["name"]))
     own = {f: each.key == name for each in plan.distributions for f in each.files}
@@ -170,7 +172,7 @@ def image_layers(plan: PackPlan) -> dict[str, int]:
 
 
 def in_image(plan: PackPlan) -> PackPlan:
-    """Return a plan in the order of its layers, at its place in an image."""
+    """Return a plan with its entries in layer order, at its path in an image."""
     layers = image_layers(plan)
     entries = sorted(plan.entries, key=lambda entry: layers.get(entry.arcname, len(LAYERS) - 1))
     return replace(plan, entries=tuple(entries), install_target=PREFIX)
@@ -181,13 +183,13 @@ def _below(arcname: str, folders: Mapping[str, bool]) -> bool | None:
 
 
 def image_name(template: str, name: str, version: str | None) -> str:
-    """Fill in the template of repository and tag, with what names of images allow.
+    """Fill in the template of repository and tag, using only characters that image names allow.
 
     Without a version the tag is `latest`. See
     https://github.com/distribution/reference/blob/main/reference.go.
 
     Raises:
-        OptionsError: the result is no such name.
+        OptionsError: the result is not a valid image name.
     """
     name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"
     tag = re.sub(r"[^\w.-]", "-", version or "latest", flags=re.ASCII)
@@ -195,13 +197,16 @@ def image_name(template: str, name: str, version: str | None) -> str:
     if ":" not in found.rpartition("/")[2]:
         found += ":latest"
     if not _REFERENCE.fullmatch(found):
-        problem = f"image-name gives {found!r}, and images have names such as 'registry/app:1.0'"
+        problem = (
+            f"image-name gives {found!r}, which is not a valid image name (such as"
+            " 'registry/app:1.0')"
+        )
         raise OptionsError("the configuration is wrong", [problem])
     return found
 
 
 def _command(plan: PackPlan) -> tuple[str, ...]:
-    """Return what starts the script without a shell: launchers are Python programs, too."""
+    """Return the command that starts the script without a shell; launchers are Python, too."""
     script = next((e for e in plan.entries if e.arcname == plan.start), None)
     options = None
     if isinstance(script, FileEntry) and isinstance(script.content, bytes):

@@ -1,4 +1,4 @@
-"""What a finished plan must be: a tree, within its size limit, holdable by its platform."""
+"""Checks on a finished plan: its tree, its size, and what its platform can hold."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 def check_tree(
     entries: Mapping[str, Entry], *, fixed_path: str | None, leaving: bool
 ) -> Iterator[str]:
-    """Yield a sentence for each entry that cannot lie where it does.
+    """Yield a sentence for each entry whose path or link target is not allowed.
 
     Parameters:
-        fixed_path: arcname of the one link that leads out because it was asked for.
-        leaving: whether any link may.
+        fixed_path: arcname of the one link that leaves the environment because that was requested.
+        leaving: whether any link may leave it.
     """
     misplaced: dict[str, list[str]] = {}
     for name, entry in entries.items():
         folder = name.rpartition("/")[0]
         if "\\" in name or leads_out(name):
             yield (
-                f"{name!r} has a backslash or a drive in its name, which Windows takes for the end"
-                " of a folder's name: rename or exclude it"
+                f"{name!r} has a backslash or a drive in its name, which Windows would interpret as"
+                " part of a path: rename or exclude it"
             )
         if folder and not isinstance(entries.get(folder), DirectoryEntry):
             misplaced.setdefault(folder, []).append(name)
@@ -45,18 +45,18 @@ def check_tree(
         if not leads_to_layer(entry):
             target = posixpath.normpath(posixpath.join(folder, entry.linkname))
             if target.startswith(("../", "/")) or target == "..":
-                yield f"the link {name} leaves the environment: exclude it"
+                yield f"the link {name} leads outside the environment: exclude it"
     for folder, (first, *others) in misplaced.items():
-        verb = f"and {len(others)} more lie" if others else "lies"
+        verb = f"and {len(others)} more are" if others else "is"
         is_link = isinstance(entries.get(folder), SymlinkEntry)
-        what = "a link: put what it leads to in its place, or" if is_link else "no folder:"
-        yield f"{first} {verb} below {folder}, which is {what} exclude one"
+        what = "a link: replace it with what it leads to, or" if is_link else "not a folder:"
+        yield f"{first} {verb} below {folder}, which is {what} exclude one of them"
 
 
 def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
-    """Yield a sentence for each environment that lies within the one that is packed.
+    """Yield a sentence for each environment nested inside the one to pack.
 
-    Its `pyvenv.cfg`, its interpreter and its launchers name places of this machine.
+    Its `pyvenv.cfg`, interpreter and launchers refer to paths on this machine.
     """
     entries = list(scanned)
     inner = [entry.arcname for entry in entries if entry.arcname.endswith("/pyvenv.cfg")]
@@ -64,27 +64,27 @@ def nested_environments(scanned: Iterable[ScannedEntry]) -> Iterator[str]:
     for folder in sorted(map(posixpath.dirname, inner)):
         if not names.isdisjoint({f"{folder}/bin/python", f"{folder}/Scripts/python.exe"}):
             yield (
-                f"{folder} is an environment of its own, which would not run on the target: leave"
-                f' it out (exclude-files = ["/{folder}/"]) and pack it by itself'
+                f"{folder} is a nested environment, which would not run on the target: leave it"
+                f' out (exclude-files = ["/{folder}/"]) and pack it separately'
             )
 
 
 def check_zip_names(plan: PackPlan) -> None:
-    """Refuse names that a zip file has no encoding for.
+    """Refuse names that cannot be encoded in a zip file.
 
     Raises:
         PlanError: lists the names that are not UTF-8.
     """
     named = [(entry.arcname, "rename or exclude it") for entry in plan.entries]
-    named.append((plan.install_target, "set install-target to another"))
+    named.append((plan.install_target, "set install-target to another name"))
     odd = [
-        f"the name {name!r} is not UTF-8, and every tool would unpack it under another: {way}, or"
-        " choose a tar format"
+        f"the name {name!r} is not UTF-8, so tools would unpack it under a different name: {way},"
+        " or choose a tar format"
         for name, way in named
         if not _is_text(name)
     ]
     if odd:
-        raise PlanError("a zip file cannot hold it", odd)
+        raise PlanError("it cannot be packed into a zip file", odd)
 
 
 def _is_text(name: str) -> bool:
@@ -96,30 +96,30 @@ def check_reserved_names(entries: Mapping[str, Entry], environment: Environment)
     name = f"{environment.site_packages[0]}/sitecustomize.py"
     if name in entries:
         yield (
-            f"{name} would be replaced when postinstall.py writes its own for the layers: do in a"
-            " .pth file what it does, and exclude it"
+            f"{name} would be replaced when postinstall.py writes its own for the layers: move what"
+            " it does into a .pth file, and exclude it"
         )
 
 
-_COMPILES: Final = {"torch", "triton"}  # torch.compile and triton's kernels, when they run
+_COMPILES: Final = {"torch", "triton"}  # at run time: torch.compile and triton's kernels
 
 
 def headers_notes(plan: PackPlan) -> Iterator[str]:
-    """Yield a sentence if what compiles C when it runs is packed without Python's headers."""
+    """Yield a sentence if a distribution that compiles C at run time lacks Python's headers."""
     named = sorted(each.name for each in plan.distributions if each.key in _COMPILES)
     if named and not any(entry.arcname.endswith("/Python.h") for entry in plan.entries):
         yield (
-            f"{' and '.join(named)} may compile C when run (torch.compile) and need Python.h, which"
-            ' interpreter-trim leaves out: include-files = ["/include/"] brings the headers along'
+            f"{' and '.join(named)} may need Python.h to compile C at run time (torch.compile), and"
+            ' interpreter-trim leaves it out: bring it back with include-files = ["/include/"]'
         )
 
 
-_ANY_DIGEST: Final = "0" * 64  # as long as any other
-_LARGEST: Final = 10  # how many an error names
+_ANY_DIGEST: Final = "0" * 64  # a placeholder of the right length
+_LARGEST: Final = 10  # how many distributions an error lists
 
 
 def as_written(plan: PackPlan, *, copies_links: bool) -> tuple[PackPlan, list[SymlinkEntry]]:
-    """Return a plan as in the largest of its archives, and the links that are copied there.
+    """Return the plan of the largest archive, and the links that are replaced by copies in it.
 
     Raises:
         LinkError: if links that would have to be copied form a loop or lead nowhere.
@@ -131,7 +131,7 @@ def as_written(plan: PackPlan, *, copies_links: bool) -> tuple[PackPlan, list[Sy
 
 
 def drafts(plan: PackPlan) -> list[tuple[Document, FileEntry]]:
-    """Return the documents that are packed, of their size, with hashes that stand for others."""
+    """Return the packed documents with entries of their size, rendered with placeholder hashes."""
     return [
         (each, FileEntry.from_bytes(each.arcname, each.render(lambda: _ANY_DIGEST, _any_digest)))
         for each in plan.documents
@@ -140,10 +140,10 @@ def drafts(plan: PackPlan) -> list[tuple[Document, FileEntry]]:
 
 
 def unpacked_size(plan: PackPlan, copied: Iterable[SymlinkEntry] = ()) -> int:
-    """Return the bytes of all files of an unpacked archive, documents and manifest among them.
+    """Return the size in bytes of all unpacked files, including documents and manifest.
 
     Parameters:
-        copied: links that copies stand for, which the manifest lists.
+        copied: links that are replaced by copies; the manifest lists them.
     """
     head = {**plan.head, "content_digest": _ANY_DIGEST}
     documents = [entry for _, entry in drafts(plan)]
@@ -156,10 +156,10 @@ def _any_digest(_arcname: str) -> str:
 
 
 def check_size(plan: PackPlan, limit: int | None, *, copies_links: bool = False) -> None:
-    """Refuse a plan that unpacks to more bytes than are allowed, in the largest of its archives.
+    """Refuse a plan whose largest archive unpacks to more bytes than are allowed.
 
     Raises:
-        PlanError: if it is too large; the sentence gives both sizes, and the largest distributions
+        PlanError: if it is too large; the message gives both sizes, and the largest distributions
             with theirs.
     """
     if limit is None:
@@ -173,20 +173,21 @@ def check_size(plan: PackPlan, limit: int | None, *, copies_links: bool = False)
     raise PlanError(
         "it is too large",
         [
-            f"{human_size(size)} ({size} bytes) unpacked are more than the"
-            f" {human_size(limit)} of max-size; the largest parts are {told}"
+            f"its unpacked size, {human_size(size)} ({size} bytes), exceeds max-size"
+            f" ({human_size(limit)}); the largest parts are {told}"
         ],
     )
 
 
 def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
-    """Return a plan with copies in place of links, and with its path budget; others as they are.
+    """Return a Windows plan with copies in place of links, and with its path budget.
 
-    What the interpreter cannot load is noted.
+    Extension modules that the interpreter cannot load are noted. Plans for other platforms are
+    returned unchanged.
 
     Raises:
-        LinkError: links that lead in a loop or nowhere, all of them.
-        PlanError: Windows cannot hold the name of the top folder.
+        LinkError: if links form a loop or lead nowhere; lists all of them.
+        PlanError: Windows does not allow the name of the top folder.
     """
     if not environment.is_windows:
         return plan
@@ -194,7 +195,7 @@ def for_windows(plan: PackPlan, environment: Environment) -> PackPlan:
     if problem is not None:
         raise PlanError(
             f"{environment.requested} cannot be packed",
-            [f"the top folder {plan.install_target!r} {problem}: set another install-target"],
+            [f"the top-level folder {plan.install_target!r} {problem}: set another install-target"],
         )
     entries = tuple(without_links(plan.entries))
     budget = PathBudget.of(entries, manifest.ARCNAME)

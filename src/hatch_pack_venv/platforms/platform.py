@@ -1,4 +1,4 @@
-"""Differences between the systems that an environment can be for, behind one protocol.
+"""Differences between the systems that an environment can target, behind one protocol.
 
 The environment's interpreter determines the platform, not the system that runs the build.
 """
@@ -58,7 +58,7 @@ class RewriteRules:
         entry_points: the entry points of packed distributions, by name.
         own_lines: lines of path files that belong to editable installs and are handled elsewhere.
         layers: the layers that path files may point to.
-        needs: what launchers look for before they start anything.
+        needs: the requirements that launchers check before they start anything.
         bundled: whether the archive contains the interpreter.
     """
 
@@ -71,13 +71,13 @@ class RewriteRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleRequest:
-    """What an interpreter is bundled for.
+    """A request to bundle an interpreter.
 
     Parameters:
         scanned: all entries of the environment.
-        packed: its packed entries, and those of the wheels laid over it.
-        headers: what is already known about binaries.
-        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
+        packed: its packed entries, and those of the wheels overlaid on it.
+        headers: the reader of binary headers, with what it has cached.
+        brings_back: whether a pattern brings back an arcname that `trim` leaves out.
     """
 
     scanned: Sequence[ScannedEntry]
@@ -89,10 +89,10 @@ class BundleRequest:
 
 
 class Platform(Protocol):
-    """A system that an environment can be for; each has its own folder next to this module."""
+    """A system that an environment can target; each has its own folder next to this module."""
 
     debris: re.Pattern[str] | None
-    """Matches the arcnames of files that the system's file manager leaves, and nobody wants."""
+    """Matches the arcnames of unwanted files that the system's file manager leaves behind."""
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
         """Return the environment markers (PEP 508) that this machine's Python would get wrong."""
@@ -101,7 +101,8 @@ class Platform(Protocol):
     def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
         """Return the wheel platforms that an environment accepts.
 
-        `None` means this machine's own, whose order and age only it knows.
+        `None` means those of this machine, which alone determines their order and how recent they
+        may be.
         """
         ...
 
@@ -122,11 +123,11 @@ class Platform(Protocol):
     def libraries_of_target(
         self, environment: Environment, packed: Sequence[ScannedEntry], headers: HeaderReader
     ) -> list[dict[str, str]]:
-        """Return the libraries that a target which brings its interpreter has to have."""
+        """Return the libraries that a target must have if it provides the interpreter."""
         ...
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return the rewriter of an environment's small files."""
+        """Return the rewriter for an environment's small files."""
         ...
 
     def check(
@@ -138,7 +139,7 @@ class Platform(Protocol):
         *,
         bundled: bool,
     ) -> Findings:
-        """Return what keeps planned entries from working there, and what a user should know."""
+        """Return what keeps planned entries from working on the system, and notes for the user."""
         ...
 
 
@@ -146,7 +147,7 @@ class _Posix:
     """What Linux and macOS have in common."""
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return the rewriter of an environment's small files."""
+        """Return the rewriter for an environment's small files."""
         return PosixRewriter(
             environment=environment,
             entry_points=rules.entry_points,
@@ -161,12 +162,12 @@ class _Posix:
 
 
 class _Linux(_Posix):
-    """Linux, and systems that nothing else is known about."""
+    """Linux, which is also the fallback for systems that have no platform here."""
 
     debris: re.Pattern[str] | None = None
 
     def markers(self, interpreter: Interpreter) -> dict[str, str]:
-        """Return the kernel's machine where the interpreter's is another: pip compares with it."""
+        """Return the kernel's machine for a 32-bit interpreter: pip compares markers with it."""
         return {"platform_machine": machine()} if interpreter.pointer_bits == 32 else {}
 
     def wheel_platforms(self, interpreter: Interpreter) -> None:
@@ -180,7 +181,7 @@ class _Linux(_Posix):
 
     def bundle(self, environment: Environment, request: BundleRequest) -> Bundle:
         """Collect the interpreter, its libraries and their licences."""
-        from .linux.bundle import make_bundle  # a tenth of a second that target mode can save
+        from .linux.bundle import make_bundle  # saves target mode a tenth of a second
 
         return make_bundle(
             environment,
@@ -195,7 +196,7 @@ class _Linux(_Posix):
     def libraries_of_target(
         self, environment: Environment, packed: Sequence[ScannedEntry], headers: HeaderReader
     ) -> list[dict[str, str]]:
-        """Return the libraries that are neither packed nor of glibc."""
+        """Return the libraries that are neither packed nor part of glibc."""
         from .linux.libraries import libraries_needed_by
 
         return libraries_needed_by(packed, environment, headers)
@@ -209,7 +210,7 @@ class _Linux(_Posix):
         *,
         bundled: bool,  # noqa: ARG002
     ) -> Findings:
-        """Find modules that do not fit; search paths are checked as they are written."""
+        """Find modules that cannot be loaded; search paths are checked when they are written."""
         if not isinstance(files, LinuxFileRequirements):
             return Findings()
         return linux_check.check(entries, files, environment)
@@ -225,7 +226,7 @@ class _Macos(_Posix):
         return macos_detect.markers(interpreter)
 
     def wheel_platforms(self, interpreter: Interpreter) -> list[str] | None:
-        """Return those of the newest macOS, if this machine is not a Mac."""
+        """Return the wheel platforms of the newest macOS, or `None` if this machine is a Mac."""
         return macos_detect.wheel_platforms(interpreter)
 
     def requirements(
@@ -249,7 +250,7 @@ class _Macos(_Posix):
         packed: Sequence[ScannedEntry],  # noqa: ARG002
         headers: HeaderReader,  # noqa: ARG002
     ) -> list[dict[str, str]]:
-        """Return none: `check` names those that are missing."""
+        """Return none: `check` reports missing ones."""
         return []
 
     def check(
@@ -261,7 +262,7 @@ class _Macos(_Posix):
         *,
         bundled: bool,
     ) -> Findings:
-        """Find colliding names, and libraries missing from where files load them."""
+        """Find colliding names, and libraries missing from the paths that files load them from."""
         # Without a bundle, the target may have the base interpreter at the same path.
         paths = (os.fsdecode(each.path) for each in build_paths if bundled or each.kind != BASE)
         return macos_check.check(entries, files, paths)
@@ -278,7 +279,7 @@ class _Windows:
         return {"os_name": "nt", "platform_system": "Windows", "platform_machine": machine}
 
     def wheel_platforms(self, interpreter: Interpreter) -> list[str]:
-        """Return the only platform of its wheels."""
+        """Return the only platform that its wheels can have."""
         return [interpreter.platform_tag]
 
     def requirements(
@@ -305,11 +306,11 @@ class _Windows:
         packed: Sequence[ScannedEntry],  # noqa: ARG002
         headers: HeaderReader,  # noqa: ARG002
     ) -> list[dict[str, str]]:
-        """Return none: they cannot be tried here."""
+        """Return none: whether they load cannot be tried here."""
         return []
 
     def rewriter(self, environment: Environment, rules: RewriteRules) -> Rewriter:
-        """Return the rewriter of launchers, path files and data files."""
+        """Return the rewriter for launchers, path files and data files."""
         from .windows.rewriter import WindowsRewriter
 
         last = {name: points[-1] for name, points in rules.entry_points.items()}
@@ -348,44 +349,45 @@ def check_possible(
     fixed_path: bool,
     formats: Collection[CompressionFormat] = (),
 ) -> None:
-    """Refuse what is impossible for an environment of another system.
+    """Refuse options that are impossible for an environment of another system.
 
     Parameters:
         bytecode: the option's value.
         fixed_path: whether the interpreter has a fixed path on the target.
-        formats: of the archives.
+        formats: the archives' formats.
 
     Raises:
-        InterpreterProblem: if so; says what to set instead.
+        InterpreterProblem: if one is impossible; the message says what to set instead.
     """
     if bytecode != "none" and not environment.interpreter.is_here:
         raise InterpreterProblem(
-            f"the interpreter of {environment.requested} does not run here, and compiles nothing:"
-            f' set bytecode = "none", or recreate the environment with one that is there'
+            f"the interpreter of {environment.requested} does not run on this machine and cannot"
+            ' compile bytecode: set bytecode = "none", or recreate the environment with an'
+            " interpreter that is installed here"
         )
     if bytecode != "none" and not environment.runs_here:
         system, there = _ELSEWHERE[environment.interpreter.system]
         raise InterpreterProblem(
-            f"{environment.requested} is an environment of {system}, whose Python compiles nothing"
-            f' here: set bytecode = "none", or pack {there}'
+            f"{environment.requested} is a {system} environment, whose Python cannot compile"
+            f' bytecode on this machine: set bytecode = "none", or pack {there}'
         )
     if fixed_path and environment.is_windows:
         raise InterpreterProblem(
-            f"{environment.requested} is an environment of Windows, where no link can name a"
-            ' promised interpreter: set interpreter = "bundled" or "target"'
+            f"{environment.requested} is a Windows environment, where a link to an interpreter at a"
+            ' fixed path is not possible: set interpreter = "bundled" or "target"'
         )
     if CompressionFormat.SQUASHFS in formats and environment.is_windows:
         raise InterpreterProblem(
-            f"{environment.requested} is an environment of Windows, which mounts no squashfs:"
+            f"{environment.requested} is a Windows environment, and Windows cannot mount squashfs:"
             " choose another format"
         )
     if CompressionFormat.RUN in formats and environment.is_windows:
         raise InterpreterProblem(
-            f"{environment.requested} is an environment of Windows, and run files are for systems"
-            " with a POSIX shell: choose another format"
+            f"{environment.requested} is a Windows environment, and run files need a POSIX shell:"
+            " choose another format"
         )
     if CompressionFormat.OCI in formats and environment.interpreter.system != "linux":
         raise InterpreterProblem(
-            f"{environment.requested} is not an environment of Linux, and images are: choose"
+            f"{environment.requested} is not a Linux environment, which images require: choose"
             " another format"
         )

@@ -1,1 +1,1 @@
-"""The proof: what was packed has run before it is released, with its originals out of sight."""
+"""The proof: what was packed runs once before it is released, with its originals hidden."""

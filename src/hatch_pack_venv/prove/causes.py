@@ -1,4 +1,4 @@
-"""Why something that ran in the environment does not run in the archive, where a rule knows it."""
+"""Why something that runs in the environment fails in the archive, if there is a rule for it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LOCKED: Final = re.compile(r"Read-only file system: '([^']+)'")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of an archive.
+    """What is known about an archive.
 
     Parameters:
-        root: where it lay in the room.
+        root: its path in the room.
         folders: arcnames of the folders that modules are imported from.
         left_out: why files of the environment are not in it, by arcname.
-        hidden: paths that were out of sight.
-        left: libraries that are the target's.
-        variables: names of those that stayed outside.
+        hidden: paths that were hidden.
+        left: libraries that are left to the target.
+        variables: names of environment variables that were not set in the room.
     """
 
     root: str
@@ -44,7 +44,7 @@ class Known:
     variables: frozenset[str] = frozenset()
 
     def cause(self, said: str) -> str | None:
-        """Return the cause of a failure and the way out, or `None`."""
+        """Return the cause of a failure and what to do about it, or `None` if it is unknown."""
         return next(self._causes(said), None)
 
     def _causes(self, said: str) -> Iterator[str]:
@@ -58,30 +58,30 @@ class Known:
             yield self._missing_library(match[1])
         elif match := _OPENED.search(said):
             yield (
-                f"{match[1]} is opened by its name, which no file tells beforehand: copy it into"
-                " the environment's lib folder before it is packed"
+                f"{match[1]} is opened by name at run time, which cannot be detected beforehand:"
+                " copy it into the environment's lib folder before packing"
             )
         if _TIME_ZONE.search(said):
-            yield "a system without time zones has to get them from tzdata: install that"
+            yield "a system without time zone data needs the distribution tzdata: install it"
         if match := _VERSION.search(said):
             yield (
-                f"something packed needs {match[2]}, which the first {match[1]} that is found does"
-                " not have: build it against an older one, or pack the newer"
+                f"something packed needs {match[2]}, which the first {match[1]} found does not"
+                " have: build it against an older version, or pack the newer one"
             )
         if (match := _VARIABLE.search(said)) and match[1] in self.variables:
-            yield f"the variable {match[1]} is of the build machine, and is not set in the room"
+            yield f"the variable {match[1]} is set on the build machine but not in the room"
         for path in self.hidden:
             if path in said:
                 yield f"it names {path}, which only the build machine has"
         if match := _LOCKED.search(said):
-            yield f"it writes to {match[1]}, and the archive lies where nothing can be written"
+            yield f"it writes to {match[1]}, but the archive is on a read-only file system"
 
     def _missing_library(self, name: str) -> str:
         if name in self.left:
-            return f"{name} is left to the target, which has to have it"
+            return f"{name} is left to the target, which must provide it"
         return (
-            f"{name} is found neither in the archive nor where every system has it: use a wheel"
-            " that holds it, or with a bundled interpreter let vendor-libraries bring it"
+            f"{name} is neither in the archive nor in a standard location: use a wheel that"
+            " contains it, or with a bundled interpreter let vendor-libraries include it"
         )
 
     def _left_out_module(self, module: str) -> Iterator[str]:

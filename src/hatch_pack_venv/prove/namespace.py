@@ -1,10 +1,10 @@
-"""A command in namespaces of its own: the few options of bubblewrap that a room needs.
+"""Run a command in its own namespaces, with the few options of bubblewrap that a room needs.
 
-Run by this Python where `bwrap` is missing: `namespace.py [OPTIONS] -- COMMAND`. The options mean
-what bwrap(1) says. Everything happens by system calls, so that no program is needed. It ends with
-the process that started it, and so does everything in the namespaces.
+Run by this Python where `bwrap` is missing: `namespace.py [OPTIONS] -- COMMAND`. The options have
+the meanings given in bwrap(1). Everything is done with system calls, so no program is needed. It
+ends with the process that started it, and so does everything in the namespaces.
 
-It stands alone: the standard library only, nothing of this package.
+It is self-contained: it uses only the standard library and nothing from this package.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _die_with_parent() -> None:
 
 
 def _unshare() -> None:
-    """Leave all namespaces; the user's too unless the others can be left without."""
+    """Leave all namespaces; the user namespace only if the others cannot be left otherwise."""
     flags = sum(_NEW.values()) - _NEW["user"]
     if os.geteuid() == 0 and _libc.unshare(flags) == 0:
         return
@@ -85,7 +85,7 @@ def _unshare() -> None:
 
 
 class _Root:
-    """The root to be, below `/new` of a file system in memory, while the old one is at `/old`."""
+    """The future root, at `/new` in a tmpfs, while the old one is at `/old`."""
 
     def __init__(self) -> None:
         _mount("none", "/", None, _SLAVE | _REC)
@@ -97,7 +97,7 @@ class _Root:
         _mount("tmpfs", "/new", "tmpfs", _NOSUID | _NODEV, "mode=755")
 
     def enter(self) -> None:
-        """Let go of the old root."""
+        """Switch to the new root and detach the old one."""
         _mount("none", _OLD, None, _PRIVATE | _REC)
         _check(_libc.umount2(_OLD.encode(), _DETACH), "umount2")
         os.chdir("/new")
@@ -106,7 +106,7 @@ class _Root:
         os.chdir("/")
 
     def bind(self, source: str, target: str, *, writable: bool) -> None:
-        """Show a file or folder of the old root."""
+        """Mount a file or folder of the old root."""
         source, place = f"{_OLD}{source}", f"/new{target}"
         if stat.S_ISDIR(os.stat(source).st_mode):
             os.makedirs(place, exist_ok=True)
@@ -118,26 +118,26 @@ class _Root:
             _set_read_only(place)
 
     def tmpfs(self, target: str) -> None:
-        """Show an empty folder that can be written to."""
+        """Mount an empty folder that can be written to."""
         os.makedirs(f"/new{target}", exist_ok=True)
         _mount("tmpfs", f"/new{target}", "tmpfs", _NOSUID | _NODEV, "mode=755")
 
     def directory(self, target: str) -> None:
-        """Make a folder."""
+        """Create a folder."""
         os.makedirs(f"/new{target}", exist_ok=True)
 
     def link(self, text: str, target: str) -> None:
-        """Make a symbolic link."""
+        """Create a symbolic link."""
         os.makedirs(os.path.dirname(f"/new{target}"), exist_ok=True)
         os.symlink(text, f"/new{target}")
 
     def proc(self, target: str) -> None:
-        """Show the processes of the new namespace."""
+        """Mount a proc file system for the new process namespace."""
         os.makedirs(f"/new{target}", exist_ok=True)
         _mount("proc", f"/new{target}", "proc", _NOSUID | _NODEV | _NOEXEC)
 
     def devices(self, target: str) -> None:
-        """Show the devices that every program may expect."""
+        """Provide the devices that every program may expect."""
         self.tmpfs(target)
         for name in _DEVICES:
             self.bind(f"/dev/{name}", f"{target}/{name}", writable=True)
@@ -148,7 +148,7 @@ class _Root:
 
 
 def _furnish(root: _Root, options: list[str]) -> str:
-    """Do what the options say, in their order; return the folder to start in."""
+    """Carry out the options in their order; return the folder to start in."""
     start = "/"
     words = iter(options)
     for option in words:
@@ -194,7 +194,7 @@ def _exit_status(status: int) -> int:
 
 
 def _first_process(options: list[str], command: list[str]) -> int:
-    """Make the room, run the command in it, and wait until it has ended, whatever else has not."""
+    """Make the room, run the command in it, and wait for it to end, but not for other processes."""
     root = _Root()
     start = _furnish(root, options)
     root.enter()

@@ -53,7 +53,7 @@ _WITHOUT_ROOM: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """Where an environment was packed from.
+    """The environment that was packed.
 
     Parameters:
         prefix: its real path.
@@ -72,12 +72,12 @@ class Request:
         asked: `start`, `all` or commands.
         room: `hidden`, `bare` or `none`.
         required: whether it is an error if nothing can be run.
-        sight: what of the machine is hidden, and what must be seen.
-        base: the interpreter that an archive which brings none is connected to, if there is one.
-        beside: layers, by their paths relative to where the archive lies.
-        original: to compare with; `None` if nothing is known of it.
+        sight: which of the machine's files are hidden, and which must be visible.
+        base: the interpreter to which an archive without one is connected, if there is any.
+        beside: layers, by their paths relative to the unpacked archive.
+        original: the environment to compare with; `None` if it is not known.
         excused: what is known to fail in the original, by kind and name.
-        unpacking, running: told of bytes, and of answers.
+        unpacking, running: report progress in bytes and in answers.
     """
 
     asked: Asked
@@ -93,21 +93,21 @@ class Request:
     running: Reporter = silent
 
     def maker(self) -> Maker | None:
-        """Return what makes the rooms; `None` where none are wanted.
+        """Return what makes the rooms, or `None` if none are wanted.
 
         Raises:
-            NoRoomError: none can be made, but one is needed.
+            NoRoomError: if none can be made but one is needed.
         """
         if os.name == "nt":
-            message = "nothing is run on Windows yet"
+            message = "running is not supported on Windows yet"
             raise NoRoomError(message)
         return None if self.room == "none" else find_maker()
 
     def check_possible(self) -> None:
-        """Find out early whether there can be a room, if one is required.
+        """Check early whether a room can be made, if one is required.
 
         Raises:
-            ProofError: there cannot.
+            ProofError: if it cannot.
         """
         if self.required:
             try:
@@ -116,13 +116,13 @@ class Request:
                 self.unproved(str(error), _WITHOUT_ROOM)
 
     def unproved(self, reason: str, way: str = "run it elsewhere") -> Proof:
-        """Return a proof of nothing; an error if one is required.
+        """Return an empty proof; if a proof is required, raise an error instead.
 
         Parameters:
-            way: what to do then.
+            way: what the user can do.
 
         Raises:
-            ProofError: if it was.
+            ProofError: if a proof is required.
         """
         if self.required:
             raise ProofError("nothing can be proved", [f"{reason}; {way}"])
@@ -130,16 +130,16 @@ class Request:
 
 
 def why_foreign(head: Mapping[str, Any]) -> str | None:
-    """Return why nothing of an archive can run on this machine, or `None`."""
+    """Return why nothing in an archive can run on this machine, or `None` if it can."""
     packed = head["platform"]
     if packed["system"] != sys.platform:
-        return f"it is for {packed['system']}, and this is {sys.platform}"
+        return f"it is for {packed['system']}, but this is {sys.platform}"
     machines = {packed["machine"], platform.machine()}
     if len(machines) > 1 and machines not in ({"i686", "x86_64"}, {"i386", "x86_64"}):
-        return f"it is for {packed['machine']}, and this is {platform.machine()}"
+        return f"it is for {packed['machine']}, but this is {platform.machine()}"
     path = head.get("interpreter_path")
     if path is not None and not os.access(path, os.X_OK):
-        return f"it is for the interpreter {path}, which is not here"
+        return f"it is for the interpreter {path}, which is not on this machine"
     return None
 
 
@@ -147,20 +147,21 @@ def prove(archive: Path, request: Request, work: Path) -> Proof:
     """Unpack an archive into a room and ask it what it must answer.
 
     Parameters:
-        work: an empty folder, in which programs can be started.
+        work: an empty folder from which programs can be run.
 
     Raises:
-        ProofError: something runs in the original and not in the archive, or nothing can be run.
-        ArchiveProblem: the archive is not what was packed.
+        ProofError: if something runs in the original but not in the archive, if the archive is not
+            what was packed, or if a proof is required and nothing can be run.
+        ArchiveProblem: if the archive cannot be read.
     """
     start = time.monotonic()
     try:
-        request.maker()  # before anything is unpacked for nothing
+        request.maker()  # before anything is unpacked in vain
     except NoRoomError as error:
         return request.unproved(str(error), _WITHOUT_ROOM)
     try:
         found = unpacked(archive, work, external_links=True, report=request.unpacking)
-    except OutputProblem as error:  # where the archive had room, it need not have any unpacked
+    except OutputProblem as error:  # space for the archive need not be enough to unpack it
         return request.unproved(str(error))
     _check_whole(found)
     return replace(prove_unpacked(found, request, work), seconds=time.monotonic() - start)
@@ -175,7 +176,7 @@ def unpacked(archive: Path, work: Path, *, external_links: bool, report: Reporte
 
 
 def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
-    """Do the same as `prove` with what has been unpacked; the caller tells the seconds."""
+    """Do the same as `prove` for what has been unpacked; the caller sets the seconds."""
     foreign = why_foreign(found.head)
     if foreign is not None:
         return request.unproved(foreign)
@@ -186,10 +187,10 @@ def prove_unpacked(found: Verification, request: Request, work: Path) -> Proof:
 
 
 def check_told(found: Verification, work: Path) -> None:
-    """Find out whether a manifest, which another version may have written, tells enough.
+    """Check that a manifest, which another version may have written, says enough for a proof.
 
     Raises:
-        ArchiveProblem: it does not.
+        ArchiveProblem: if it does not.
     """
     head, root = found.head, work / "unpacked" / found.install_target
     runtime = head.get("neighbours", {}).get("base_runtime", {"python": ""})
@@ -202,7 +203,7 @@ def check_told(found: Verification, work: Path) -> None:
     sites = head.get("layout", {}).get("site_packages", ())
     if told and all(_is_folder_in(root, each) for each in sites):
         return
-    raise ArchiveProblem("its manifest does not tell what can be run: pack it again")
+    raise ArchiveProblem("its manifest does not record what can be run: pack it again")
 
 
 def _is_folder_in(root: Path, name: str) -> bool:
@@ -213,7 +214,7 @@ def check_as_packed(archive: Path, report: Reporter) -> None:
     """Read an archive, and compare it with its manifest.
 
     Raises:
-        ProofError: it is not what was packed.
+        ProofError: if it is not what was packed.
     """
     _check_whole(verify(archive, external_links=True, report=report))
 
@@ -222,7 +223,7 @@ def _check_whole(found: Verification) -> None:
     if found.findings:
         first = found.findings[0]
         raise ProofError(
-            "what was written is not what was packed", [f"{first.path} {first.detail}"]
+            "the written archive differs from what was packed", [f"{first.path} {first.detail}"]
         )
 
 
@@ -263,7 +264,7 @@ class _Proving:
         return make(furniture, self.maker, writable=writable)
 
     def _open_room(self, furniture: Furniture) -> Room:
-        """Return how to run things where they lie, with nothing hidden."""
+        """Return a way to run commands in place, with nothing hidden."""
         home = str(self.work / "home")
         pycache = (
             {} if furniture.byte_code is None else {"PYTHONPYCACHEPREFIX": str(furniture.byte_code)}
@@ -276,7 +277,7 @@ class _Proving:
         return Room(root=root, environ=variables)
 
     def _home(self, original: Original) -> Runner:
-        """Return how to ask the original, which nothing can write to."""
+        """Return a runner for the original, which is read-only unless the room is `none`."""
         home = str(self.work / "home")
         variables = {
             **without_session(os.environ),
@@ -329,7 +330,7 @@ class _Proving:
         """Run the post-install script of an archive that needs it.
 
         Raises:
-            ProofError: it fails.
+            ProofError: if it fails.
         """
         if self.head["interpreter"] in ("bundled", "promised"):
             return
@@ -339,14 +340,14 @@ class _Proving:
             raise NoRoomError(message)
         room = self._room(writable=True)
         runner = Runner(room=room, python=base, processes=self.processes)
-        # Byte code would take longer than what is asked, which compiles what it needs.
+        # Compiling everything would take longer than the questions, which compile what they need.
         ended = runner.run([base, "-I", f"{room.root}/{POSTINSTALL}", "--no-compile"])
         if ended.status != 0:
             said = " ".join(ended.output.split())[-1000:]
             raise ProofError(_FAILED, [self._readable(f"{POSTINSTALL} {ended.described}: {said}")])
 
     def _base(self) -> str | None:
-        """Return the interpreter that an archive is connected to."""
+        """Return the interpreter that the archive is connected to."""
         runtime = self.head.get("neighbours", {}).get("base_runtime")
         if runtime is not None:
             return f"{self.room.root}/{runtime['path']}/{runtime['python']}"
@@ -360,7 +361,7 @@ class _Proving:
     def _asked(
         self, runner: Runner, questions: Sequence[Question]
     ) -> tuple[list[Answer], list[Answer], list[Answer]]:
-        """Return the answers that are as they should be, those that are not, and those excused."""
+        """Return the answers that succeeded, those that failed, and those that are excused."""
         remembered = self._remembered()
         known = {} if remembered is None else remembered.read()
         excused = [known[each] for each in questions if each in known]
@@ -391,7 +392,7 @@ class _Proving:
     ) -> tuple[list[Answer], list[Answer]]:
         """Return what fails in the archive alone, and what fails in both.
 
-        Who took too long is asked once more and given more time.
+        Modules and entry points that took too long are tried once more, with more time.
         """
         alone, both = [], []
         for here, there in zip(failed, at_home, strict=True):
@@ -412,7 +413,7 @@ class _Proving:
         digest = self.head["content_digest"]
         return HomeAnswers.of(digest, original.prefix, f"{self.request.base} {version}")
 
-    # what is told
+    # what is reported
 
     def _problems(self, failed: Iterable[Answer]) -> Iterator[str]:
         sites = tuple(self.head.get("layout", {}).get("site_packages", ()))
@@ -427,12 +428,12 @@ class _Proving:
         for answer in failed:
             cause = known.cause(answer.said)
             said = self._readable(answer.said)
-            does = "runs in the environment and does not" if answer.compared else "does not run"
+            does = "runs in the environment but not" if answer.compared else "does not run"
             more = "" if cause is None else f"; {cause}"
             yield f"{answer.question.shown} {does} here: {said}{more}"
 
     def _readable(self, said: str) -> str:
-        """Return a text in which files of the archive have their names in it."""
+        """Return a text in which the archive's files are named relative to its root."""
         return said.replace(f"{self.room.root}/", "")
 
 
@@ -440,7 +441,7 @@ _INTERPRETER: Final = Question(kind="interpreter", name="python")
 
 
 def _is_absent(answer: Answer) -> bool:
-    """Whether a module is not installed where it was asked for: that tells nothing about it."""
+    """Whether a module is not installed in the environment asked, which proves nothing about it."""
     top = answer.question.module.partition(".")[0]
     return bool(top) and f"No module named '{top}" in answer.said
 
@@ -448,17 +449,17 @@ def _is_absent(answer: Answer) -> bool:
 def _misplaced(
     facts: Mapping[str, Any] | None, ended: Ended, root: str, head: Mapping[str, Any]
 ) -> str | None:
-    """Return what is wrong with what an interpreter says of itself, or `None`."""
+    """Return what is wrong with an interpreter's facts about itself, or `None`."""
     if facts is None:
         lines = [line for line in ended.output.splitlines() if line.strip()]
         return f"{ended.described}: {' | '.join(lines[-3:])}"
     if facts["prefix"] != root:
-        return f"takes {facts['prefix']} for its prefix, and lies in {root}"
+        return f"reports {facts['prefix']} as its prefix but is in {root}"
     version = head["python"]["version"]
     if head["interpreter"] == "bundled":
         if facts["version"] != version:
-            return f"is of version {facts['version']}, and {version} was packed"
+            return f"has version {facts['version']}, but {version} was packed"
         for path in (facts["base_prefix"], facts["stdlib"], *facts["path"]):
             if path != root and not path.startswith(f"{root}/"):
-                return f"looks for modules in {path}, and lies in {root}"
+                return f"looks for modules in {path} but is in {root}"
     return None

@@ -1,4 +1,4 @@
-"""What is asked of an unpacked environment: nothing is run or imported here."""
+"""The questions to ask of an unpacked environment; nothing is run or imported here."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _DEPTH: Final = 3  # folders of a namespace package: google/cloud/storage
 
 
 def questions_of(root: Path, head: Mapping[str, Any], asked: Asked) -> list[Question]:
-    """Return what must run: modules, entry points, then the commands that were asked for.
+    """Return what must run: modules, entry points, then the requested commands.
 
     Parameters:
         root: the unpacked environment.
-        head: its manifest's.
+        head: the head of its manifest.
         asked: `all`, or anything else for the project's own modules and entry points.
     """
     layout = head.get("layout", {})
@@ -51,7 +51,7 @@ def questions_of(root: Path, head: Mapping[str, Any], asked: Asked) -> list[Ques
 def _own(
     packed: Iterable[InstalledDistribution], there: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the modules of some distributions, of one without a list of files by its name."""
+    """Yield the modules of some distributions, guessed by name if one has no list of files."""
     for each in packed:
         guessed = each.key.replace("-", "_")
         owned = {name: path for name, path in there.items() if path in each.files}
@@ -63,7 +63,7 @@ def _own(
 def _modules_in(root: Path, folder: str, above: str = "") -> Iterator[tuple[str, str]]:
     """Yield the top-level modules of a folder, with the arcname of the file that is loaded.
 
-    Of a namespace package, which no file is loaded for, what lies in it.
+    For a namespace package, for which no file is loaded, yield the modules in it instead.
     """
     for child in sorted(os.listdir(root / folder)):
         path = posixpath.join(folder, child)
@@ -86,12 +86,12 @@ def _initial_file(package: Path) -> str | None:
 
 
 def _is_library(name: str) -> bool:
-    """Whether this is a library that others load, and no module: `libfoo.so`."""
+    """Whether this is a library that others load rather than a module: `libfoo.so`."""
     return name.startswith("lib") and name.endswith(".so") and name.count(".") == 1
 
 
 def _entry_points(root: Path, packed: Iterable[InstalledDistribution]) -> Iterator[Question]:
-    """Yield the entry points of all groups; those that need an extra may lack what it brings."""
+    """Yield the entry points of all groups, except those that need an extra: it may be missing."""
     for distribution in packed:
         for point in _declared(root / distribution.metadata_dir):
             module, _, attr = point.value.partition(":")
@@ -105,7 +105,7 @@ def _entry_points(root: Path, packed: Iterable[InstalledDistribution]) -> Iterat
 
 
 def _declared(metadata: Path) -> Iterable[EntryPoint]:
-    """Return the entry points of a distribution; none where Python itself could not read them."""
+    """Return the entry points of a distribution; none if Python itself could not read them."""
     with suppress(OSError, TypeError, ValueError):
         return Metadata(metadata).entry_points
     return ()

@@ -1,4 +1,4 @@
-"""What does not load at home, remembered by content digest: the next build asks for it no more."""
+"""Failures in the source environment, cached by content digest: the next build skips them."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 1
 _KEPT: Final = 7 * 24 * 60 * 60
-"""Seconds after which all is asked again: what a module lacked may have been installed since."""
+"""Seconds after which everything is asked again: what a module lacked may be there by then."""
 _OURS: Final = re.compile(r"[0-9a-f]{32}\.(json|\d+\.partial)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeAnswers:
-    """A file of answers that an environment has given.
+    """A file of answers that a source environment has given.
 
-    It holds failures alone: what loads at home is not asked there unless the archive fails.
+    It holds only failures: the source environment is asked only about what fails in the archive.
     """
 
     path: Path
 
     @classmethod
     def of(cls, content_digest: str, prefix: Path, interpreter: str) -> Self:
-        """Return the file for what an archive holds, an environment and its interpreter."""
+        """Return the file for an archive's contents, an environment and its interpreter."""
         said = json.dumps([_FORMAT, content_digest, str(prefix), interpreter])
         name = hashlib.sha256(said.encode()).hexdigest()[:32]
         return cls(path=cache_folder("proof") / f"{name}.json")
 
     def read(self) -> dict[Question, Answer]:
-        """Return what is known; nothing if that cannot be read."""
+        """Return the known answers; none if they cannot be read."""
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             check_cache_folder(self.path.parent)
             if _is_old(self.path):
@@ -56,7 +56,7 @@ class HomeAnswers:
         return {}
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Remember failures; a cache that cannot be written is none."""
+        """Remember failures; if the cache cannot be written, do without it."""
         known = self.read() | {each.question: each for each in answers}
         rows = [
             {

@@ -1,7 +1,7 @@
-"""The clean room: where an unpacked archive runs with nothing of the build machine in sight.
+"""The clean room: where an unpacked archive runs with its originals on the build machine hidden.
 
-A room is a list of bubblewrap's options. `bwrap` carries them out, or `namespace.py`, which knows
-as many of them as a room needs.
+A room is a list of options of bubblewrap. They are carried out by `bwrap`, or by `namespace.py`,
+which knows only those that a room needs.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 PLACE: Final = "/tmp/Ünpacked here"  # noqa: S108 in the room, which has a /tmp of its own
-"""Where archives lie in a room: a path with a space and a letter beyond ASCII."""
+"""Where archives are in a room: a path with a space and a non-ASCII letter."""
 HOME: Final = "/tmp/home"  # noqa: S108
 _BYTE_CODE: Final = "/tmp/pycache"  # noqa: S108
 _PROGRAMS: Final = "/usr/local/bin:/usr/bin:/bin"
-# Not in a session of its own: bwrap makes that before it binds the room's life to its own, so that
-# what is ended in between by its process group would be left behind.
+# No session of its own: bwrap creates that before it binds the room's life to its own, so that a
+# room would be left behind if its process group were killed in between.
 _ALONE: Final = ("--unshare-all", "--die-with-parent")
-# Root reads what root may read, as at home.
+# Root can read what root may read, as in the source environment.
 _RIGHTS: Final = ("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE")
 _SYSTEM: Final = ("--dev", "/dev", "--proc", "/proc")
 _SECONDS: Final = 20
 
 
 class NoRoomError(Exception):
-    """No clean room can be made here; the text says why, and what to do."""
+    """No clean room can be made here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ class Maker:
 
     Parameters:
         name: `bubblewrap` or `namespaces`.
-        program: the words of a command before the options.
+        program: the words of a command that precede the options.
     """
 
     name: str
     program: tuple[str, ...]
 
     def command(self, options: Iterable[str], words: Iterable[str]) -> list[str]:
-        """Return what runs a command in a room."""
+        """Return the command line that runs a command in a room."""
         return [*self.program, *_ALONE, *_RIGHTS, *options, "--", *words]
 
 
@@ -64,7 +64,7 @@ def _makers() -> Iterator[Maker]:
 
 
 def own_maker() -> Maker:
-    """Return what makes rooms without any program: system calls of this Python."""
+    """Return what makes rooms without any program: this Python's system calls."""
     script = str(Path(__file__).with_name("namespace.py"))
     program = (sys.executable, "-I", "-S", script)
     return Maker(name="namespaces", program=program)
@@ -72,13 +72,13 @@ def own_maker() -> Maker:
 
 @cache
 def find_maker() -> Maker:
-    """Return what makes rooms here, tried out.
+    """Return what makes rooms here, after trying it out.
 
     Raises:
-        NoRoomError: nothing does.
+        NoRoomError: if nothing does.
     """
     if sys.platform != "linux":
-        message = "clean rooms are made of Linux's namespaces"
+        message = "clean rooms need Linux namespaces"
         raise NoRoomError(message)
     said = ""
     for maker in _makers():
@@ -93,17 +93,17 @@ def find_maker() -> Maker:
         if done.returncode == 0:
             return maker
         said = " ".join(done.stderr.split())
-    raise NoRoomError(f"no namespaces can be made here ({said})")
+    raise NoRoomError(f"namespaces cannot be created here ({said})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What of the machine's file system is seen in a room.
+    """Which parts of the machine's file system are visible in a room.
 
     Parameters:
-        hidden: files and folders that are empty there.
-        shown: those that are seen although something above them is hidden.
-        named: the same, by the names that lead to them.
+        hidden: files and folders that appear empty there.
+        shown: those that are visible although a folder above them is hidden.
+        named: the same, by the paths that were given, with links not followed.
     """
 
     hidden: frozenset[Path] = frozenset()
@@ -112,7 +112,7 @@ class Sight:
 
     @classmethod
     def of(cls, *, hide: Iterable[Path], show: Iterable[Path] = ()) -> Self:
-        """Take paths as they come: links are followed, what is missing needs no hiding."""
+        """Return a sight of any paths: links are followed, and missing paths need no hiding."""
         seen = frozenset(show)
         return cls(
             hidden=frozenset(path for path in _real(hide) if not _is_of_system(path)),
@@ -129,11 +129,11 @@ class Sight:
         return type(self).of(hide=self.hidden, show=(*self.named, *more))
 
     def hides(self, path: Path) -> bool:
-        """Whether a path is, or lies in, what is hidden."""
+        """Whether a path is hidden or is inside a hidden folder."""
         return not self.hidden.isdisjoint((path, *path.parents))
 
     def options(self) -> Iterator[str]:
-        """Yield what hides and shows, the outer before the inner."""
+        """Yield the options that hide and show paths, outer before inner ones."""
         empty = frozenset(Path(each) for each in _EMPTY if os.path.isdir(each)) - self.shown
         hidden = dict.fromkeys((*empty, *self.hidden), True)
         said = hidden | dict.fromkeys(self.shown, False)
@@ -149,14 +149,14 @@ class Sight:
                 yield from ("--ro-bind", "/dev/null", str(path))
 
     def alone(self) -> Iterator[str]:
-        """Yield what shows the shown where there is nothing else, by all their names."""
+        """Yield the options that show paths in a room without any others, by all their names."""
         for path in sorted({*self.shown, *self.named}):
             if os.path.exists(path) and not self.shown & {*path.parents}:
                 yield from ("--ro-bind", os.path.realpath(path), str(path))
 
 
-# Empty in every room: sockets in /run can be connected to, whatever may be written. NixOS has its
-# programs there.
+# Empty in every room: sockets in /run can be connected to even if nothing can be written there.
+# NixOS has its programs in /run.
 _RUN: Final = "/run/user" if os.path.isdir("/run/current-system") else "/run"
 _EMPTY: Final = ("/tmp", "/var/tmp", _RUN)  # noqa: S108
 
@@ -168,7 +168,7 @@ def _real(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_of_system(path: Path) -> bool:
-    """Whether nothing would run with this hidden."""
+    """Whether nothing would run if this path were hidden."""
     parts = {Path(os.path.realpath(each)) for each in ("/bin/sh", "/etc", "/proc", "/dev", "/lib")}
     return any(part.is_relative_to(path) for part in parts)
 
@@ -178,9 +178,9 @@ class Room:
     """A way to run commands.
 
     Parameters:
-        root: where the environment lies, as commands in the room see it.
-        options: the room's; empty where commands run without one.
-        environ: the variables in it.
+        root: the environment's path, as commands in the room see it.
+        options: the room's options; empty if commands run without a room.
+        environ: the environment variables in it.
     """
 
     root: str
@@ -190,7 +190,7 @@ class Room:
     home: str = HOME
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """Return what runs a command in the room, in its home."""
+        """Return the command line that runs a command in the room, in its home folder."""
         if self.maker is None:
             return [*words]
         return self.maker.command([*self.options, "--chdir", self.home], words)
@@ -201,11 +201,11 @@ class Furniture:
     """What a room is made of.
 
     Parameters:
-        unpacked: the folder that holds the unpacked environment, or it itself.
-        inside: the environment's path below the room's place.
-        byte_code: a folder for what Python compiles; `None` where the archive brings byte code.
+        unpacked: the folder of the unpacked environment.
+        inside: the environment's path below `PLACE`.
+        byte_code: a folder for what Python compiles; `None` if the archive contains bytecode.
         beside: layers, by their paths relative to the environment.
-        sight: what is seen of the machine.
+        sight: which of the machine's files are visible.
     """
 
     unpacked: Path
@@ -220,7 +220,7 @@ class Furniture:
         return f"{PLACE}/{self.inside}" if self.inside else PLACE
 
     def options(self, *, writable: bool) -> Iterator[str]:
-        """Yield the options for what was unpacked and what every room has."""
+        """Yield the options for the unpacked files and for what every room has."""
         yield from ("--dir", HOME)
         yield from ("--bind" if writable else "--ro-bind", str(self.unpacked), self.root)
         for relative, path in self.beside.items():
@@ -229,7 +229,7 @@ class Furniture:
             yield from ("--bind", str(self.byte_code), _BYTE_CODE)
 
     def variables(self) -> Iterator[tuple[str, str]]:
-        """Yield the variables that say where things are in the room."""
+        """Yield the environment variables that say where things are in the room."""
         yield from (("HOME", HOME), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8"))  # noqa: S108
         yield "PATH", f"{self.root}/bin:{_PROGRAMS}"
         if self.byte_code is None:
@@ -257,7 +257,7 @@ def bare_room(furniture: Furniture, maker: Maker, *, writable: bool = False) -> 
     return Room(root=furniture.root, environ=variables, maker=maker, options=tuple(options))
 
 
-# What every program may ask glibc for; all of it is of the same build as the loader.
+# The libraries of glibc that any program may need; all are from the same build as the loader.
 _LIBRARIES: Final = re.compile(
     r"lib(c|m|dl|pthread|rt|resolv|util|anl|nss_(files|dns|compat))(-[\d.]+)?\.so(\.\d+)?"
 )
@@ -265,16 +265,16 @@ _LOADER: Final = re.compile(r"(ld-linux.*|ld64|ld-[\d.]+)\.so(\.\d+)?")
 
 
 def bare_system() -> Iterator[tuple[str, str]]:
-    """Yield the files of a system that has nothing but the C library, and their places.
+    """Yield the files of a system with nothing but the C library and a shell, with their places.
 
     Raises:
-        NoRoomError: no C library of GNU is found.
+        NoRoomError: if glibc is not found.
     """
     mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
     library = re.search(r"(/\S*/)libc(-[\d.]+)?\.so[\d.]*$", mapped, re.MULTILINE)
     loader = re.search(r"(/\S*/)(ld-linux\S*|ld64\S*|ld-[\d.]+\.so)$", mapped, re.MULTILINE)
     if library is None or loader is None:
-        message = "a bare room holds glibc, which this Python does not use"
+        message = "a bare room contains glibc, which this Python does not use"
         raise NoRoomError(message)
     for name in sorted(os.listdir(library[1])):
         if _LIBRARIES.fullmatch(name) or _LOADER.fullmatch(name):
@@ -289,7 +289,7 @@ def bare_system() -> Iterator[tuple[str, str]]:
 
 
 def _named_loader() -> Iterator[tuple[str, str]]:
-    """Yield the loader by the name that programs ask for, which may be a link's."""
+    """Yield the loader by the name that programs request, which may be a link."""
     with open(sys.executable, "rb") as stream:
         match = re.search(rb"/lib\w*/ld[-\w.]+\.so[.\d]*\0", stream.read(1 << 16))
     if match is not None:
@@ -302,17 +302,18 @@ _OF_PYTHON: Final = re.compile(r"LD_|DYLD_|PYTHON|VIRTUAL_ENV|HATCH_")
 
 
 def without_session(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that do not lead to a display or to what else belongs to a session.
+    """Return the variables that do not lead to a display or to anything else of a session.
 
-    No room has them, so that modules which open a window on import have to fail at home as well.
+    No room has the variables that do, so a module that opens a window on import must fail in the
+    source environment as well.
     """
     return {name: value for name, value in environ.items() if not _OF_SESSION.match(name)}
 
 
 def clean_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that do not lead to anything of this machine.
+    """Return the variables that do not lead to anything on this machine.
 
-    What configures an application stays: it would be there on the target as well.
+    Variables that configure an application stay: they would be set on the target as well.
     """
     return {
         name: value

@@ -1,7 +1,7 @@
-"""Processes that answer questions, each with a limit of time, several at once.
+"""Processes that answer questions, several at once, each with a time limit.
 
-What runs is anybody's code: it may crash, exit, print without end, never return, or leave processes
-behind. In a room all of them end with the first; without one, with their process group.
+They run arbitrary code, which may crash, exit, print endlessly, never return, or leave processes
+behind. In a room, all processes end with the first one; without a room, with their process group.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
-_AT_ONCE: Final = 2  # per CPU: imports wait for the disk half of the time
+_AT_ONCE: Final = 2  # per CPU: imports wait for the disk half the time
 _BLOCK: Final = 1 << 14
 _TAIL: Final = 4000  # bytes of output that are kept
 _ANSWERS: Final = 1 << 20  # and of answers, which are short
 _LINGERING: Final = 2.0
-"""Seconds to wait for what outlives the process; without a room it may do so for ever."""
+"""Seconds to wait for whatever outlives the process; without a room, it may do so for ever."""
 SECONDS: Final = 60
 """How long a module may take to load."""
 PATIENT: Final = 300
@@ -51,9 +51,9 @@ class Ended:
     """How a process ended.
 
     Parameters:
-        status: its exit status, negative for a signal; `None` if it was stopped after its time.
+        status: its exit status, negative for a signal; `None` if it exceeded its time limit.
         output: the end of what it printed.
-        answered: what it wrote to its descriptor.
+        answered: what it wrote to its socket.
     """
 
     status: int | None
@@ -65,24 +65,24 @@ class Ended:
     def described(self) -> str:
         """How it ended, in words."""
         if self.status is None:
-            return f"did not end within {self.seconds:.0f} s"
+            return f"did not finish within {self.seconds:.0f} s"
         number = -self.status if self.status < 0 else self.status - 128
         with suppress(ValueError):
             if number > 0:
-                return f"was ended by {signal.Signals(number).name}"
-        return f"ended with exit status {self.status}"
+                return f"was killed by {signal.Signals(number).name}"
+        return f"exited with status {self.status}"
 
 
 @dataclass(slots=True)
 class Processes:
-    """The processes that run now; all are ended when the work is given up."""
+    """The processes that are running; all are killed if the work is abandoned."""
 
     _live: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: bool = False
 
     def run(self, words: Sequence[str], environ: Mapping[str, str], seconds: float) -> Ended:
-        """Run a worker to its end; its words hold `{fd}` where it wants its socket's number."""
+        """Run a worker to its end; `{fd}` in its words is replaced by its socket's descriptor."""
         start = time.monotonic()
         ours, its = socket.socketpair()
         with ours, its:
@@ -95,7 +95,7 @@ class Processes:
                 in_time = conversation.read(start + seconds)
             finally:
                 _kill(process)
-                with suppress(OSError):  # what is still being made asks before it does anything
+                with suppress(OSError):  # a room still being made asks before it does anything
                     ours.shutdown(socket.SHUT_WR)
                 status = process.wait()
                 _wait_for_all(ours)
@@ -123,13 +123,13 @@ class Processes:
                 pass_fds=(descriptor,),
                 env=environ,
                 cwd="/",
-                start_new_session=True,  # Ctrl-C is for us, who end them
+                start_new_session=True,  # Ctrl-C is for us, and we end them
             )
             self._live.add(process)
             return process
 
     def end(self) -> None:
-        """End all, and start no more."""
+        """Kill all processes, and start no more."""
         with self._lock:
             self._ended = True
             for process in self._live:
@@ -142,7 +142,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for_all(ours: socket.socket) -> None:
-    """Wait until nobody has the other end: what was killed writes files until it is gone."""
+    """Wait until nothing holds the other end: killed processes write files until they are gone."""
     deadline = time.monotonic() + _LINGERING
     with suppress(OSError):
         while (left := deadline - time.monotonic()) > 0:
@@ -152,7 +152,7 @@ def _wait_for_all(ours: socket.socket) -> None:
 
 
 class _Conversation:
-    """What a process prints, and what it says on its socket."""
+    """What a process prints, and what it sends over its socket."""
 
     def __init__(self, process: subprocess.Popen[bytes], ours: socket.socket) -> None:
         self.process = process
@@ -162,7 +162,7 @@ class _Conversation:
         self.asked = False
 
     def read(self, deadline: float) -> bool:
-        """Take everything until the process has ended; return whether it has, in time."""
+        """Read everything until the process has ended; return whether it ended in time."""
         printed = cast("IO[bytes]", self.process.stdout)
         with selectors.DefaultSelector() as selector:
             selector.register(printed, selectors.EVENT_READ, self._print)
@@ -179,7 +179,7 @@ class _Conversation:
                     if not data:
                         selector.unregister(key.fileobj)
                 if ended and not ready:
-                    return True  # what it has left behind may hold the pipes
+                    return True  # what it left behind may hold the pipes open
                 ended = self.process.poll() is not None
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(max(0.0, deadline - time.monotonic()))
@@ -209,7 +209,7 @@ class Runner:
 
     Parameters:
         python: the interpreter that answers, as the room sees it.
-        told: called with every number of answers that have come.
+        told: called with the number of answers whenever some have come.
     """
 
     room: Room
@@ -218,14 +218,14 @@ class Runner:
     told: Callable[[int], None] = lambda _count: None
 
     def facts(self) -> tuple[dict[str, Any] | None, Ended]:
-        """Start the interpreter; return what it says of itself, if it says anything."""
+        """Start the interpreter; return its facts about itself, if it reports any."""
         (ended,) = self._in_threads([partial(self._asked, [("", "")], SECONDS)])
         with suppress(ValueError):
             return dict(json.loads(ended.answered)), ended
         return None, ended
 
     def answers(self, questions: Iterable[Question], seconds: float = SECONDS) -> list[Answer]:
-        """Ask questions, those about one top-level package in one process; keep their order."""
+        """Ask questions, with one process per top-level package; keep their order."""
         asked = [*questions]
         by_process: dict[str, list[Question]] = defaultdict(list)
         for question in asked:
@@ -242,9 +242,9 @@ class Runner:
     def _in_threads(
         self, work: Iterable[Callable[[], _T]], done: Callable[[_T], None] = lambda _: None
     ) -> list[_T]:
-        """Return what functions return that start processes.
+        """Return the results of functions that start processes.
 
-        In the main thread a signal could come between the start and its being noted down.
+        In the main thread, a signal could arrive after a process starts and before it is recorded.
         """
         pool = ThreadPoolExecutor(_AT_ONCE * usable_cpus())
         found: list[_T] = []
@@ -267,7 +267,7 @@ class Runner:
         answers = [*_of_modules(questions, ended)]
         if len(questions) == 1:
             return answers
-        # What fails may do so because of what was loaded before it, or was never come to.
+        # A question may fail because of what was loaded before it, or may never have been reached.
         return [each if each.ran else self._alone(each.question, seconds) for each in answers]
 
     def _alone(self, question: Question, seconds: float) -> Answer:
@@ -302,7 +302,7 @@ class Runner:
 
 
 def _answer_in(line: bytes, lost: str) -> str | None:
-    """Return what a line says; what runs there may write lines of its own."""
+    """Return the answer in a line; the code that runs there may write lines of its own."""
     with suppress(ValueError):
         said = json.loads(line)
         if said is None or isinstance(said, str):
@@ -310,7 +310,7 @@ def _answer_in(line: bytes, lost: str) -> str | None:
     return lost
 
 
-_IN_ONE: Final = 500  # questions that fit into one argument of a process, of 128 KiB
+_IN_ONE: Final = 500  # questions that fit into one process argument of 128 KiB
 
 
 def _parts(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:

@@ -1,12 +1,12 @@
-"""Does what it is told, in a process of the packed environment's own Python.
+"""Answers questions or runs a command, in a process of the packed environment's own Python.
 
-It is given to `python -c` as text. Arguments: the descriptor of a socket, and what to do as JSON:
+Its text is passed to `python -c`. Arguments: the descriptor of a socket, and what to do, as JSON:
 questions, `[[module, attr], …]`, or the words of a command, `["python", …]`. It answers each
-question with a line of JSON: the last line of what was raised, or null; the first with facts about
-the interpreter if its module is empty. CPython 3.9 and later.
+question with a line of JSON: the last line of the exception's traceback, or null if there was none;
+if the module is empty, facts about the interpreter. CPython 3.9 and later.
 
-Before anything it asks whether to go on: who made a room and was ended meanwhile does not answer,
-and the room may not yet have known with whom it has to end.
+Before anything else, it asks whether to go on: if the process that made the room was killed
+meanwhile, there is no answer, and the room may not yet have been bound to the life of that process.
 """
 
 import importlib
@@ -24,7 +24,7 @@ def load(module: str, attr: str) -> None:
 
 
 def facts() -> dict[str, object]:
-    """Return where the interpreter takes itself to be."""
+    """Return where the interpreter believes itself to be."""
     return {
         "version": sys.version.split()[0],
         "prefix": sys.prefix,
@@ -44,7 +44,7 @@ def last_line(error: BaseException) -> str:
 
 
 def _is_passed_through(filename: str) -> bool:
-    """Whether a file only loads others: this text, Python's importers, a bundle's."""
+    """Whether a file only loads others: this script, Python's importers, a bundle's importer."""
     by_us = os.path.basename(filename) == "_pack_venv_libraries.py"
     return filename[:1] == "<" or filename == importlib.__file__ or by_us
 
@@ -61,7 +61,7 @@ def answer(module: str, attr: str) -> object:
 
 
 def become(words: list[str]) -> None:
-    """Run a command in this process's place."""
+    """Replace this process with a command."""
     try:
         os.execvp(words[0], words)  # noqa: S606 that is what was asked for
     except OSError as error:
@@ -70,13 +70,13 @@ def become(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Answer all questions, and end without what a module left to be done at the end."""
+    """Answer all questions, and exit without running exit handlers that a module registered."""
     descriptor, questions = int(sys.argv[1]), json.loads(sys.argv[2])
     os.set_inheritable(descriptor, False)  # noqa: FBT003 it takes it by position only
     os.write(descriptor, b"?")
     if not os.read(descriptor, 1):
         os._exit(1)
-    if os.getpgrp() != os.getpid():  # in a room: signals to its own group stay in there
+    if os.getpgrp() != os.getpid():  # in a room: signals to its own group must stay in it
         os.setsid()
     if isinstance(questions[0], str):
         become(questions)

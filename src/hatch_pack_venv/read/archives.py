@@ -1,8 +1,8 @@
 """Tar and zip files read back, member by member, in bounded memory.
 
-Whatever could reach out of the folder it is unpacked into is refused by name, and so is whatever
-two tools could read differently: an archive is judged here before any tool unpacks it. Headers are
-read here and not by `tarfile` and `zipfile`, which pass over much of what other tools go by.
+Whatever could escape from the folder it is unpacked into is refused by name, and so is whatever two
+tools could read differently: an archive is judged here before any tool unpacks it. Headers are
+parsed here and not by `tarfile` and `zipfile`, which ignore much of what other tools rely on.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ BLOCK: Final = 1 << 16
 
 
 class FormatError(ValueError):
-    """Bytes that are not what they should be: the reason."""
+    """Bytes are not what they should be; the message says why."""
 
 
 class _Onwards:
-    """A stream that is only read onwards, and ends where it should.
+    """A stream that is only read forwards, and must not end early.
 
-    Sizes that a header asks for are limited, or a few hostile bytes would fill the memory.
+    Sizes that a header claims are limited, or a few hostile bytes could exhaust memory.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -62,7 +62,7 @@ class _Onwards:
         return data
 
     def exactly(self, size: int) -> bytes:
-        """Read `size` bytes."""
+        """Read exactly `size` bytes."""
         data = self.read(size)
         if len(data) < size:
             message = "the end is missing"
@@ -70,7 +70,7 @@ class _Onwards:
         return data
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """Yield the next bytes."""
+        """Yield the next `size` bytes in pieces."""
         while size:
             data = self.exactly(min(BLOCK, size))
             size -= len(data)
@@ -93,7 +93,7 @@ _PAX_RECORD: Final = re.compile(rb"([1-9][0-9]{0,5}) ([^=]+)=")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TarHeader:
-    """A header block, and what extended ones before it have said instead."""
+    """A header block, with values overridden by the extended headers before it."""
 
     type: bytes
     name: str
@@ -103,16 +103,16 @@ class _TarHeader:
 
     @classmethod
     def from_block(cls, block: bytes) -> _TarHeader:
-        """Read a block; its fields must be such that every tool reads the same."""
+        """Parse a block; its fields must mean the same to every tool."""
         fields = _TAR_FIELDS.unpack(block)
         name, mode, _, _, size, _, checksum, kind, linkname, magic, *_, prefix = fields
         if magic not in (_USTAR, _GNU):
             raise FormatError("a header is missing")
         blank = block[:148] + b" " * 8 + block[156:]
         if _number(checksum) != sum(blank):
-            raise FormatError("the check sum of a header is wrong")
+            raise FormatError("a header's checksum is wrong")
         if magic == _GNU and prefix.strip(b"\0"):
-            raise FormatError("a header of GNU's kind holds more than a name")
+            raise FormatError("a GNU header has unexpected fields")
         parts = [part.partition(b"\0")[0] for part in (prefix, name)]
         return cls(
             type=kind,
@@ -124,13 +124,13 @@ class _TarHeader:
 
 
 def _number(field: bytes) -> int:
-    """Return a header's number: octal digits, or a large one in binary as GNU writes it."""
+    """Return the number in a field: octal digits, or a large one in binary as GNU writes it."""
     match = _OCTAL.fullmatch(field)
     if match is not None:
         return int(match[1] or b"0", 8)
     number = int.from_bytes(field[1:], "big")
     if field[0] != 0x80 or number > _LARGEST:
-        raise FormatError(f"a header holds the number {field!r}")
+        raise FormatError(f"a header contains the invalid number {field!r}")
     return number
 
 
@@ -139,7 +139,7 @@ def _text(name: bytes) -> str:
 
 
 def tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    """Yield the members of an archive that is no longer compressed.
+    """Yield the members of an archive that has been decompressed.
 
     Raises:
         ArchiveProblem: it holds what no archive of ours holds: hard links, devices, sparse files,
@@ -156,24 +156,24 @@ def tar_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]
             for _ in chunks:
                 pass
         onwards.exactly(-member.size % _TAR_BLOCK)
-    padding = onwards.exactly(_TAR_BLOCK)  # some tools read on behind a single block of zeros
-    while padding:  # to the end, where compressors keep their check sums
+    padding = onwards.exactly(_TAR_BLOCK)  # some tools read on after a single block of zeros
+    while padding:  # to the end, where compressors keep their checksums
         if padding.strip(b"\0"):
-            raise FormatError("something follows the end")
+            raise FormatError("there is data after the end")
         padding = onwards.read(BLOCK)
 
 
 def _whole_header(path: Path, onwards: _Onwards, header: _TarHeader) -> _TarHeader:
-    """Return a member's header with what the extended one before it says, of which one may be.
+    """Return a member's header, updated from the extended ones before it.
 
-    Of two that name the member, some tools take the first and others the last.
+    There may be one of pax, or one of GNU's each for name and link: tools differ on any others.
     """
     told: dict[str, str] = {}
     kinds = b""
     while header.type in (b"x", b"L", b"K"):
         if header.type in kinds or b"x" in kinds or (kinds and header.type == b"x"):
             raise ArchiveProblem(
-                f"{path} is refused: an entry has two headers that name it, which tools read"
+                f"{path} is refused: an entry is named by two headers, which tools interpret"
                 " differently"
             )
         kinds += header.type
@@ -186,7 +186,7 @@ def _whole_header(path: Path, onwards: _Onwards, header: _TarHeader) -> _TarHead
         header = _TarHeader.from_block(onwards.exactly(_TAR_BLOCK))
     size = told.get("size", str(header.size))
     if not re.fullmatch("[0-9]{1,19}", size) or int(size) > _LARGEST:
-        raise FormatError(f"an extended header tells the size {size[:40]!r}")
+        raise FormatError(f"an extended header contains the invalid size {size[:40]!r}")
     return replace(
         header,
         name=told.get("path", header.name),
@@ -196,18 +196,18 @@ def _whole_header(path: Path, onwards: _Onwards, header: _TarHeader) -> _TarHead
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """Return the records of an extended header: `LENGTH KEY=VALUE` in a line, each key once."""
+    """Return the records of an extended header: `LENGTH KEY=VALUE` lines, each key once."""
     found: dict[str, str] = {}
     position = 0
     while position < len(data):
         match = _PAX_RECORD.match(data, position)
         end = position + int(match[1]) if match else 0
         if match is None or match.end() >= end or data[end - 1 : end] != b"\n":
-            raise FormatError("an extended header is none")
+            raise FormatError("an extended header is malformed")
         key, value = _text(match[2]), _text(data[match.end() : end - 1])
         known = key in {"path", "linkpath", "size", *_NO_DIFFERENCE}
         if key in found or not (known or (key, value) == ("hdrcharset", "BINARY")):
-            raise FormatError(f"an extended header tells {key!r}, or twice")
+            raise FormatError(f"an extended header has the unknown or repeated key {key!r}")
         found[key] = value
         position = end
     return found
@@ -216,7 +216,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
 def _tar_member(path: Path, header: _TarHeader) -> Member:
     kind = _TAR_KINDS.get(header.type)
     if kind is None:
-        what = "a hard link" if header.type == b"1" else "no file, folder or symbolic link"
+        what = "a hard link" if header.type == b"1" else "not a file, folder or symbolic link"
         raise ArchiveProblem(f"{path} is refused: its entry {header.name!r} is {what}")
     if (kind == "file" and header.name.endswith("/")) or (kind != "file" and header.size):
         raise ArchiveProblem(
@@ -250,10 +250,10 @@ _LINK_LIMIT: Final = 4096  # bytes of a link's text, PATH_MAX
 
 
 def zip_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    """Yield the members of a zip file that is written from its first byte to its last.
+    """Yield the members of a zip file that has no gaps from its first byte to its last.
 
-    What stands before a member must say the same as the directory at the end: some tools go by the
-    one, some by the other.
+    The header before a member must say the same as the directory at the end: some tools rely on the
+    one, some on the other.
     """
     count, start, end = _zip_end(stream)
     stream.seek(start)
@@ -263,13 +263,13 @@ def zip_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]
         entry, position = _zip_entry(path, directory, position)
         member = _zip_member(path, stream, entry)
         if entry.offset != expected:
-            raise FormatError("members overlap, or something lies between them")
+            raise FormatError("members overlap or have gaps between them")
         data = entry.offset + _check_local_header(path, stream, entry)
         if member.name:
             yield member, _zip_chunks(stream, entry, data) if member.kind == "file" else iter(())
         expected = data + entry.compressed
     if position != end - start or expected != start:
-        raise FormatError("its directory is not what it says")
+        raise FormatError("its central directory is inconsistent")
 
 
 def _zip_end(stream: BinaryIO) -> tuple[int, int, int]:
@@ -284,12 +284,12 @@ def _zip_end(stream: BinaryIO) -> tuple[int, int, int]:
         count, length, start = _END_64.unpack(records)[7:]
     right = _end_records(count, length, start) == _at(stream, end, size - end)
     if not right or start + length != end or length > manifest.SIZE_LIMIT:
-        raise FormatError("its end is not what it should be")
+        raise FormatError("its end of central directory record is inconsistent")
     return count, start, end
 
 
 def _end_records(count: int, size: int, offset: int) -> bytes:
-    """Return what ends a file with a directory of this size at this offset."""
+    """Return the records that end a file with a directory of this size at this offset."""
     records = b""
     if count >= _MAX_16 or size >= _MAX_32 or offset >= _MAX_32:
         records = _END_64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
@@ -341,7 +341,7 @@ def _zip_entry(path: Path, directory: BinaryIO, position: int) -> tuple[_ZipEntr
     plain = plain and flags == (0 if name.isascii() else _UTF_8)
     plain = plain and method in (_STORED, _DEFLATED) and (method or size == compressed)
     if not plain:
-        raise FormatError(f"its entry {_text(name)!r} is written as none of ours")
+        raise FormatError(f"its entry {_text(name)!r} was not written by pack-venv")
     entry = _ZipEntry(
         name=name,
         version=version,
@@ -358,19 +358,19 @@ def _zip_entry(path: Path, directory: BinaryIO, position: int) -> tuple[_ZipEntr
 
 
 def _large(extra: bytes, numbers: tuple[int, ...]) -> tuple[int, ...]:
-    """Return numbers of a record, those that need it from its extra field of 64 bits each."""
+    """Return the numbers of a record, those that need 64 bits from its extra field."""
     large = [number for number in numbers if number == _MAX_32]
     if not large and not extra:
         return numbers
     layout = struct.Struct(f"<HH{len(large)}Q")
     if len(extra) != layout.size or extra[:4] != struct.pack("<HH", 1, 8 * len(large)):
-        raise FormatError("an extra field is none of ours")
+        raise FormatError("an extra field was not written by pack-venv")
     found = iter(layout.unpack(extra)[2:])
     return tuple(next(found) if number == _MAX_32 else number for number in numbers)
 
 
 def _check_local_header(path: Path, stream: BinaryIO, entry: _ZipEntry) -> int:
-    """Compare what stands before a member with the directory; return how long it is."""
+    """Compare the header before a member with the directory; return the header's length."""
     fields: tuple[Any, ...] = _LOCAL.unpack(_at(stream, entry.offset, _LOCAL.size))
     compressed, size, name_length, extra_length = map(int, fields[7:])
     name = _at(stream, entry.offset + _LOCAL.size, name_length)
@@ -380,8 +380,8 @@ def _check_local_header(path: Path, stream: BinaryIO, entry: _ZipEntry) -> int:
     same = fields[:7] == expected and name == entry.name
     if not same or (size, compressed) != (entry.size, entry.compressed):
         raise ArchiveProblem(
-            f"{path} is refused: what stands before its entry {_text(entry.name)!r} says otherwise"
-            " than the directory at its end"
+            f"{path} is refused: the local header of its entry {_text(entry.name)!r} contradicts"
+            " the central directory"
         )
     return _LOCAL.size + name_length + extra_length
 
@@ -397,9 +397,11 @@ def _zip_member(path: Path, stream: BinaryIO, entry: _ZipEntry) -> Member:
     mode = entry.attributes >> 16
     kind = kinds.get((stat.S_IFMT(mode), entry.attributes & _MAX_16, name.endswith("/")))
     if kind is None or (kind == "link" and entry.size > _LINK_LIMIT):
-        raise ArchiveProblem(f"{path} is refused: its entry {name!r} is no file or folder")
+        raise ArchiveProblem(
+            f"{path} is refused: its entry {name!r} is not a file, folder or valid symbolic link"
+        )
     if kind == "directory" and (entry.size or entry.checksum or entry.compressed):
-        raise ArchiveProblem(f"{path} is refused: its folder {name!r} holds bytes of its own")
+        raise ArchiveProblem(f"{path} is refused: its folder {name!r} contains data of its own")
     linkname = ""
     if kind == "link":
         start = entry.offset + _check_local_header(path, stream, entry)
@@ -409,7 +411,7 @@ def _zip_member(path: Path, stream: BinaryIO, entry: _ZipEntry) -> Member:
 
 
 def _zip_chunks(stream: BinaryIO, entry: _ZipEntry, start: int) -> Iterator[bytes]:
-    """Yield a member's bytes, as many as its headers say, with their check sum."""
+    """Yield a member's bytes, whose number and checksum must be those in its headers."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None
     size = checksum = 0
     stream.seek(start)
@@ -417,19 +419,19 @@ def _zip_chunks(stream: BinaryIO, entry: _ZipEntry, start: int) -> Iterator[byte
         for data in (packed,) if inflater is None else _inflated(inflater, packed):
             size += len(data)
             if size > entry.size:
-                raise FormatError("a member is longer than it says")
+                raise FormatError("a member is longer than its header says")
             checksum = zlib.crc32(data, checksum)
             yield data
     ended = inflater is None or (inflater.eof and not inflater.unused_data)
     if not ended or (size, checksum) != (entry.size, entry.checksum):
-        raise FormatError("a member is not what its check sum says")
+        raise FormatError("a member does not match its size or checksum")
 
 
 def _inflated(inflater: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
     """Inflate a part in pieces, so that a few bytes do not become gigabytes at once."""
     while packed:
         if inflater.eof:
-            raise FormatError("something follows a member")
+            raise FormatError("there is data after the end of a member")
         if data := inflater.decompress(packed, BLOCK):
             yield data
         packed = inflater.unconsumed_tail
@@ -439,7 +441,7 @@ def _inflated(inflater: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
 
 
 _XZ_MEMORY: Final = 160 << 20
-"""Bytes that a reader of xz may take: our largest dictionary has 64 MiB."""
+"""Bytes of memory that an xz decompressor may use: our largest dictionary has 64 MiB."""
 
 
 class _Decompressor(Protocol):
@@ -453,7 +455,7 @@ class _Decompressor(Protocol):
 
 
 class _Decompressed(io.RawIOBase):
-    """The contents of streams that follow each other; nothing else may follow."""
+    """The contents of consecutive compressed streams; nothing else may follow them."""
 
     def __init__(self, stream: BinaryIO, make: Callable[[], _Decompressor]) -> None:
         self._stream = stream

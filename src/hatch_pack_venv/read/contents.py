@@ -1,4 +1,4 @@
-"""What an archive or an unpacked folder really holds: names, hashes, and its manifest's bytes.
+"""What an archive or an unpacked folder really holds: names, hashes, and the manifest's bytes.
 
 Nothing is written, and only regular files are read.
 """
@@ -59,19 +59,19 @@ _DAMAGE: Final = (
     zstd.ZstdError,
 )
 Advance: TypeAlias = "Callable[[int], object]"
-"""Told of bytes that were read: an archive's own, or those of a folder's files."""
+"""Called with the number of bytes read: an archive's own, or those of a folder's files."""
 
 
 def read_members(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
-    """Read an archive or a folder, whichever there is.
+    """Read an archive or a folder, whichever is there.
 
     Parameters:
-        advance: told of the bytes that were read.
+        advance: called with the number of bytes read.
 
     Raises:
         DamagedArchive: it is damaged or cut off.
-        ArchiveProblem: it cannot be read, or holds what no archive of ours
-            holds: names that lead out of it, one name twice, hard links, devices.
+        ArchiveProblem: it cannot be read, or holds what no archive of ours holds: names that lead
+            out of it, one name twice, hard links, devices.
     """
     if path.is_dir():
         return _read_folder(path, advance)
@@ -102,7 +102,7 @@ class _Archive:
                 yield chunk
 
     def _follow(self, stream: BinaryIO) -> None:
-        """Tell how far the archive was read; a zip file's end is read first."""
+        """Report how far the archive has been read; a zip file's end is read first."""
         count = stream.tell() - self.position
         if count > 0:
             self.advance(count)
@@ -111,7 +111,7 @@ class _Archive:
 
 @contextmanager
 def _telling_damage(path: Path, names: Names) -> Iterator[None]:
-    """Turn what the readers raise into one sentence that names the place."""
+    """Turn what the readers raise into one sentence that says where the damage is."""
     try:
         yield
     except _DAMAGE as error:
@@ -119,7 +119,7 @@ def _telling_damage(path: Path, names: Names) -> Iterator[None]:
             raise ArchiveProblem(f"{path} cannot be read: {error.strerror}") from error
         where = f" in or after {names.last}" if names.last else ""
         reason = str(error) or type(error).__name__
-        raise DamagedArchive(f"{path} is damaged or cut off{where}: {reason}") from error
+        raise DamagedArchive(f"{path} is damaged or truncated{where}: {reason}") from error
 
 
 def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
@@ -139,13 +139,13 @@ def _archive_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chu
     if start[_TAR_OFFSET:] == _MAGIC_OF_TAR:
         return tar_members(path, stream)
     raise ArchiveProblem(
-        f"{path} is no archive that pack-venv writes: it begins like none of tar, gzip, bzip2, xz,"
-        " zstd, zip, squashfs, run files and images"
+        f"{path} is not an archive that pack-venv writes: it is not in tar, gzip, bzip2, xz, zstd,"
+        " zip or squashfs format, nor a run file or an image"
     )
 
 
 def _read_folder(path: Path, advance: Advance) -> Iterator[tuple[Member, Chunks]]:
-    """Yield what lies in a folder, parents first; however deep, one step at a time."""
+    """Yield the contents of a folder, parents first; no recursion, however deep it is."""
     try:
         listings = [_listing(path, "")]
         while listings:
@@ -200,7 +200,7 @@ _LARGEST: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFile:
-    """A file as the manifest has it; `mode` is its permission bits."""
+    """A file as the manifest lists it; `mode` holds its permission bits."""
 
     sha256: str
     size: int
@@ -211,9 +211,9 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
 def _check_text(content: bytes | bytearray, data: Any) -> None:
-    """Look for halves of surrogate pairs, which JSON can spell.
+    """Check for lone surrogates, which JSON can express.
 
-    Those that stand for bytes that are no UTF-8 (PEP 383) are of names.
+    Those that represent bytes that are not UTF-8 (PEP 383) belong to names, and are allowed.
 
     Raises:
         UnicodeEncodeError: there are others.
@@ -230,9 +230,9 @@ class Listing:
         head: what it says before it lists the files.
         directories: the permission bits of folders, by name.
         links: the texts of links, by name.
-        copied_links: the same of links that this format put copies in the place of.
+        copied_links: the same for links that this format replaced with copies.
         files: by name; the manifest itself is not among them.
-        whole: whether the text is, bit by bit, what was once written.
+        whole: whether the text is, byte for byte, what was once written.
     """
 
     head: Mapping[str, Any]
@@ -244,16 +244,16 @@ class Listing:
 
     @classmethod
     def from_bytes(cls, content: bytes | bytearray) -> Self:
-        """Read a manifest's text.
+        """Parse a manifest's text.
 
         Raises:
-            ArchiveProblem: it is none, or of a later format.
+            ArchiveProblem: it is not a manifest, or of another format version.
         """
         try:
             data = parse_json(content)
             _check_text(content, data)
         except UnicodeEncodeError:
-            raise ArchiveProblem("it holds text that no name can have") from None
+            raise ArchiveProblem("it contains text that no name can have") from None
         except ValueError:
             raise ArchiveProblem("it is not JSON") from None
         modes = data.get("directory_modes", {}) if isinstance(data, dict) else {}
@@ -262,10 +262,10 @@ class Listing:
             or not all(map(_is_file, data["files"]))
             or not all(map(_is_mode, modes.values()))
         ):
-            raise ArchiveProblem("it does not list what a manifest lists")
+            raise ArchiveProblem("it does not have the structure of a manifest")
         if data["format_version"] != manifest.FORMAT_VERSION:
             version = data["format_version"]
-            raise ArchiveProblem(f"it has the format version {version}: use a newer pack-venv")
+            raise ArchiveProblem(f"it has format version {version}: use a newer pack-venv")
         digest = data.pop("manifest_sha256", None)
         digest = digest if isinstance(digest, str) else None
         whole = digest == manifest.own_digest(data)
@@ -280,12 +280,12 @@ class Listing:
         )
 
     def content_digest(self) -> str:
-        """Compute the content digest again."""
+        """Recompute the content digest."""
         return manifest.content_digest(self._planned(), lambda name: self.files[name].sha256)
 
     @property
     def entry_count(self) -> int:
-        """Entries, the manifest among them; as many in every format."""
+        """The number of entries, including the manifest; the same in every format."""
         return manifest.entry_count(self._planned())
 
     def _planned(self) -> list[Entry]:
@@ -351,8 +351,8 @@ class Contents:
 
     Parameters:
         install_target: the top folder, `"."` for none.
-        top: the install target itself, where the archive has an entry for it.
-        outside: names of members beside the install target.
+        top: the install target itself, if the archive has an entry for it.
+        outside: names of members outside the install target.
         damage: what was wrong with the archive after its manifest.
         kept: bytes of the files that were asked for.
     """
@@ -382,11 +382,11 @@ class Contents:
         Parameters:
             hashing: whether the files' hashes are wanted.
             keep: whether a file's bytes are wanted; called with each name.
-            passing: is given each member and yields its bytes on, when hashes are wanted.
-            report: told of the bytes of the archive, or of a folder's files.
+            passing: called with each member; passes its bytes on, if hashes are wanted.
+            report: reports the bytes read, of the archive or of a folder's files.
 
         Raises:
-            ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+            ArchiveProblem: it cannot be read, is damaged or refused, or is none of ours.
         """
         reader = _Reader(path, hashing=hashing, keep=keep)
         damage = None
@@ -395,7 +395,7 @@ class Contents:
                 for member, chunks in read_members(path, advance):
                     reader.take(member, passing(member, chunks))
         except DamagedArchive as error:
-            # A compressor's check sum stands at the end: what was read may tell which file it is.
+            # A compressor's checksum is at the end: what was read may show which file is damaged.
             if not reader.has_manifest:
                 raise
             damage = str(error)
@@ -424,7 +424,7 @@ class Contents:
 
     @property
     def entry_count(self) -> int:
-        """Entries that the manifest lists, and itself, as they were counted when it was packed."""
+        """The number of entries that the manifest lists, plus itself, as counted for packing."""
         return self.listing.entry_count
 
     @property
@@ -434,7 +434,7 @@ class Contents:
 
 
 class _Reader:
-    """Takes members; the manifest is the last that has its name at the top or one below it."""
+    """Takes members; the manifest is the last file of that name at the top or one level below."""
 
     def __init__(self, path: Path, *, hashing: bool, keep: Callable[[str], bool]) -> None:
         self.path = path
@@ -459,8 +459,8 @@ class _Reader:
                 kept += chunk
                 if len(kept) > limit:
                     raise ArchiveProblem(
-                        f"{self.path} is refused: its {member.name!r} has more than {limit} bytes,"
-                        " which no archive needs for such a file"
+                        f"{self.path} is refused: its entry {member.name!r} has more than {limit}"
+                        " bytes, the limit for such a file"
                     )
         if kept is not None:
             self.kept[member.name] = kept
@@ -468,7 +468,7 @@ class _Reader:
         self.seen[member.name] = Held(member=member, sha256=digest.hexdigest())
 
     def _forget_manifest(self) -> None:
-        """Let go of what another file was taken for."""
+        """Drop an earlier file that was taken for the manifest."""
         if self.top is not None:
             self.left += len(self.kept.pop(self.top + manifest.ARCNAME, b""))
 

@@ -1,4 +1,4 @@
-"""What an archive or an unpacked folder is, and what in it takes the room."""
+"""What an archive or an unpacked folder is, and what in it takes up the space."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     ".pyd": "shared objects",
     ".dll": "shared objects",
     ".dylib": "shared objects",
-    ".pyi": "type stubs",  # those that the preset leaves in, too
+    ".pyi": "type stubs",  # including those that the preset keeps
 }
 _VERSIONED: Final = re.compile(r"\.so(\.\d+)+$")  # libssl.so.3
 KINDS: Final = (
@@ -53,14 +53,14 @@ KINDS: Final = (
     "programs",
     "data",
 )
-"""All that there are."""
+"""All kinds that there are."""
 
 
 def kind_of(arcname: str) -> str:
     """Return the kind of a file below an install target.
 
-    Byte code is byte code also where its source is of tests; `programs` are what lies in `bin` or
-    `Scripts`, `metadata` what lies in `*.dist-info`, and the release documents.
+    Byte code counts as such even if its source is a test; `programs` are the files in `bin` or
+    `Scripts`, `metadata` those in `*.dist-info` or `*.egg-info` and the release documents.
     """
     folder, name = posixpath.split(arcname)
     suffix = posixpath.splitext(name)[1].lower()
@@ -91,11 +91,11 @@ _SCRIPTS: Final = "files of no distribution"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Something that takes room: a distribution, what belongs to none, or a kind of file.
+    """Something that takes up space: a distribution, files of none, or a kind of file.
 
     Parameters:
         version: of a distribution; `None` for others.
-        size: bytes of its files, unpacked; `None` where no RECORD tells which they are.
+        size: bytes of its files, unpacked; `None` if no RECORD lists them.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Part:
     file_count: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the part as JSON knows it."""
+        """Return the part as JSON-compatible values."""
         return {
             "name": self.name,
             "version": self.version,
@@ -123,10 +123,10 @@ class Inspection:
         size: bytes of all files, unpacked.
         distributions, rest: largest first.
         kinds: of all files, largest first.
-        shares: bytes by the name of a distribution or of other files, and by kind.
-        left_out: what was left out of the environment, as the file beside an archive tells it.
+        shares: bytes by distribution, with its version, or group of other files, and by kind.
+        left_out: what was left out of the environment, according to the `.json` next to an archive.
         needs_shell: whether it holds launchers that `/bin/sh` starts.
-        proof: what has run before it was released, as the `.json` beside it tells.
+        proof: what ran before it was released, according to the `.json` next to it.
     """
 
     path: Path
@@ -144,7 +144,7 @@ class Inspection:
     proof: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON knows it; the manifest's head with its own keys."""
+        """Return everything as JSON-compatible values; the manifest's head keeps its own keys."""
         head = {key: value for key, value in self.head.items() if key != "distributions"}
         return {
             "path": str(self.path),
@@ -163,13 +163,13 @@ class Inspection:
 
 @telling_system_errors()
 def inspect(path: Path, *, report: Reporter = silent) -> Inspection:
-    """Read an archive's or a folder's manifest, and of its RECORD files what belongs to what.
+    """Read the manifest of an archive or a folder, and from RECORD files what belongs to what.
 
     Parameters:
-        report: told of the bytes of an archive; of a folder next to none are read.
+        report: reports the bytes read of an archive; of a folder, next to none are read.
 
     Raises:
-        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+        ArchiveProblem: it cannot be read, is damaged or refused, or is none of ours.
     """
     contents = Contents.from_path(
         path,
@@ -207,16 +207,16 @@ _NO_LAUNCHER: Final = re.compile(r"[Aa]ctivate.*|python[\d.]*t?")
 
 
 def _is_launcher(arcname: str) -> bool:
-    """Whether a file may be a launcher; in `Scripts` none needs a shell."""
+    """Whether a file may be a launcher that needs a shell, which none in `Scripts` does."""
     folder, name = posixpath.split(arcname)
     return folder == "bin" and not _NO_LAUNCHER.fullmatch(name)
 
 
 def proof_beside(archive: Path, digest: str | None = None) -> dict[str, Any] | None:
-    """Return what the `.json` beside an archive tells of its proof, if it tells any.
+    """Return what the `.json` next to an archive says about its proof, if anything.
 
     Parameters:
-        digest: the archive's content digest, which the file has to have as well.
+        digest: the archive's content digest, which the file must have as well.
     """
     try:
         facts = read_json(archive.with_name(f"{archive.name}.json"))
@@ -228,7 +228,7 @@ def proof_beside(archive: Path, digest: str | None = None) -> dict[str, Any] | N
 
 
 def _is_proof(proof: Any) -> bool:
-    """Whether parsed JSON has the shape of what was proved."""
+    """Whether parsed JSON has the shape of a proof."""
     return (
         manifest.fits(proof, _PROOF)
         and all(isinstance(each, str) for each in proof["prove"])
@@ -263,7 +263,7 @@ def _parts(contents: Contents, owned: Mapping[str, set[str]]) -> tuple[list[Part
 
 
 def _owners(contents: Contents, owned: Mapping[str, set[str]]) -> dict[str, str]:
-    """Return what each file belongs to, as the parts are named."""
+    """Return what each file belongs to: a distribution and its version, or a place."""
     sites = contents.listing.head.get("layout", {}).get("site_packages", [])
     interpreter = contents.listing.head.get("interpreter")
     owners = {name: _place(name, sites, interpreter) for name in contents.listing.files}
@@ -275,7 +275,7 @@ def _owners(contents: Contents, owned: Mapping[str, set[str]]) -> dict[str, str]
 
 
 def _told_beside(archive: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield what the file beside an archive says was left out; nothing where there is none."""
+    """Yield what the `.json` next to an archive, if there is one, says was left out."""
     try:
         facts = read_json(archive.with_name(f"{archive.name}.json"))
     except (OSError, ValueError):
@@ -307,7 +307,7 @@ def _owned_files(contents: Contents) -> Iterator[tuple[str, set[str]]]:
 
 
 def _rest(contents: Contents, sizes: Mapping[str, int]) -> Iterator[Part]:
-    """Return the files of no distribution, by where they lie."""
+    """Return the files of no distribution, grouped by where they are."""
     sites = contents.listing.head.get("layout", {}).get("site_packages", [])
     interpreter = contents.listing.head.get("interpreter")
     return _summed((_place(name, sites, interpreter), size) for name, size in sizes.items())

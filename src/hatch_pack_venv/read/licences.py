@@ -38,7 +38,7 @@ class LicenceRow:
     texts: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as JSON knows it."""
+        """Return the row as JSON-compatible values."""
         return {
             "name": self.name,
             "version": self.version,
@@ -56,7 +56,7 @@ class Licences:
     rows: tuple[LicenceRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON knows it."""
+        """Return everything as JSON-compatible values."""
         return {"path": str(self.path), "licenses": [row.to_dict() for row in self.rows]}
 
 
@@ -64,7 +64,7 @@ def licences_in(path: Path, *, report: Reporter = silent) -> Licences:
     """Read the licences of what an archive or a folder holds.
 
     Raises:
-        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+        ArchiveProblem: it cannot be read, is damaged or refused, or is none of ours.
     """
     contents = Contents.from_path(
         path, hashing=False, keep=lambda name: name.endswith(_METADATA), report=report

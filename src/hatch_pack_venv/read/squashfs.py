@@ -1,8 +1,8 @@
-"""Squashfs images read back, without mounting or unpacking them: version 4.0, compressed by zstd.
+"""Squashfs images read back, without mounting or unpacking them: version 4.0, compressed with zstd.
 
-The layout is that of `fs/squashfs/squashfs_fs.h` of Linux, which
-https://dr-emann.github.io/squashfs/ explains. A directory or a file that another name leads to as
-well, and whatever else none of ours holds, is refused: so nothing is read without end.
+The layout is that of Linux's `fs/squashfs/squashfs_fs.h`, which
+https://dr-emann.github.io/squashfs/ explains. A folder or file that has a second name is refused,
+as is whatever else none of our images holds: so reading always ends.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ _LARGE_FILE: Final = struct.Struct("<3Q 4L")
 _LINK: Final = struct.Struct("<2L")
 _LISTED: Final = struct.Struct("<3L")
 _ENTRY: Final = struct.Struct("<HhHH")
-_ENTRIES: Final = 256  # that one header of a listing is followed by, at most
+_ENTRIES: Final = 256  # at most, after one header of a listing
 _FRAGMENT: Final = struct.Struct("<Q 2L")
 _WINDOW: Final[dict[int, int]] = {zstd.DecompressionParameter.window_log_max: _BLOCK_LOGS[-1]}
 _TYPES: Final[dict[int, Kind]] = {1: "directory", 2: "file", 3: "link", 8: "directory", 9: "file"}
 
 
 def squashfs_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
-    """Yield the members of an image: folders and links first, then files as they lie in it.
+    """Yield the members of an image: folders and links first, then files as they are stored.
 
     Raises:
-        ArchiveProblem: it holds what no archive of ours holds: hard links, devices, attributes.
-        FormatError, EOFError: it is damaged or cut off.
+        ArchiveProblem: it holds what no archive of ours holds: hard links, devices.
+        FormatError, EOFError: it is damaged or cut off, or holds extended attributes.
     """
     image = _Image(stream)
     files = []
@@ -85,13 +85,13 @@ def _member(path: Path, name: str, inode: _Inode) -> Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inode:
-    """An inode; what it holds follows in the table, at `rest`.
+    """An inode; the sizes of a file's blocks follow in the table, at `rest`.
 
     Parameters:
         reference: where it is: the start of its block in the table, and its offset there.
-        start: of a folder's listing in its table, or of a file's first block.
-        fragment: the number of what holds a file's end; `None` for none.
-        offset: of a listing in its block, or of a file's end in its fragment.
+        start: where a folder's listing starts in its table, or a file's first block.
+        fragment: the number of the fragment that holds a file's end, or `None`.
+        offset: that of a listing in its block, or of a file's end in its fragment.
     """
 
     type: Kind
@@ -106,7 +106,7 @@ class _Inode:
 
 
 def _walk(path: Path, image: _Image) -> Iterator[tuple[str, _Inode]]:
-    """Yield names and inodes, folders before what is in them; each inode once."""
+    """Yield names and inodes, folders before their contents; each inode once."""
     seen = {image.root.reference}
     listings = [("", image.listing(image.root))]
     while listings:
@@ -123,19 +123,19 @@ def _walk(path: Path, image: _Image) -> Iterator[tuple[str, _Inode]]:
         seen.add(reference)
         if number not in _TYPES:
             raise ArchiveProblem(
-                f"{path} is refused: its entry {name!r} is no file, folder or symbolic link"
+                f"{path} is refused: its entry {name!r} is not a file, folder or symbolic link"
             )
         inode = image.inode(reference)
         if inode.type != _TYPES[number]:
             kind = _TYPES[number]
-            raise FormatError(f"{name!r} is listed as a {kind} and is a {inode.type}")
+            raise FormatError(f"{name!r} is listed as a {kind} but is a {inode.type}")
         yield name, inode
         if inode.type == "directory":
             listings.append((f"{name}/", image.listing(inode)))
 
 
 class _Image:
-    """The tables of an image, and the blocks that they lead to."""
+    """The tables of an image, and the blocks that they refer to."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -144,21 +144,21 @@ class _Image:
         compressor, block_log, _, _, *version = rest[:6]
         root, used, ids, xattrs, inodes, listings, fragments, _ = rest[6:]
         if (magic, compressor, tuple(version)) != (MAGIC, _ZSTD, _VERSION):
-            raise FormatError("it is no image of version 4.0 that is compressed by zstd")
+            raise FormatError("it is not a version 4.0 image compressed with zstd")
         if block_log not in _BLOCK_LOGS or self._block_size != 1 << block_log:
-            raise FormatError("its blocks have no possible size")
+            raise FormatError("its block size is invalid")
         if xattrs != _NONE_64:
-            raise FormatError("it holds extended attributes")
+            raise FormatError("it contains extended attributes")
         self._check_end(used)
         self._used = used
         self._inodes, self._listings, self._fragment_table = inodes, listings, fragments
         if not _SUPERBLOCK.size <= inodes <= listings <= ids <= used:
-            raise FormatError("its tables are not in their order")
+            raise FormatError("its tables are out of order")
         self.metadata = lru_cache(maxsize=64)(self._metadata)
         self.fragment = lru_cache(maxsize=4)(self._fragment)
         self.root = self.inode((root >> 16, root & 0xFFFF))
         if self.root.type != "directory":
-            raise FormatError("its root is no folder")
+            raise FormatError("its root is not a folder")
 
     def _check_end(self, used: int) -> None:
         size = self._stream.seek(0, os.SEEK_END)
@@ -166,7 +166,7 @@ class _Image:
             message = "the end is missing"
             raise EOFError(message)
         if size - used >= _PADDED or self._at(used, size - used).strip(b"\0"):
-            raise FormatError("something follows the end")
+            raise FormatError("there is data after the end")
 
     def _at(self, position: int, size: int) -> bytes:
         self._stream.seek(position)
@@ -181,28 +181,28 @@ class _Image:
     def _metadata(self, position: int) -> tuple[bytes, int]:
         """Return a block of a table, and where the next begins."""
         if position + 2 > self._used:
-            raise FormatError("a table leads out of it")
+            raise FormatError("a table extends beyond the image")
         header = int.from_bytes(self._at(position, 2), "little")
         size = header & ~_STORED_METADATA
         if not 0 < size <= _METADATA:
-            raise FormatError("a block of a table has no possible size")
+            raise FormatError("a block of a table has an invalid size")
         data = self._at(position + 2, size)
         if not header & _STORED_METADATA:
             data = _unpacked(data, _METADATA)
         return data, position + 2 + size
 
     def read(self, table: int, place: tuple[int, int], size: int) -> tuple[bytes, tuple[int, int]]:
-        """Read on in a table; return the bytes and the place behind them.
+        """Read from a place in a table; return the bytes and the place after them.
 
         Parameters:
-            place: a block's start, from that of the table, and an offset in it.
+            place: a block's start, relative to the table's, and an offset in the block.
         """
         start, offset = place
         found = b""
         while len(found) < size:
             block, following = self.metadata(table + start)
             if offset > len(block):
-                raise FormatError("a table leads out of a block")
+                raise FormatError("a table refers beyond the end of a block")
             part = block[offset : offset + size - len(found)]
             found, offset = found + part, offset + len(part)
             if offset == len(block):
@@ -221,7 +221,7 @@ class _Image:
         """Read an inode."""
         (number, mode, *_), place = self.fields(_INODE, self._inodes, reference)
         if number not in _TYPES or mode > 0o7777:
-            raise FormatError("an inode is none of ours")
+            raise FormatError("an inode has an unsupported type or mode")
         inode = _Inode(type=_TYPES[number], mode=mode, reference=reference)
         match number:
             case 1:
@@ -249,29 +249,29 @@ class _Image:
     def listing(self, folder: _Inode) -> Iterator[tuple[str, tuple[int, int], int]]:
         """Yield what is in a folder: name, reference of the inode, type."""
         place = (folder.start, folder.offset)
-        left = folder.size - 3  # as Linux counts `.` and `..`
+        left = folder.size - 3  # Linux counts `.` and `..`
         last = b""
         while left > 0:
             (more, start, _), place = self.fields(_LISTED, self._listings, place)
             left -= _LISTED.size
             if more >= _ENTRIES:
-                raise FormatError("a folder lists more than it can")
+                raise FormatError("a header in a folder's listing has too many entries")
             for _ in range(more + 1):
                 (offset, _, number, length), place = self.fields(_ENTRY, self._listings, place)
                 name, place = self.read(self._listings, place, length + 1)
                 left -= _ENTRY.size + len(name)
-                # Linux looks names up by halves: what is out of order is there to some only.
+                # Linux relies on their order: a name out of order exists only for some readers.
                 if name <= last or name in (b".", b"..") or b"/" in name or b"\0" in name:
-                    raise FormatError(f"a folder lists {name!r}")
+                    raise FormatError(f"a folder lists {name!r}, which is invalid or out of order")
                 last = name
                 yield name.decode("utf-8", "surrogateescape"), (start, offset), number
         if left:
-            raise FormatError("a folder is longer than it says")
+            raise FormatError("a folder's listing does not match its size")
 
     # contents
 
     def position(self, inode: _Inode) -> tuple[int, int]:
-        """Return where a file lies, so that files are read in their order."""
+        """Return where a file is stored, so that files are read in that order."""
         if inode.fragment is None:
             return inode.start, 0
         return self._place_of(inode.fragment)[0], inode.offset
@@ -289,13 +289,13 @@ class _Image:
         if left and inode.fragment is not None:
             end = self.fragment(inode.fragment)[inode.offset : inode.offset + left]
             if len(end) < left:
-                raise FormatError("a file's end leads out of its fragment")
+                raise FormatError("the end of a file extends beyond its fragment")
             yield end
 
     def _place_of(self, number: int) -> tuple[int, int]:
-        """Return where a fragment is, and its size with the bit of those not compressed."""
+        """Return where a fragment is, and its size with the bit that marks uncompressed ones."""
         if number >= self._fragments:
-            raise FormatError("a file's end is in no fragment")
+            raise FormatError("the end of a file is in a fragment that does not exist")
         start, size, _ = self.fields(_FRAGMENT, 0, self._fragment_entry(number))[0]
         return start, size
 
@@ -310,24 +310,24 @@ class _Image:
         """Return a block of a file, or a fragment, which may be shorter."""
         length = stored & ~_STORED
         if not 0 < length <= self._block_size or position < _SUPERBLOCK.size:
-            raise FormatError("a block of a file has no possible size or place")
+            raise FormatError("a block of a file has an invalid size or position")
         data = self._at(position, length)
         if not stored & _STORED:
             data = _unpacked(data, self._block_size)
         if size is not None and len(data) != size:
-            raise FormatError("a block of a file is not as long as it should be")
+            raise FormatError("a block of a file has the wrong length")
         return data
 
 
 def _check(is_ours: bool) -> None:  # noqa: FBT001 - what is checked is the argument
     if not is_ours:
-        raise FormatError("it holds hard links or extended attributes")
+        raise FormatError("it contains hard links or extended attributes")
 
 
 def _unpacked(data: bytes, limit: int) -> bytes:
-    """Decompress what becomes at most `limit` bytes."""
+    """Decompress data to at most `limit` bytes."""
     decompressor = zstd.ZstdDecompressor(options=_WINDOW)
     found: bytes = decompressor.decompress(data, limit + 1)
     if len(found) > limit or not decompressor.eof or decompressor.unused_data:
-        raise FormatError("a block is not what its compressor wrote")
+        raise FormatError("a compressed block is corrupt")
     return found

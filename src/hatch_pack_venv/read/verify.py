@@ -31,8 +31,8 @@ class Connection:
     """The connection of an unpacked environment to an interpreter of the machine.
 
     Parameters:
-        names: what connecting writes, by its name below the prefix; empty where nothing is
-            connected.
+        names: the files that connecting writes, by their names below the prefix; empty if nothing
+            is connected.
     """
 
     tree: postinstall.Tree | None
@@ -40,7 +40,7 @@ class Connection:
 
     @classmethod
     def of(cls, contents: Contents) -> Self:
-        """Find out whether a folder is connected: it has a `pyvenv.cfg` that was not packed."""
+        """Determine whether a folder is connected: it has a `pyvenv.cfg` that was not packed."""
         listing = contents.listing
         there, packed = contents.members.get("pyvenv.cfg"), listing.files.get("pyvenv.cfg")
         written = there is not None and there.member.kind == "file"
@@ -67,7 +67,7 @@ class Connection:
         return self.tree is not None
 
     def problems(self) -> Iterator[str]:
-        """Yield a sentence for each thing that is not as connecting leaves it."""
+        """Yield a sentence for each difference from what connecting leaves."""
         if self.tree is None:
             return
         try:
@@ -81,7 +81,7 @@ _CACHED: Final = re.compile(r"(.+)\.[A-Za-z0-9_-]+(\.opt-\d)?\.pyc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is not as it was packed.
+    """One difference from what was packed.
 
     Parameters:
         what: `changed`, `missing`, `added`, `mode`, `link`, `leaves`, `connection`, `manifest`,
@@ -95,19 +95,19 @@ class Finding:
     detail: str
 
     def to_dict(self) -> dict[str, str]:
-        """Return the finding as JSON knows it."""
+        """Return the finding as JSON-compatible values."""
         return {"what": self.what, "path": self.path, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found out about an archive or a folder.
+    """What verifying an archive or a folder has found.
 
     Parameters:
-        entry_count: what the manifest lists, as for a packed archive.
+        entry_count: number of entries that the manifest lists, as for a packed archive.
         size: bytes of all files.
-        byte_code: how many files of byte code Python has written since; what is in them is not
-            known to any manifest.
+        byte_code: number of bytecode files that Python has written since; no manifest knows their
+            contents.
         connected: whether `postinstall.py` has connected the folder to an interpreter.
     """
 
@@ -126,7 +126,7 @@ class Verification:
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON knows it."""
+        """Return the result as JSON-compatible values."""
         return {
             "path": str(self.path),
             "ok": self.is_whole,
@@ -153,11 +153,11 @@ def verify(
 
     Parameters:
         external_links: whether links may lead out of it, as those of `create_archive` may.
-        unpack_into: a folder that everything is written into while it is read.
-        report: told of the bytes of the archive, or of a folder's files.
+        unpack_into: a folder that everything is unpacked into while it is read.
+        report: reports the bytes read, of the archive or of a folder's files.
 
     Raises:
-        ArchiveProblem: it cannot be read, is damaged, refused, or none of ours.
+        ArchiveProblem: it cannot be read, is damaged or refused, or is none of ours.
         OutputProblem: it cannot be unpacked.
     """
     if unpack_into is None:
@@ -193,7 +193,7 @@ class _Comparison:
 
     def findings(self) -> Iterator[Finding]:
         if not self.listing.whole:
-            detail = "is not the text that was once written"
+            detail = "differs from the text that pack-venv wrote"
             yield Finding(what="manifest", path=manifest.ARCNAME, detail=detail)
         members = {
             name: held
@@ -208,7 +208,7 @@ class _Comparison:
         yield from self._missing()
         yield from self._leaving()
         for name in self.contents.outside:
-            yield Finding(what="added", path=f"../{name}", detail="lies beside the install target")
+            yield Finding(what="added", path=f"../{name}", detail="is outside the install target")
         for sentence in self.connection.problems():
             yield Finding(what="connection", path="pyvenv.cfg", detail=sentence)
         if not changed:
@@ -222,12 +222,12 @@ class _Comparison:
             yield from self._of_file(name, held, listing.files[name])
         elif name in listing.links and member.kind == "link":
             if member.linkname != listing.links[name]:
-                detail = f"leads to {member.linkname!r} instead of {listing.links[name]!r}"
+                detail = f"points to {member.linkname!r} instead of {listing.links[name]!r}"
                 yield Finding(what="link", path=name, detail=detail)
         elif name in listing.directories and member.kind == "directory":
             yield from self._of_mode(name, member.mode, listing.directories[name])
         elif name in {*listing.files, *listing.links, *listing.directories}:
-            detail = f"is a {member.kind} now, which it was not"
+            detail = f"is now a {member.kind}, which it was not when packed"
             yield Finding(what="changed", path=name, detail=detail)
         elif self._is_byte_code(name, held):
             self.byte_code += member.kind == "file"
@@ -244,19 +244,19 @@ class _Comparison:
         yield from self._of_mode(name, held.member.mode, listed.mode)
 
     def _of_mode(self, name: str, mode: int, packed: int) -> Iterator[Finding]:
-        """An unpacker may take bits away by its umask, and an owner its right to write."""
+        """Compare modes; a folder may lack write permission, and bits cleared by a umask."""
         same = mode == packed
         if self.contents.is_folder:
             same = not mode & ~packed and not packed & ~mode & 0o500
         if not same:
-            detail = f"has the mode {mode:o} instead of {packed:o}"
+            detail = f"has mode {mode:o} instead of {packed:o}"
             yield Finding(what="mode", path=name, detail=detail)
 
     def _missing(self) -> Iterator[Finding]:
         listing = self.listing
         for name in [*listing.directories, *listing.links, *listing.files]:
             if name not in self.contents.members and name not in self.connection.names:
-                yield Finding(what="missing", path=name, detail="is not there")
+                yield Finding(what="missing", path=name, detail="is missing")
 
     def _leaving(self) -> Iterator[Finding]:
         for name, held in self.contents.members.items():
@@ -266,7 +266,7 @@ class _Comparison:
             ours = ours or (fixed_path is not None and text == fixed_path and _starts(name))
             ours = ours or self._leads_to_layer(name, text)
             if held.member.kind == "link" and not ours and leaves(name, text):
-                detail = f"is a link that leads out of the environment, to {text!r}"
+                detail = f"is a link that points outside the environment, to {text!r}"
                 yield Finding(what="leaves", path=name, detail=detail)
 
     def _leads_to_layer(self, name: str, text: str) -> bool:
@@ -295,7 +295,7 @@ class _Comparison:
         told = self.listing.head["content_digest"]
         computed = self.listing.content_digest()
         if computed != told:
-            detail = f"tells the content digest {told}, but that of its entries is {computed}"
+            detail = f"records the content digest {told}, but its entries have {computed}"
             yield Finding(what="digest", path=manifest.ARCNAME, detail=detail)
 
 
@@ -305,7 +305,7 @@ def _starts(name: str) -> bool:
 
 
 def _compared_with_facts(contents: Contents) -> Iterator[Finding]:
-    """Compare an archive with the `.json` beside it, if there is one."""
+    """Compare an archive with the `.json` next to it, if there is one."""
     path = contents.path.with_name(f"{contents.path.name}.json")
     try:
         facts = read_json(path)
@@ -331,35 +331,35 @@ def _compared_with_facts(contents: Contents) -> Iterator[Finding]:
     for key, value in found.items():
         told = facts.get(key) if isinstance(facts, dict) else None
         if told != value:
-            detail = f"has the {key} {told!r}, but the archive's is {value!r}"
+            detail = f"records {told!r} as {key}, but the archive has {value!r}"
             if key == "manifest":
-                detail = "describes another archive than this"
+                detail = "describes a different archive"
             yield Finding(what="facts", path=path.name, detail=detail)
 
 
 @telling_system_errors()
 def check_is_there(path: Path) -> None:
-    """Refuse a path where nothing is.
+    """Refuse a path that does not exist.
 
     Raises:
         ArchiveProblem: there is neither an archive nor a folder.
     """
     if not path.exists():
-        raise ArchiveProblem(f"there is no archive or folder {path}")
+        raise ArchiveProblem(f"{path} does not exist: expected an archive or a folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpacker:
-    """Writes an archive out into a folder, while it is read and compared.
+    """Unpacks an archive into a folder while it is read and compared.
 
-    The readers have refused whatever would reach out of it: names that lead out, and names below
+    The readers have refused whatever would escape from it: names that lead out, and names below
     links.
     """
 
     folder: Path
 
     def take(self, member: Member, chunks: Chunks) -> Chunks:
-        """Write a member and yield what it holds.
+        """Write a member, and yield its bytes.
 
         Raises:
             OutputProblem: it cannot be written.

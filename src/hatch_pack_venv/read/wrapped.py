@@ -1,7 +1,7 @@
-"""Tars within something else: run files and OCI images read back, and the base of an image.
+"""Tars within other files: run files and OCI images read back, and the base of an image.
 
-The head of a run file is read and not run. Payloads and blobs are compared with the digests that
-name them.
+The head of a run file is parsed and not run. Payloads and blobs are compared with the digests that
+are recorded for them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BLOBS: Final = "blobs/sha256/"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _SMALL: Final = SIZE_LIMIT
 _WRONG: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What JSON of another shape leads to."""
+"""What reading JSON of another shape raises."""
 _SETTINGS: Final = {"Labels?": dict, "Env?": [str], "WorkingDir?": str}
 
 
@@ -61,7 +61,7 @@ def run_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]
     payload = _Hashed(stream)
     yield from tar_members(path, cast("BinaryIO", gzip.GzipFile(fileobj=payload)))
     if payload.sha256.hexdigest() != found.sha256:
-        raise FormatError("its SHA-256 is not the one that its head tells")
+        raise FormatError("its SHA-256 is not the one recorded in its head")
 
 
 def image_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks]]:
@@ -76,7 +76,7 @@ def image_members(path: Path, stream: BinaryIO) -> Iterator[tuple[Member, Chunks
 
 
 def _own_layers(layout: _Layout) -> list[tuple[_Place, str]]:
-    """Return the layers that hold the environment, and the digests of what they unpack to."""
+    """Return the layers that hold the environment, and the digests of their contents."""
     try:
         (descriptor,) = layout.index()
         manifest = layout.json(descriptor)
@@ -88,10 +88,10 @@ def _own_layers(layout: _Layout) -> list[tuple[_Place, str]]:
     except FormatError:
         raise
     except _WRONG:
-        raise FormatError("its index or a manifest is none") from None
+        raise FormatError("its index or a manifest is malformed") from None
     ours = [is_ours for is_ours, _, _ in layers]
     if ours != sorted(ours):
-        raise FormatError("a layer lies above those of the environment, and may replace its files")
+        raise FormatError("a layer above those of the environment may replace its files")
     return [(blob, diff_id) for is_ours, blob, diff_id in layers if is_ours]
 
 
@@ -106,12 +106,12 @@ def _layer_members(
     for member, chunks in tar_members(path, cast("BinaryIO", io.BufferedReader(unpacked, BLOCK))):
         if f"/{member.name}".count("/.wh."):
             raise ArchiveProblem(
-                f"{path} is refused: its entry {member.name!r} would hide others' files"
+                f"{path} is refused: its entry {member.name!r} would hide files of other layers"
             )
         if f"{member.name}/".startswith(f"{PREFIX}/"):
             yield member, chunks
     if f"sha256:{unpacked.sha256.hexdigest()}" != diff_id:
-        raise FormatError("a layer is not the one that the configuration names")
+        raise FormatError("a layer does not match its digest in the configuration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class _Layout:
 
     @classmethod
     def of_archive(cls, path: Path, stream: BinaryIO) -> _Layout:
-        """Read a tar, and compare what it holds with its digests."""
+        """Read a tar, and compare the blobs in it with their digests."""
         places = {}
         for member, chunks in tar_members(path, stream):
             if member.kind != "file":
@@ -140,9 +140,9 @@ class _Layout:
             for chunk in chunks:
                 digest.update(chunk)
             if member.name.startswith(_BLOBS) and member.name != _BLOBS + digest.hexdigest():
-                raise FormatError(f"{member.name} is not what its name says")
+                raise FormatError(f"{member.name} does not match the digest in its name")
             if member.name in places:
-                raise FormatError(f"{member.name} is there twice")
+                raise FormatError(f"{member.name} occurs twice")
             places[member.name] = place
         return cls(path, places)
 
@@ -186,13 +186,13 @@ class _Layout:
         return list(_parsed(self._read(place))["manifests"])
 
     def manifest_for(self, architecture: str) -> dict[str, Any]:
-        """Return the manifest of the image for an architecture; indices may hold indices."""
+        """Return the manifest of the image for an architecture; an index may hold others."""
         left, indices = self.index(), set[str]()
         for descriptor in left:
             platform = descriptor.get("platform") or {}
             fits_here = platform.get("architecture", architecture) == architecture
             if descriptor["digest"] in indices:
-                continue  # a few that name each other often lead to billions
+                continue  # a few that refer to each other often lead to billions
             found = self.json(descriptor)
             if "manifests" in found:
                 left += found["manifests"]
@@ -205,7 +205,7 @@ class _Layout:
 def _parsed(data: bytes) -> dict[str, Any]:
     found = parse_json(data)
     if not isinstance(found, dict):
-        raise FormatError("a manifest is none")
+        raise FormatError("a manifest is malformed")
     return found
 
 
@@ -214,10 +214,10 @@ def read_base(path: Path, machine: str) -> ImageBase:
 
     Parameters:
         path: of an image layout, in a folder or a tar.
-        machine: as `uname -m` says it.
+        machine: as `uname -m` reports it.
 
     Raises:
-        EnvironmentProblem: it is none, is damaged, or is for another architecture.
+        EnvironmentProblem: it is no image, is damaged, or is for another architecture.
     """
     architecture = ARCHITECTURES.get(machine, (machine, None))[0]
     try:
@@ -225,12 +225,15 @@ def read_base(path: Path, machine: str) -> ImageBase:
         manifest = layout.manifest_for(architecture)
         config = layout.json(manifest["config"])
         if config.get("architecture") != architecture:
-            raise FormatError(f"it is for {config.get('architecture')!r} and not {architecture!r}")
+            raise FormatError(f"it is for {config.get('architecture')!r}, not {architecture!r}")
         if any(LAYER_KEY in (each.get("annotations") or {}) for each in manifest["layers"]):
-            raise FormatError(f"it has an environment of pack-venv in /{PREFIX}: name its own base")
+            raise FormatError(
+                f"it already contains an environment packed by pack-venv, in /{PREFIX}: name the"
+                " base of that image"
+            )
         blobs = tuple(_base_blob(layout, each) for each in manifest["layers"])
         if not _is_config(config) or len(config["rootfs"]["diff_ids"]) != len(blobs):
-            raise FormatError("its configuration is none, or another image's")
+            raise FormatError("its configuration is malformed, or that of another image")
     except (
         ArchiveProblem,
         ValueError,
@@ -242,14 +245,14 @@ def read_base(path: Path, machine: str) -> ImageBase:
     ) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise EnvironmentProblem(
-            f"image-base cannot be read: {path} is no OCI image layout, in a folder or a tar, as"
-            f" `skopeo copy … oci-archive:FILE` writes it ({reason})"
+            f"image-base cannot be read: {path} is not an OCI image layout in a folder or a"
+            f" tar, such as `skopeo copy … oci-archive:FILE` writes ({reason})"
         ) from error
     return ImageBase(blobs=blobs, config=config)
 
 
 def _is_config(config: Mapping[str, Any]) -> bool:
-    """Whether what is taken over from a configuration has the types of the specification."""
+    """Whether the values taken from a configuration have the types in the specification."""
     settings = config.get("config") or {}
     given = {key: value for key, value in settings.items() if value is not None}
     return fits(config, {"rootfs": {"diff_ids": [str]}}) and fits(given, _SETTINGS)
@@ -291,7 +294,7 @@ class _Part(io.RawIOBase):
 
 
 class _Hashed(io.RawIOBase):
-    """What is read of a stream, hashed."""
+    """A stream whose bytes are hashed as they are read."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

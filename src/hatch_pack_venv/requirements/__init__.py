@@ -1,1 +1,1 @@
-"""What the project requires against what is installed."""
+"""Checks of what the project requires against what is installed."""

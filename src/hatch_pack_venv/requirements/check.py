@@ -1,4 +1,4 @@
-"""The environment against its project: what is needed, what is wrong, what is left behind."""
+"""Checks of an environment against its project: what is needed, wrong, or left behind."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependencyReport:
-    """What was found.
+    """What the check of the dependencies found.
 
     Parameters:
-        pruned: what is left behind, if `distributions` says so.
-        problems: why it cannot be packed, a sentence each.
-        notes: what only warns.
-        relied_on: normalised names of what lower layers hold and what is packed needs.
-        met_by_base: the base interpreter's own packages that are required, each after the name of a
-            distribution that requires it.
-        members: normalised names of the project and of all that it requires.
+        pruned: what is left behind, with `distributions = "required"`.
+        problems: why the environment cannot be packed, one sentence each.
+        notes: warnings, one sentence each.
+        relied_on: normalised names of distributions in lower layers that packed ones need.
+        met_by_base: the base interpreter's own packages that are required, each preceded by the
+            name of a distribution that requires it.
+        members: normalised names of the roots and of everything that they require.
     """
 
     pruned: PrunedDistributions | None = None
@@ -65,14 +65,14 @@ class DependencyReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """Where requirements begin, and what meets them.
+    """Where requirements start, and what can meet them.
 
     Parameters:
-        wheels: what wheels bring; it comes before what is installed.
-        project: the project, as its wheel or the environment has it; `None` without one.
-        excluded: the project's normalised name, where it stays out.
-        below: what the environment sees of lower layers, in the order of `sys.path`.
-        left_out: whether a pattern leaves a file out, by its arcname.
+        wheels: distributions from wheels, which take precedence over installed ones.
+        project: the project, from its wheel or the environment; `None` if there is none.
+        excluded: the project's normalised name, if the project is left out.
+        below: the distributions of lower layers that the environment sees, in `sys.path` order.
+        left_out: returns whether a pattern leaves out a file, given its arcname.
     """
 
     environment: Environment
@@ -84,7 +84,7 @@ class Roots:
 
 
 def check_dependencies(roots: Roots, options: PackOptions) -> DependencyReport:
-    """Hold what is there against what is required.
+    """Compare what is installed with what is required.
 
     Raises:
         LockProblem: the lock file cannot be read.
@@ -110,9 +110,9 @@ class _DependencyCheck:
             self._share()
 
     def _roots(self) -> Mapping[str, Iterable[str]]:
-        """Return the extras of each distribution that requirements begin at.
+        """Return the extras of each distribution from which requirements are followed.
 
-        A wheel that is named is wanted.
+        A wheel is one of them, because a wheel that is named is wanted.
         """
         roots: dict[str, set[str]] = {each.key: set() for each in self.roots.wheels}
         if self.roots.project is not None:
@@ -122,10 +122,10 @@ class _DependencyCheck:
         return roots
 
     def _share(self) -> None:
-        """Let lower layers meet what they can, and find out what is needed then.
+        """Let lower layers meet as many requirements as they can, and recompute what is needed.
 
-        A layer's version counts if all that is needed can live with it; else the environment's own
-        is packed, which is imported first.
+        A layer's version is used if it satisfies everything that requires it; otherwise the
+        environment's own version, which is imported first, is packed.
         """
         own = (
             self.roots.wheels
@@ -151,7 +151,7 @@ class _DependencyCheck:
         self.closure = closure_of(self._roots(), mine, self.markers)
 
     def _relied_on(self, packed: Mapping[str, InstalledDistribution]) -> frozenset[str]:
-        """Return what lower layers hold and what is packed needs."""
+        """Return the names of distributions in lower layers that packed ones need."""
         below = by_key(self.roots.below)
         own = {key: each for key, each in packed.items() if each is not below.get(key)}
         roots = {key: self._roots().get(key, ()) for key in own}
@@ -168,8 +168,8 @@ class _DependencyCheck:
         ]
         if required and not self.closure.members:
             problems.append(
-                'distributions = "required" needs to know what it begins with, and there is no'
-                " project in the environment: name it in keep (--keep), or its wheel in wheels"
+                'distributions = "required" needs a distribution to start from, and there is no'
+                " project in the environment: name one in keep (--keep), or its wheel in wheels"
             )
         elif required:
             pruned = PrunedDistributions.of(
@@ -182,8 +182,9 @@ class _DependencyCheck:
         problems += self._lock_findings(packed)
         if pruned is not None and self.roots.environment.include_system_site_packages:
             warnings.append(
-                'the base interpreter\'s own packages are no part of distributions = "required":'
-                ' what the environment sees of them is dealt with as with "all"'
+                "the base interpreter's own packages are not covered by"
+                ' distributions = "required": those that the environment sees are treated as with'
+                ' "all"'
             )
         return DependencyReport(
             pruned=pruned,
@@ -211,7 +212,7 @@ class _DependencyCheck:
         return {**shared, **kept}
 
     def _findings(self, packed: Mapping[str, InstalledDistribution]) -> tuple[list[str], list[str]]:
-        """Return what is wrong with the closure, and what is wrong outside of it."""
+        """Return what is wrong within the closure, and what is wrong outside it."""
         if self.options.check == "off":
             return [], []
         members, closure = self.closure.members, self.closure
@@ -251,7 +252,7 @@ class _DependencyCheck:
         return list(dict.fromkeys(told))
 
     def _extras(self) -> Iterator[str]:
-        """Yield a sentence for each extra that is asked for and not provided."""
+        """Yield a sentence for each extra that is requested but not provided."""
         if self.roots.project is not None:
             yield from extra_findings(self.roots.project, self.options.extras)
         for kept in self.keep:
@@ -260,7 +261,7 @@ class _DependencyCheck:
                 yield from extra_findings(there, sorted(kept.extras))
 
     def _kept_extras(self) -> set[str]:
-        """Return the extras of what is kept where no project tells which are its own."""
+        """Return the extras that `keep` names; none if there is a project, which has its own."""
         if self.roots.project is not None:
             return set()
         return {extra for kept in self.keep for extra in kept.extras}
@@ -291,9 +292,9 @@ _NO_MODULE: Final = re.compile(r"(?:conftest|setup|tests?|test_\w+)\.py")
 def _taken_modules(
     distribution: InstalledDistribution, left_out: Callable[[str], bool]
 ) -> str | None:
-    """Return what patterns take of a distribution that nobody can import it without, in words.
+    """Return, in words, what patterns leave out that importing a distribution needs.
 
-    Parts of packages are taken on purpose, such as their tests.
+    Parts of packages, such as their tests, are left out on purpose.
     """
     site = f"{posixpath.dirname(distribution.metadata_dir)}/"
     files = (name for name in distribution.files if name.startswith(site))
@@ -312,7 +313,7 @@ _SPARED: Final = re.compile(
     r"(?i).*\.(?:py[cio]|typed|md|rst|txt|html|map|h|hpp|c|cpp|pyx|pxd|pxi|a|la|lib|exe)"
     r"|(?:.*/)?(?:tests?|testing|docs?|examples?|benchmarks?|__pycache__|[^/]*\.(?:dist|egg)-info)/.*"
     r"|(?:.*/)?(?:conftest|test_[^/]*|[^/]*_test)\.py"
-    r"|(?:.*/)?__pycache__"  # virtualenv's rows of folders
+    r"|(?:.*/)?__pycache__"  # virtualenv's rows for folders
 )
 
 
@@ -323,13 +324,13 @@ def damage_findings(
     options: PackOptions,
     replaced: Collection[str] = (),
 ) -> Findings:
-    """Find distributions of which something is missing, or that are doubled.
+    """Find distributions that lack files or are installed twice.
 
-    Missing modules are dealt with as requirements that are not met; of data it is only noted.
+    Missing modules are treated like unmet requirements; missing data is only noted.
 
     Parameters:
-        scanned: arcnames of what the environment holds.
-        replaced: normalised names of distributions that do not go along as they are.
+        scanned: arcnames of the environment's entries.
+        replaced: normalised names of distributions that are not packed as they are.
     """
     problems: list[str] = []
     notes: list[str] = []
@@ -346,13 +347,13 @@ def damage_findings(
         if missing:
             where.append(
                 f"{each.name} {each.version} lacks {len(missing)} of the files that its RECORD"
-                f" lists, such as {(modules or missing)[0]}: install it again"
+                f" lists, such as {(modules or missing)[0]}: reinstall it"
             )
         place = (each.key, posixpath.dirname(each.metadata_dir))
         if seen.setdefault(place, each.metadata_dir) != each.metadata_dir:
             (problems if strict else notes).append(
-                f"{each.name} is installed twice, {seen[place]} and {each.metadata_dir}: remove"
-                " both and install it again"
+                f"{each.name} is installed twice, as {seen[place]} and {each.metadata_dir}: remove"
+                " both and reinstall it"
             )
     return Findings(problems=tuple(problems), notes=tuple(notes))
 
@@ -360,19 +361,19 @@ def damage_findings(
 def _missing_files(
     environment: Environment, distribution: InstalledDistribution, scanned: Collection[str]
 ) -> list[str]:
-    """Return those of a distribution's files that are not there and may matter when it runs."""
+    """Return the missing files of a distribution that may matter at run time."""
     scripts = f"{environment.scripts}/"
     return [
         name
         for name in sorted(distribution.files.difference(scanned))
         if not name.startswith((scripts, "share/", "include/", "../"))
         and not _SPARED.fullmatch(name)
-        and not os.path.lexists(environment.prefix / name)  # as below a link to a folder
+        and not os.path.lexists(environment.prefix / name)  # for example, below a link to a folder
     ]
 
 
 def _system_distributions(environment: Environment) -> list[InstalledDistribution]:
-    """Return the base interpreter's packages, where the environment sees them (PEP 405)."""
+    """Return the base interpreter's packages, if the environment sees them (PEP 405)."""
     if not environment.include_system_site_packages:
         return []
     folders = [path for path in environment.interpreter.site_packages if path.is_dir()]
@@ -385,13 +386,13 @@ def _system_distributions(environment: Environment) -> list[InstalledDistributio
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedDistributions:
-    """The distributions that are left behind, and how an environment looks without them.
+    """The distributions that are left behind, and an environment without them.
 
     Parameters:
         distributions: those left behind.
         staying: the others.
-        unknown: those of `staying` that nothing needs, whose files nothing tells.
-        shared: normalised names of those that a lower layer holds.
+        unknown: those of `staying` that nothing needs, but whose files are unknown.
+        shared: normalised names of those that a lower layer provides.
     """
 
     distributions: tuple[InstalledDistribution, ...] = ()
@@ -406,11 +407,11 @@ class PrunedDistributions:
         needed: Collection[str],
         shared: frozenset[str] = frozenset(),
     ) -> PrunedDistributions:
-        """Divide an environment's distributions.
+        """Divide an environment's distributions into those left behind and those that stay.
 
         Parameters:
-            needed: normalised names of those that are packed, and of those that are shared.
-            shared: of those that a lower layer holds.
+            needed: normalised names of those that are packed or shared.
+            shared: normalised names of those that a lower layer provides.
         """
         packed = {*needed} - shared
         others = [each for each in environment.distributions if each.key not in packed]
@@ -439,13 +440,13 @@ class PrunedDistributions:
         brought_back: Callable[[str], bool] = lambda _arcname: False,
         log: DecisionLog | None = None,
     ) -> Iterator[ScannedEntry]:
-        """Yield an environment's entries without theirs, and without folders that they leave empty.
+        """Yield an environment's entries without theirs, and without folders that become empty.
 
-        A file that one of those that stay has, too, stays, as does what is brought back.
+        A file stays if a distribution that stays also owns it, or if it is brought back.
 
         Parameters:
-            brought_back: whether a pattern brings a file back, by its arcname.
-            log: takes the reason for each entry that is left out.
+            brought_back: returns whether a pattern brings back a file, given its arcname.
+            log: receives the reason for each entry that is left out.
         """
         log = log or DecisionLog()
         entries = list(scanned)

@@ -1,4 +1,4 @@
-"""What some distributions need, and what that needs, by the installed metadata: pure."""
+"""The transitive requirements of distributions, from installed metadata: pure functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def marker_environment(interpreter: Interpreter) -> dict[str, str]:
     """Return the values of environment markers (PEP 508) for an interpreter.
 
-    Those of the operating system's release are this machine's.
+    Markers for the operating system's release have this machine's values.
     """
     facts = {
         "implementation_name": interpreter.implementation,
@@ -43,9 +43,9 @@ def marker_environment(interpreter: Interpreter) -> dict[str, str]:
 def requirements_of(
     distributions: Iterable[InstalledDistribution], markers: Mapping[str, str]
 ) -> list[tuple[InstalledDistribution, Requirement]]:
-    """Return who requires what, with the extras that they ask of each other.
+    """Return which distribution requires what, with the extras that they request of each other.
 
-    Which extras a user asked for when installing is recorded nowhere, so that none count.
+    The extras that a user requested at installation are recorded nowhere, so they do not count.
     """
     installed = list(distributions)
     extras: dict[str, set[str]] = {each.key: set() for each in installed}
@@ -66,7 +66,7 @@ def requirements_of(
 def active_requirements(
     distribution: InstalledDistribution, extras: Iterable[str], markers: Mapping[str, str]
 ) -> Iterator[Requirement]:
-    """Yield what a distribution requires with some of its extras, where the markers hold."""
+    """Yield the requirements of a distribution with some of its extras whose markers are true."""
     for text in distribution.requires:
         requirement = _parsed(text)
         if requirement is not None and _applies(requirement, extras, markers):
@@ -74,9 +74,9 @@ def active_requirements(
 
 
 def _applies(requirement: Requirement, extras: Iterable[str], markers: Mapping[str, str]) -> bool:
-    """Whether a requirement's marker holds; one that cannot be judged never does.
+    """Whether a requirement's marker is true; one that cannot be evaluated counts as false.
 
-    It may compare what has no order, or ask for a name that only lock files have (`extras`).
+    It may compare values that have no order, or use a name that only lock files have (`extras`).
     """
     marker = requirement.marker
     try:
@@ -89,7 +89,7 @@ def _applies(requirement: Requirement, extras: Iterable[str], markers: Mapping[s
 
 @cache
 def _parsed(text: str) -> Requirement | None:
-    """Parse a requirement; those of an old kind no installer of today follows."""
+    """Parse a requirement; `None` for legacy forms, which no current installer follows."""
     try:
         return Requirement(text)
     except (InvalidRequirement, RecursionError):
@@ -105,7 +105,7 @@ def missing_requirements(
 
     Parameters:
         excluded: normalised names of the editable installs that are left out.
-        markers: as `marker_environment` tells them.
+        markers: as returned by `marker_environment`.
     """
     gone = set(excluded)
     told = (
@@ -120,11 +120,11 @@ def missing_requirements(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
-    """What some distributions need.
+    """Some distributions (the roots) and everything that they need.
 
     Parameters:
-        members: normalised names: the roots and all that they need, installed or not.
-        requirements: which of those installed require what.
+        members: normalised names of the roots and of everything that they need, installed or not.
+        requirements: the requirements of the installed members.
     """
 
     members: frozenset[str] = frozenset()
@@ -132,7 +132,7 @@ class Closure:
 
 
 def by_key(distributions: Iterable[InstalledDistribution]) -> dict[str, InstalledDistribution]:
-    """Return distributions by their normalised names; the first of a name is the one imported."""
+    """Return distributions by normalised name; of several with one name, the first is imported."""
     found: dict[str, InstalledDistribution] = {}
     for distribution in distributions:
         found.setdefault(distribution.key, distribution)
@@ -144,15 +144,15 @@ def closure_of(
     installed: Mapping[str, InstalledDistribution],
     markers: Mapping[str, str],
 ) -> Closure:
-    """Follow requirements from some distributions on.
+    """Follow requirements, starting from some distributions.
 
-    Extras count where the roots or a requirement name them (`uvicorn[standard]`); they can come
-    late and in a circle, so that a distribution is looked at again when it gets another one.
+    Extras count if the roots or a requirement name them (`uvicorn[standard]`). They can turn up
+    late and in cycles, so a distribution is processed again whenever it gains another one.
 
     Parameters:
-        roots: extras by the normalised names of those to begin with.
-        installed: what there is, by normalised name.
-        markers: values of environment markers, as `marker_environment` tells them.
+        roots: the extras of the distributions to start from, by normalised name.
+        installed: the installed distributions, by normalised name.
+        markers: values of environment markers, as returned by `marker_environment`.
     """
     extras = {key: set(map(canonicalize_name, each)) for key, each in roots.items()}
     waiting = list(extras)
@@ -182,13 +182,13 @@ def requirement_findings(
     requirements: Iterable[tuple[InstalledDistribution, Requirement]],
     installed: Mapping[str, InstalledDistribution],
 ) -> list[str]:
-    """Return a sentence for each requirement that what is there does not meet.
+    """Return a sentence for each requirement that no installed distribution meets.
 
-    What a requirement names by a URL is met by any version: where an installed one came from is
-    rarely recorded. Pre-releases count, as they do for `pip check`.
+    A requirement with a URL is met by any version, because the origin of an installed distribution
+    is rarely recorded. Pre-releases are accepted, as in `pip check`.
 
     Parameters:
-        installed: by normalised name.
+        installed: the installed distributions, by normalised name.
     """
     found = []
     for distribution, requirement in requirements:
@@ -204,20 +204,20 @@ def requirement_findings(
 
 
 def is_met(requirement: Requirement, installed: Mapping[str, InstalledDistribution]) -> bool:
-    """Whether a requirement is met by what is there.
+    """Whether an installed distribution meets a requirement.
 
     Parameters:
-        installed: by normalised name.
+        installed: the installed distributions, by normalised name.
     """
     there = installed.get(canonicalize_name(requirement.name))
     return there is not None and _satisfies(there.version, requirement.specifier)
 
 
 def python_findings(distributions: Iterable[InstalledDistribution], version: str) -> list[str]:
-    """Return a sentence for each distribution that is not for a version of Python.
+    """Return a sentence for each distribution that does not support a version of Python.
 
     Parameters:
-        version: complete, as `platform.python_version()` tells it.
+        version: the full version, as returned by `platform.python_version()`.
     """
     return [
         f"{each.name} {each.version} requires Python {each.requires_python}; the environment has"
@@ -232,16 +232,17 @@ def extra_findings(distribution: InstalledDistribution, extras: Iterable[str]) -
     provided = set(map(canonicalize_name, distribution.extras))
     listed = ", ".join(distribution.extras) or "none"
     return [
-        f"{extra} is no extra of {distribution.name} {distribution.version}, which has {listed}"
+        f"{distribution.name} {distribution.version} does not provide the extra {extra}; it"
+        f" provides {listed}"
         for extra in extras
         if canonicalize_name(extra) not in provided
     ]
 
 
 def python_satisfies(version: str, specifiers: str | SpecifierSet) -> bool:
-    """Whether a version of Python is meant by `Requires-Python`; what cannot be read is met.
+    """Whether a Python version satisfies `Requires-Python`; any does if it cannot be parsed.
 
-    A version of a build from a working copy ends in `+`.
+    The version of a build from a working copy ends in `+`.
     """
     try:
         return SpecifierSet(str(specifiers)).contains(version.rstrip("+"), prereleases=True)
@@ -252,14 +253,14 @@ def python_satisfies(version: str, specifiers: str | SpecifierSet) -> bool:
 def _satisfies(version: str, specifiers: SpecifierSet) -> bool:
     try:
         return specifiers.contains(Version(version), prereleases=True)
-    except ValueError:  # of an old kind, which has no order, or of thousands of digits
+    except ValueError:  # a legacy version, which has no order, or one of thousands of digits
         return not specifiers or any(
             each.operator == "===" and each.version == version for each in specifiers
         )
 
 
 def _spelled(requirement: Requirement) -> str:
-    """Return a requirement without its marker, which holds."""
+    """Return a requirement as text, without its marker, which is true."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     where = str(requirement.specifier)
     if requirement.url:

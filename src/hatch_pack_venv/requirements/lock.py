@@ -1,4 +1,4 @@
-"""Installed versions against a lock file (PEP 751)."""
+"""Checks of installed distributions against a lock file (PEP 751)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _KNOWN: Final = Version("1.0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A source that is locked, and another that is there, in words."""
+    """A locked source and the different one that is installed, in words."""
 
     locked: str
     there: str
@@ -46,10 +46,10 @@ class Difference:
 def origin_difference(
     package: Package, distribution: InstalledDistribution, folder: Path
 ) -> Difference | None:
-    """Return how a distribution came from elsewhere than a lock file says.
+    """Return how a distribution's source differs from the locked one; `None` if it does not.
 
     Parameters:
-        folder: the lock file's, which its paths are relative to.
+        folder: the lock file's folder, to which its paths are relative.
     """
     origin = origin_of(distribution)
     if package.vcs is not None:
@@ -87,9 +87,9 @@ def _of_archive(locked: PackageArchive, origin: DirectUrl | None) -> Difference 
 def _of_directory(
     locked: PackageDirectory, origin: DirectUrl | None, folder: Path
 ) -> Difference | None:
-    """What is in a folder cannot be compared; a wheel that was built of it may lie anywhere."""
+    """Compare paths only: contents cannot be compared, and a wheel built there may be anywhere."""
     if origin is not None and origin.url.startswith("file:") and origin.vcs_info is None:
-        # `Path.resolve` raises RuntimeError for links that lead in a loop, before 3.13.
+        # Before Python 3.13, `Path.resolve` raises RuntimeError for links that form a loop.
         same = os.path.realpath(_local_path(origin)) == os.path.realpath(folder / locked.path)
         if same or origin.archive_info is not None:
             return None
@@ -105,7 +105,7 @@ def _of_index(hashes: list[Mapping[str, str]], origin: DirectUrl | None) -> Diff
 
 
 def _agree(origin: DirectUrl, locked: Iterable[Mapping[str, str]]) -> bool | None:
-    """Whether an archive is one of those that are locked; `None` where no hash can be compared."""
+    """Whether an archive is one of the locked ones; `None` if no hash can be compared."""
     found = dict((origin.archive_info and origin.archive_info.hashes) or {})
     compared = [
         found[kind] == value for each in locked for kind, value in each.items() if kind in found
@@ -135,9 +135,9 @@ def _local_path(origin: DirectUrl) -> str:
 
 
 def _parsed(data: Mapping[str, Any], path: Path) -> Pylock:
-    """Read a lock file's table; a version that is not known is told, as PEP 751 asks for.
+    """Parse a lock file's table; warn about an unknown version, as PEP 751 asks.
 
-    `packaging` logs it as well, without the file's name, and past what spells out names.
+    `packaging` warns as well, but without the file's name and bypassing the escaping of names.
     """
     others = logging.getLogger("packaging.pylock")
     before, others.disabled = others.disabled, True
@@ -147,7 +147,7 @@ def _parsed(data: Mapping[str, Any], path: Path) -> Pylock:
         others.disabled = before
     if lock.lock_version > _KNOWN:
         logger.warning(
-            "%s is of lock-version %s: what came after %s is not looked at",
+            "%s has lock-version %s: anything introduced after %s is ignored",
             path,
             lock.lock_version,
             _KNOWN,
@@ -159,10 +159,10 @@ class Lock:
     """What a lock file says for one Python on one platform.
 
     Parameters:
-        path: the file's.
-        markers: values of environment markers, as `marker_environment` tells them.
-        extras: those of the project that count; dependency groups are the file's default ones.
-        others: those that count if the file has been made with them.
+        path: the path of the file.
+        markers: values of environment markers, as returned by `marker_environment`.
+        extras: the project's extras to select; dependency groups are the file's default ones.
+        others: further extras, selected only if the file was made with them.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class Lock:
         """Read a lock file.
 
         Raises:
-            LockProblem: it is not there, or is none of version 1.
+            LockProblem: the file is missing, unreadable, or not a lock file of version 1.
         """
         try:
             with open_file(path) as stream:
@@ -213,9 +213,9 @@ class Lock:
             PylockUnsupportedVersionError,
             UndefinedEnvironmentName,
         ) as error:
-            told = f"a marker asks for {error}" if isinstance(error, KeyError) else error
+            told = f"a marker uses the unknown {error}" if isinstance(error, KeyError) else error
             raise LockProblem(
-                f"{path} is no lock file as PEP 751 has it: {told}; export one, for example with"
+                f"{path} is not a valid lock file (PEP 751): {told}; export one, for example with"
                 " `uv export --format pylock.toml` or `pip lock`"
             ) from error
 
@@ -226,12 +226,12 @@ class Lock:
         locked: Collection[str],
         complete: bool,
     ) -> list[str]:
-        """Return a sentence for each way in which what is packed differs from the lock.
+        """Return a sentence for each difference between what is packed and the lock file.
 
         Parameters:
-            packed: what is held against it, by normalised name.
-            locked: normalised names of what the lock must know.
-            complete: whether all that it selects must be there.
+            packed: the distributions to compare with it, by normalised name.
+            locked: normalised names of the distributions that it must lock.
+            complete: whether everything that it selects must be packed.
         """
         found = self._of_lock()
         for name, packages in self.selected.items():
@@ -241,7 +241,7 @@ class Lock:
             else:
                 found += self._of_package(packages[0], packed.get(name), missing=complete)
         found += [
-            f"{packed[key].name} {packed[key].version} is required, and {self.name} does not"
+            f"{packed[key].name} {packed[key].version} is required, but {self.name} does not"
             " lock it"
             for key in sorted(locked)
             if key in packed and key not in self.selected
@@ -249,14 +249,14 @@ class Lock:
         return found
 
     def hashes_of(self, key: str, tags: Collection[str]) -> Mapping[str, str]:
-        """Return the hashes of the file that a distribution was installed from, as it is locked.
+        """Return the locked hashes of the file that a distribution was installed from.
 
-        Of several wheels it is the one that has the tags; of a source distribution none counts,
-        because a wheel that was built of it is another file.
+        Of several wheels, that is the one with the tags. The hashes of a source distribution do not
+        count, because a wheel built from it is a different file.
 
         Parameters:
-            key: its normalised name.
-            tags: those of the installed wheel, `cp311-cp311-linux_x86_64`.
+            key: the distribution's normalised name.
+            tags: the tags of the installed wheel, such as `cp311-cp311-linux_x86_64`.
         """
         for package in self.selected.get(key, ()):
             if package.archive is not None:
@@ -275,7 +275,7 @@ class Lock:
         return package.marker is None or package.marker.evaluate(environment, context="lock_file")
 
     def _holds(self, environment: Marker) -> bool:
-        """Whether a marker holds; one that cannot be judged does."""
+        """Whether a marker is true; one that cannot be evaluated counts as true."""
         try:
             return environment.evaluate(dict(self.markers), context="requirement")
         except (KeyError, ValueError):
@@ -291,7 +291,7 @@ class Lock:
         meant = self.lock.environments
         if meant is not None and not any(map(self._holds, meant)):
             told = " or ".join(map(str, meant))
-            found.append(f"{self.name} is for other environments than this one: {told}")
+            found.append(f"{self.name} is for environments other than this one: {told}")
         if self.lock.extras is not None:
             found += [
                 f"{self.name} was made without the extra {extra}"

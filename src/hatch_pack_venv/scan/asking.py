@@ -1,4 +1,4 @@
-"""Asking an interpreter: a process of its own, for a bounded time."""
+"""Asking an interpreter, in a separate process and for a bounded time."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ os.write(1, ("\\n%s %s\\n" % (sys.argv[1], answer)).encode())
 
 
 def answer_of(executable: Path, options: Sequence[str], questions: str) -> Any:
-    """Run an interpreter for a bounded time and return what it answers; `None` for no JSON.
+    """Run an interpreter for a bounded time and return its answer; `None` if that is not JSON.
 
     Parameters:
         questions: a program that assigns the text of its answer, as JSON, to `answer`.
 
     Raises:
-        EnvironmentProblem: if it cannot be started, fails, does not end, or prints without an end.
+        EnvironmentProblem: if it cannot be started, fails, does not end, or never stops printing.
     """
-    # Start-up code may print as well: the answer is the line that begins with a word of its own.
+    # Start-up code may print as well: the answer is the line that begins with a random word.
     word = secrets.token_hex(8)
     command = [str(executable), *options, "-B", "-c", questions + _ANSWER, word]
     status, said = _run(executable, command)
@@ -57,9 +57,9 @@ def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
     """Run a command for a bounded time; return its status and what it printed.
 
     Raises:
-        EnvironmentProblem: it cannot be started, does not end, or prints without an end.
+        EnvironmentProblem: it cannot be started, does not end, or never stops printing.
     """
-    # By it a framework's Python on macOS would take itself for the one that runs this.
+    # This variable makes a framework's Python on macOS take itself for the one that runs this.
     environ = {key: os.environ[key] for key in os.environ if key != "__PYVENV_LAUNCHER__"}
     try:
         process = subprocess.Popen(
@@ -83,7 +83,7 @@ def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
     except subprocess.TimeoutExpired:
         wrong = f"gave no answer within {_TIMEOUT} seconds"
         if len(said) > _SAID_LIMIT:
-            wrong = "prints without an end instead of answering"
+            wrong = "keeps printing instead of answering"
         raise EnvironmentProblem(
             f"{executable} {wrong}: repair or recreate the environment"
         ) from None
@@ -93,7 +93,7 @@ def _run(executable: Path, command: list[str]) -> tuple[int, bytes]:
 
 
 def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
-    """Take what a process prints, as long as that is not too much."""
+    """Collect what a process prints, up to a limit."""
     if process.stdout is not None:
         with process.stdout as stream:
             while len(said) <= _SAID_LIMIT and (data := os.read(stream.fileno(), _LAST_WORDS)):
@@ -101,8 +101,8 @@ def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, and on POSIX those that it has started and left behind."""
-    with suppress(OSError):  # it has ended, and left none
+    """End a process and, on POSIX, those that it has started and left behind."""
+    with suppress(OSError):  # it has ended and left none behind
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:

@@ -1,4 +1,4 @@
-"""The places of the build machine that nothing packed may depend on."""
+"""The paths of the build machine that no packed file may depend on."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 def build_paths_of(
     environment: Environment, *, project: Path | None = None, home: str | None = None
 ) -> tuple[BuildPath, ...]:
-    """Return the places of the machine that an environment is packed on, the longest first.
+    """Return the paths of the build machine to look for in an environment's files, longest first.
 
     Parameters:
         project: the folder of the project that the environment belongs to.
-        home: the home folder of whoever packs.
+        home: the home folder of the user who packs.
     """
     base = environment.interpreter.base_prefix
     named: list[tuple[str, Iterable[str]]] = [
@@ -53,7 +53,7 @@ def build_paths_of(
 
 
 def _spelled_home_of(environment: Environment) -> Iterator[str]:
-    """Yield the base prefix as `pyvenv.cfg` spells it, maybe by a link of another name."""
+    """Yield the base prefix as spelled in `pyvenv.cfg`, which may be a link with another name."""
     home = environment.config.get("home", "")
     if os.path.basename(home) == "bin":
         yield os.path.dirname(home)
@@ -64,7 +64,7 @@ def _spellings(folder: str | Path) -> tuple[str, str]:
 
 
 def _spelled_paths(kind: str, folder: str) -> Iterator[BuildPath]:
-    """Yield a place as plain text, in a URL (RFC 3986) and in JSON."""
+    """Yield a path as it is spelled in plain text, in a URL (RFC 3986) and in JSON."""
     if _ON_WINDOWS.match(folder):
         yield from _spelled_paths_on_windows(kind, folder.replace("/", "\\").rstrip("\\"))
         return
@@ -83,7 +83,7 @@ def _spelled_paths(kind: str, folder: str) -> Iterator[BuildPath]:
 
 
 def _spelled_paths_on_windows(kind: str, folder: str) -> Iterator[BuildPath]:
-    """Yield a place with either kind of slash, in a URL and in JSON or a string of Python."""
+    """Yield a path with either kind of slash, and as spelled in a URL, in JSON or in Python."""
     slashes = folder.replace("\\", "/")
     spelled = (folder, folder.replace("\\", "\\\\"), slashes, quote(slashes, safe="/:"))
     for path in dict.fromkeys(spelled):
@@ -110,7 +110,7 @@ def prefix_aliases(prefix: Path, scripts: str) -> tuple[str, ...]:
 
 def _heads(folder: Path) -> Iterator[bytes]:
     for path in sorted(folder.iterdir()):
-        # What cannot be read here is told of by the scan.
+        # The scan reports files that cannot be read here.
         if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
             with open_file(path) as stream:
                 head = stream.read(_HEAD)

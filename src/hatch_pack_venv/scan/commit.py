@@ -1,4 +1,4 @@
-"""The commit that a project's folder is at, asked of git."""
+"""The commit that a project's folder is at, as git reports it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 60
 _SHORT: Final = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]{2,}):(?P<path>[^/\\][^\\]*)")
-"""scp's form of an address, `git@host:path`, which git takes for SSH; `C:\\path` is none."""
+"""The scp-like form of an address, `git@host:path`, which git reads as SSH; not `C:\\path`."""
 
 
 def read_commit(folder: Path) -> Commit | None:
-    """Return the commit of a folder's repository; `None` without one, or without git.
+    """Return the commit of a folder's repository; `None` without a repository or without git.
 
-    Nothing is written, not even git's index. Of what the repository configures, git runs the
-    filters of changed files (`filter.<name>.clean`), as it does for whoever builds.
+    Nothing is written, not even git's index. Of the programs in the repository's configuration, git
+    runs the filters of changed files (`filter.<name>.clean`), as it does for anybody who builds.
     """
     commit = _ask(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
@@ -38,7 +38,7 @@ def read_commit(folder: Path) -> Commit | None:
 
 def _ask(folder: Path, *words: str) -> str | None:
     command = ("git", "-c", "core.fsmonitor=false", "-C", str(folder), *words)
-    # A build that one of git's hooks started gets its repository in GIT_DIR.
+    # A build started by a git hook is given that hook's repository in GIT_DIR.
     environ = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
@@ -57,7 +57,7 @@ def _ask(folder: Path, *words: str) -> str | None:
 
 
 def as_url(remote: str) -> str:
-    """Return an address of git as a URL, without the name of a person."""
+    """Return a git address as a URL, without a person's user name."""
     match = None if "://" in remote else _SHORT.fullmatch(remote)
     if match is None:
         return remote

@@ -1,7 +1,7 @@
-"""Editable installs settled before anything is planned: copied, left out, or left to be refused.
+"""Editable installs, resolved before anything is planned: copied, left out, or left to be refused.
 
 A copied one becomes what a regular installation would have made of it, an ordinary distribution
-with ordinary files, so that every rule of the plan holds for it too.
+with ordinary files, so that every rule of the plan applies to it too.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-_BYTES_LIMIT: Final = 1 << 18  # larger files stay on the disk until they are written
+_BYTES_LIMIT: Final = 1 << 18  # larger files stay on disk until they are written
 _NEVER_COPIED: Final = {"__pycache__", ".git", ".hg", ".svn", ".bzr"}
 
-# What stands beside a package in a project's own folder and is not meant to be installed; the names
-# that setuptools' automatic discovery passes over, and what hatch, pdm and npm put there.
+# What is next to a package in a project's own folder and not meant to be installed: the names that
+# setuptools' automatic discovery skips, and what hatch, pdm and npm put there.
 _NOT_SHIPPED: Final = re.compile(
     r"tests?(_.*)?|.*_tests?|unit_?tests?|integration_?tests?|docs?|documentation|manpages|news"
     r"|newsfragments|changelog|examples?|scripts|tools|util|utils|python|build|dist|debian|ci|bin"
@@ -49,9 +49,9 @@ _NOT_SHIPPED: Final = re.compile(
 
 
 def source_entries(name: str, editable: Editable, site: str) -> Iterator[ScannedEntry]:
-    """Yield what is importable by an editable install, as it can lie in site-packages.
+    """Yield what an editable install makes importable, as entries of site-packages.
 
-    Links are followed, as those are that lead from an environment to a folder outside.
+    Links are followed, like those that lead from an environment to a folder outside it.
 
     Parameters:
         site: arcname of site-packages.
@@ -65,7 +65,7 @@ def source_entries(name: str, editable: Editable, site: str) -> Iterator[Scanned
 
 
 def _importable(name: str, editable: Editable) -> Iterator[tuple[str, Path]]:
-    """Yield what is importable, with its path below site-packages."""
+    """Yield importable files and folders, each after its path below site-packages."""
     for exposed in editable.exposed:
         if exposed.name:
             yield exposed.name, exposed.path
@@ -85,7 +85,7 @@ def _importable(name: str, editable: Editable) -> Iterator[tuple[str, Path]]:
 
 
 def _is_importable(path: Path) -> bool:
-    """Whether a child of a folder of `sys.path` is a module or a package, of whatever kind."""
+    """Whether a child of a folder on `sys.path` is a module or a package of any kind."""
     if not os.path.isdir(path):
         return path.name.split(".")[0].isidentifier() and path.name.endswith(MODULE_SUFFIXES)
     return path.name.isidentifier() and not os.path.exists(path / "pyvenv.cfg")
@@ -102,14 +102,14 @@ def _holds_modules(path: Path) -> bool:
 
 
 def same_content(entry: ScannedEntry, other: ScannedEntry) -> bool:
-    """Whether two entries are the same but for their names and times."""
+    """Whether two files have the same content, or two other entries the same type."""
     if isinstance(entry, FileEntry) and isinstance(other, FileEntry):
         return entry.size == other.size and digest_of(entry) == digest_of(other)
     return type(entry) is type(other)
 
 
 def carried(entry: ScannedEntry) -> ScannedEntry:
-    """Take a small file's bytes, so that they are what its hash is of; libraries stay files."""
+    """Read a small file, so that the bytes packed are the bytes hashed; libraries stay on disk."""
     if not isinstance(entry, FileEntry) or not isinstance(entry.content, str):
         return entry
     try:
@@ -133,7 +133,7 @@ def digest_of(entry: FileEntry) -> bytes:
 
 
 def installed_metadata(distribution: InstalledDistribution, egg_info: Path) -> Iterator[FileEntry]:
-    """Yield the `.dist-info` that an installation would make of an `.egg-info`."""
+    """Yield the `.dist-info` that an installation would create from an `.egg-info`."""
     found = PathDistribution(egg_info)
     text = (found.read_text("PKG-INFO") or "").strip("\n")
     head, separator, body = text.partition("\n\n")
@@ -152,7 +152,7 @@ def installed_metadata(distribution: InstalledDistribution, egg_info: Path) -> I
 
 
 def borrowed_library(entries: Iterable[ScannedEntry], source: str) -> str | None:
-    """Say which extension module needs a library of the source tree that is not copied with it."""
+    """Say which extension module needs a library in the source tree that is not copied with it."""
     root = os.path.realpath(source)
     places = {
         Path(entry.content): entry.arcname
@@ -166,12 +166,12 @@ def borrowed_library(entries: Iterable[ScannedEntry], source: str) -> str | None
             relative = os.path.relpath(library, path.parent)
             place = posixpath.normpath(posixpath.join(posixpath.dirname(arcname), relative))
             if "$ORIGIN" not in folder or places.get(library) != place:
-                return f"{arcname} needs {library}, which is not importable"
+                return f"{arcname} needs {library}, which it would not find once copied"
     return None
 
 
 def _found_libraries(path: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the libraries that a file finds by its own search path, with the part that finds it."""
+    """Yield the libraries on a file's own search path, each after the folder as named there."""
     elf = _elf(path) if ".so" in path.name else None
     if elf is None:
         return
@@ -194,16 +194,16 @@ _DEVELOP_FILE: Final = re.compile(rb"^__file__ = '(?P<path>[^'\n]+)'$", re.MULTI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedEditables:
-    """An environment whose editable installs are settled.
+    """An environment whose editable installs are resolved.
 
     Parameters:
         environment: with the copied ones as ordinary distributions.
-        excluded: normalised names of those that are to be left out.
-        lines: lines of `.pth` files that belong to what is gone.
+        excluded: normalised names of the editable installs to be left out.
+        lines: lines of `.pth` files to be removed, because what they serve is gone.
         gone: arcnames of files and folders that are gone, with the reason for each.
-        contents: what some files hold instead.
-        rows: what is added to RECORD files, by arcname.
-        copies: what was copied, by arcname, each with the distribution it is of.
+        contents: new contents of files, by arcname.
+        rows: the rows to add to RECORD files, by arcname.
+        copies: what was copied, by arcname, each with the distribution that it belongs to.
     """
 
     environment: Environment
@@ -257,7 +257,7 @@ class ResolvedEditables:
         return tuple(entry for _, entry in self.copies.values())
 
     def _why_gone(self, arcname: str) -> str | None:
-        """Return why a file goes with an editable install; `None` if it does not."""
+        """Return why a file is dropped along with an editable install; `None` if it is kept."""
         source = source_of(arcname)
         if source in self.gone:
             return self.gone[source]
@@ -282,7 +282,7 @@ class ResolvedEditables:
 def resolve_editables(
     environment: Environment, rule: str, replaced: Mapping[str, str] | None = None
 ) -> ResolvedEditables:
-    """Decide what becomes of an environment's editable installs; nothing of it is written.
+    """Decide what becomes of an environment's editable installs; nothing is written to it.
 
     Parameters:
         rule: `error`, which leaves them to be refused by the plan, `copy` or `exclude`.
@@ -292,7 +292,7 @@ def resolve_editables(
     replaced = replaced or {}
     editables = [each for each in environment.distributions if each.editable is not None]
     leaving = [each for each in editables if each.key in replaced or rule == "exclude"]
-    instead = "which the configuration leaves out"
+    instead = "which the configuration excludes"
     reasons = [(each, replaced.get(each.key, instead)) for each in leaving]
     lines, gone = _traces(environment, reasons)
     excluded = frozenset(each.key for each in leaving) - replaced.keys()
@@ -307,7 +307,7 @@ def resolve_editables(
 def _traces(
     environment: Environment, reasons: Iterable[tuple[InstalledDistribution, str]]
 ) -> tuple[frozenset[str], dict[str, str]]:
-    """Return the lines and the files by which editable installs are importable.
+    """Return the lines and the files that make editable installs importable.
 
     Parameters:
         reasons: editable installs, and why each goes.
@@ -340,7 +340,7 @@ def _without_lines(path_file: bytes, lines: frozenset[str]) -> bytes:
 
 
 class _Copier:
-    """Copies editable installs one after the other, and remembers what it has put where."""
+    """Copies editable installs one after the other, and keeps track of what it has put where."""
 
     def __init__(self, environment: Environment, replaced: Collection[str]) -> None:
         self.environment = environment
@@ -391,7 +391,7 @@ class _Copier:
     def _copies(
         self, distribution: InstalledDistribution, editable: Editable
     ) -> list[ScannedEntry]:
-        """Return what is importable by it and not in the environment already."""
+        """Return what it makes importable that is not in the environment already."""
         site = posixpath.dirname(distribution.metadata_dir)
         return [
             entry
@@ -402,18 +402,18 @@ class _Copier:
         ]
 
     def _unreadable(self, distribution: InstalledDistribution, editable: Editable) -> str | None:
-        """Say what is not there to be copied."""
+        """Say what cannot be copied, because it is missing or too much."""
         for exposed in editable.exposed:
             if not exposed.name and os.path.isfile(exposed.path):
-                return f"{exposed.path} is no folder"
+                return f"{exposed.path} is not a folder"
             if exposed.path == exposed.path.parent:
-                return f"it would bring all that is below {exposed.path}"
+                return f"it would copy everything below {exposed.path}"
         wanted = [exposed.path for exposed in editable.exposed]
         if editable.metadata is not None:
             scripts = (self._develop_source(name) for name in distribution.files - editable.hooks)
             wanted += [path for path in scripts if path is not None]
         gone = [path for path in wanted if not os.access(path, os.R_OK)]
-        return f"{gone[0]} is not there or cannot be read" if gone else None
+        return f"{gone[0]} does not exist or cannot be read" if gone else None
 
     def _problem(
         self,
@@ -421,16 +421,16 @@ class _Copier:
         editable: Editable,
         entries: list[ScannedEntry],
     ) -> str | None:
-        """Say why these entries cannot stand for the source folder."""
+        """Say why these entries cannot replace the source folder."""
         installed = distribution.files - editable.hooks
         if not any(isinstance(entry, FileEntry) for entry in entries) and not any(
             name.endswith(MODULE_SUFFIXES) for name in installed
         ):
-            return "nothing importable is there"
+            return "it contains nothing importable"
         for entry in entries:
             owner, other = self.owners.get(entry.arcname, (None, entry))
             if owner is not None and not same_content(entry, other):
-                return f"{entry.arcname} would be another file than that of {owner.name}"
+                return f"{entry.arcname} would differ from the same file of {owner.name}"
         return borrowed_library(entries, editable.source)
 
     def _install(
@@ -439,7 +439,7 @@ class _Copier:
         editable: Editable,
         entries: list[ScannedEntry],
     ) -> None:
-        """Put copies where an installation would, with the metadata that it would write."""
+        """Put copies where an installation would put them, with the metadata it would write."""
         site = posixpath.dirname(distribution.metadata_dir)
         record = f"{distribution.metadata_dir}/RECORD"
         kept = distribution.files - editable.hooks
@@ -459,7 +459,7 @@ class _Copier:
         )
 
     def _develop_script(self, arcname: str) -> tuple[bytes, int]:
-        """Put a script itself in the place of the one that runs it from the source tree."""
+        """Replace the wrapper that runs a script from the source tree with the script itself."""
         content = (self.environment.prefix / arcname).read_bytes()
         source = self._develop_source(arcname)
         if source is not None:

@@ -1,6 +1,6 @@
-"""The layers that an environment lies on.
+"""The layers below an environment.
 
-A layer is read like an environment, from its files; nothing of it is run but the base runtime's
+A layer is read like an environment, from its files; nothing in it is run except the base runtime's
 interpreter, which is asked for its facts.
 """
 
@@ -36,17 +36,17 @@ def read_layers(
     """Read the layers that the options name; `None` if they name no containing folder.
 
     Parameters:
-        ask: how to get the facts of the base runtime's interpreter.
+        ask: how to get the facts about the base runtime's interpreter.
 
     Raises:
-        PlanError: lists every layer that is missing, lies elsewhere or does not fit.
+        PlanError: lists every layer that is missing, is somewhere else or does not fit.
     """
     if options.containing_dir is None:
         return None
     reader = _Reader(environment, options.containing_dir, ask)
     layers = reader.read(options)
     if reader.problems:
-        raise PlanError(f"the layers of {environment.requested} are not right", reader.problems)
+        raise PlanError(f"the layers of {environment.requested} cannot be used", reader.problems)
     return layers
 
 
@@ -63,8 +63,8 @@ class _Reader:
         prefix, given = self.environment.prefix, options.containing_dir
         if not prefix.is_relative_to(self.containing) or prefix == self.containing:
             self.problems.append(
-                f"containing-dir ({given}) does not hold the environment: name the folder that"
-                " holds it and its layers"
+                f"containing-dir ({given}) does not contain the environment: name the folder that"
+                " contains it and its layers"
             )
             return Layers(containing=self.containing)
         runtime = None
@@ -77,8 +77,8 @@ class _Reader:
             if not layer.site_packages:
                 name = self.environment.interpreter.executable_name
                 self.problems.append(
-                    f"layers names {layer.path}, which holds no packages of {name} as the"
-                    " environment does: make it with the same Python"
+                    f"layers names {layer.path}, which contains no packages for {name}, the"
+                    " environment's Python: create it with the same Python"
                 )
         found_layers = Layers(containing=self.containing, runtime=runtime, layers=layers)
         folders = [self._library_folder(folder, found_layers) for folder in options.dynlib_dirs]
@@ -87,16 +87,18 @@ class _Reader:
     def _layer(self, key: str, given: Path) -> Layer | None:
         path = _real(given)
         if not path.is_dir():
-            self.problems.append(f"{key} names {given}, where no folder is: make it first")
+            self.problems.append(
+                f"{key} names {given}, which is not an existing folder: create it first"
+            )
         elif not path.is_relative_to(self.containing) or path == self.containing:
             self.problems.append(
-                f"{key} names {given}, which does not lie in containing-dir ({self.containing})"
+                f"{key} names {given}, which is not in containing-dir ({self.containing})"
             )
         elif path.is_relative_to(self.environment.prefix) or self.environment.prefix.is_relative_to(
             path
         ):
             self.problems.append(
-                f"{key} names {given}, which is no layer of the environment: one holds the other"
+                f"{key} names {given}, which cannot be one of its layers: one contains the other"
             )
         else:
             return self._read(path)
@@ -124,14 +126,14 @@ class _Reader:
         )
 
     def _with_interpreter(self, runtime: Layer) -> Layer:
-        """Ask the base runtime's interpreter for its facts, and return it with its version."""
+        """Ask the base runtime's interpreter for its facts; return the runtime with its version."""
         wanted = self.environment.interpreter
         python = runtime.path / self.environment.scripts / wanted.executable_name
         if not python.is_file():
             self.problems.append(
                 f"base-runtime names {runtime.path}, which has no"
-                f" {self.environment.scripts}/{wanted.executable_name}: the environment is of"
-                f" CPython {wanted.minor}, and so must its base runtime be"
+                f" {self.environment.scripts}/{wanted.executable_name}: the base runtime"
+                f" must have CPython {wanted.minor}, as the environment does"
             )
             return runtime
         try:
@@ -145,8 +147,8 @@ class _Reader:
         ):
             if has != wants:
                 self.problems.append(
-                    f"base-runtime names {runtime.path}, which is of {what} {has}; the environment"
-                    f" is of {wants}"
+                    f"base-runtime names {runtime.path}, which has {what} {has}, but the"
+                    f" environment has {wants}"
                 )
         return replace(runtime, python_version=found.version)
 
@@ -157,14 +159,14 @@ class _Reader:
                 inside = path.relative_to(layer.path).as_posix()
                 return LibraryFolder(owner=layer, inside=inside)
         self.problems.append(
-            f"dynlib-dirs names {given}, which lies in none of the layers nor in the base runtime:"
-            " name its layer in layers"
+            f"dynlib-dirs names {given}, which is neither in a layer nor in the base runtime:"
+            " add its layer to layers"
         )
         return None
 
 
 def _real(path: Path) -> Path:
-    """Return a path without links; `Path.resolve` raises RuntimeError for a loop before 3.13."""
+    """Return a path without links; before 3.13, `Path.resolve` raises RuntimeError for a loop."""
     return Path(os.path.realpath(path))
 
 
@@ -192,10 +194,10 @@ def with_digests(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """What is told of one archive.
+    """What is recorded about one archive.
 
     Parameters:
-        versions: of the distributions it holds, by normalised name.
+        versions: the versions of the distributions in it, by normalised name.
     """
 
     digest: str
@@ -203,7 +205,7 @@ class _Record:
 
     @classmethod
     def from_head(cls, digest: Any, head: Any) -> Self | None:
-        """Read a manifest's head; `None` if it is none."""
+        """Read a manifest's head; `None` if this is not one."""
         try:
             versions: dict[str, str] = {
                 canonicalize_name(each["name"]): str(each["version"])
@@ -227,9 +229,9 @@ class LayerArchives:
     def of(self, layer: Layer, relied_on: Set[str]) -> tuple[Layer, list[str]]:
         """Return a layer with its digest, and what a user may want to know.
 
-        A folder that was unpacked or exported holds its own manifest. Else an archive counts whose
-        top folder has the layer's name, if it holds what is relied on, and nothing in another
-        version than the layer does now.
+        A folder that was unpacked or exported contains its own manifest. Otherwise, an archive
+        counts whose top folder has the layer's name, if it contains everything that is relied on,
+        and nothing in a version other than the layer's now.
         """
         own = _read_json(layer.path / manifest.ARCNAME)
         record = _Record.from_head(own.get("content_digest"), own)
@@ -248,10 +250,10 @@ class LayerArchives:
         if not packed:
             return layer, []
         which = "several archives" if fitting else "an archive"
-        why = "of different contents" if fitting else "that does not hold what the folder holds now"
+        why = "with different contents" if fitting else "that does not match its current contents"
         return layer, [
-            f"{self.folder} holds {which} of the layer {layer.name} {why}, so that no"
-            " content digest was recorded: remove old ones, or pack it again first"
+            f"{self.folder} contains {which} of the layer {layer.name} {why}, so no content digest"
+            " was recorded: remove old archives, or pack the layer again first"
         ]
 
     def _packed(self, name: str) -> Iterator[_Record]:

@@ -1,6 +1,6 @@
-"""Folders outside that an environment imports from.
+"""Folders outside an environment that it imports from.
 
-Its own start-up code is run where only that can tell what it adds to `sys.path`.
+The environment's own start-up code is run where nothing else shows what it adds to `sys.path`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..model.environment import Environment
 
 
-# Files of this kind that add nothing to sys.path, and that most environments have.
+# Start-up files that add nothing to sys.path and that most environments have.
 _HARMLESS: Final = re.compile(
     r"_virtualenv\.pth|distutils-precedence\.pth|a1_coverage\.pth|.*-nspkg\.pth|__editable__.*"
 )
@@ -37,7 +37,7 @@ def seen_outside(
     scanned: Sequence[ScannedEntry],
     excluded: Callable[[str], bool],
 ) -> Findings:
-    """Find what an environment imports from elsewhere; its interpreter is asked if need be.
+    """Find what an environment imports from elsewhere; its interpreter is asked if necessary.
 
     Parameters:
         excluded: whether a file of the environment is not packed, by its arcname.
@@ -52,7 +52,7 @@ def seen_outside(
 
 
 def startup_code(environment: Environment, scanned: Iterable[ScannedEntry]) -> dict[str, bytes]:
-    """Return the files that may change `sys.path` by code when the interpreter starts.
+    """Return the files whose code may change `sys.path` when the interpreter starts.
 
     These are `.pth` files with lines of code and `sitecustomize.py`; known ones and those of
     editable installs are left out.
@@ -85,11 +85,12 @@ def plain_folders(environment: Environment, scanned: Iterable[ScannedEntry]) -> 
 
 
 def ask_search_path(environment: Environment) -> list[str]:
-    """Return `sys.path` as the environment's interpreter has it, with its start-up code run.
+    """Return `sys.path` as the environment's interpreter reports it after running start-up code.
 
-    It is empty if the interpreter does not answer: its start-up code may need what is not there.
+    It is empty if the interpreter does not answer: its start-up code may need something that is
+    missing.
     """
-    # The user's own packages count where the environment sees them.
+    # The user's own packages count if the environment sees them.
     mode = "-E" if environment.include_system_site_packages else "-I"
     python = environment.prefix / environment.scripts / "python"
     try:
@@ -101,10 +102,10 @@ def ask_search_path(environment: Environment) -> list[str]:
 
 
 def folders_outside(search_path: Iterable[str], environment: Environment) -> list[str]:
-    """Return the folders of a search path that hold something and lie outside of what is packed.
+    """Return the folders on a search path that are not empty and are outside what is packed.
 
-    Inside are the environment, its layers, the standard library and, if the environment sees them,
-    the base interpreter's own packages. Editable installs are handled elsewhere.
+    The environment, its layers, the standard library and, if the environment sees them, the base
+    interpreter's own packages are inside. Editable installs are handled elsewhere.
     """
     facts = environment.interpreter
     known = [environment.prefix, facts.stdlib]
@@ -129,21 +130,21 @@ def _holds_something(folder: Path) -> bool:
 
 
 def describe_outside(folders: Iterable[str], code: Mapping[str, bytes]) -> Findings:
-    """Describe folders outside that start-up code adds to `sys.path`.
+    """Describe outside folders that start-up code adds to `sys.path`.
 
-    It is an error if a file names the folder, as for a plain line of a `.pth` file.
+    If one of the files names a folder, that is an error, as in a plain line of a `.pth` file.
     """
     problems, notes = [], []
     for folder in folders:
         named = [name for name, content in code.items() if os.fsencode(folder) in content]
         if named:
             problems.append(
-                f"{named[0]} adds {folder} to sys.path by code, which will not exist on the"
-                " target: install what is there as a regular package, or exclude the file"
+                f"{named[0]} runs code that adds {folder} to sys.path, a folder that will not exist"
+                " on the target: install its contents as a regular package, or exclude the file"
             )
         else:
             notes.append(
-                f"{folder} is on the environment's sys.path and stays out of the archive: install"
-                " what is needed of it into the environment"
+                f"{folder} is on the environment's sys.path but is not packed: install what is"
+                " needed from it into the environment"
             )
     return Findings(problems=tuple(problems), notes=tuple(notes))

@@ -1,9 +1,9 @@
 """The environment and its interpreter, identified before anything is walked.
 
-The interpreter is asked in a process of its own with `-I -S -B`: isolated from the user's
-settings, without `site` (so that no `.pth` file of the environment runs), and without writing byte
-code beside the standard library. Its answer begins with a random word, so that nothing which is
-printed along the way can be taken for it.
+The interpreter is asked in a separate process with `-I -S -B`: isolated from the user's settings,
+without `site` (so that no `.pth` file of the environment runs), and without writing bytecode next
+to the standard library. Its answer begins with a random word, so that nothing else that is printed
+can be mistaken for it.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ def read_environment(
     ask: Callable[[Path], Interpreter] | None = None,
     may_be_elsewhere: bool = False,
 ) -> Environment:
-    """Read a prepared environment; nothing of it is imported or written.
+    """Read a prepared environment; nothing in it is imported or written.
 
     Parameters:
         prefix: the folder that holds `pyvenv.cfg`, or an interpreter's own prefix.
-        ask: how to get the facts of an interpreter; by default it is run, or where it cannot
-            be, they are read from the tree.
-        may_be_elsewhere: whether the interpreter may be missing, or not run on this machine; what
-            has to be known of it is then read from the tree, for Linux, too.
+        ask: how to get the facts about an interpreter; by default it is run or, if it cannot be,
+            they are read from the tree.
+        may_be_elsewhere: whether the interpreter may be missing, or unable to run on this machine;
+            the necessary facts about it are then read from the tree for Linux, too.
 
     Raises:
-        EnvironmentProblem: the folder is no environment, is half deleted, has lost its
-            interpreter, or holds packages of two Pythons.
+        EnvironmentProblem: the folder is not an environment, is half deleted, has lost its
+            interpreter, or contains packages of two Pythons.
     """
     requested = Path(os.path.abspath(prefix))
     given = environment_folder(requested)
@@ -128,19 +128,20 @@ def _answer(
 def _check_own(prefix: Path, interpreter: Interpreter) -> None:
     if interpreter.base_prefix != prefix.resolve():
         raise EnvironmentProblem(
-            f"{prefix} has no pyvenv.cfg, and its interpreter takes {interpreter.base_prefix} for"
-            f" its home: {_CREATE}"
+            f"{prefix} has no pyvenv.cfg, and its interpreter's home is {interpreter.base_prefix}:"
+            f" {_CREATE}"
         )
 
 
 def environment_folder(prefix: Path) -> Path:
-    """Return the folder of an environment that a file may name in its place.
+    """Return the folder of an environment, following a file that names it.
 
     PEP 832: the last line of a project's `.python-envs` is its default environment if there is no
-    `.venv`. In the PEP's first drafts a file named `.venv` held the path, and tools write it.
+    `.venv`. In the PEP's first drafts, a file named `.venv` held the path, and tools write such
+    files.
 
     Raises:
-        EnvironmentProblem: the file cannot be read, or names no environment.
+        EnvironmentProblem: the file cannot be read, or does not name an environment.
     """
     listing = prefix.with_name(".python-envs")
     if prefix.name != ".venv" or prefix.is_dir():
@@ -157,8 +158,8 @@ def environment_folder(prefix: Path) -> Path:
     folder = Path(os.path.normpath(file.parent / named))
     if not named or not (folder / "pyvenv.cfg").is_file():
         raise EnvironmentProblem(
-            f"{file} names {named!r}, and there is no virtual environment: write the path of one"
-            " into it, or name the environment's folder instead"
+            f"{file} names {named!r}, which is not a virtual environment: put the path of one into"
+            " it, or name the environment's folder instead"
         )
     return folder
 
@@ -201,7 +202,7 @@ def _read_config(prefix: Path) -> dict[str, str]:
         found = (within / "pyvenv.cfg").is_file()
         instead = f"did you mean {within}?" if found else _CREATE
         raise EnvironmentProblem(
-            f"{prefix} is not a virtual environment, it has no pyvenv.cfg: {instead}"
+            f"{prefix} is not a virtual environment (it has no pyvenv.cfg): {instead}"
         ) from None
     except OSError as error:
         raise EnvironmentProblem(
@@ -210,7 +211,9 @@ def _read_config(prefix: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise EnvironmentProblem(f"{path} cannot be read: {error}") from error
     if any("\0" in line for line in lines):
-        raise EnvironmentProblem(f"{path} is damaged, it holds a NUL: recreate the environment")
+        raise EnvironmentProblem(
+            f"{path} is damaged (it contains a NUL character): recreate the environment"
+        )
     pairs = (line.partition("=") for line in lines)
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
 
@@ -229,27 +232,27 @@ def _find_site_packages(prefix: Path) -> tuple[str, ...]:
         ]
     if not found and (prefix / "lib").is_symlink():
         raise EnvironmentProblem(
-            f"{prefix}/lib is a link to {os.readlink(prefix / 'lib')}: put what it leads to in its"
-            " place"
+            f"{prefix}/lib is a link to {os.readlink(prefix / 'lib')}: replace the link with what"
+            " it points to"
         )
     if not found and linux_detect.is_installation(prefix):
         raise EnvironmentProblem(
-            f"{prefix} is an interpreter without a site-packages folder beside its standard"
-            " library, as systems have it: make an environment with it, and pack that"
+            f"{prefix} is an interpreter without a site-packages folder next to its standard"
+            " library, such as a system's: create an environment with it, and pack that"
         )
     if not found:
         raise EnvironmentProblem(
-            f"{prefix} is incomplete, it has no lib/python3.*/site-packages: remove it and"
+            f"{prefix} is incomplete (it has no lib/python3.*/site-packages): remove it and"
             " create it again"
         )
     return tuple(found)
 
 
 def _copies_of(executable: Path, prefix: Path, scripts: str) -> Iterator[str]:
-    """Yield the arcnames of files in the scripts folder that hold the same as the interpreter."""
+    """Yield the arcnames of files in the scripts folder whose content is the interpreter's."""
     try:
         size = executable.stat().st_size
-    except OSError:  # of a system that is not here
+    except OSError:  # it is of another system
         return
     with os.scandir(prefix / scripts) as children:
         for child in children:
@@ -265,17 +268,17 @@ def _copies_of(executable: Path, prefix: Path, scripts: str) -> Iterator[str]:
 def _find_interpreter(prefix: Path, versioned: str) -> Path:
     python = prefix / "bin" / "python"
     if not python.exists():
-        own = prefix / "bin" / versioned  # what `make install` of CPython makes
+        own = prefix / "bin" / versioned  # what CPython's `make install` creates
         if own.is_file() and linux_detect.is_installation(prefix):
             return own
         if python.is_symlink():
             raise InterpreterMissing(
-                f"the interpreter of {prefix} is gone: bin/python leads to"
+                f"the interpreter of {prefix} is gone: bin/python points to"
                 f" {os.path.realpath(python)}, which does not exist; recreate the environment"
-                " with an interpreter that is there"
+                " with an existing interpreter"
             )
         raise EnvironmentProblem(
-            f"{prefix} is incomplete, it has no bin/python: remove it and create it again"
+            f"{prefix} is incomplete (it has no bin/python): remove it and create it again"
         )
     return python
 
@@ -284,17 +287,17 @@ def _check_one_python(prefix: Path, sites: tuple[str, ...], interpreter: Interpr
     versions = list(dict.fromkeys(site.split("/")[1] for site in sites))
     if len(versions) > 1:
         raise EnvironmentProblem(
-            f"{prefix} holds packages of two Pythons, {' and '.join(versions)}: remove it and"
-            " create it again with one"
+            f"{prefix} contains packages for several Python versions, {' and '.join(versions)}:"
+            " remove it and create it again with only one"
         )
     if versions[0] != interpreter.executable_name:
         raise EnvironmentProblem(
-            f"{prefix} holds packages for {versions[0]}, but its bin/python is"
+            f"{prefix} contains packages for {versions[0]}, but its bin/python is"
             f" {interpreter.executable_name}: remove it and create it again"
         )
 
 
-# Runs on CPython 3.6 and later, so that a version that is too old can say which one it is.
+# Runs on CPython 3.6 and later, so that a version that is too old can report its number.
 _QUESTIONS: Final = """
 import json, os, platform, site, struct, sys, sysconfig
 var = sysconfig.get_config_var
@@ -350,7 +353,7 @@ def ask_interpreter(executable: Path) -> Interpreter:
     """Ask an interpreter for its facts.
 
     Raises:
-        EnvironmentProblem: it cannot be started, or is no CPython 3.9 or later.
+        EnvironmentProblem: it cannot be started, or is not CPython 3.9 or later.
     """
     facts = _ask(executable)
     if facts["wheel_folder"] is None:
@@ -376,7 +379,7 @@ def _text_of(path: Path) -> str:
 def _machine(facts: dict[str, Any]) -> dict[str, str]:
     """Return the interpreter's machine, which need not be the kernel's (i386 on x86_64).
 
-    `sysconfig` takes the kernel's for it.
+    `sysconfig` reports the kernel's instead.
     """
     kernel = facts["machine"]
     machine = machine_of(facts["executable"], kernel) if facts["system"] == "linux" else kernel
@@ -388,14 +391,15 @@ def _ask(executable: Path) -> dict[str, Any]:
     facts = answer_of(executable, ("-I", "-S"), _QUESTIONS)
     if not _is_answer(facts):
         raise EnvironmentProblem(
-            f"{executable} does not answer as a Python does: repair or recreate the environment"
+            f"{executable} does not answer like a Python interpreter: repair or recreate the"
+            " environment"
         )
     names = (*_TEXTS, *_NAMES, *_PATHS, *_PATHS_OR_NONE, *_LISTS, "pointer_bits")
     return {key: facts.get(key) for key in names}
 
 
 def _is_answer(facts: Any) -> bool:
-    """Whether these are the facts that were asked for, each of its type."""
+    """Whether these are the facts that were asked for, each of the right type."""
     if not isinstance(facts, dict) or not all(isinstance(facts.get(x), list) for x in _LISTS):
         return False
     texts = [facts.get(key) for key in (*_TEXTS, *_NAMES, *_PATHS)]
@@ -413,31 +417,29 @@ def check_fixed_interpreter(
     environment: Environment,
     ask: Callable[[Path], Interpreter] = ask_interpreter,
 ) -> str | None:
-    """Compare the interpreter with the environment's, if this machine has it.
+    """Compare a promised interpreter with the environment's, if this machine has it.
 
     Returns:
-        What a user may want to know, if it cannot be looked at here.
+        A note for the user if it cannot be checked on this machine; otherwise `None`.
 
     Raises:
-        InterpreterProblem: what is there does not run, or is of another version or ABI.
+        InterpreterProblem: it does not run, or is of another version, ABI or platform.
     """
     if not os.path.lexists(path):
-        return f"{path} is not on this machine: nothing could be checked of it"
+        return f"{path} is not on this machine, so it could not be checked"
     try:
         found = ask(path)
     except EnvironmentProblem as error:
-        raise InterpreterProblem(f"the interpreter that is promised cannot be used: {error}") from (
-            error
-        )
+        raise InterpreterProblem(f"the promised interpreter cannot be used: {error}") from error
     needed = environment.interpreter
     for what, has, wants in (
-        ("CPython", found.minor, needed.minor),
-        ("the ABI", found.abi, needed.abi),
-        ("the platform", found.platform, needed.platform),
+        ("is CPython", found.minor, needed.minor),
+        ("has the ABI", found.abi, needed.abi),
+        ("is for the platform", found.platform, needed.platform),
     ):
         if has != wants:
             raise InterpreterProblem(
-                f"{path} is of {what} {has}, but {environment.requested} is of {wants}: promise"
-                " another interpreter, or make the environment with this one"
+                f"{path} {what} {has}, but {environment.requested} needs {wants}: name another"
+                " interpreter, or create the environment with this one"
             )
     return None

@@ -1,4 +1,4 @@
-"""A read-only walk over what an environment holds."""
+"""A read-only walk over an environment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 _NAME: Final = attrgetter("name")
-_SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are no launchers
+_SCRIPT_LIMIT: Final = 1 << 20  # bytes; larger files in the scripts folder are not launchers
 _FACTS: Final = tuple(f"{format.suffix}.json" for format in CompressionFormat)
 _SCRIPT_HEADS: Final = {False: (b"#!",), True: (b"#!", b"MZ")}  # by whether it is for Windows
 _REWRITTEN: Final = {"direct_url.json", "RECORD", "pyvenv.cfg", "sitecustomize.py"}
@@ -58,8 +58,8 @@ def scan(environment: Environment, *, with_copies: bool = True) -> Iterator[Scan
     carry a relative text.
 
     Parameters:
-        with_copies: whether links that leave the environment carry the entries that can stand in
-            their place.
+        with_copies: whether links that leave the environment carry the entries that can replace
+            them.
     """
     return _Scanner(environment, with_copies=with_copies).entries()
 
@@ -75,9 +75,9 @@ class _Scanner:
         self.scripts = f"{environment.scripts}/"
 
     def entries(self) -> Iterator[ScannedEntry]:
-        """Yield what lies in the environment.
+        """Yield what is in the environment.
 
-        No generator within a generator: each entry would be handed up through every folder.
+        Generators are not nested: each entry would be handed up through every folder.
         """
         root = str(self.environment.prefix)
         listings = [self._listing("", root)]
@@ -93,7 +93,7 @@ class _Scanner:
                 listings.append(self._listing(arcname, f"{root}/{arcname}"))
 
     def _listing(self, arcname: str, path: str) -> Iterator[_Found]:
-        """Return an iterator over what lies in a folder, in order, or why that cannot be told."""
+        """Return an iterator over a folder's children in order, or over the error that occurs."""
         try:
             children = sorted(os.scandir(path), key=_NAME)
         except OSError as error:
@@ -108,7 +108,7 @@ class _Scanner:
             status = child.stat(follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 return self._link(arcname, Path(child.path), int(status.st_mtime))
-        except OSError as error:  # it was removed, or replaced, since its folder was listed
+        except OSError as error:  # it was removed or replaced since its folder was listed
             return _unreadable(arcname, error)
         if stat.S_ISREG(status.st_mode):
             return self._with_bytes(FileEntry.from_status(arcname, child.path, status))
@@ -117,7 +117,7 @@ class _Scanner:
         return UnsupportedEntry(arcname=arcname, reason=f"is {special_kind(status.st_mode)}")
 
     def _with_bytes(self, entry: ScannedEntry) -> ScannedEntry:
-        """Read a file that a rule may rewrite, wherever it lies."""
+        """Read a file that a rule may rewrite, wherever it is."""
         if not isinstance(entry, FileEntry) or not self._may_be_rewritten(entry):
             return entry
         if not isinstance(entry.content, str):
@@ -126,7 +126,7 @@ class _Scanner:
         try:
             heads = _SCRIPT_HEADS[self.environment.is_windows] if is_script else ()
             if entry.arcname.startswith(f"{self.scripts}activate"):
-                heads = ()  # whether somebody edited it is asked for
+                heads = ()  # their content shows whether somebody edited them
             content = _read_rewritable(entry.content, heads)
         except OSError as error:
             return _unreadable(entry.arcname, error)
@@ -137,7 +137,7 @@ class _Scanner:
     def _may_be_rewritten(self, entry: FileEntry) -> bool:
         arcname = entry.arcname
         if not arcname.endswith(_ENDINGS) and not arcname.startswith(self.scripts):
-            return False  # so are nearly all
+            return False  # true of nearly all files
         folder, _, name = arcname.rpartition("/")
         if folder == self.environment.scripts:
             return entry.size <= _SCRIPT_LIMIT
@@ -150,7 +150,7 @@ class _Scanner:
     def _link(self, arcname: str, path: Path, mtime: int) -> ScannedEntry:
         target = resolve_link(path, self.boundary)
         if self.boundary.is_relative_to(target.path) and self.boundary != target.path:
-            reason = f"leads to {target.path}, a folder that holds the environment itself"
+            reason = f"leads to {target.path}, a folder that contains the environment itself"
             return UnsupportedEntry(arcname=arcname, reason=reason)
         linkname = portable_linkname(path, target, self.boundary) or os.readlink(path)
         external = target.kind in (TargetKind.EXTERNAL_FILE, TargetKind.EXTERNAL_DIRECTORY)
@@ -176,7 +176,8 @@ def installed_in(
 ) -> tuple[ScannedEntry, ...]:
     """Return what is installed in an interpreter's own prefix, without what came with it.
 
-    These are its site-packages, and what the RECORD files of distributions name outside of them.
+    This is the contents of its site-packages, and what distributions' RECORD files name outside
+    them.
     """
     owned = frozenset(name for each in environment.distributions for name in each.files)
     sites = tuple(f"{site}/" for site in environment.site_packages)
@@ -190,10 +191,10 @@ def installed_in(
 def own_archives(
     scanned: Sequence[ScannedEntry], environment: Environment, output: Path | None
 ) -> frozenset[str]:
-    """Return the arcnames of what earlier packing has written into an environment.
+    """Return the arcnames of what earlier runs have written into an environment.
 
-    They are archives of ours, the facts beside them, what hides them from Git, and folders that
-    hold nothing else.
+    These are this project's archives, the files next to them, the `.gitignore` files that hide
+    them, and folders that contain nothing else.
 
     Parameters:
         output: the folder that archives are written to.
@@ -242,19 +243,19 @@ def describe_credentials(
     packed: Iterable[InstalledDistribution],
     excluded: Callable[[str], bool],
 ) -> Iterator[str]:
-    """Yield a sentence for each setting and each requirement that is packed and holds a password.
+    """Yield a sentence for each packed setting and requirement that contains a password.
 
     Parameters:
         packed: the distributions that are packed.
         excluded: whether a file is not packed, by its arcname.
     """
     settings = ((name, key, "remove it") for name, key in credentials_in(entries, environment))
-    way = "require it without, and build and install the package again"
+    way = "write the requirement without it, and rebuild and reinstall the package"
     metadata = ((name, key, way) for name, key in requirements_with_credentials(packed))
     for name, key, way_out in (*settings, *metadata):
         if not excluded(name):
             yield (
-                f"{name} holds a URL with a password or token ({key}), which everybody who gets the"
+                f"{name} contains a URL with a password or token ({key}) that anyone who gets the"
                 f" archive could read: {way_out}, or add the file to exclude-files"
             )
 
@@ -262,10 +263,10 @@ def describe_credentials(
 def credentials_in(
     entries: Iterable[ScannedEntry], environment: Environment
 ) -> Iterator[tuple[str, str]]:
-    """Yield arcname and key of each setting that holds a URL with a password or a token.
+    """Yield arcname and key of each setting that contains a URL with a password or a token.
 
-    Looked at are settings files that no distribution brought, which others could get as well, and
-    what installers wrote on where a distribution came from.
+    This looks at settings files that no distribution brought (others can get a distribution's files
+    as well), and at what installers recorded about where a distribution came from.
     """
     owned: frozenset[str] | None = None
     for entry in [each for each in entries if each.arcname.endswith(_SETTINGS)]:
@@ -304,7 +305,7 @@ def _read(entry: FileEntry) -> bytes:
     except OSError as error:
         if is_failure(error):
             raise
-        return b""  # writing will tell
+        return b""  # writing will report it
 
 
 def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
@@ -312,7 +313,7 @@ def _unreadable(arcname: str, error: OSError) -> UnsupportedEntry:
 
 
 def _read_rewritable(path: str, heads: tuple[bytes, ...]) -> bytes | None:
-    """Read a small file; if any heads are given, only one that begins so, in two bytes."""
+    """Read a small file; if heads are given, only if its first two bytes are one of them."""
     descriptor = open_descriptor(path)
     try:
         head = os.read(descriptor, 2) if heads else b""

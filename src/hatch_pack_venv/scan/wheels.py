@@ -1,6 +1,6 @@
 """Wheels as entries: the one just built and others that replace what the environment holds.
 
-Unpacked by pypa/installer; nothing is written to disk.
+They are unpacked by pypa/installer; nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ _DAMAGE: Final = (
     *ZIP_DAMAGE,
     *(InstallerError, InvalidRecordEntry, AssertionError, csv.Error, configparser.Error),
 )
-"""What installer and the modules that it reads with raise for a damaged wheel."""
+"""What installer and the modules that it uses for reading raise for a damaged wheel."""
 _LAUNCHER: Final = b"#!python\n"
-"""Stands for a POSIX launcher, which the plan makes when it knows what has to be checked."""
+"""A placeholder for a POSIX launcher, which the plan makes when it knows what must be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ class WheelOverlay:
     """The files of a wheel where an installation would put them.
 
     Parameters:
-        distribution: what the wheel brings, as if it were installed.
-        entries: its files, launchers included; no RECORD.
+        distribution: the wheel's distribution, as if it were installed.
+        entries: its files, including launchers but no RECORD.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class WheelOverlay:
         """Read a wheel for an environment.
 
         Raises:
-            WheelProblem: it is missing, damaged, or for another Python than the environment's.
+            WheelProblem: it is missing, damaged, or for a Python other than the environment's.
         """
         name, version = _check_fits(path, environment.interpreter)
         destination = _Entries(environment, name)
@@ -98,10 +98,10 @@ class WheelOverlay:
 
 
 def described(path: Path, environment: Environment) -> InstalledDistribution:
-    """Return what a wheel says of itself, without its files.
+    """Return a wheel's distribution as its metadata describes it, without its files.
 
     Raises:
-        WheelProblem: it is missing, damaged, or for another Python than the environment's.
+        WheelProblem: it is missing, damaged, or for a Python other than the environment's.
     """
     name, version = _check_fits(path, environment.interpreter)
     with _opened(path) as source:
@@ -111,9 +111,9 @@ def described(path: Path, environment: Environment) -> InstalledDistribution:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[WheelFile]:
-    """Open a wheel, and turn what goes wrong with it into one sentence."""
+    """Open a wheel, and turn anything that goes wrong with it into one sentence."""
     try:
-        open_file(path).close()  # a FIFO would be waited for
+        open_file(path).close()  # `zipfile` would block on a FIFO
         with zipfile.ZipFile(path) as archive:
             _check_sizes(archive, path.stat().st_size)
             yield WheelFile(archive)
@@ -125,7 +125,7 @@ def _opened(path: Path) -> Iterator[WheelFile]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuse a member that claims more bytes than there are: memory would be taken for them."""
+    """Refuse a member that claims more bytes than there are: memory would be allocated for them."""
     for member in archive.infolist():
         if member.compress_size > size:
             message = f"{member.filename} is longer than the whole file"
@@ -148,11 +148,11 @@ def _distribution(name: str, version: str, metadata: Message) -> InstalledDistri
 def found_wheels(wheels: Iterable[Path], *, newest: bool) -> tuple[Path, ...]:
     """Return the files that `wheels` names, each by its path or by a pattern.
 
-    Versions from version control change with every commit, and so do the names of wheels.
+    Versions from version control change with every commit, and so do the wheels' names.
 
     Parameters:
-        newest: whether the newest version counts where a pattern matches several; otherwise it has
-            to match one file.
+        newest: whether the newest version is used if a pattern matches several files; otherwise, it
+            must match one file.
 
     Raises:
         WheelProblem: a pattern matches no file, or several.
@@ -190,12 +190,13 @@ def _check_fits(path: Path, interpreter: Interpreter) -> tuple[str, str]:
         name, version, _, tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise WheelProblem(
-            f"{path} is not a wheel: its name must be like name-1.0-py3-none-any.whl ({error})"
+            f"{path} is not a wheel: its name must have the form name-1.0-py3-none-any.whl"
+            f" ({error})"
         ) from error
     if not tags & frozenset(_supported_tags(interpreter)):
         raise WheelProblem(
-            f"the wheel {path.name} does not fit the environment's CPython {interpreter.version} on"
-            f" {interpreter.platform}: build it with that Python"
+            f"the wheel {path.name} is not compatible with the environment's CPython"
+            f" {interpreter.version} on {interpreter.platform}: build it with that Python"
         )
     return canonicalize_name(name), str(version)
 
@@ -222,7 +223,7 @@ class _Entries(WheelDestination):
             "headers": f"{include}/site/python{minor}/{name}",
             "data": "",
         }
-        # The plan decides where from there the interpreter lies.
+        # The plan decides where the interpreter is, relative to the scripts.
         machine = environment.interpreter.machine
         self.home = Home(machine=machine) if environment.is_windows else None
         self.entries: list[FileEntry] = []
@@ -251,12 +252,12 @@ class _Entries(WheelDestination):
         stream: BinaryIO,
         is_executable: bool,  # noqa: FBT001
     ) -> RecordEntry:
-        """Take a file; scripts are always executable."""
+        """Add a file; scripts are always executable."""
         content = stream.read()
         if scheme == "scripts" and self.home is not None:
             path, content = _windows_script(str(path), content, self.home)
         elif scheme == "scripts":
-            # `#!python` names the interpreter beside the script (PEP 427).
+            # `#!python` names the interpreter next to the script (PEP 427).
             content = relocate_script(content, ()) or content
         arcname = posixpath.join(self.schemes[scheme], str(path))
         return self._add(arcname, content, executable=is_executable or scheme == "scripts")
@@ -271,7 +272,7 @@ class _Entries(WheelDestination):
         self.root = self.schemes[scheme]
 
     def metadata(self, metadata_dir: str) -> Message:
-        """Return the core metadata; empty where there is none."""
+        """Return the core metadata; empty if there is none."""
         contents = {entry.arcname: entry.content for entry in self.entries}
         metadata = contents.get(f"{metadata_dir}/METADATA")
         content = metadata if isinstance(metadata, bytes) else b""
@@ -280,20 +281,20 @@ class _Entries(WheelDestination):
     def _add(self, arcname: str, content: bytes, *, executable: bool) -> RecordEntry:
         arcname = posixpath.normpath(arcname)
         if arcname.startswith(("../", "/")):
-            message = f"it holds a file outside of the environment, {arcname}"
+            message = f"it contains a file that would be outside the environment, {arcname}"
             raise ValueError(message)
         if self.home is not None:
             arcname = windows_detect.as_there(arcname)
-        if arcname not in self.launchers:  # pip and uv let the entry point win over a script
+        if arcname not in self.launchers:  # with pip and uv, the entry point overrides a script
             entry = FileEntry.from_bytes(arcname, content, executable=executable)
             self.entries.append(entry)
         return RecordEntry(arcname, None, None)
 
 
 def _windows_script(path: str, content: bytes, home: Home) -> tuple[str, bytes]:
-    """Return a script of a wheel as installers write it on Windows: a launcher, if it is Python.
+    """Return a wheel's script as installers write it on Windows: as a launcher, if it is Python.
 
-    distlib and pip take the ending `.py` off (distlib.scripts, `_copy_script`).
+    distlib and pip strip the suffix `.py` (distlib.scripts, `_copy_script`).
     """
     head = starts_python_script(content)
     if head is None:

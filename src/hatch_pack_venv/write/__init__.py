@@ -1,1 +1,1 @@
-"""The only step that writes: archives, folders, byte code, all of it whole or not at all."""
+"""The only step that writes: archives, folders and bytecode, each whole or not at all."""

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hatch_pack_venv")
 _FINDINGS_SHOWN: Final = 10
 Check: TypeAlias = "Callable[[PackPlan, Mapping[Path, PackResult]], Proof | None]"
-"""Given the archives of a plan by where they are before they are released; an error stops that."""
+"""Called with a plan and its archives by path, before they are released; an error stops that."""
 _BLOCK: Final = 1 << 20
 
 
@@ -79,14 +79,15 @@ def write_archives(
     """Write a plan in several formats; either all archives appear, or none.
 
     Parameters:
-        output_base: the archives' path without the format's suffix.
+        output_base: the archives' path without the formats' suffixes.
         compression: level and threads; by default each format's level and all CPUs.
-        force: replace whatever files lie in the archives' places, as callers expect of a function
-            that they give a path; for people who type a name or build, only archives of ours.
-        check: looks at the archives before they take the places of earlier ones.
+        force: replace whatever files are in the archives' places, as callers expect of a function
+            that takes a path; for people who type a name or run a build, replace only archives of
+            ours.
+        check: examines the archives before they replace earlier ones.
 
     Raises:
-        PackVenvError: if something cannot be read or written, or another file lies in an archive's
+        PackVenvError: if something cannot be read or written, or another file is in an archive's
             place; nothing is left behind, and earlier archives of the same names are kept.
     """
     formats = tuple(formats)
@@ -101,7 +102,7 @@ def write_archives(
         logger.warning(REPLACED)
     levels = compression or CompressionOptions()
     with ExitStack() as stack:
-        # What is kept takes no place from archives, nor from one that is unpacked to be proved.
+        # The cache leaves room for the archives, and for one that is unpacked to be proved.
         blocks = stack.enter_context(_blocks(plan.size * (len(formats) + 1), levels))
         archives: list[PendingFile] = []
         documents: list[Mapping[str, bytes]] = []
@@ -127,7 +128,7 @@ def write_archives(
         obsolete = _obsolete(archives, {file.path for file in pending})
         commit_all(pending)
         for path in obsolete:
-            with suppress(OSError):  # the archives are there
+            with suppress(OSError):  # the archives are in place
                 path.unlink()
     _log_findings(results[0].findings if results else ())
     return results
@@ -137,7 +138,7 @@ def _refuse_others(archives: Iterable[Path], suffixes: Iterable[str]) -> None:
     """Refuse to replace files that nothing proves to be archives of ours.
 
     Raises:
-        OutputProblem: names all of them.
+        OutputProblem: there are some; it names one for each such archive.
     """
     foreign: list[str] = []
     for archive in archives:
@@ -148,14 +149,15 @@ def _refuse_others(archives: Iterable[Path], suffixes: Iterable[str]) -> None:
         if there and not any(proven_archive(each, archive=archive) for each in told):
             foreign.append(there[0])
     if foreign:
+        it = "it" if len(foreign) == 1 else "them"
         raise OutputProblem(
-            f"{' and '.join(foreign)} would be replaced, and no .json beside it says that it is an"
-            " archive of pack-venv: remove it or choose another name (the command has --force)"
+            f"{' and '.join(foreign)} would be replaced, but no .json next to {it} shows that"
+            f" pack-venv wrote {it}: remove {it}, choose another name or use pack-venv pack --force"
         )
 
 
 def _obsolete(archives: Iterable[PendingFile], written: Collection[Path]) -> list[Path]:
-    """Return what tells of earlier archives of ours and is not written again."""
+    """Return the files that describe earlier archives of ours and are not written again."""
     found: list[Path] = []
     for file in archives:
         beside = (file.path.with_name(f"{file.path.name}{suffix}") for suffix in BESIDE)
@@ -183,7 +185,7 @@ def _compression(
 
 @contextmanager
 def _blocks(room: int, compression: CompressionOptions) -> Iterator[Remembered]:
-    """Give what remembers compressed blocks, and tell how much it knew."""
+    """Yield the look-up of compressed blocks, and log afterwards how much it found."""
     cache = BlockCache.opened(room) if compression.cache else None
     if cache is None:
         yield not_remembered
@@ -199,7 +201,7 @@ def _blocks(room: int, compression: CompressionOptions) -> Iterator[Remembered]:
 def _write_archive(
     plan: PackPlan, file: PendingFile, compression: Compression, report: Reporter
 ) -> tuple[PackResult, Mapping[str, bytes]]:
-    """Write an archive; return it with the documents that are to lie beside it, by suffix."""
+    """Write an archive; return its facts, and by suffix the documents to write next to it."""
     format = compression.format
     with (
         telling_write_errors(file.path),
@@ -208,14 +210,14 @@ def _write_archive(
     ):
         if format is CompressionFormat.OCI:
             plan = in_image(plan)
-        # xz: what was read waits long to be compressed, and what has been is what progress tells.
+        # With xz, data waits long between reading and compression: progress reports the latter.
         lagging = _Lagging(progress, plan.size) if format is CompressionFormat.XZ else None
         sink = _sink(plan, output, compression, lagging)
         written = write(plan, sink, progress if lagging is None else _unheard)
         if lagging is not None:
             lagging.finish()
         sha256 = output.finish()
-        file.stream.flush()  # what proves the archive opens it by its name
+        file.stream.flush()  # the proof opens the archive by its name
     result = PackResult(
         path=file.path,
         format=format,
@@ -260,11 +262,11 @@ def _sink(
 
 
 def _unheard(_count: int) -> None:
-    """Take the size of what was read, where progress is told otherwise."""
+    """Ignore the size of what was read, where progress is reported otherwise."""
 
 
 class _Lagging:
-    """Tells progress from threads, in bytes of the plan: headers and padding do not count."""
+    """Reports progress from threads, in bytes of the plan: headers and padding do not count."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
@@ -279,12 +281,12 @@ class _Lagging:
                 self._progress(told)
 
     def finish(self) -> None:
-        """Tell what is left."""
+        """Report what is left."""
         self(self._left)
 
 
 def _beside(result: PackResult, plan: PackPlan) -> dict[str, bytes]:
-    """Return what lies beside an archive and tells of it, by suffix: facts and statements."""
+    """Return the files that describe an archive, by suffix: facts and statements."""
     facts = {
         **result.to_dict(),
         "install_target": plan.install_target,
@@ -312,11 +314,11 @@ def write_folder(
         threads: number of writing threads, or `None` for the number of CPUs available to this
             process.
         hard_links: share inodes with the source where possible.
-        then: called with the target when everything is in its place.
+        then: called with the target when everything is in place.
 
     Raises:
-        PackVenvError: if something cannot be read or written; the target is unchanged, as it is
-            when `then` fails.
+        PackVenvError: if something cannot be read or written; the target is unchanged, even
+            if `then` fails.
     """
     _log(plan)
     with pending_folder(target, then) as folder, telling_write_errors(target):
@@ -342,7 +344,7 @@ def fill_folder(
     hard_links: bool = False,
     report: Reporter = silent,
 ) -> Written:
-    """Make a folder that is itself the install target, and write a plan into it."""
+    """Create a folder that is itself the install target, and write a plan into it."""
     folder.mkdir()
     sink = DirectorySink(folder, threads or usable_cpus(), hard_links=hard_links)
     sink.add_directory(DirectoryEntry(arcname="", mtime=plan.manifest_time))
@@ -351,7 +353,7 @@ def fill_folder(
 
 
 def rewrite_manifest(plan: PackPlan, folder: Path) -> None:
-    """Replace the manifest in a folder that has been filled and changed since.
+    """Replace the manifest in a folder that has been filled and then changed.
 
     Parameters:
         plan: what the folder holds now.
@@ -366,7 +368,7 @@ def rewrite_manifest(plan: PackPlan, folder: Path) -> None:
 
 
 class _Manifest(NullSink):
-    """A sink that keeps the manifest alone."""
+    """A sink that keeps only the manifest."""
 
     def __init__(self, *, holds_links: bool) -> None:
         self.holds_links = holds_links
@@ -386,7 +388,7 @@ class _Manifest(NullSink):
 
 
 def read_through(plan: PackPlan, *, report: Reporter = silent) -> Mapping[str, bytes]:
-    """Read a plan as if it were written, and return what would lie beside an archive, by suffix.
+    """Read a plan as if writing it; return what would be next to an archive, by suffix.
 
     Raises:
         PackVenvError: if something cannot be read, or breaks on the target.
@@ -407,4 +409,4 @@ def _log_findings(findings: Sequence[Finding]) -> None:
         logger.warning(finding)
     more = len(findings) - _FINDINGS_SHOWN
     if more > 0:
-        logger.warning("%d more files name such places: see `findings` in the results", more)
+        logger.warning("%d more files contain such paths: see `findings` in the results", more)

@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
     """A signal has ended the work.
 
     Parameters:
-        number: the signal's; shells add 128 to it for an exit status.
+        number: the signal's; shells add 128 to it for the exit status.
     """
 
     def __init__(self, number: int) -> None:
@@ -37,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(number)
 
     def __str__(self) -> str:
-        """Return what to tell the user."""
+        """Return the message for the user."""
         if self.settled:
             return "interrupted, after the output was put in place"
         return "interrupted, nothing was written"
@@ -52,7 +52,7 @@ _OF_NOBODY: Final = (signal.SIG_DFL, signal.default_int_handler)
 
 
 class _Course:
-    """How far the work has come that a signal would interrupt."""
+    """How far the work has come, for when a signal arrives."""
 
     settled = False
     passed_over = False
@@ -62,16 +62,16 @@ class _Course:
 def terminable() -> Iterator[None]:
     """Let each signal that would end the process raise `Interrupted` in the block instead.
 
-    So nothing half written is left behind. When the output stands in its place, the first signal
-    that comes too late is passed over. Whoever has a handler of their own keeps it, and so do those
-    who ignore a signal (`nohup`).
+    Thus nothing half-written is left behind. Once the output is in place, the first signal comes
+    too late and is ignored. A signal with another handler keeps it, and one that is ignored
+    (`nohup`) stays ignored.
     """
     _Course.settled = _Course.passed_over = False
     with _handling(_interrupt, lambda handler: handler in _OF_NOBODY):
         try:
             yield
         except RuntimeError as error:
-            # CPython before 3.12 wraps what comes while a class names its attributes (gh-77757).
+            # CPython before 3.12 wraps what is raised during `__set_name__` (gh-77757).
             if isinstance(error.__cause__, Interrupted):
                 raise error.__cause__ from None
             raise
@@ -87,7 +87,7 @@ def _interrupt(number: int, _frame: object) -> None:
 def _handling(
     handler: Callable[[int, FrameType | None], object], takes: Callable[[object], bool]
 ) -> Iterator[None]:
-    """Handle signals in a block, as far as the main thread runs it, which alone can."""
+    """Handle signals in a block, if it runs in the main thread: no other thread can."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     taken = [number for number in _SIGNALS if takes(before[number])]
     if threading.current_thread() is not threading.main_thread():
@@ -103,13 +103,13 @@ def _handling(
 
 @contextmanager
 def uninterrupted(*, settles: bool = False) -> Iterator[None]:
-    """Let signals wait until the block has ended.
+    """Defer signals until the block has ended.
 
-    For what is made and then noted down for removal, and for what is replaced together. Blocking
-    them would not do: another thread would take them, and Python handle them here.
+    For things created and then registered for removal, and for things replaced together. Blocking
+    signals would not do: another thread would receive them, and Python would handle them here.
 
     Parameters:
-        settles: whether the output stands in its place when the block has ended well.
+        settles: whether the output is in place once the block has succeeded.
     """
     late: list[int] = []
     try:
@@ -129,13 +129,13 @@ _EXCHANGE: Final = 2  # RENAME_EXCHANGE, linux/fs.h; renameat2(2), Linux 3.15
 
 
 class Replacements:
-    """Make everything first, where a full disk or a missing right does no harm.
+    """Makes all replacements first, where a full disk or a missing permission does no harm.
 
     Then each link is replaced in one step, by `rename(2)`, or by an exchange where a folder takes
-    its place. If one cannot be, or the user interrupts, those before it are made as they were.
+    its place. If a replacement fails, or the user interrupts, the earlier ones are undone.
 
     Parameters:
-        folder: where the new things are made, on the file system of the links.
+        folder: where the replacements are made, on the same file system as the links.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -143,7 +143,7 @@ class Replacements:
         self._prepared: list[tuple[Path, str, Path]] = []
 
     def __enter__(self) -> Self:
-        """Make the place for the new things."""
+        """Create a folder for the replacements."""
         try:
             self._work = Path(tempfile.mkdtemp(dir=self._folder, prefix=".pack-venv-"))
         except OSError as error:
@@ -158,26 +158,26 @@ class Replacements:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Remove what was not put in place, and tell what a user can put right."""
+        """Remove what was not put in place, and report errors that a user can fix."""
         try:
             remove_tree(self._work)
         except KeyboardInterrupt:
             remove_tree(self._work)
             raise
         if isinstance(error, OSError):
-            # shutil.Error, of copied trees, is one, and lists its files.
+            # This includes shutil.Error, of copied trees, which lists its files.
             raise OutputProblem(
-                f"the links of {self._folder} cannot be replaced: {error}; nothing was changed"
+                f"the links in {self._folder} cannot be replaced: {error}; nothing was changed"
             ) from error
 
     def prepare(self, link: Path) -> Path:
-        """Return the path at which to make what shall take the link's place."""
+        """Return the path at which to create the link's replacement."""
         new = self._work / str(len(self._prepared))
         self._prepared.append((link, os.readlink(link), new))
         return new
 
     def commit(self) -> None:
-        """Put everything in its place."""
+        """Put everything in place."""
         try:
             for link, _, new in self._prepared:
                 put_in_place(new, link)
@@ -188,17 +188,17 @@ class Replacements:
 
 
 def put_in_place(new: Path, link: Path) -> None:
-    """Let `new` take the place of a link."""
+    """Replace a link with `new`."""
     if not new.is_dir() or new.is_symlink():
         new.replace(link)
     elif not exchange(new, link):
-        # Nothing but an exchange replaces a link by a folder in one step.
+        # Only an exchange replaces a link with a folder in one step.
         link.rename(new.with_suffix(".old"))
         new.rename(link)
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places at once; tell whether this system and file system can."""
+    """Swap two paths in one step; return whether this system and file system can."""
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None)
@@ -209,7 +209,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _restore(link: Path, text: str, aside: Path) -> None:
-    """Make a link again if something else, or nothing, is in its place."""
+    """Restore a link if something else, or nothing, is in its place."""
     if link.is_symlink() and os.readlink(link) == text:
         return
     if link.is_dir() and not link.is_symlink():
@@ -228,7 +228,7 @@ _RANDOM: Final = "[a-z0-9_]{8}"  # `tempfile` makes such names
 
 @contextmanager
 def telling_write_errors(what: Path) -> Iterator[None]:
-    """Turn an `OSError` of the output into one sentence."""
+    """Turn an `OSError` of the output into an `OutputProblem` of one sentence."""
     try:
         yield
     except OSError as error:
@@ -236,15 +236,15 @@ def telling_write_errors(what: Path) -> Iterator[None]:
 
 
 class PendingFile:
-    """A file beside the one it will replace; `commit` puts it in its place.
+    """A file next to the one it will replace; `commit` puts it in its place.
 
-    Used as a context manager it removes what was not committed, whatever ended the block. What a
-    killed run has left of the same file is removed first; a lock tells it from that of a run that
-    is still alive.
+    Used as a context manager, it removes what was not committed, however the block ended. What a
+    killed run has left of the same file is removed first; a lock distinguishes it from that of a
+    run that is still alive.
 
-    What replaces an earlier file is on the disk before it does, so that one of the two is there
-    even after a power failure. A new file is left to the system to write, as other packers leave
-    theirs: there is nothing to lose, and to wait for the disk can take longer than to pack.
+    A file that replaces an earlier one is synced to disk first, so that one of the two exists even
+    after a power failure. A new file is left to the system to write out, as other packers do: there
+    is nothing to lose, and waiting for the disk can take longer than packing.
     """
 
     def __init__(self, path: Path, *, executable: bool = False) -> None:
@@ -270,7 +270,7 @@ class PendingFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the partial file if it is still there, and the folders made for it if empty."""
+        """Remove the partial file if it is still there, and the folders created for it if empty."""
         with suppress(OSError):
             self.stream.close()
         if self._held >= 0:
@@ -286,18 +286,18 @@ class PendingFile:
         return os.path.lexists(self.path)
 
     def finish(self) -> None:
-        """End the file; what can fail fails here and not in `commit`."""
+        """Complete the file; what can fail fails here and not in `commit`."""
         with telling_write_errors(self.path):
             self.stream.flush()
             if self.replaces:
                 os.fsync(self.stream.fileno())
-            if sys.platform != "win32":  # which renames nothing that is open
+            if sys.platform != "win32":  # which cannot rename open files
                 self._held = os.dup(self.stream.fileno())
             self.stream.close()
             self.partial.chmod(self._mode & ~_umask())
 
     def commit(self) -> None:
-        """Replace the file of that name; what was there takes the partial file's name."""
+        """Replace the file of that name; the earlier one is kept, where possible, for `undo`."""
         with telling_write_errors(self.path):
             self._is_new = not self.replaces
             if self._is_new:
@@ -308,7 +308,7 @@ class PendingFile:
                 self.partial.replace(self.path)
 
     def undo(self) -> None:
-        """Make it as it was before `commit`."""
+        """Restore the state before `commit`."""
         if self._is_new:
             self.path.replace(self.partial)
         elif os.path.lexists(self._earlier):
@@ -318,7 +318,7 @@ class PendingFile:
 
     @property
     def _earlier(self) -> Path:
-        """Where the earlier file is kept if the two cannot change places."""
+        """Where the earlier file is kept if the two cannot be swapped."""
         return self.partial.with_suffix(f".{_OLD}{_SUFFIX}")
 
 
@@ -326,7 +326,7 @@ def commit_all(files: Sequence[PendingFile]) -> None:
     """Put finished files in their places: all of them, or none.
 
     Raises:
-        OutputProblem: one could not be; those before it are as they were.
+        OutputProblem: a file could not be put in place; those before it are as they were.
     """
     with uninterrupted(settles=True):
         for number, file in enumerate(files):
@@ -340,10 +340,10 @@ def commit_all(files: Sequence[PendingFile]) -> None:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what killed runs have left beside a file or folder that they were to write.
+    """Remove what killed runs have left next to a file or folder that they were writing.
 
-    An earlier export that such a run had just moved aside is put back. What only has a similar name
-    is somebody's.
+    An earlier export that such a run had just moved aside is put back. Files that only have a
+    similar name belong to somebody else.
     """
     for partial in left_by_runs(path):
         with suppress(OSError), _opened_for_lock(partial) as handle:
@@ -359,14 +359,14 @@ def remove_abandoned(path: Path) -> None:
 
 
 def left_by_runs(path: Path) -> list[Path]:
-    """Return what runs that were killed, or are still alive, have made to take a path's place."""
+    """Return the partial files and folders for a path, of killed runs or of live ones."""
     pattern = f".{glob.escape(path.name)}.*{_SUFFIX}"
     ours = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}(\.{_OLD})?{re.escape(_SUFFIX)}")
     return [each for each in sorted(path.parent.glob(pattern)) if ours.fullmatch(each.name)]
 
 
 def _locked_file(path: Path) -> tuple[int, Path]:
-    """Make a new partial file; between its making and its lock another run may remove it."""
+    """Create a partial file; another run may remove it before it is locked."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
         if _lock(handle) and os.path.exists(name):
@@ -376,7 +376,7 @@ def _locked_file(path: Path) -> tuple[int, Path]:
 
 @contextmanager
 def _locked_folder(path: Path) -> Iterator[Path]:
-    """Make a new partial folder, locked as long as the block runs."""
+    """Create a partial folder, which is locked while the block runs."""
     while True:
         name = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
         with _opened_for_lock(Path(name)) as handle:
@@ -387,9 +387,9 @@ def _locked_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
-    """Give an empty folder beside a path, which is gone after the block.
+    """Yield an empty folder next to a path, which is removed after the block.
 
-    What a killed run leaves of it, the next one to write this path removes.
+    If the run is killed, the next one to write this path removes the folder.
     """
     with ExitStack() as stack:
         with uninterrupted():
@@ -400,7 +400,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened_for_lock(path: Path) -> Iterator[int]:
-    # Others may have given such a name to a FIFO, which is not waited for, or to a link.
+    # Others may have given such a name to a FIFO, which must not block, or to a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, flags)
     try:
@@ -434,15 +434,15 @@ def _umask() -> int:
 
 @contextmanager
 def pending_folder(target: Path, then: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Give a new folder to fill, which takes the place of `target` when the block ends well.
+    """Yield the path of a folder to create, which replaces `target` when the block succeeds.
 
     An empty folder or an earlier export is replaced, anything else is refused.
 
     Parameters:
-        then: called with `target` when it is in its place; if it fails, `target` is as it was.
+        then: called with `target` when it is in place; if it fails, `target` is as it was.
 
     Raises:
-        OutputProblem: there is something else, or the folder cannot be written.
+        OutputProblem: something else is there, or the folder cannot be written.
     """
     _check_replaceable(target)
     made: list[Path] = []
@@ -468,7 +468,7 @@ def pending_folder(target: Path, then: Callable[[Path], None] | None = None) -> 
 
 
 def _move_back(work: Path, target: Path) -> None:
-    """Undo that a folder took its place; what was there lies in `work`, if anything was."""
+    """Undo the replacement of a folder; what was there before, if anything, is in `work`."""
     earlier = next(filter(Path.exists, (work / "new", work / _OLD)), None)
     target.rename(work / "failed")
     if earlier is not None:

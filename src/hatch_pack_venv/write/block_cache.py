@@ -1,12 +1,12 @@
 """Compressed blocks that earlier builds have left, by what was compressed and how.
 
-A block is a function of its bytes, of the parameters and of the library that compresses. Nothing
-else is asked, so that there is nothing to become outdated, and archives are the same without it.
+A block is a function of its bytes, of the parameters and of the library that compresses it. The key
+holds nothing else, so no block can become outdated, and archives are the same without the cache.
 
-Our own few lines rather than a library: diskcache keeps an SQLite database, which the blocks of
-several builds would wait for and which a killed one may leave locked, and pickles; joblib's Memory
-hashes pickles of arguments, keeps what it is told by the function's source, and evicts on request
-alone. Both would have to be told the same key, and neither checks what it reads.
+A few lines of our own rather than a library: diskcache keeps pickles and an SQLite database, which
+several builds would have to wait for and which a killed one may leave locked; joblib's Memory
+hashes pickles of arguments, stores results by the function's source, and evicts only on request.
+Both would need the same key from us, and neither checks what it reads.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _FORMAT: Final = "pack-venv block 7"
 _LIMIT: Final = 2 << 30  # bytes
 _PARTIAL: Final = ".partial"
 _OURS: Final = re.compile(rf"[0-9a-f]{{64}}(\..+{re.escape(_PARTIAL)})?")
-"""Names of blocks, whole and partial; whatever else lies in the folder is not touched."""
+"""Names of blocks, whole and partial; other files in the folder are not touched."""
 _ABANDONED: Final = 24 * 60 * 60
-"""Seconds after which nobody writes to a partial file any more."""
+"""Seconds after which no build writes to a partial file any more."""
 _CHECKSUM: Final = 4  # bytes of CRC-32
 
 
@@ -51,12 +51,12 @@ _CHECKSUM: Final = 4  # bytes of CRC-32
 class BlockCache:
     """A folder of compressed blocks, for any number of threads and builds at once.
 
-    What cannot be read or written costs the time that it takes to compress, and nothing else.
+    A block that cannot be read or written costs the time to compress it, and nothing else.
 
     Parameters:
         folder: where the blocks are.
-        room: bytes of the disk that are left to others, the archive above all.
-        limit: bytes of all blocks together, after a build.
+        room: bytes of the disk to leave free for other files, above all the archive.
+        limit: the most bytes that all blocks together may have after a build.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class BlockCache:
             make_cache_folder(folder)
         except OSError as error:
             where = error.filename or folder
-            logger.info("nothing is kept for the next build: %s: %s", where, error.strerror)
+            logger.info("no blocks are cached for the next build: %s: %s", where, error.strerror)
             return None
         return cls(folder, room, _LIMIT)
 
@@ -89,7 +89,7 @@ class BlockCache:
 
         Parameters:
             fingerprints: of all data that it depends on.
-            how: all else that it depends on.
+            how: everything else that it depends on.
         """
         digest = hashlib.sha256(f"{_FORMAT}\0{self._libraries}\0{how}\0".encode())
         for each in fingerprints:
@@ -114,11 +114,11 @@ class BlockCache:
         size = self.found_size + self.made_size
         return (
             f"cache: {self.found} of {self.found + self.made} compressed blocks"
-            f" ({self.found_size / 1e6:.1f} of {size / 1e6:.1f} MB) were there in {self.folder}"
+            f" ({self.found_size / 1e6:.1f} of {size / 1e6:.1f} MB) were found in {self.folder}"
         )
 
     def close(self) -> None:
-        """Remove what was not used for the longest time, as far as there is too much."""
+        """Remove the least recently used blocks until the others are within the limit."""
         with suppress(OSError):
             self._evict()
 
@@ -132,7 +132,8 @@ class BlockCache:
             _write(path, block)
         except OSError as error:
             self._full = True
-            logger.info("no more is kept for the next build: %s: %s", path, error.strerror)
+            reason = error.strerror
+            logger.info("no more blocks are cached for the next build: %s: %s", path, reason)
 
     def _evict(self) -> None:
         kept: list[tuple[int, int, str]] = []
@@ -154,10 +155,10 @@ class BlockCache:
 
 
 def _libraries() -> str:
-    """Tell which compressors there are; what they write depends on nothing else of a machine.
+    """Identify the compressors; their output depends on nothing else about the machine.
 
-    The standard library says nothing of its liblzma and libbz2: they do, and where they cannot be
-    asked, because they are a part of Python, Python's own build tells them apart.
+    The standard library does not report the versions of its liblzma and libbz2, but these do; where
+    they cannot be asked, because they are part of Python, Python's own build distinguishes them.
     """
     known = [sys.version, platform.machine(), f"zstd {ZSTD_VERSION}", LIBRARIES]
     for module, function in ((_lzma, "lzma_version_string"), (_bz2, "BZ2_bzlibVersion")):
@@ -169,7 +170,7 @@ def _libraries() -> str:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return a block that is whole, and note that it was used."""
+    """Return a block if it is intact, and mark it as used."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -184,11 +185,11 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, block: bytes) -> None:
-    """Write a block under another name, which no other build has, and give it its own."""
+    """Write a block under a temporary name of this build's own, then rename it."""
     handle, partial = tempfile.mkstemp(_PARTIAL, f"{path.name}.", path.parent)
     try:
         with open(handle, "wb", buffering=0) as file:
-            for data in (block, _checksum(path, block)):  # aligned, or it takes longer to copy
+            for data in (block, _checksum(path, block)):  # kept aligned: copied faster
                 left = memoryview(data)
                 while left:
                     left = left[file.write(left) or 0 :]
@@ -200,8 +201,8 @@ def _write(path: Path, block: bytes) -> None:
 
 
 def _checksum(path: Path, block: bytes) -> bytes:
-    """Return what a file ends with; another block under this name is noticed as well.
+    """Return the checksum that ends a file; it detects another block under this name, too.
 
-    Damage is what it is for: whoever may write here may as well write all that is packed.
+    It is meant for damage only: anyone who can write here can also write what is packed.
     """
     return checksum(block, checksum(path.name.encode())).to_bytes(_CHECKSUM, "little")

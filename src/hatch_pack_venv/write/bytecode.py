@@ -1,9 +1,9 @@
-"""Byte code compiled by the environment's own Python: a step between planning and writing.
+"""Bytecode compiled by the environment's own Python: a step between planning and writing.
 
 The files are hash-based pycs (PEP 552): an archive changes modification times, which makes any
 other kind stale. Their bytes depend only on the sources, their names and the Python version. The
-file name compiled in is the arcname; the import system replaces it by the source's actual path, so
-tracebacks and `inspect` are right wherever an archive is unpacked.
+file name compiled in is the arcname; the import system replaces it with the source's actual path,
+so tracebacks and `inspect` are right wherever an archive is unpacked.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ FLAGS: Final[Mapping[str, int]] = {"unchecked-hash": 1, "checked-hash": 3}
 """The second field of a `.pyc` file's header (PEP 552), by the option's value."""
 _NAME_LIMIT: Final = 255  # bytes of a file name, on all common file systems
 
-# What the interpreter may need to start at all. Of Python's own variables it sees only ours, which
-# `-I` would hide as well.
+# What the interpreter may need to start at all. Of Python's own variables it sees only those set
+# here, which `-I` would hide as well.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
@@ -52,7 +52,7 @@ class _Job:
     """A source to compile.
 
     Parameters:
-        arcname: of the byte code.
+        arcname: of the bytecode.
         target: where to write it until it is packed.
     """
 
@@ -61,7 +61,7 @@ class _Job:
     target: Path
 
     def result(self, size: int) -> FileEntry:
-        """Return the byte code's entry, with the source's time."""
+        """Return the bytecode's entry, with the source's time."""
         return FileEntry(
             arcname=self.arcname, content=str(self.target), size=size, mtime=self.source.mtime
         )
@@ -77,11 +77,11 @@ def with_byte_code(
     threads: int,
     report: Reporter,
 ) -> Iterator[PackPlan]:
-    """Compile a plan's sources and yield the plan with byte code, which exists inside the context.
+    """Compile a plan's sources and yield the plan with bytecode, which exists in the context only.
 
     Parameters:
         kind: the option's value; `none` leaves the plan unchanged.
-        patterns: byte code that they exclude is not compiled.
+        patterns: bytecode that they exclude is not compiled.
         threads: number of compiling processes.
         report: receives the size of each source as it is compiled.
 
@@ -130,7 +130,7 @@ def importable(plan: PackPlan, environment: Environment) -> Iterator[FileEntry]:
 
 
 def byte_code_name(arcname: str, cache_tag: str) -> str:
-    """Return the arcname of a source's byte code (PEP 3147)."""
+    """Return the arcname of a source's bytecode (PEP 3147)."""
     folder, name = posixpath.split(arcname)
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.{cache_tag}.pyc"
 
@@ -154,7 +154,7 @@ def _jobs(
 def _compile(
     jobs: Sequence[_Job], environment: Environment, flags: int, threads: int, report: Reporter
 ) -> list[int | None]:
-    """Return the size of each source's byte code, or `None` for sources that do not compile."""
+    """Return the size of each source's bytecode, or `None` for sources that do not compile."""
     sizes: list[int | None] = []
     idle: SimpleQueue[_Compiler] = SimpleQueue()
 
@@ -226,10 +226,10 @@ class _Compiler:
             self.process.communicate()
 
     def compile(self, job: _Job) -> int | None:
-        """Compile a source and return the byte code's size, or `None` if it does not compile.
+        """Compile a source and return the bytecode's size, or `None` if it does not compile.
 
         Raises:
-            SourceProblem: if the source cannot be read or its byte code cannot be written.
+            SourceProblem: if the source cannot be read or its bytecode cannot be written.
         """
         answer = self._ask(_source_path(job), job.target, job.source.arcname)
         if answer.startswith("!"):
@@ -255,13 +255,13 @@ class _Compiler:
 
     def _broken(self) -> EnvironmentProblem:
         return EnvironmentProblem(
-            f"{self.python} does not run as a compiler of byte code: repair or recreate the"
-            ' environment, or set bytecode = "none"'
+            f"{self.python} cannot compile bytecode: repair or recreate the environment, or set"
+            ' bytecode = "none"'
         )
 
 
 def _source_path(job: _Job) -> Path:
-    """Return the path to read a source from: next to its byte code if the plan holds the text."""
+    """Return the path to read a source from: next to its bytecode if the plan holds the text."""
     content = job.source.content
     if isinstance(content, bytes):
         path = job.target.with_suffix(".source")
@@ -280,20 +280,20 @@ def completed(
     byte_code: Mapping[str, FileEntry],
     not_compiled: Sequence[str],
 ) -> PackPlan:
-    """Return a plan with byte code added, and listed in the RECORD files.
+    """Return a plan with bytecode added, and listed in the RECORD files.
 
     Parameters:
         byte_code: by the source's arcname.
-        not_compiled: arcnames of the sources without byte code.
+        not_compiled: arcnames of the sources without bytecode.
     """
     entries: dict[str, Entry] = {entry.arcname: entry for entry in plan.entries}
     for file in byte_code.values():
         folder = posixpath.dirname(file.arcname)
         if folder not in entries:
             entries[folder] = DirectoryEntry(arcname=folder, mtime=plan.manifest_time)
-            plan.log.change(folder, "a folder of other entries")
+            plan.log.change(folder, "the parent folder of other entries")
         entries[file.arcname] = file
-        plan.log.change(file.arcname, "byte code, compiled for the archive")
+        plan.log.change(file.arcname, "bytecode, compiled for the archive")
     names = {source: file.arcname for source, file in byte_code.items()}
     for name, entry in entries.items():
         info, base = posixpath.split(name)
@@ -311,7 +311,7 @@ def _told(not_compiled: Sequence[str], environment: Environment) -> Iterator[str
     if not_compiled:
         count = len(not_compiled)
         yield (
-            f"{count} of the sources, {not_compiled[0]} first, cannot be compiled by Python"
-            f" {environment.interpreter.version} (templates, or for another Python): packed"
-            " without byte code"
+            f"{count} of the source files, such as {not_compiled[0]}, cannot be compiled by Python"
+            f" {environment.interpreter.version} (templates, or code for another Python version):"
+            " packed without bytecode"
         )

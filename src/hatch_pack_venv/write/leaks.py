@@ -1,7 +1,7 @@
 """The leak scanner: searches everything packed for build paths while it is streamed.
 
-It scans text files and, in ELF files, what the dynamic linker reads: debug strings that name a
-build folder do no harm. Whatever is known to break at run time is an error, anything else a
+It scans text files and, in ELF files, what the dynamic linker reads or loads: debug strings that
+name a build folder do no harm. Whatever is known to break at run time is an error, anything else a
 warning.
 """
 
@@ -36,7 +36,7 @@ _DIRECT: Final = re.compile(rb"#![^\n]*")
 
 
 class LeakScanner:
-    """Scans one file after another; `findings` are in their order."""
+    """Scans one file after another; `findings` are in the same order."""
 
     def __init__(self, leak_policy: LeakPolicy) -> None:
         self.leak_policy = leak_policy
@@ -50,7 +50,7 @@ class LeakScanner:
         self.findings: list[Finding] = []
 
     def over(self, arcname: str, data: bytes) -> None:
-        """Scan a file that is in memory as a whole; most contain no path at all.
+        """Scan a file that is in memory as a whole; most contain no build path at all.
 
         A larger file may be of a kind that needs little or no searching.
         """
@@ -67,8 +67,8 @@ class LeakScanner:
         """Finish scanning a file.
 
         Parameters:
-            opened: reopens it to read an ELF file's dynamic section, which is scattered over the
-                file.
+            opened: reopens the file to read what the dynamic linker reads, which is scattered over
+                an ELF file.
         """
         finding = look.finish(opened)
         if finding is not None:
@@ -83,7 +83,7 @@ class LeakScanner:
         if self.leak_policy.fatal:
             problems = [finding.problem for finding in self.findings if finding.problem]
             if problems:
-                raise LeakError("what is packed would not run on the target", problems)
+                raise LeakError("the packed environment would not run on the target", problems)
 
 
 class FileScanner:
@@ -102,7 +102,7 @@ class FileScanner:
         self._pattern = look.pattern or _NOTHING
         self._feed = self._begin if look.pattern is not None and not passed_by else _ignore
         self._is_elf = False
-        self._offsets: list[int] = []  # of the environment's own place, in an ELF file
+        self._offsets: list[int] = []  # of the environment's own path, in an ELF file
         self._read = 0
 
     def feed(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class FileScanner:
         self._data, self._from = buffer[rest:], end - rest
 
     def _feed_elf(self, data: bytes) -> None:
-        """Note where the environment's own place stands; `finish` knows what is only debug data."""
+        """Note where the environment's own path occurs; `finish` knows what is only debug data."""
         margin = self._look.margin
         seam = self._data + data[:margin]
         for piece, start in ((seam, self._read - len(self._data)), (data, self._read)):
@@ -151,8 +151,8 @@ class FileScanner:
             if place.kind in self._watch.fatal or not self._watch.fatal:
                 shown = head.splitlines()[-1].decode("utf-8", "replace")
                 self._problem = (
-                    f"{self._arcname} begins with {shown!r}, which will not exist on the target:"
-                    " install it again or exclude it"
+                    f"{self._arcname} starts with {shown!r}, whose path will not exist on the"
+                    " target: reinstall or exclude it"
                 )
 
     def _paths_in(self, data: bytes, start: int, end: int) -> Iterator[BuildPath]:
@@ -194,7 +194,7 @@ class FileScanner:
 
 
 def _offsets_of(place: bytes, data: bytes) -> Iterator[int]:
-    """Yield where a path, or one below it, stands: `find` takes half of a pattern's time."""
+    """Yield the offsets of a path, or of one below it; `find` takes half a pattern's time."""
     offset = data.find(place)
     while offset >= 0:
         end = offset + len(place)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .sinks import Sink
 
 
-# Only Windows has text files; a file that has become a FIFO must not be waited for.
+# Only Windows has a text mode; a file that has become a FIFO must not block.
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -92,8 +92,8 @@ def opened(entry: FileEntry) -> Iterator[BinaryIO]:
 def changed(entry: FileEntry) -> SourceProblem:
     """Return the error for a file that no longer matches the plan."""
     return SourceProblem(
-        f"{_source(entry)} changed while it was packed: pack again when nothing writes to the"
-        " environment"
+        f"{_source(entry)} changed while it was being packed: pack again when nothing is writing"
+        " to the environment"
     )
 
 
@@ -133,7 +133,7 @@ class Written:
         entry_count: number of entries, the same for every sink (`model/manifest`: `entry_count`).
         size: total unpacked size of all files, in bytes.
         findings: files that name build paths.
-        beside: what is to lie beside the archive, by the suffix of its name.
+        beside: contents of the files to write next to the archive, by suffix.
     """
 
     digest: str
@@ -183,10 +183,10 @@ def _write_entries(plan: PackPlan, sink: Sink, progress: Progress) -> Written:
 
 
 def _add_documents(plan: PackPlan, files: _Files) -> tuple[str, list[FileEntry], dict[str, bytes]]:
-    """Make the documents and add those that belong into the archive.
+    """Render the documents, and add those that belong in the archive.
 
     Returns:
-        The content digest, the documents' entries, and what is to lie beside the archive.
+        The content digest, the documents' entries, and what to write next to the archive.
     """
     entries: list[FileEntry] = []
     beside: dict[str, bytes] = {}
@@ -282,7 +282,7 @@ class _Reader:
         return data
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of what was read so far."""
+        """Return the SHA-256 of what has been read so far."""
         return self._hash.digest()
 
     def fileno(self) -> int:

@@ -335,8 +335,8 @@ def test_a_packed_program_finds_the_libraries_by_itself(
     nested.chmod(0o755)
     export(environment, tmp_path / "app", PackOptions.from_mapping({}))
     assert (tmp_path / "app/bin/with-payload").read_bytes() == scripts["with-payload"]
-    (told,) = (text for text in caplog.messages if "does not find them by itself" in text)
-    assert told.startswith("bin/with-payload needs libraries that come along")
+    (told,) = (text for text in caplog.messages if "cannot find them by itself" in text)
+    assert told.startswith("bin/with-payload needs bundled libraries but")
     system = make_system(tmp_path / "root")
     for name in ("bin/tool", str(nested.relative_to(environment))):
         done = run_in_system(system, [f"/opt/app/{name}"], seen={tmp_path / "app": "/opt/app"})

@@ -356,11 +356,11 @@ def test_a_wrong_base_is_one_sentence(build: Callable[..., PackResult], tmp_path
     blob = max((damaged / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
     for path in (tmp_path / "text", tmp_path / "folder", tmp_path / "gone", damaged):
-        with pytest.raises(PackVenvError, match=f"image-base cannot be read: {path} is no OCI"):
+        with pytest.raises(PackVenvError, match=f"image-base cannot be read: {path} is not an OCI"):
             build(**{"image-base": str(path)})
     foreign = shutil.copytree(base, tmp_path / "foreign")
     run("umoci", "config", "--image", f"{foreign}:base", "--architecture", "s390x")
-    with pytest.raises(PackVenvError, match="it is for 's390x' and not"):
+    with pytest.raises(PackVenvError, match="it is for 's390x', not"):
         build(**{"image-base": str(foreign)})
 
 
@@ -371,10 +371,10 @@ def test_damage_is_found(image: Path, tmp_path: Path) -> None:
         changed = bytearray(data)
         changed[int(len(data) * part)] ^= 1
         (tmp_path / "image").write_bytes(changed)
-        with pytest.raises(PackVenvError, match="is damaged or cut off"):
+        with pytest.raises(PackVenvError, match="is damaged or truncated"):
             verify(tmp_path / "image")
     (tmp_path / "image").write_bytes(data[: len(data) // 2])
-    with pytest.raises(PackVenvError, match="is damaged or cut off"):
+    with pytest.raises(PackVenvError, match="is damaged or truncated"):
         verify(tmp_path / "image")
 
 
@@ -382,7 +382,7 @@ def test_what_an_image_cannot_hold_or_be_called_is_refused(
     environment: tuple[Path, list[Path]], build: Callable[..., PackResult], tmp_path: Path
 ) -> None:
     """Names that hide others' files in a layer, and names that no registry takes."""
-    with pytest.raises(PackVenvError, match=r"image-name gives 'Über:1\.5', and images have names"):
+    with pytest.raises(PackVenvError, match=r"image-name gives 'Über:1\.5', which is not a valid"):
         build(**{"image-name": "Über:{version}"})
     copy = shutil.copytree(environment[0], tmp_path / "env", symlinks=True)
     (copy / "share").mkdir(exist_ok=True)

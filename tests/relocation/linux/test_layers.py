@@ -150,7 +150,7 @@ def test_a_stack_is_proved_where_it_lies(layered: Layered, side: Path, tmp_path:
         command = [tool("pack-venv"), "verify", "--run", alone]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1
-        assert "it runs beside ../framework, and " in done.stderr
+        assert "it needs ../framework, but " in done.stderr
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_a_script_that_would_break_stops_the_packing(made: Made, tmp_path: Path)
     script = environment / "bin/build-site"
     script.write_text(f"#!{environment}/bin/node\n")
     options = PackOptions.from_mapping({"interpreter": "target", "format": ["tar", "zip"]})
-    with pytest.raises(PackVenvError, match=r"bin/build-site begins with .*: install it again"):
+    with pytest.raises(PackVenvError, match=r"bin/build-site starts with .*: reinstall or exclude"):
         pack(environment, tmp_path / "app", options)
     assert [path.name for path in tmp_path.iterdir()] == ["environment"]
     left_out = PackOptions.from_mapping({"interpreter": "target", "exclude-files": ["build-site"]})

@@ -123,7 +123,7 @@ def test_a_promise_that_is_kept_later_is_enough(
     """What could not be looked at is told, and runs where the interpreter is."""
     fixed_path = tmp_path / "opt/bin/python"
     root = one.unpack(one.pack(fixed_path, "later"))
-    assert f"{fixed_path} is not on this machine: nothing could be checked of it" in caplog.text
+    assert f"{fixed_path} is not on this machine, so it could not be checked" in caplog.text
     assert manifest_of(root)["interpreter_path"] == str(fixed_path)
     fixed_path.parent.mkdir(parents=True)
     fixed_path.symlink_to(PYTHON.path)
@@ -146,12 +146,12 @@ def test_the_data_filter_refuses_the_link(one: Made, tmp_path: Path) -> None:
 def test_an_interpreter_of_another_version_is_refused(one: Made, tmp_path: Path) -> None:
     """What is there is looked at while packing; one that does not run is refused too."""
     other = next(python for python in PYTHONS if python.minor != PYTHON.minor)
-    with pytest.raises(PackVenvError, match=rf"is of CPython {other.minor}, but .* is of"):
+    with pytest.raises(PackVenvError, match=rf"is CPython {other.minor}, but .* needs"):
         one.pack(other.path, "wrong")
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o755)
-    with pytest.raises(PackVenvError, match=r"promised cannot be used: .*exit status 3"):
+    with pytest.raises(PackVenvError, match=r"promised interpreter cannot be used: .*status 3"):
         one.pack(broken, "broken")
     assert not [*one.folder.glob("wrong*"), *one.folder.glob("broken*")]
 
@@ -169,5 +169,5 @@ def test_a_link_that_leads_elsewhere_is_found(one: Made) -> None:
         [tool("pack-venv"), "verify", root], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "leads out of the environment, to '/bin/sh'" in done.stdout
+    assert "points outside the environment, to '/bin/sh'" in done.stdout
     assert "instead of" in done.stdout

@@ -190,7 +190,7 @@ def test_all_names_that_windows_cannot_hold_are_one_error(tmp_path: Path) -> Non
 def test_the_top_folders_name_is_one_of_them(tmp_path: Path) -> None:
     """What Windows cannot hold is no install target; none at all is."""
     prefix = make_environment(tmp_path / "env")
-    with pytest.raises(PlanError, match="the top folder 'nul' is the device NUL on Windows"):
+    with pytest.raises(PlanError, match="the top-level folder 'nul' is the device NUL on Windows"):
         pack(prefix, tmp_path / "app", options(interpreter="target", install_target="nul"))
     pack(prefix, tmp_path / "app", options(interpreter="target", install_target="."))
 
@@ -228,8 +228,8 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
     environment = read_environment(prefix)
     plan = plan_source(Source.of(environment, options(interpreter="target")), None)
     notes = for_windows(plan, environment).notes
-    (note,) = [note for note in notes if "machine" in note]
-    assert note.startswith(f"{SITE}/other.pyd is for the machine arm64, and the interpreter for")
+    (note,) = [note for note in notes if ".pyd" in note]
+    assert note.startswith(f"{SITE}/other.pyd is built for arm64, but the interpreter is")
 
 
 # what happens after

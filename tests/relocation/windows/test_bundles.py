@@ -104,8 +104,8 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     ("missing", "message"),
     [
         ("python.exe", "is not on this machine"),
-        ("Lib/os.py", "does not hold its standard library's files"),
-        ("python312.dll", "there is no python312.dll beside python.exe"),
+        ("Lib/os.py", "does not contain its standard library"),
+        ("python312.dll", "there is no python312.dll next to python.exe"),
     ],
 )
 def test_what_cannot_be_bundled_is_told(tmp_path: Path, missing: str, message: str) -> None:
@@ -123,7 +123,7 @@ def test_what_cannot_be_bundled_is_told(tmp_path: Path, missing: str, message: s
     ("table", "message"),
     [
         ({"bytecode": "checked-hash"}, 'set bytecode = "none", or pack on Windows'),
-        ({"interpreter": "/opt/python/bin/python3.12", "format": "tar"}, "no link can name"),
+        ({"interpreter": "/opt/python/bin/python3.12", "format": "tar"}, "is not possible: set"),
     ],
 )
 def test_what_needs_another_system_is_refused(
@@ -140,7 +140,7 @@ def test_a_bundle_that_collides_with_the_environment_is_an_error(tmp_path: Path)
     prefix = make_environment(tmp_path / "env", home=make_base(tmp_path / "base"))
     (prefix / "lib").mkdir()
     (prefix / "lib/x.txt").touch()
-    with pytest.raises(PlanError, match="Lib and lib are one name on Windows"):
+    with pytest.raises(PlanError, match="Lib and lib are the same name on Windows"):
         pack(prefix, tmp_path / "app", options())
 
 
@@ -185,7 +185,7 @@ def test_a_preview_tells_the_interpreters_files_apart(tmp_path: Path, base: Path
         for step in steps
         if isinstance(step, dict) and "why" in step
     }
-    of_interpreter = "of the interpreter, or of what it needs"
+    of_interpreter = "part of the interpreter, or needed by it"
     assert why["python312.dll"] == why["DLLs/_ssl.pyd"] == of_interpreter
-    assert why["Scripts/python3.exe"] == "a name of the interpreter"
-    assert why["Scripts/activate.xsh"] == "an activation script of this place"
+    assert why["Scripts/python3.exe"] == "a name that the interpreter takes"
+    assert why["Scripts/activate.xsh"] == "an activation script for this location"

@@ -32,7 +32,7 @@ LINK: Final = "data/link"
 FILE, TREE = "file", "tree"
 
 
-LOOP: Final = "leads to a folder it lies in"
+LOOP: Final = "leads to a folder that contains it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,18 +139,18 @@ CASES = [
     outside("somebody else's", other_owner),
     inside("the root itself", "..", lambda s: s.link(LINK, s.env), look="data/sub", no_copy=LOOP),
     inside("its own folder", ".", lambda s: s.link(LINK, "."), look="sub", no_copy=LOOP),
-    refused("the folder above", "holds the env", lambda s: s.link("link", ".."), link="link"),
-    refused("the root's root", "holds the env", lambda s: s.link(LINK, "/")),
+    refused("the folder above", "contains the env", lambda s: s.link("link", ".."), link="link"),
+    refused("the root's root", "contains the env", lambda s: s.link(LINK, "/")),
     refused("dangling outside", "leads nowhere", lambda s: s.link(LINK, s.out / "none")),
-    refused("loop of one", "leads in a loop", lambda s: s.link(LINK, "link")),
-    refused("loop of two", "leads in a loop", lambda s: chain(s, "link")),
-    refused("loop through outside", "leads in a loop", lambda s: outer(s, s.env / LINK)),
+    refused("loop of one", "is part of a link loop", lambda s: s.link(LINK, "link")),
+    refused("loop of two", "is part of a link loop", lambda s: chain(s, "link")),
+    refused("loop through outside", "is part of a link loop", lambda s: outer(s, s.env / LINK)),
     refused("device", "leads to a device", lambda s: s.link(LINK, "/dev/null")),
     refused("FIFO outside", "leads to a device, FIFO", lambda s: fifo(s, s.out / "p")),
     refused("dangling in a folder outside", "cannot be read", lambda s: within_folder(s, "none")),
-    refused("loop in a folder outside", "in a loop", lambda s: within_folder(s, "../d")),
+    refused("loop in a folder outside", "leads back to", lambda s: within_folder(s, "../d")),
     refused("device in a folder outside", "a device", lambda s: within_folder(s, "/dev/null")),
-    refused("environment in a folder outside", "loop", lambda s: within_folder(s, s.env / "data")),
+    refused("environment in a folder outside", "back", lambda s: within_folder(s, s.env / "data")),
 ]
 
 

@@ -28,7 +28,7 @@ def test_all_is_a_table() -> None:
     """A row for each kind."""
     assert [line.split() for line in proof_lines(proof("all", "bare"), 80)] == [
         ["ran", "in", "a", "bare", "room,", "2.0", "s"],
-        ["ran", "failed", "failed", "at", "home", "seconds"],
+        ["ran", "failed", "failed", "in", "environment", "seconds"],
         ["interpreter", "1", "0", "0", "0.5"],
         ["modules", "2", "0", "1", "2.8"],
     ]

@@ -166,7 +166,7 @@ def test_a_removed_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert isinstance(code, str)
         assert "because the current folder was removed" in code
     assert run("verify", tmp_path / "no.tar") == (
-        f"pack-venv: error: there is no archive or folder {tmp_path}/no.tar"
+        f"pack-venv: error: {tmp_path}/no.tar does not exist: expected an archive or a folder"
     )
 
 

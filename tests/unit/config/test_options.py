@@ -147,8 +147,8 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
     [
         ("source", 1, "must be a path, not 1"),
         ("source", "", "must be a path, not ''"),
-        ("hatch-env", True, "must be a string that is not empty, not True"),
-        ("hatch-env", " ", "must be a string that is not empty, not ' '"),
+        ("hatch-env", True, "must be a non-empty string, not True"),
+        ("hatch-env", " ", "must be a non-empty string, not ' '"),
         ("interpreter", "system", "must be 'bundled', 'target' or the absolute path"),
         ("interpreter", ["target"], "must be 'bundled', 'target' or the absolute path"),
         ("project", True, "must be 'wheel' or 'installed' or 'exclude', not True"),
@@ -169,23 +169,23 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("cache", 1, "must be true or false, not 1"),
         ("threads", 0, "must be a whole number of threads, 1 or more, not 0"),
         ("threads", True, "must be a whole number of threads"),
-        ("compression-level", "9", "must be an integer of the format's own scale, not '9'"),
+        ("compression-level", "9", "must be an integer on the format's own scale, not '9'"),
         ("compression-level", True, "must be an integer"),
         ("compression-level", 10, "must be from 0 to 9 for 'tar.xz', not 10"),
         ("output-directory", [], "must be a path, not []"),
         ("archive-name", "{nmae}", "with no fields but {name}, {version}"),
-        ("archive-name", "out/{name}", "must be a name of one part"),
-        ("archive-name", "{name", "must be a name of one part"),
-        ("archive-name", "{name!r}", "must be a name of one part"),
+        ("archive-name", "out/{name}", "must be a name without path separators"),
+        ("archive-name", "{name", "must be a name without path separators"),
+        ("archive-name", "{name!r}", "must be a name without path separators"),
         ("archive-name", ".", "must be a file name"),
-        ("install-target", "/opt/x", "must be a name of one part"),
-        ("install-target", "..", "must be a name of one part"),
-        ("install-target", 3, "must be a string that is not empty"),
+        ("install-target", "/opt/x", "must be a name without path separators"),
+        ("install-target", "..", "must be a name without path separators"),
+        ("install-target", 3, "must be a non-empty string"),
         ("exclude-files", "*.h", "must be a list of gitignore-style patterns, not '*.h'"),
         ("include-files", [1], "must be a list of gitignore-style patterns"),
         ("record-files", False, "must be 'update' or 'exclude', not False"),
         ("wheels-newest", "yes", "must be true or false, not 'yes'"),
-        ("zip-links", True, "is about format 'zip': remove it, or choose that format"),
+        ("zip-links", True, "only applies to format 'zip': remove it, or choose that format"),
         ("zip-links", 1, "must be true or false, not 1"),
         ("wheels-newest", 1, "must be true or false, not 1"),
         ("wheels", "a.whl", "must be a list of paths of wheel files"),
@@ -201,16 +201,16 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         (
             "exclude-files",
             ["@test"],
-            "'@static-libraries', '@type-stubs', which '@test' is none of",
+            "'@static-libraries', '@type-stubs' ('@test' is neither; write",
         ),
-        ("exclude-files", ["*.h", "[z-a].py"], "patterns, and '[z-a].py' is none, not ['*.h', "),
-        ("include-files", ["!"], "must be a list of gitignore-style patterns, and '!' is none"),
-        ("exclude-files", ["a\\"], "is none"),
-        ("include-files", ["@tests"], "names such as '@tests' are for exclude-files"),
+        ("exclude-files", ["*.h", "[z-a].py"], "patterns ('[z-a].py' is not one), not ['*.h', "),
+        ("include-files", ["!"], "must be a list of gitignore-style patterns ('!' is not one)"),
+        ("exclude-files", ["a\\"], "is not one"),
+        ("include-files", ["@tests"], "presets such as '@tests' only apply to exclude-files"),
         ("distributions", "some", "must be 'all' or 'required', not 'some'"),
         ("extras", "cli", "must be a list of names of extras, not 'cli'"),
         ("extras", ["a b"], "must be a list of names of extras, not ['a b']"),
-        ("keep", ["pip>=20"], "must be a list of names of distributions, with [extras] where"),
+        ("keep", ["pip>=20"], "must be a list of names of distributions, optionally with [extras]"),
         ("keep", "pip", "must be a list of names of distributions"),
         ("check", False, "must be 'error' or 'warn' or 'off', not False"),
         ("lock", "", "must be a path, not ''"),
@@ -218,18 +218,18 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("max-size", "10ib", "must be a number of bytes"),
         ("max-size", 0, "must be a number of bytes"),
         ("max-size", "9" * 400, "must be a number of bytes"),
-        ("exclude-files", ["*.h", "!"], "'!' is none"),
-        ("include-files", ["a\\"], "is none"),
+        ("exclude-files", ["*.h", "!"], "'!' is not one"),
+        ("include-files", ["a\\"], "is not one"),
         ("max-size", True, "must be a number of bytes"),
         ("bytecode", True, "must be 'none' or 'checked-hash' or 'unchecked-hash', not True"),
         ("interpreter-trim", "all", "must be 'none' or 'default' or 'minimal', not 'all'"),
-        ("vendor-libraries", "yes", "must be true, false, or a list of libraries"),
-        ("vendor-libraries", 7, "must be true, false, or a list of libraries"),
+        ("vendor-libraries", "yes", "must be true, false, or a list of further libraries"),
+        ("vendor-libraries", 7, "must be true, false, or a list of further libraries"),
         ("project", "weel", "must be 'wheel' or 'installed' or 'exclude', not 'weel'"),
         ("editables", True, "must be 'error' or 'copy' or 'exclude', not True"),
         ("threads", "2", "must be a whole number of threads, 1 or more, not '2'"),
         ("output-directory", "", "must be a path, not ''"),
-        ("archive-name", 3, "must be a string that is not empty"),
+        ("archive-name", 3, "must be a non-empty string"),
         ("include-files", "*.h", "must be a list of gitignore-style patterns, not '*.h'"),
         ("record-files", "no", "must be 'update' or 'exclude', not 'no'"),
         ("wheels", [1], "must be a list of paths of wheel files"),
@@ -240,14 +240,14 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("prove", "greet", "must be 'none', 'start', 'all', or a list of commands such as"),
         ("prove", [], "or a list of commands such as 'greet --version', not []"),
         ("prove", ["all"], "must be 'none', 'start', 'all', or a list of commands"),
-        ("prove", ["greet 'x"], "has no words or a quote that does not end"),
+        ("prove", ["greet 'x"], "is empty or has an unterminated quote"),
         ("prove", True, "must be 'none', 'start', 'all', or a list of commands"),
         ("prove-room", "empty", "must be 'hidden' or 'bare' or 'none', not 'empty'"),
         ("prove-room", False, "must be 'hidden' or 'bare' or 'none', not False"),
         ("sbom", "inside", "must be true, false or 'beside', not 'inside'"),
         ("notices", "yes", "must be true or false, not 'yes'"),
         ("interpreter-trim", ["crypto"], "or a list of modules (crypt, nis, "),
-        ("interpreter-trim", ["none", "minimal"], "each once, beside one of the levels"),
+        ("interpreter-trim", ["none", "minimal"], "each once, with at most one of the levels"),
         ("max-glibc", 2.28, "must be a version such as '2.28', in quotation marks, not 2.28"),
         ("max-glibc", "2.28-1", "must be a version such as '2.28', not '2.28-1'"),
         ("max-macos", 13, "must be a version such as '2.28', in quotation marks, not 13"),
@@ -256,7 +256,7 @@ def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> No
         ("provenance", 1, "must be true or false, not 1"),
         ("notices", 1, "must be true or false, not 1"),
         ("deny-licenses", "GPL-3.0-*", "must be a list of patterns of SPDX identifiers"),
-        ("deny-licenses", ["MIT OR ISC"], "and 'MIT OR ISC' is none"),
+        ("deny-licenses", ["MIT OR ISC"], "('MIT OR ISC' is not one)"),
         ("sbom", 1, "must be true, false or 'beside', not 1"),
         ("interpreter-trim", 1, "must be 'none' or 'default' or 'minimal', or a list of modules"),
     ],
@@ -290,8 +290,8 @@ def test_every_key_is_suggested_when_a_letter_is_missing(key: str) -> None:
 def test_what_is_kept_needs_something_to_be_left_behind() -> None:
     """`keep` goes with `required`, and is refused where everything is packed anyhow."""
     assert problems_of({"keep": ["pip"]}) == [
-        f"{WHERE}.keep is about distributions = 'required', and everything is packed: remove it,"
-        " or set that"
+        f"{WHERE}.keep only applies with distributions = 'required', but everything is packed:"
+        " remove it, or set `distributions`"
     ]
 
 
@@ -366,7 +366,8 @@ def test_keys_about_a_bundled_interpreter_need_one() -> None:
     """With the target's interpreter they would do nothing, and are refused."""
     table = {"interpreter": "target", "interpreter-trim": "none", "vendor-libraries": True}
     assert problems_of(table) == [
-        f"{WHERE}.{key} is about a bundled interpreter, and the interpreter is 'target': remove it"
+        f"{WHERE}.{key} only applies to a bundled interpreter, but the interpreter is 'target':"
+        " remove it"
         for key in ("interpreter-trim", "vendor-libraries")
     ]
 
@@ -384,27 +385,29 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
     """Bundled or promised; `entry-point` says what is started where something is."""
     (problem,) = problems_of({"format": "run", "interpreter": "target"})
     assert problem == (
-        f"{WHERE}.format cannot be 'run' where the interpreter is 'target', which postinstall.py"
-        " connects first: bundle the interpreter, or choose another format"
+        f"{WHERE}.format cannot be 'run' if the interpreter is 'target', which postinstall.py"
+        " must connect first: bundle the interpreter, or choose another format"
     )
     (problem,) = problems_of({"format": ["tar", "squashfs"], "interpreter": "target"})
-    assert problem.startswith(f"{WHERE}.format cannot be 'squashfs' where the interpreter is 'tar")
+    assert problem.startswith(f"{WHERE}.format cannot be 'squashfs' if the interpreter is 'target")
     for format in ("run", "squashfs"):
         PackOptions.from_mapping({"format": format, "interpreter": "/opt/python/bin/python3.11"})
     (problem,) = problems_of({"format": "zip", "entry-point": "greet"})
     assert problem == (
-        f"{WHERE}.entry-point is the script that the formats 'run' and 'oci' start: remove it, or"
-        " choose one of them"
+        f"{WHERE}.entry-point only applies to the formats 'run' and 'oci': remove it, or choose"
+        " one of them"
     )
     (problem,) = problems_of({"format": "run", "image-base": "scratch"})
-    assert problem == f"{WHERE}.image-base is about format 'oci': remove it, or choose that format"
+    assert problem == (
+        f"{WHERE}.image-base only applies to format 'oci': remove it, or choose that format"
+    )
     zstd = {"format": "oci", "image-compression": "zstd", "compression-level": 19}
     PackOptions.from_mapping(zstd)
     (problem,) = problems_of({**zstd, "image-compression": "gzip"})
     assert problem == f"{WHERE}.compression-level must be from 0 to 9 for 'oci', not 19"
     (problem,) = problems_of({"format": "oci", "interpreter": "/opt/python/bin/python3.11"})
     assert problem == (
-        f"{WHERE}.image-base must name an image that has the interpreter"
+        f"{WHERE}.image-base must name an image that contains the interpreter"
         " '/opt/python/bin/python3.11'"
     )
 
@@ -412,7 +415,7 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
 def test_a_zip_file_cannot_hold_the_link_to_a_promised_interpreter() -> None:
     """It is refused with the other ways to go; a tar takes it."""
     table = {"interpreter": "/opt/python/bin/python3", "format": ["tar.gz", "zip"]}
-    with pytest.raises(OptionsError, match="a zip file holds no link to it"):
+    with pytest.raises(OptionsError, match="a zip file cannot contain a link to it"):
         PackOptions.from_mapping(table)
     assert (
         PackOptions.from_mapping({**table, "format": "tar.gz"}).interpreter == table["interpreter"]
@@ -441,7 +444,7 @@ def test_layers_need_the_folder_that_holds_them() -> None:
     """Each key that names a layer asks for `containing-dir`, all in one message."""
     table = {key: value for key, value in LAYERED.items() if key != "containing-dir"}
     assert problems_of(table) == [
-        f"{WHERE}.{key} needs {WHERE}.containing-dir, the folder that holds the environment and"
+        f"{WHERE}.{key} needs {WHERE}.containing-dir, the folder that contains the environment and"
         " its layers"
         for key in ("base-runtime", "layers", "dynlib-dirs")
     ]
@@ -459,17 +462,18 @@ def test_all_that_is_wrong_with_layers_is_told_together() -> None:
         "dynlib-dirs": ["/elsewhere"],
     }
     assert problems_of(table) == [
-        f"{WHERE}.interpreter-trim is about a bundled interpreter, and the interpreter is the base"
-        " runtime's: remove it",
-        f"{WHERE}.interpreter is 'bundled', and {WHERE}.base-runtime names the layer that"
-        " brings the interpreter: remove one",
-        f"{WHERE}.containing-dir must hold the environment ('.venv'), not 'layers'",
-        f"{WHERE}.base-runtime must lie in containing-dir ('layers'), not 'other/python'",
-        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'layers'",
-        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'layers/../a'",
-        f"{WHERE}.layers must lie in containing-dir ('layers'), not 'other/python'",
+        f"{WHERE}.interpreter-trim only applies to a bundled interpreter, but the interpreter is"
+        " the base runtime's: remove it",
+        f"{WHERE}.interpreter is 'bundled', but {WHERE}.base-runtime names the layer that"
+        " provides the interpreter: remove one",
+        f"{WHERE}.containing-dir must be a folder that contains the environment ('.venv'), not"
+        " 'layers'",
+        f"{WHERE}.base-runtime must be inside containing-dir ('layers'), not 'other/python'",
+        f"{WHERE}.layers must be inside containing-dir ('layers'), not 'layers'",
+        f"{WHERE}.layers must be inside containing-dir ('layers'), not 'layers/../a'",
+        f"{WHERE}.layers must be inside containing-dir ('layers'), not 'other/python'",
         f"{WHERE}.layers names the base runtime 'other/python', whose packages come last anyway:"
-        " remove it there",
+        " remove it from there",
     ]
 
 
@@ -480,4 +484,4 @@ def test_layers_need_an_interpreter_that_is_not_bundled() -> None:
     assert problem.startswith(f"{WHERE}.layers needs {WHERE}.base-runtime")
     assert PackOptions.from_mapping({**table, "interpreter": "target"}).layers
     (problem,) = problems_of({"containing-dir": "x", "dynlib-dirs": ["x/so"]})
-    assert problem.startswith(f"{WHERE}.dynlib-dirs names folders of layers")
+    assert problem.startswith(f"{WHERE}.dynlib-dirs names folders in layers")

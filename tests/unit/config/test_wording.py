@@ -56,8 +56,8 @@ def test_an_option_in_a_project_is_called_by_its_name() -> None:
         ),
         ('set interpreter = "target" and let', "use --interpreter target and let"),
         (
-            "is about distributions = 'required', and",
-            "is about --distributions required, and",
+            "only applies with distributions = 'required', but",
+            "only applies with --distributions required, but",
         ),
         ('include-files = ["/include/"] brings', "--include-files '/include/' brings"),
         ("name one, or set `wheels-newest = true`", "name one, or use --wheels-newest"),

@@ -39,4 +39,4 @@ def test_what_runs_where_it_is_brings_its_interpreter(
     with pytest.raises(OptionsError) as caught:
         release(format=["tar", format]).providing("target")
     (problem,) = caught.value.problems
-    assert f"format '{format}' runs without postinstall.py" in problem
+    assert f"needs postinstall.py, but format '{format}' runs without it" in problem

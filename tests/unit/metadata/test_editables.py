@@ -102,13 +102,13 @@ def test_mesons_install_plan_is_read(tmp_path: Path, call: str) -> None:
         ("a/sub/deep/no.py", "sub/deep/no.py"),
     ]
     (tmp_path / "build/_ext.so").unlink()
-    with pytest.raises(UnknownFinderError, match=r"/build/_ext\.so is not built"):
+    with pytest.raises(UnknownFinderError, match=r"/build/_ext\.so has not been built"):
         finder(tmp_path, call)
 
 
 def test_a_build_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     """Without meson's build folder nothing can be known."""
-    with pytest.raises(UnknownFinderError, match="its build folder /gone holds no install plan"):
+    with pytest.raises(UnknownFinderError, match="its build folder /gone contains no install plan"):
         finder(tmp_path, "install({'a'}, '/gone', [])")
 
 
@@ -193,7 +193,7 @@ def test_an_unknown_style_is_refused_in_a_sentence(tmp_path: Path) -> None:
     )
     assert found is not None
     assert refusal("a", found) == (
-        f"a is installed editable from {tmp_path}, which will not exist on the target, and cannot"
-        " be copied because how it is made importable is not known: install it as a regular"
-        ' package, name its wheel in `wheels`, or set `editables` to "exclude"'
+        f"a is installed in editable mode from {tmp_path}, which will not exist on the target, and"
+        " cannot be copied because it is not known how it is made importable: install it as a"
+        ' regular package, name its wheel in `wheels`, or set `editables` to "exclude"'
     )

@@ -66,7 +66,7 @@ def test_the_size_is_bounded_before_it_is_read(tmp_path: Path) -> None:
         stream.truncate(1 << 30)
     tracemalloc.start()
     try:
-        with pytest.raises(OSError, match=f"no more than {SIZE_LIMIT} were expected"):
+        with pytest.raises(OSError, match=f"at most {SIZE_LIMIT} were expected"):
             read_file(path)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -80,7 +80,7 @@ def test_the_size_is_bounded_before_it_is_read(tmp_path: Path) -> None:
 def test_a_file_without_a_size_is_read(tmp_path: Path) -> None:
     """Files of `/proc` say that they are empty."""
     assert b"\nName:" in b"\n" + read_file("/proc/self/status")
-    with pytest.raises(OSError, match="no more than 10"):
+    with pytest.raises(OSError, match="at most 10"):
         read_file("/proc/self/status", 10)
     assert tmp_path.is_dir()
 

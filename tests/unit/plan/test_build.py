@@ -247,7 +247,7 @@ def test_everything_that_cannot_be_packed_is_told_at_once() -> None:
         arcname="deep",
         linkname="/srv",
         target=link("x", "/srv", "/srv", TargetKind.EXTERNAL_DIRECTORY).target,
-        copies=(UnsupportedEntry(arcname="deep/loop", reason="leads in a loop to /srv"),),
+        copies=(UnsupportedEntry(arcname="deep/loop", reason="leads back to /srv"),),
     )
     found = problems_of(
         link("gone", "nowhere", "nowhere", TargetKind.DANGLING),
@@ -264,7 +264,7 @@ def test_everything_that_cannot_be_packed_is_told_at_once() -> None:
         ["the", "link", "round"],
         ["the", "link", "device"],
         ["pipe", "is", "no"],
-        ["deep/loop", "leads", "in"],
+        ["deep/loop", "leads", "back"],
         [f"{SITE}/x.pth", "adds", "/home/me/src"],
     ]
     assert all(": " in problem for problem in found)
@@ -283,7 +283,7 @@ def test_what_is_excluded_is_no_problem() -> None:
 def test_a_link_that_leaves_by_its_text_is_refused() -> None:
     """The last check looks at the text of every link, whatever the scan said."""
     (problem,) = problems_of(link("a/b", "../../out", "a/c"), file("a/c"))
-    assert problem == "the link a/b leaves the environment: exclude it"
+    assert problem == "the link a/b leads outside the environment: exclude it"
 
 
 def test_launchers_find_their_own_place() -> None:
@@ -370,7 +370,7 @@ def test_times_are_one_rule() -> None:
 def test_a_file_in_the_place_of_a_folder_is_refused() -> None:
     """Nothing can lie below a file."""
     problems = problems_of(file("share"))
-    assert problems[0].startswith("share/venv lies below share, which is no folder")
+    assert problems[0].startswith("share/venv is below share, which is not a folder")
 
 
 def test_a_link_in_the_place_of_bin_is_one_problem() -> None:
@@ -380,7 +380,8 @@ def test_a_link_in_the_place_of_bin_is_one_problem() -> None:
     )
     assert problem.startswith("bin/Activate.ps1 and ")
     assert problem.endswith(
-        "more lie below bin, which is a link: put what it leads to in its place, or exclude one"
+        "more are below bin, which is a link: replace it with what it leads to, or exclude one of"
+        " them"
     )
 
 

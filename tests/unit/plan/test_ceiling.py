@@ -74,8 +74,8 @@ def test_each_file_above_a_ceiling_is_named_with_its_owner() -> None:
     new, other, crypt = sorted(problems((2, 28)))
     assert new == (
         f'new 1.0 needs more than max-glibc = "2.28" allows: {SITE}/new/a.so (glibc 2.34),'
-        f" {SITE}/new/b.so (glibc 2.29); install a wheel for older systems, perhaps an earlier"
-        " version (uv pip install --python-platform x86_64-manylinux_2_28 …)"
+        f" {SITE}/new/b.so (glibc 2.29); install a wheel built for older systems, perhaps of an"
+        " earlier version (uv pip install --python-platform x86_64-manylinux_2_28 …)"
     )
     assert f"{SITE}/mine.so (glibc 2.33)" in other
     assert 'interpreter = "target"' in other

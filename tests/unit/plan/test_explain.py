@@ -107,7 +107,8 @@ def test_what_was_left_out_is_told() -> None:
     assert f"{SITE}/tool/x.py" not in names(made.entries)
     assert list(made.notes[-3:]) == [
         "packed 2 of 4 distributions, 5 B of 15 B",
-        "old 1.0 is not required and was kept: neither a RECORD nor other metadata tell its files",
+        "old 1.0 is not required but was kept, because neither a RECORD nor other metadata lists"
+        " its files",
         "2 files that no distribution owns were kept (-v names them)",
     ]
     assert made.beside["distributions"] == {

@@ -32,11 +32,11 @@ class Floors(FileRequirements):
 @pytest.mark.parametrize(
     ("path", "version", "interpreter", "expected"),
     [
-        (f"{SITE}/one/a.so", "2.28", "bundled", "one 1.0 alone sets glibc 2.28, everything else"),
-        (f"{SITE}/one/a.so", "2.24", "bundled", "one 1.0 and others set glibc 2.24"),
+        (f"{SITE}/one/a.so", "2.28", "bundled", "only one 1.0 requires glibc 2.28; everything "),
+        (f"{SITE}/one/a.so", "2.24", "bundled", "one 1.0 and others require glibc 2.24"),
         (f"{SITE}/one/a.so", "2.17", "bundled", None),
-        ("lib/libpython3.11.so.1.0", "2.35", "bundled", "the interpreter sets glibc 2.35"),
-        ("lib/libstdc++.so.6", "2.36", "bundled", "a library of this machine that comes along"),
+        ("lib/libpython3.11.so.1.0", "2.35", "bundled", "the interpreter requires glibc 2.35"),
+        ("lib/libstdc++.so.6", "2.36", "bundled", "a bundled library of this machine"),
         ("lib/libpython3.11.so.1.0", "2.35", "target", None),
     ],
 )

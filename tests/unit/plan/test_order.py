@@ -117,7 +117,7 @@ def test_without_the_variable_the_time_is_hatchlings() -> None:
 @pytest.mark.parametrize("text", ["", " 1", "-1", "1.5", "0x10", "1e9", "now", "\u0661"])
 def test_a_wrong_source_date_epoch_is_one_sentence(text: str) -> None:
     """What is no whole number of seconds is named, and not guessed at."""
-    with pytest.raises(PackVenvError, match="SOURCE_DATE_EPOCH is wrong: it must be") as caught:
+    with pytest.raises(PackVenvError, match="SOURCE_DATE_EPOCH is invalid: it must be") as caught:
         Times.reproducible({"SOURCE_DATE_EPOCH": text})
     assert repr(text) in str(caught.value)
 

@@ -38,10 +38,10 @@ def test_the_project_s_only_console_script_is_started() -> None:
     ("own", "entry_point", "sentence"),
     [
         (project("greet", "serve"), None, "the project has several console scripts, greet, serve:"),
-        (project(), None, "no project's console script is known to be the one to start: set"),
-        (None, None, "no project's console script is known"),
+        (project(), None, "no project with a console script is packed: set"),
+        (None, None, "no project with a console script is packed"),
         (project("gone"), None, "bin/gone, the project's console script, is not packed: set"),
-        (project("greet"), "gone", "bin/gone, which entry-point names, is not packed: set"),
+        (project("greet"), "gone", "entry-point names bin/gone, which is not packed: set"),
         (None, "gone", r"set entry-point to the name of a script \(python\)"),
     ],
 )

@@ -36,7 +36,7 @@ def test_what_is_too_large_names_the_largest() -> None:
     with pytest.raises(PlanError) as caught:
         check_size(made, size - 1)
     (problem,) = caught.value.problems
-    assert f"({size} bytes) unpacked are more than the" in problem
+    assert f"({size} bytes), exceeds max-size" in problem
     assert "large 1.0 2.0 kB" in problem
     assert problem.endswith("small 1.0 10 B")
     byte_code = file(f"{SITE}/__pycache__/s.cpython-311.opt-1.pyc", b"x" * 5)
@@ -71,7 +71,7 @@ def test_what_compiles_when_run_is_told_that_headers_stay_out(name: str) -> None
     """With the headers in the archive nothing is said, nor without such a distribution."""
     packed = plan(file("a"), environment=environment(distribution(name)))
     (note,) = headers_notes(packed)
-    assert note.startswith(f"{name} may compile C when run")
+    assert note.startswith(f"{name} may need Python.h to compile C at run time")
     assert 'include-files = ["/include/"]' in note
     assert not [*headers_notes(plan(file("a"), environment=environment(distribution("six"))))]
     header = file("include/python3.11/Python.h")
@@ -84,7 +84,7 @@ def test_an_environment_in_the_environment_is_told(python: str) -> None:
     entries = [file("pyvenv.cfg"), file("bin/python"), file("a/one/pyvenv.cfg")]
     assert [*nested_environments(entries)] == []
     (problem,) = nested_environments([*entries, file(f"a/one/{python}")])
-    assert problem.startswith("a/one is an environment of its own, ")
+    assert problem.startswith("a/one is a nested environment, ")
     assert 'exclude-files = ["/a/one/"]' in problem
 
 

@@ -23,10 +23,10 @@ def check(system: str, format: CompressionFormat) -> None:
 @pytest.mark.parametrize(
     ("system", "format", "sentence"),
     [
-        ("win32", RUN, "is an environment of Windows, and run files are for systems with a POSIX"),
-        ("win32", SQUASHFS, "is an environment of Windows, which mounts no squashfs: choose"),
-        ("win32", OCI, "is not an environment of Linux, and images are: choose another format"),
-        ("darwin", OCI, "is not an environment of Linux, and images are: choose another format"),
+        ("win32", RUN, "is a Windows environment, and run files need a POSIX shell: choose"),
+        ("win32", SQUASHFS, "is a Windows environment, and Windows cannot mount squashfs: choose"),
+        ("win32", OCI, "is not a Linux environment, which images require: choose another format"),
+        ("darwin", OCI, "is not a Linux environment, which images require: choose another format"),
     ],
 )
 def test_what_a_system_cannot_start_is_refused(

@@ -30,7 +30,7 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     other = tmp_path / "other"
     for content in (b"", b"hello\n" * 100):
         other.write_bytes(content)
-        with pytest.raises(ArchiveProblem, match=f"{other} is no archive that pack-venv writes"):
+        with pytest.raises(ArchiveProblem, match=f"{other} is not an archive that pack-venv"):
             names(other)
     with tarfile.open(other, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("hello"))
@@ -51,19 +51,19 @@ HOSTILE = {
     "a drive": ([member("C:\\x")], "would be written outside"),
     "where a drive is": ([member("C:x")], "would be written outside"),
     "upwards on Windows": ([member("app\\..\\..\\x")], "would be written outside"),
-    "twice": ([member("app/x"), member("app/x")], "is there twice"),
-    "twice, spelt differently": ([member("app/x"), member("app/./x")], "is there twice"),
+    "twice": ([member("app/x"), member("app/x")], "occurs twice"),
+    "twice, spelt differently": ([member("app/x"), member("app/./x")], "occurs twice"),
     "below a link": (
         [member("app/l", tarfile.SYMTYPE, "d"), member("app/l/x")],
-        "lies below 'app/l', which is no folder",
+        "is below 'app/l', which is not a folder",
     ),
     "a link over a folder": (
         [member("app/d/x"), member("app/d", tarfile.SYMTYPE, "e")],
-        "is there twice",
+        "occurs twice",
     ),
     "a hard link": ([member("app/h", tarfile.LNKTYPE, "/etc/passwd")], "is a hard link"),
-    "a device": ([member("app/d", tarfile.CHRTYPE)], "is no file, folder or symbolic link"),
-    "a FIFO": ([member("app/f", tarfile.FIFOTYPE)], "is no file, folder or symbolic link"),
+    "a device": ([member("app/d", tarfile.CHRTYPE)], "is not a file, folder or symbolic link"),
+    "a FIFO": ([member("app/f", tarfile.FIFOTYPE)], "is not a file, folder or symbolic link"),
 }
 
 
@@ -86,7 +86,7 @@ def test_hostile_archives_are_refused_and_nothing_is_written(kind: str, tmp_path
     ("name", "attributes", "message"),
     [
         ("../x", 0, "would be written outside"),
-        ("a/x", stat.S_IFIFO << 16, "is no file or folder"),
+        ("a/x", stat.S_IFIFO << 16, "is not a file, folder or valid symbolic link"),
     ],
 )
 def test_hostile_zip_files_are_refused(
@@ -105,9 +105,9 @@ def test_hostile_zip_files_are_refused(
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([("a/l", "d"), ("a/l/x", None)], "lies below 'a/l', which is no folder"),
-        ([("a/l", "d"), ("a/l", "e")], "is there twice"),
-        ([("a/l", "x" * 5000)], "is no file or folder"),
+        ([("a/l", "d"), ("a/l/x", None)], "is below 'a/l', which is not a folder"),
+        ([("a/l", "d"), ("a/l", "e")], "occurs twice"),
+        ([("a/l", "x" * 5000)], "is not a file, folder or valid symbolic link"),
     ],
 )
 def test_links_in_zip_files_are_judged_as_in_tars(

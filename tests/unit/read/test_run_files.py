@@ -53,7 +53,7 @@ def test_a_changed_payload_is_found(archive: Path) -> None:
     archive.write_bytes(data)
     archive.with_name("app.run.json").unlink()
     (finding,) = verify(archive).findings
-    assert "its SHA-256 is not the one that its head tells" in finding.detail
+    assert "its SHA-256 is not the one recorded in its head" in finding.detail
 
 
 @pytest.mark.parametrize("size", [12, 400, 9000, -1])
@@ -61,8 +61,8 @@ def test_one_that_was_cut_off_is_told(archive: Path, size: int) -> None:
     """At every length, and one that something follows."""
     data = archive.read_bytes()
     archive.write_bytes(data[:size])
-    with pytest.raises(ArchiveProblem, match="is damaged or cut off: "):
+    with pytest.raises(ArchiveProblem, match="is damaged or truncated: "):
         Contents.from_path(archive)
     archive.write_bytes(data + b"x")
-    with pytest.raises(ArchiveProblem, match="is damaged or cut off: "):
+    with pytest.raises(ArchiveProblem, match="is damaged or truncated: "):
         Contents.from_path(archive)

@@ -56,22 +56,22 @@ def large_file(size: int, count: int = 1, xattr: int = NONE) -> tuple[int, bytes
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ((6, b""), "is no file, folder or symbolic link"),
-        ((4, b""), "is no file, folder or symbolic link"),
-        ((10, b""), "is no file, folder or symbolic link"),
-        (large_file(0, count=2), "it holds hard links or extended attributes"),
-        (large_file(0, xattr=0), "it holds hard links or extended attributes"),
-        (large_file(1 << 63), "it holds hard links or extended attributes"),
-        (large_file(1 << 62), "damaged or cut off"),
-        ((3, struct.pack("<2L", 2, 1) + b"x"), "it holds hard links or extended attributes"),
-        ((3, struct.pack("<2L", 1, 1 << 30)), "it holds hard links or extended attributes"),
-        ((3, struct.pack("<2L", 1, 0)), "a link to what no file can be called"),
-        ((2, struct.pack("<5L", 96, NONE, 0, 9, 0)), "no possible size or place"),
-        ((2, struct.pack("<5L", 96, NONE, 0, 9, STORED | 1 << 18)), "no possible size or place"),
-        ((2, struct.pack("<5L", 5, NONE, 0, 9, STORED | 9)), "no possible size or place"),
-        ((2, struct.pack("<5L", 96, NONE, 0, 9, STORED | 8)), "not as long as it should be"),
+        ((6, b""), "is not a file, folder or symbolic link"),
+        ((4, b""), "is not a file, folder or symbolic link"),
+        ((10, b""), "is not a file, folder or symbolic link"),
+        (large_file(0, count=2), "it contains hard links or extended attributes"),
+        (large_file(0, xattr=0), "it contains hard links or extended attributes"),
+        (large_file(1 << 63), "it contains hard links or extended attributes"),
+        (large_file(1 << 62), "damaged or truncated"),
+        ((3, struct.pack("<2L", 2, 1) + b"x"), "it contains hard links or extended attributes"),
+        ((3, struct.pack("<2L", 1, 1 << 30)), "it contains hard links or extended attributes"),
+        ((3, struct.pack("<2L", 1, 0)), "a link to a name that no file can have"),
+        ((2, struct.pack("<5L", 96, NONE, 0, 9, 0)), "an invalid size or position"),
+        ((2, struct.pack("<5L", 96, NONE, 0, 9, STORED | 1 << 18)), "an invalid size or position"),
+        ((2, struct.pack("<5L", 5, NONE, 0, 9, STORED | 9)), "an invalid size or position"),
+        ((2, struct.pack("<5L", 96, NONE, 0, 9, STORED | 8)), "has the wrong length"),
         ((2, struct.pack("<5L", 1 << 30, NONE, 0, 9, STORED | 9)), "the end is missing"),
-        ((2, struct.pack("<4L", 96, 0, 0, 9)), "a file's end is in no fragment"),
+        ((2, struct.pack("<4L", 96, 0, 0, 9)), "in a fragment that does not exist"),
     ],
 )
 def test_what_none_of_ours_holds_is_refused(tmp_path: Path, value: Any, why: str) -> None:
@@ -83,7 +83,7 @@ def test_what_none_of_ours_holds_is_refused(tmp_path: Path, value: Any, why: str
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "a\0b", "/etc"])
 def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
     """Before anybody takes them for a path."""
-    with pytest.raises(ArchiveProblem, match="a folder lists"):
+    with pytest.raises(ArchiveProblem, match=r"a folder lists .*, which is invalid or out of"):
         read(tmp_path, Maker().image({name: b"x"}))
 
 
@@ -102,7 +102,7 @@ def test_what_is_out_of_order_is_refused(
     """Linux finds a name by halves, and others by going through all of them."""
     maker = Maker()
     maker.changed_rows = change
-    with pytest.raises(ArchiveProblem, match="a folder lists"):
+    with pytest.raises(ArchiveProblem, match=r"a folder lists .*, which is invalid or out of"):
         read(tmp_path, maker.image(TREE))
 
 
@@ -122,7 +122,7 @@ def test_a_listing_and_an_inode_say_the_same(tmp_path: Path) -> None:
     """Tools go by the one or by the other."""
     maker = Maker()
     maker.changed_rows = lambda rows: [(name, 1, offset) for name, _, offset in rows]
-    with pytest.raises(ArchiveProblem, match="'a' is listed as a directory and is a file"):
+    with pytest.raises(ArchiveProblem, match="'a' is listed as a directory but is a file"):
         read(tmp_path, maker.image({"a": b"x"}))
 
 
@@ -151,7 +151,7 @@ def test_a_superblock_of_another_kind_is_told(tmp_path: Path, change: dict[str, 
     """Other versions, other compressors, tables that are elsewhere."""
     maker = Maker()
     maker.superblock = change
-    with pytest.raises(ArchiveProblem, match=r"app is (damaged or cut off|refused)"):
+    with pytest.raises(ArchiveProblem, match=r"app is (damaged or truncated|refused)"):
         read(tmp_path, maker.image(TREE))
 
 
@@ -160,7 +160,7 @@ def test_something_behind_the_end_is_told(tmp_path: Path) -> None:
     for tail in (b"x", bytes(4096)):
         maker = Maker()
         maker.tail = tail
-        with pytest.raises(ArchiveProblem, match="something follows the end"):
+        with pytest.raises(ArchiveProblem, match="there is data after the end"):
             read(tmp_path, maker.image(TREE))
 
 
@@ -169,7 +169,7 @@ def test_an_image_is_read_at_every_length(tmp_path: Path) -> None:
     image = Maker().image(TREE)
     used = int.from_bytes(image[40:48], "little")
     for size in range(5, used, 7):
-        with pytest.raises(ArchiveProblem, match=r"damaged or cut off|is no archive"):
+        with pytest.raises(ArchiveProblem, match=r"damaged or truncated|is not an archive"):
             read(tmp_path, image[:size])
 
 
@@ -177,7 +177,7 @@ def test_a_few_bytes_do_not_become_gigabytes(tmp_path: Path) -> None:
     """A block of more than it may hold is not unpacked to its end."""
     small = zstd.ZstdCompressor(options={int(zstd.CompressionParameter.window_log): 17})
     bombs = [zstd.compress(bytes(64 << 20)), small.compress(bytes(64 << 20)) + small.flush()]
-    reasons = ["Frame requires too much memory", "a block is not what its compressor wrote"]
+    reasons = ["Frame requires too much memory", "a compressed block is corrupt"]
     for bomb, why in zip(bombs, reasons, strict=True):
         body = struct.pack("<5L", 96, NONE, 0, 1 << 17, len(bomb))
         tracemalloc.start()

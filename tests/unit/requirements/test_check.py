@@ -128,4 +128,4 @@ def test_two_metadata_folders_of_one_distribution_are_told() -> None:
     damage = damage_findings(environment(*doubled), (), report, PackOptions())
     assert damage.notes == ()
     (problem,) = damage.problems
-    assert problem.startswith(f"needed is installed twice, {SITE}/needed-1.0.dist-info and ")
+    assert problem.startswith(f"needed is installed twice, as {SITE}/needed-1.0.dist-info and ")

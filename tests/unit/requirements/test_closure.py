@@ -106,7 +106,7 @@ THERE = [
     requiring("tool", "httpx==0.1", requires_python=">=3.13"),
 ]
 FINDINGS = (
-    "web is no extra of greeter 1.2.0, which has cli",
+    "greeter 1.2.0 does not provide the extra web; it provides cli",
     "deep 1.0 requires Python <3.11; the environment has 3.11.7",
     "greeter 1.2.0 requires Python >=3.12; the environment has 3.11.7",
     "httpx<0.20 is required by deep 1.0; the environment has httpx 0.25.2",
@@ -146,7 +146,7 @@ def test_without_a_project_nothing_is_an_error() -> None:
 def test_what_is_required_needs_a_beginning() -> None:
     """Without project, wheel and `keep` there is nothing to require anything."""
     (problem,) = needs(*THERE, distributions="required").problems
-    assert problem.startswith('distributions = "required" needs to know what it begins with')
+    assert problem.startswith('distributions = "required" needs a distribution to start from')
 
 
 def test_what_is_kept_must_be_there() -> None:

@@ -63,7 +63,7 @@ def test_a_newer_version_is_told_with_the_name(
     Lock.from_path(lock, marker_environment(INTERPRETER))
     (record,) = caplog.records
     assert record.name == "hatch_pack_venv"
-    assert record.getMessage().startswith(f"{lock} is of lock-version 1.7: ")
+    assert record.getMessage().startswith(f"{lock} has lock-version 1.7: ")
 
 
 def test_each_disagreement_is_a_sentence(tmp_path: Path) -> None:
@@ -81,14 +81,14 @@ def test_each_disagreement_is_a_sentence(tmp_path: Path) -> None:
     there = [installed("web"), installed("new"), installed("fast", "3"), installed("tool")]
     assert findings(tmp_path, text, *there, extras=["speed"]) == [
         "pylock.toml is for Python >=3.12; the environment has 3.11.7",
-        'pylock.toml is for other environments than this one: sys_platform == "win32"',
+        'pylock.toml is for environments other than this one: sys_platform == "win32"',
         "pylock.toml was made without the extra speed",
         "pylock.toml locks web 1.1; the environment has web 1.0",
         "pylock.toml locks gone 1.0; the environment has none",
         "pylock.toml locks new 1.0 for Python >=3.13; the environment has 3.11.7",
         "pylock.toml locks src; the environment has none",
         "pylock.toml locks twice more than once: 1 and 2",
-        "fast 3 is required, and pylock.toml does not lock it",
+        "fast 3 is required, but pylock.toml does not lock it",
     ]
 
 
@@ -249,7 +249,7 @@ def test_an_unknown_extra_of_what_is_kept_is_told() -> None:
     there = environment(replace(APP, extras=("speed",)), installed("web"))
     options = PackOptions.from_mapping({"distributions": "required", "keep": ["app[sped]"]})
     assert check_dependencies(Roots(environment=there), options).problems == (
-        "sped is no extra of app 1.0, which has speed",
+        "app 1.0 does not provide the extra sped; it provides speed",
     )
 
 
@@ -267,8 +267,8 @@ def test_what_is_left_behind_is_not_compared(tmp_path: Path) -> None:
         (None, "there is no lock file"),
         (b"[[", "cannot be read"),
         (b"\xff", "cannot be read"),
-        (b'version = "1"\n', "is no lock file as PEP 751 has it"),
-        (b'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n', "is no lock file as PEP 751"),
+        (b'version = "1"\n', r"is not a valid lock file \(PEP 751\)"),
+        (b'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n', "is not a valid lock file"),
     ],
 )
 def test_what_is_no_lock_file_is_refused(tmp_path: Path, content: bytes | None, said: str) -> None:

@@ -109,7 +109,7 @@ def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path
     ]
     (project / "bin/plain").unlink()
     problem = problem_of(resolve_editables(there(prefix), "copy"))
-    assert problem == f"{project}/bin/plain is not there or cannot be read"
+    assert problem == f"{project}/bin/plain does not exist or cannot be read"
 
 
 def test_metadata_in_the_source_tree_make_no_second_distribution(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_two_may_share_the_same_file_and_no_other(tmp_path: Path) -> None:
     write(two, **{"ns/__init__.py": "x = 1\n"})
     resolved = copied(tmp_path, editable("one", one), editable("two", two))
     assert added(resolved) == ["ns/__init__.py", "ns/one.py"]
-    assert problem_of(resolved) == f"{SITE}/ns/__init__.py would be another file than that of one"
+    assert problem_of(resolved) == f"{SITE}/ns/__init__.py would differ from the same file of one"
 
 
 def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("exposed", "problem"),
     [
-        ("gone", "gone is not there or cannot be read"),
-        ("empty", "nothing importable is there"),
-        ("empty/README.md", "README.md is no folder"),
+        ("gone", "gone does not exist or cannot be read"),
+        ("empty", "it contains nothing importable"),
+        ("empty/README.md", "README.md is not a folder"),
     ],
 )
 def test_a_source_without_modules_is_told(tmp_path: Path, exposed: str, problem: str) -> None:
@@ -235,7 +235,7 @@ def test_one_sentence_for_each(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         plan(file(f"{SITE}/easy-install.pth", content), environment=there)
     assert [problem.split(",")[0] for problem in caught.value.problems] == [
-        f"a is installed editable from {tmp_path}/src",
+        f"a is installed in editable mode from {tmp_path}/src",
         f"{SITE}/easy-install.pth adds /home/me/hand to sys.path",
         f"{SITE}/easy-install.pth adds ../../../../outside to sys.path",
     ]

@@ -71,11 +71,11 @@ def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> N
     )
     expected = [
         f"base-runtime names {stack.root}/base, which has no bin/python3.11",
-        f"layers names {stack.root}/gone, where no folder is: make it first",
-        f"layers names {stack.root}/loop, where no folder is: make it first",
-        "elsewhere, which does not lie in containing-dir",
-        "app/lib, which is no layer of the environment: one holds the other",
-        f"layers names {stack.root}/old, which holds no packages of python3.11",
+        f"layers names {stack.root}/gone, which is not an existing folder: create it first",
+        f"layers names {stack.root}/loop, which is not an existing folder: create it first",
+        "elsewhere, which is not in containing-dir",
+        "app/lib, which cannot be one of its layers: one contains the other",
+        f"layers names {stack.root}/old, which contains no packages for python3.11",
         "dynlib-dirs names",
     ]
     assert len(told) == len(expected)
@@ -85,7 +85,7 @@ def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> N
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [("cp311d", "is of the ABI cp311d; the environment is of cp311"), ("broken", "does not run")],
+    [("cp311d", "has the ABI cp311d, but the environment has cp311"), ("broken", "does not run")],
 )
 def test_a_runtime_that_does_not_fit_is_refused(stack: LayerStack, answer: str, said: str) -> None:
     """What the runtime's interpreter says of itself has to be what the environment needs."""
@@ -97,7 +97,7 @@ def test_a_runtime_that_does_not_fit_is_refused(stack: LayerStack, answer: str, 
 
 def test_the_containing_folder_must_hold_the_environment(stack: LayerStack) -> None:
     """Another folder than one above the environment is refused."""
-    with pytest.raises(PlanError, match="does not hold the environment"):
+    with pytest.raises(PlanError, match="does not contain the environment"):
         read_layers(stack.app, PackOptions(containing_dir=stack.root / "base"))
     assert read_layers(stack.app, PackOptions()) is None
 
@@ -196,14 +196,14 @@ def test_the_digest_is_that_of_the_archive_that_holds_the_same(
     (dist / "broken.json").write_text("{")
     digest, (note,) = digest_of(stack, dist)
     assert digest is None
-    assert "an archive of the layer base that does not hold what the folder holds now" in note
+    assert "an archive of the layer base that does not match its current contents" in note
     record(dist, "base", "empty")
     record(dist, "base", "new", numbers_lib="1.5")
     record(dist, "other", "other", numbers_lib="1.5")
     assert digest_of(stack, dist) == ("new", [])
     digest, (note,) = digest_of(stack, dist, relied_on=())
     assert digest is None
-    assert "several archives of the layer base of different contents" in note
+    assert "several archives of the layer base with different contents" in note
     stack.write(
         "base/share/venv/metadata/pack-venv.json",
         json.dumps({"content_digest": "unpacked", "distributions": []}),

@@ -60,8 +60,8 @@ def test_a_file_that_names_the_folder_is_an_error_else_it_is_noted() -> None:
     code = {f"{SITE}/_overlay.pth": b"import site; site.addsitedir('/parent')"}
     found = describe_outside(["/parent", "/home/me/.local/lib"], code)
     (problem,), (note,) = found.problems, found.notes
-    assert problem.startswith(f"{SITE}/_overlay.pth adds /parent to sys.path by code, which ")
-    assert note.startswith("/home/me/.local/lib is on the environment's sys.path and stays out")
+    assert problem.startswith(f"{SITE}/_overlay.pth runs code that adds /parent to sys.path, ")
+    assert note.startswith("/home/me/.local/lib is on the environment's sys.path but is not packed")
 
 
 def test_plain_lines_are_known() -> None:

@@ -83,7 +83,7 @@ def test_no_folder_and_a_file_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_environment_is_refused(tmp_path: Path) -> None:
     """Without pyvenv.cfg it is no environment."""
-    with pytest.raises(EnvironmentProblem, match=r"has no pyvenv\.cfg: create it with"):
+    with pytest.raises(EnvironmentProblem, match=r"it has no pyvenv\.cfg\): create it with"):
         read(tmp_path)
 
 
@@ -98,38 +98,38 @@ def test_a_lib_that_is_a_link_is_refused_as_that(prefix: Path) -> None:
     """By where it leads; the environment is not called incomplete."""
     (prefix / "lib").rename(prefix / "real")
     (prefix / "lib").symlink_to("real")
-    with pytest.raises(EnvironmentProblem, match="/lib is a link to real: put what it leads to in"):
+    with pytest.raises(EnvironmentProblem, match="/lib is a link to real: replace the link"):
         read(prefix)
 
 
 def test_a_half_deleted_environment_is_refused(prefix: Path) -> None:
     """Without site-packages or without bin/python it is incomplete."""
     (prefix / "bin" / "python").unlink()
-    with pytest.raises(EnvironmentProblem, match="incomplete, it has no bin/python"):
+    with pytest.raises(EnvironmentProblem, match=r"incomplete \(it has no bin/python\)"):
         read(prefix)
     (prefix / SITE).rmdir()
-    with pytest.raises(EnvironmentProblem, match=r"incomplete, it has no lib/python3\.\*"):
+    with pytest.raises(EnvironmentProblem, match=r"incomplete \(it has no lib/python3\.\*"):
         read(prefix)
 
 
 def test_a_lost_interpreter_is_named(prefix: Path) -> None:
     """When the base interpreter is gone, the error says where the link leads."""
     (prefix.parent / "base" / "python3.11").unlink()
-    with pytest.raises(EnvironmentProblem, match=r"bin/python leads to .*/base/python3\.11, which"):
+    with pytest.raises(EnvironmentProblem, match=r"bin/python points to .*/base/python3\.11,"):
         read(prefix)
 
 
 def test_two_pythons_are_refused(prefix: Path) -> None:
     """Packages of two Pythons in one environment are an error that names both."""
     (prefix / "lib/python3.12/site-packages").mkdir(parents=True)
-    with pytest.raises(EnvironmentProblem, match=r"two Pythons, python3\.11 and python3\.12"):
+    with pytest.raises(EnvironmentProblem, match=r"versions, python3\.11 and python3\.12"):
         read(prefix)
 
 
 def test_packages_of_another_python_are_refused(prefix: Path) -> None:
     """The interpreter and the packages must be of one version."""
     other = replace(INTERPRETER, minor="3.12", version="3.12.1")
-    with pytest.raises(EnvironmentProblem, match=r"holds packages for python3\.11, but its bin/py"):
+    with pytest.raises(EnvironmentProblem, match=r"packages for python3\.11, but its bin/python"):
         read_environment(prefix, ask=lambda _: other)
 
 
@@ -154,7 +154,7 @@ def test_a_file_may_name_the_environment(prefix: Path, tmp_path: Path) -> None:
 def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> None:
     """The file and what it names stand in the sentence."""
     (tmp_path / ".venv").write_text(text)
-    with pytest.raises(EnvironmentProblem, match=r"/\.venv names '.*', and there is no virtual"):
+    with pytest.raises(EnvironmentProblem, match=r"/\.venv names '.*', which is not a virtual"):
         read_environment(tmp_path / ".venv", ask=fake_interpreter)
 
 

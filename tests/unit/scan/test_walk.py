@@ -176,7 +176,7 @@ def test_an_archive_holds_none_that_was_packed_before(
     assert "share/data.tar" in names
     left = [record.message for record in caplog.records if "was left out" in record.message]
     assert len(left) == 2
-    assert "choose a folder for them outside of the environment" in left[0]
+    assert "choose an output folder outside the environment" in left[0]
 
 
 def test_an_archive_that_was_changed_is_no_longer_ours(prefix: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_password_in_settings_is_refused_by_file_and_key(prefix: Path, name: s
     with pytest.raises(PlanError) as caught:
         plan_source(Source.of(read(prefix), PackOptions.from_mapping(table)), None)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{name} holds a URL with a password or token (index-url), which ")
+    assert problem.startswith(f"{name} contains a URL with a password or token (index-url) ")
     assert "s3cr3t" not in problem
     without = PackOptions.from_mapping({"interpreter": "target", "exclude-files": [name]})
     assert not plan_source(Source.of(read(prefix), without), None).notes
@@ -230,7 +230,7 @@ def test_a_password_in_a_requirement_is_refused_by_file_and_name(prefix: Path) -
     (problem,) = refused(prefix)
     name = f"{SITE}/outer-1.0.dist-info/METADATA"
     assert problem.startswith(
-        f"{name} holds a URL with a password or token (Requires-Dist: inner),"
+        f"{name} contains a URL with a password or token (Requires-Dist: inner) "
     )
     assert "s3cr3t" not in problem
     assert refused(prefix, None, **{"exclude-files": [f"/{name}"]}) == ()
@@ -246,8 +246,8 @@ def test_the_wheel_counts_and_not_what_it_replaces(prefix: Path, tmp_path: Path)
     (tmp_path / "new").mkdir()
     leaking = make_wheel(tmp_path / "new", {"my_app.py": b""}, metadata=REQUIRING)
     (problem,) = refused(prefix, wheels=[str(leaking)])
-    assert problem.startswith(f"{SITE}/my_app-2.0.dist-info/METADATA holds a URL with a password")
-    assert "build and install the package again" in problem
+    assert problem.startswith(f"{SITE}/my_app-2.0.dist-info/METADATA contains a URL with a ")
+    assert "rebuild and reinstall the package" in problem
 
 
 def make_dist_info(prefix: Path, name: str, metadata: bytes) -> None:

@@ -209,7 +209,7 @@ def test_what_a_run_that_was_killed_has_renamed_is_ours(tmp_path: Path) -> None:
     facts = result.path.with_name(f"{result.path.name}.json")
     partial = facts.rename(tmp_path / f".{facts.name}.abcd_123.partial")
     result.path.write_bytes(result.path.read_bytes() + b"x")
-    with pytest.raises(OutputProblem, match=r"no .json beside it says"):
+    with pytest.raises(OutputProblem, match=r"no .json next to it shows"):
         write_archives(example(), tmp_path / "app", formats, force=False)
     result.path.write_bytes(result.path.read_bytes()[:-1])
     write_archives(example(), tmp_path / "app", formats, force=False)

@@ -363,7 +363,7 @@ def test_a_folder_of_others_is_not_used(
             folder.parent.write_bytes(b"")
     assert BlockCache.opened(0) is None
     (line,) = caplog.messages
-    assert line.startswith(f"nothing is kept for the next build: {folder.parent}")
+    assert line.startswith(f"no blocks are cached for the next build: {folder.parent}")
 
 
 def test_the_folder_is_the_users_alone(folder: Path) -> None:

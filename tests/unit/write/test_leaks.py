@@ -241,7 +241,7 @@ def watched(interpreter: str = "target") -> PackPlan:
 def test_what_breaks_stops_the_writing(tmp_path: Path) -> None:
     """The error names each file and nothing is left behind; the sink is told to let go."""
     sink = ListSink()
-    with pytest.raises(LeakError, match=r"bin/tool begins with '#!/build/env/bin/node'") as caught:
+    with pytest.raises(LeakError, match=r"bin/tool starts with '#!/build/env/bin/node'") as caught:
         write(watched(), sink, lambda _: None)
     assert "etc/a" not in str(caught.value)
     assert sink.entries == []
@@ -257,8 +257,8 @@ def test_nothing_is_an_error_where_no_file_can_be_left_out(
     (result,) = write_archives(watched("linked"), tmp_path / "app", [CompressionFormat.GZIP])
     assert [finding.arcname for finding in result.findings] == ["bin/tool", "etc/a"]
     assert [record.getMessage() for record in caplog.records] == [
-        "bin/tool begins with '#!/build/env/bin/node', which will not exist on the target: install"
-        " it again or exclude it",
+        "bin/tool starts with '#!/build/env/bin/node', whose path will not exist on the target:"
+        " reinstall or exclude it",
         "etc/a names the environment's old place",
     ]
     facts = (tmp_path / "app.tar.gz.json").read_text()
@@ -283,4 +283,4 @@ def test_many_findings_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixt
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
     assert len(result.findings) == 13
     assert len(caplog.records) == 11
-    assert caplog.records[-1].getMessage().startswith("3 more files name such places")
+    assert caplog.records[-1].getMessage().startswith("3 more files contain such paths")

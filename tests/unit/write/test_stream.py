@@ -131,7 +131,7 @@ class ForgettingSink(ListSink):
 def test_a_file_that_changed_is_one_error(tmp_path: Path, planned_size: int) -> None:
     """A file longer or shorter than planned stops the writing, by name."""
     (tmp_path / "a").write_bytes(b"123")
-    with pytest.raises(SourceProblem, match=r"/a changed while it was packed: pack again"):
+    with pytest.raises(SourceProblem, match=r"/a changed while it was being packed: pack again"):
         written(plan(on_disk(tmp_path / "a", size=planned_size)))
 
 
@@ -153,7 +153,7 @@ def test_a_file_written_to_while_it_is_read_is_one_error(
         return status
 
     monkeypatch.setattr(os, "fstat", fstat)
-    with pytest.raises(SourceProblem, match=r"/a changed while it was packed: pack again"):
+    with pytest.raises(SourceProblem, match=r"/a changed while it was being packed: pack again"):
         written(plan(entry))
     assert len(seen) == 2
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 LIBRARIES: Final = "lib"
 """Arcname of the folder for shared libraries, including libpython."""
 _WAY_OUT: Final = (
-    "make the environment with another interpreter (pyenv's, uv's or the system's), or set"
+    "create the environment with another interpreter (pyenv's, uv's or the system's), or set"
     ' interpreter = "target" and let the target provide Python'
 )
 
@@ -91,7 +91,7 @@ class LinuxRuntime(Runtime):
     def _module(self, arcname: str, path: Path) -> Module:
         file = ElfFile.from_path(path)
         if file is None:
-            raise _refusal(self.interpreter, f"{path} is no ELF file")
+            raise _refusal(self.interpreter, f"{path} is not an ELF file")
         module = Module(arcname=arcname, file=file)
         self.modules.append(module)
         return module
@@ -117,11 +117,13 @@ class LinuxRuntime(Runtime):
 
 def _refuse_unsuitable(facts: Interpreter) -> None:
     if facts.system != "linux":
-        raise _refusal(facts, f"only those for Linux can, not those for {facts.system}")
+        reason = f"it is for {facts.system}, and only interpreters for Linux can be bundled"
+        raise _refusal(facts, reason)
     if not (facts.stdlib / "os.py").is_file():
-        raise _refusal(facts, f"{facts.stdlib} does not hold its standard library's files")
+        raise _refusal(facts, f"{facts.stdlib} does not contain its standard library")
     if facts.stdlib.name != facts.executable_name:
-        raise _refusal(facts, f"its standard library's folder is named {facts.stdlib.name}")
+        name, wanted = facts.stdlib.name, facts.executable_name
+        raise _refusal(facts, f"its standard library's folder is named {name}, not {wanted}")
 
 
 def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
@@ -131,7 +133,7 @@ def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:
 
 
 _CHOICE: Final = "_pack_venv_libraries"
-"""The module, and the `.pth` file that calls it; the name comes before those of packages."""
+"""The module and the `.pth` file that calls it; the name sorts before those of packages."""
 
 
 def make_bundle(
@@ -148,9 +150,9 @@ def make_bundle(
 
     Parameters:
         scanned: all entries of the environment.
-        packed: its packed entries, and those of the wheels laid over it.
-        headers: what is already known about binaries.
-        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
+        packed: its packed entries, and those of the wheels overlaid on it.
+        headers: the reader of binary headers, with what it has cached.
+        brings_back: whether a pattern brings back an arcname that `trim` leaves out.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
@@ -158,8 +160,8 @@ def make_bundle(
     """
     if environment.interpreter.base_prefix == environment.prefix and not environment.bare:
         raise InterpreterProblem(
-            f"{environment.requested} brings its own interpreter already: pack the environment it"
-            " was made from"
+            f"{environment.requested} already contains its own interpreter: pack the environment"
+            " that it was made from"
         )
     runtime = LinuxRuntime(environment, trim, brings_back)
     bundler = _Bundler(runtime, environment, packed, vendoring or Vendoring(), headers)
@@ -241,7 +243,7 @@ class _Bundler:
         )
 
     def _modules(self, libraries: Libraries) -> Iterator[ScannedEntry]:
-        """Yield the interpreter's own executables and libraries, with `lib` as search path."""
+        """Yield the interpreter's own programs and libraries, with `lib` as their search path."""
         groups: dict[tuple[str, ...], list[Module]] = defaultdict(list)
         for module in self.runtime.modules:
             groups[self._folders(module, libraries)].append(module)
@@ -275,9 +277,9 @@ class _Bundler:
             yield _library_entry(f"{LIBRARIES}/{name}", file.path, content)
 
     def _data_to_copy(self, libraries: Libraries) -> Iterator[str]:
-        """Yield a note for each library whose data are not packed.
+        """Yield a note for each library whose data is not packed.
 
-        Wheels from an index do not need them, or bring them.
+        Wheels from an index do not need such data, or bring it.
         """
         own = {posixpath.basename(name): file for name, file in self.packed.items()}
         found = {**own, **libraries.found}
@@ -288,12 +290,13 @@ class _Bundler:
             if name not in used:
                 continue
             yield (
-                f"{name} is packed, but not what it reads ({path}): if the target may not have it,"
-                f" copy it into the environment and let the application set {variable} to its path"
+                f"{name} is packed without the data that it reads ({path}): if the target may not"
+                " have the data, copy it into the environment and let the application set"
+                f" {variable} to its path"
             )
 
     def _used_by_what_was_built_here(self, found: Mapping[str, ElfFile]) -> set[str]:
-        """Return the names of libraries that files which came in no portable wheel need, or are."""
+        """Return the names of files from no portable wheel, and of the libraries they need."""
         todo = [
             posixpath.basename(name)
             for name in self.packed
@@ -308,7 +311,7 @@ class _Bundler:
         return used
 
     def _choice(self, libraries: Libraries) -> Iterator[ScannedEntry]:
-        """Yield what loads the system's compiler libraries first where they are newer than ours."""
+        """Yield the files that load the system's compiler libraries first if newer than ours."""
         packed = [(posixpath.basename(name), file) for name, file in self.packed.items()]
         versions = {
             name: max(
@@ -330,9 +333,9 @@ class _Bundler:
         return {posixpath.basename(name): file for name, file in self.packed.items()}
 
     def _is_served_program(self, arcname: str, libraries: Libraries) -> bool:
-        """Return whether a packed program, or a packed library that it loads, needs a bundled one.
+        """Return whether a packed program needs a bundled library, itself or through packed ones.
 
-        The interpreter's search path does not apply in its process.
+        The interpreter's search path does not apply in the program's process.
         """
         if not self.packed[arcname].headers.loader:
             return False
@@ -350,8 +353,8 @@ class _Bundler:
     def _adapted(self, entry: ScannedEntry, served: set[str]) -> ScannedEntry:
         """Let a packed file find the bundled libraries.
 
-        A program gets their folder as a further one; a module's DT_RUNPATH becomes DT_RPATH, so
-        that the executable's applies too.
+        A program gets their folder added to its search path; a module's DT_RUNPATH becomes
+        DT_RPATH, so that the executable's search path applies too.
         """
         file = self.packed.get(entry.arcname)
         if entry.arcname not in served or file is None:
@@ -383,21 +386,21 @@ def _hides(file: ElfFile, libraries: Libraries) -> bool:
 
 
 def with_libraries(entry: FileEntry) -> tuple[FileEntry, Sequence[str]]:
-    """Return a program that finds the bundled libraries by itself, or as it is and a note why."""
+    """Return a program that finds the bundled libraries itself, or unchanged with a note why."""
     folder = posixpath.relpath(LIBRARIES, posixpath.dirname(entry.arcname))
     try:
         with open(str(entry.content), "rb") as stream:
             appended = has_appended_data(stream.read())
         if not appended:
             return with_more_folders(entry, (f"$ORIGIN/{folder}",)), ()
-        why = "it has data behind its end, which a change would move"
+        why = "it has data appended to it, which a change would move"
     except InterpreterProblem as error:
         why = str(error)
     except OSError:
         return entry, ()  # the writer reports one that cannot be read
     return entry, [
-        f"{entry.arcname} needs libraries that come along and does not find them by itself, so that"
-        f" the target has to have them: {why}"
+        f"{entry.arcname} needs bundled libraries but cannot find them by itself, so the target"
+        f" must have them: {why}"
     ]
 
 
@@ -425,24 +428,26 @@ def _licences(owners: Mapping[Path, Owner]) -> Iterator[ScannedEntry]:
 def _left_to_the_target(left: Mapping[str, Collection[str]]) -> Iterator[str]:
     for name, users in left.items():
         what = sorted(posixpath.basename(user).partition(".")[0] for user in users)
-        yield f"{name} is left to the target, which needs it for {', '.join(what)}"
+        yield f"{name} is not packed; the target must have it for {', '.join(what)}"
 
 
 def describe_drivers(left: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Yield one note on all drivers: of a package with plugins they are many."""
+    """Yield one note on all drivers: a package with plugins may need many."""
     users = sorted({user for each in left.values() for user in each})
     if users:
         more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-        verb = "are left to the target, which needs them" if len(left) > 1 else ""
-        verb = verb or "is left to the target, which needs it"
-        yield f"{', '.join(left)} {verb} for {users[0]}{more} (graphics drivers)"
+        verb, them = ("are", "them") if len(left) > 1 else ("is", "it")
+        yield (
+            f"{', '.join(left)} {verb} not packed; the target must have {them} for"
+            f" {users[0]}{more} (graphics drivers)"
+        )
 
 
 def describe_missing(libraries: Libraries, environment: Environment) -> Iterator[str]:
-    """Yield a note on each library that is not there, or is another than at home.
+    """Yield a note on each library that is missing, or is not the one that this machine loads.
 
-    Of wheels from an index it is left untold: they were checked when they were built (auditwheel),
-    and what they lack is optional, such as numba's thread pools.
+    Libraries that wheels from an index lack are not reported: such wheels were checked when they
+    were built (auditwheel), and the libraries are optional, such as those of numba's thread pools.
     """
     for name, users in libraries.missing.items():
         built_here = sorted(each for each in users if not _is_portable(each, environment))
@@ -452,19 +457,19 @@ def describe_missing(libraries: Libraries, environment: Environment) -> Iterator
         more = f" and {len(others)} more" if others else ""
         yield (
             f"{name} was not found and is needed by {first}{more}, which cannot be loaded without"
-            " it: install it, or set LD_LIBRARY_PATH as where the environment is used, and pack"
-            " again"
+            " it: install it, or set LD_LIBRARY_PATH to the value used when running the"
+            " environment, and pack again"
         )
     for name, path in libraries.others.items():
         yield (
-            f"{name} is packed from {libraries.found[name].path}, but LD_LIBRARY_PATH gives"
-            f" {path} on this machine: unset it, or give what needs the library a DT_RPATH to the"
-            " right one"
+            f"{name} is packed from {libraries.found[name].path}, but LD_LIBRARY_PATH selects"
+            f" {path} on this machine: unset it, or give the files that need the library a DT_RPATH"
+            " to the right one"
         )
 
 
 def _is_portable(arcname: str, environment: Environment) -> bool:
-    """Return whether a file came in a wheel for many systems (PEP 600, PEP 656)."""
+    """Return whether a file came from a wheel for many systems (PEP 600, PEP 656)."""
     owner = next((each for each in environment.distributions if arcname in each.files), None)
     if owner is None:
         return False

@@ -1,7 +1,7 @@
 """Extension modules that the interpreter cannot load, found before anything is packed.
 
-Installers never choose such a wheel; an environment gets one by `pip --platform`, by a copy of
-another machine's site-packages, or from a lock file that was resolved elsewhere.
+Installers never choose such a wheel; an environment gets one through `pip --platform`, a copy of
+another machine's site-packages, or a lock file that was resolved elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...model.environment import Environment
     from .requirements import LinuxFileRequirements
 
-# The names that CPython gives extension modules and that say what they are for.
+# The file names that CPython gives extension modules, which state what they are for.
 _MODULE: Final = re.compile(
     r"(?:^|/)(?P<stem>[^/.]+)\.(?:cpython-(?P<abi>\d+[a-z]*)|abi3)(?:-[^/.]+)?\.so\Z"
 )
@@ -38,9 +38,9 @@ class _Module:
 def check(
     entries: Mapping[str, Entry], files: LinuxFileRequirements, environment: Environment
 ) -> Findings:
-    """Find packages none of whose variants of a module fits the interpreter.
+    """Find packages with a module of which no variant fits the interpreter.
 
-    A wheel may hold a module for several machines and Pythons: one that fits is enough.
+    A wheel may hold variants for several machines and Pythons: one that fits is enough.
     """
     variants: dict[tuple[str, str], list[_Module]] = defaultdict(list)
     for entry in entries.values():
@@ -73,9 +73,9 @@ def _other_abi(abi: str | None, environment: Environment) -> str | None:
 def _told(lost: Iterable[list[_Module]], environment: Environment) -> Iterator[str]:
     for modules in lost:
         first, more = modules[0], len(modules) - 1
-        others = f" (and {more} more of its modules)" if more else ""
+        others = f" (and {more} more in its package)" if more else ""
         yield (
-            f"{first.arcname}{others} is for {first.misfit}, and the interpreter"
-            f" {environment.interpreter.executable} cannot load it: install the package anew with"
+            f"{first.arcname}{others} is built for {first.misfit}, so the interpreter"
+            f" {environment.interpreter.executable} cannot load it: reinstall the package with"
             " the environment's own pip, or exclude it"
         )

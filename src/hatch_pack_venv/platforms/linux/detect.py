@@ -1,6 +1,6 @@
 """Linux environments whose interpreter is not on this machine, read from the tree itself.
 
-Its facts come from `pyvenv.cfg` or venvstacks' file, from the names in the tree and from the
+The facts come from `pyvenv.cfg` or venvstacks' file, from the names in the tree and from the
 headers of its compiled modules. The layout is that of every POSIX system.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 VENVSTACKS: Final = "share/venv/metadata/venvstacks_layer.json"
-"""What venvstacks writes into each layer that it builds."""
+"""The file that venvstacks writes into each layer that it builds."""
 _LIMIT: Final = 1 << 20
 _VERSION: Final = re.compile(r"(\d+\.\d+)\.\d+\S*")
 _MODULE: Final = re.compile(r".+\.cpython-\d+(?P<flags>[a-z]*)-.+\.so")
 _LIBRARY: Final = re.compile(r".+\.so(\.\d+)*")
 
-# e_machine (elf.h) and class, by the names that `uname -m` gives.
+# The names that `uname -m` gives, by e_machine (elf.h) and class.
 _MACHINES: Final[Mapping[tuple[int, bool], str]] = {
     (3, False): "i686",
     (21, True): "ppc64le",
@@ -45,7 +45,7 @@ _MACHINES: Final[Mapping[tuple[int, bool], str]] = {
 
 
 def is_stack_layer(prefix: Path) -> bool:
-    """Return whether venvstacks has built a folder; its layers have no `pyvenv.cfg` at first."""
+    """Return whether venvstacks built a folder; its layers have no `pyvenv.cfg` at first."""
     return (prefix / VENVSTACKS).is_file()
 
 
@@ -66,7 +66,7 @@ def interpreter_of(
         executable: where the interpreter should be.
 
     Raises:
-        EnvironmentProblem: if the version that is stated is of another Python than its packages.
+        EnvironmentProblem: if the stated version is not that of the Python its packages are for.
     """
     name = site_packages.split("/")[1]
     minor = name.removeprefix("python").removesuffix("t")
@@ -74,13 +74,14 @@ def interpreter_of(
     version = _version(prefix, config, minor)
     if version is None:
         version = minor
-        assumed.append(f"nothing in {prefix} tells its Python's release: {minor} was recorded")
+        assumed.append(f"nothing in {prefix} states its full Python version: {minor} was recorded")
     compiled = _Compiled.read(prefix / "lib")
     if compiled is None:
         compiled = _Compiled(machine=platform.machine(), pointer_bits=struct.calcsize("P") * 8)
         if any(prefix.glob("lib*/**/*.so")):
             assumed.append(
-                f"what {prefix} is compiled for is not known: {compiled.machine} was recorded"
+                f"the machine that {prefix} is compiled for is not known: {compiled.machine} was"
+                " recorded"
             )
     digits = minor.replace(".", "")
     base = executable.parent.parent
@@ -114,16 +115,16 @@ def _version(prefix: Path, config: Mapping[str, str], minor: str) -> str | None:
     found = [match for text in told if (match := _VERSION.fullmatch(text))]
     if found and found[0][1] != minor:
         raise EnvironmentProblem(
-            f"{prefix} holds packages for Python {minor}, but is of {found[0][0]}: remove it and"
-            " create it again"
+            f"{prefix} contains packages for Python {minor}, but was created with Python"
+            f" {found[0][0]}: remove it and create it again"
         )
-    # virtualenv and uv add the kind of release: 3.12.1.final.0
+    # virtualenv and uv add the release level: 3.12.1.final.0
     return found[0][0].partition(".final")[0] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Compiled:
-    """What compiled modules tell."""
+    """What compiled modules reveal about the interpreter."""
 
     machine: str
     pointer_bits: int
@@ -131,7 +132,7 @@ class _Compiled:
 
     @classmethod
     def read(cls, folder: Path) -> _Compiled | None:
-        """Read the first library of a machine that is known."""
+        """Read the headers of the first library that is for a known machine."""
         reader = HeaderReader()
         for path in _libraries(folder):
             headers = reader.of_content(path)
@@ -149,7 +150,7 @@ class _Compiled:
 
 
 def _libraries(folder: Path) -> Iterator[Path]:
-    """Yield compiled modules and libraries; modules that tell their ABI come first."""
+    """Yield compiled modules and libraries; modules whose names state an ABI come first."""
     others = []
     for above, folders, names in os.walk(folder):
         folders.sort()

@@ -1,7 +1,7 @@
-"""What an image without a base needs below a bundle: of the machine that builds it.
+"""The files that an image without a base needs below a bundle, taken from the build machine.
 
-The C library and its loader, certificates, time zones, and the few files that say who is who; with
-the licences of the packages that they came from.
+These are the C library and its loader, certificates, time zones, and the few files that define
+users, groups and name services, with the licences of the packages that they came from.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ _CERTIFICATES: Final = (
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
 _ZONES: Final = Path("/usr/share/zoneinfo")
-# The same again, with and without leap seconds; what zone the building machine is in.
+# The same zones again, with and without leap seconds; the build machine's own zone.
 _NO_ZONES: Final = ("posix", "right", "localtime", "posixrules")
 _INSTEAD: Final = "set image-base to the path of an image (an OCI layout or archive) instead"
 
 
 def scratch_base(head: Mapping[str, Any]) -> ImageBase:
-    """Return the layer below a bundle, made of files of this machine.
+    """Return the layer below a bundle, made from files of this machine.
 
     Parameters:
-        head: the manifest's, which says what the environment needs.
+        head: the manifest's head, which says what the environment needs.
 
     Raises:
-        EnvironmentProblem: this machine has no such C library.
+        EnvironmentProblem: if this machine has no suitable C library.
     """
     machine = head["platform"]["machine"]
     _check_libc(head["platform"])
@@ -61,14 +61,16 @@ def scratch_base(head: Mapping[str, Any]) -> ImageBase:
     libraries = [path for part in _PARTS for path in libc.parent.glob(f"lib{part}.so.[0-9]*")]
     loader = Path("/", _LOADERS.get(machine, ""))
     if not loader.is_file():
-        raise EnvironmentProblem(f"this machine has no {loader} for an image: {_INSTEAD}")
+        raise EnvironmentProblem(
+            f"this machine does not have {loader}, which the image needs: {_INSTEAD}"
+        )
     copied = {str(path).removeprefix("/"): path for path in libraries}
     copied[str(loader).removeprefix("/")] = loader
     certificates = next((path for path in map(Path, _CERTIFICATES) if path.is_file()), None)
     if certificates is not None:
         copied[_CERTIFICATES[0].removeprefix("/")] = certificates
     sources = [path.resolve() for path in copied.values()]
-    # Debian generates the file of certificates; their package owns the folder that they are in.
+    # Debian generates the certificate file; the certificates' package owns the folder they are in.
     owned = [path for path in (_ZONES / "UTC", Path("/usr/share/ca-certificates")) if path.exists()]
     owners = find_owners([*sources, *owned], prefix=Path("/nonexistent"))
     texts = {text for owner in owners.values() for text in owner.texts}
@@ -103,7 +105,7 @@ def _check_libc(platform: Mapping[str, Any]) -> None:
     machine = os.uname().machine
     if machine != platform["machine"]:
         raise EnvironmentProblem(
-            f"the environment is for {platform['machine']}, and the C library of this machine for"
+            f"the environment is for {platform['machine']}, but this machine's C library is for"
             f" {machine}: {_INSTEAD}"
         )
     try:
@@ -113,13 +115,13 @@ def _check_libc(platform: Mapping[str, Any]) -> None:
     needed = platform.get("glibc", {}).get("version", "0")
     if name != "glibc" or Version(version) < Version(needed):
         raise EnvironmentProblem(
-            f"the environment needs glibc {needed} or later, and this machine has"
+            f"the environment needs glibc {needed} or later, but this machine has"
             f" {f'{name} {version}'.strip() or 'another C library'}: {_INSTEAD}"
         )
 
 
 def _libc() -> Path:
-    """Return the C library that runs this process."""
+    """Return the C library that this process uses."""
     for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
         match = re.search(r"(/\S*/libc(?:-[\d.]+)?\.so(?:\.6)?)$", line)
         if match is not None:

@@ -1,4 +1,4 @@
-"""The shared libraries in a Linux bundle, found as the dynamic loader does (ld.so(8))."""
+"""The shared libraries in a Linux bundle, found as the dynamic loader finds them (ld.so(8))."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Loader:
 
     Parameters:
         cache: the cache written by `ldconfig`.
-        folders: the folders searched last.
+        folders: the system's own folders, searched after the cache.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Loader:
         )
 
     def preferred(self, name: str, chain: Sequence[ElfFile]) -> Path | None:
-        """Return what `LD_LIBRARY_PATH` gives for a library, if it comes before what `find` gives.
+        """Return the path that `LD_LIBRARY_PATH` gives for a library, if it precedes `find`'s.
 
-        A DT_RPATH comes before it, a DT_RUNPATH after it.
+        The loader searches a DT_RPATH before it, and a DT_RUNPATH after it.
         """
         if "/" in name:
             return None
@@ -152,7 +152,7 @@ def _string(data: bytes, offset: int) -> str:
     return os.fsdecode(data[offset : data.index(b"\0", offset)])
 
 
-# The libraries of glibc; libcrypt no longer counts where a separate library provides it.
+# The libraries of glibc; libcrypt does not count, as a separate library may provide it.
 _GLIBC: Final = re.compile(
     r"ld-linux.*|ld64?|lib(?:BrokenLocale|anl|c|dl|m|mvec|nsl|nss_\w+|pthread|resolv|rt"
     r"|thread_db|util|c_malloc_debug|memusage|pcprofile)"
@@ -174,7 +174,7 @@ _DRIVERS: Final = (
     "libEGL*.so*",
     "libdrm*.so*",
     "libgbm.so*",
-    # What drivers are linked with: an older one would keep them from loading.
+    # Libraries that drivers are linked with: older ones would keep the drivers from loading.
     "libva.so*",
     "libva-*.so*",
     "libwayland-*.so*",
@@ -190,10 +190,11 @@ class Libraries:
     """The libraries that are bundled and those that are not.
 
     Parameters:
-        found: each library, with its path on this machine, by the name that others need it by.
+        found: each library, with its path on this machine, by the name that others load it by.
         left: for each library left to the target, the arcnames of the files that need it.
-        missing: for each library that was found nowhere, the arcnames of what needs it.
-        others: for each library that comes along, what `LD_LIBRARY_PATH` gave instead of it.
+        missing: for each library that was not found, the arcnames of the files that need it.
+        others: for each bundled library that `LD_LIBRARY_PATH` overrides on this machine, the path
+            that it gives instead.
     """
 
     found: Mapping[str, ElfFile] = field(default_factory=dict)
@@ -202,12 +203,12 @@ class Libraries:
     others: Mapping[str, Path] = field(default_factory=dict)
 
     def serve(self, file: ElfFile) -> bool:
-        """Return whether a file needs one of them."""
+        """Return whether a file needs one of the bundled libraries."""
         return any(name in self.found for name in file.needed)
 
 
-# Without it pthread_exit(3), by which CPython before 3.14 ends threads at its exit, aborts the
-# process.
+# CPython before 3.14 ends threads at its exit with pthread_exit(3), which aborts the process if
+# this library is missing.
 _OPENED_BY_GLIBC: Final = "libgcc_s.so.1"
 
 
@@ -263,7 +264,7 @@ def packed_file(
 def libraries_needed_by(
     packed: Iterable[ScannedEntry], environment: Environment, headers: HeaderReader
 ) -> list[dict[str, str]]:
-    """Return what `libraries_of_target` does for packed entries."""
+    """Apply `libraries_of_target` to packed entries."""
     facts = environment.interpreter
     files = (
         (entry.arcname, packed_file(entry, environment, headers))
@@ -292,18 +293,18 @@ def libraries_of_target(
     inside: Sequence[Path],
     loader: Loader | None = None,
 ) -> list[dict[str, str]]:
-    """Return the libraries that the target has to have: neither packed nor of glibc.
+    """Return the libraries that the target must have: neither packed nor part of glibc.
 
-    What this machine does not have either is optional.
+    A library that this machine does not have either counts as optional.
 
     Parameters:
         objects: the packed files, by arcname.
         above: the files that load them: the interpreter's library, and the interpreter.
-        inside: folders whose libraries are packed, or are those of a layer.
+        inside: folders whose libraries are packed, or belong to a layer.
 
     Returns:
-        For each its name, a file that needs it, and the folder outside of the system's own where
-        that file looks for it.
+        For each library its name, a file that needs it and, if that file's search path finds it
+        outside the system's own folders, the folder that it is in.
     """
     files, loader = [*objects], loader or Loader()
     taken = {posixpath.basename(arcname) for arcname, _ in files}
@@ -344,10 +345,10 @@ class _Collector:
         self.others: dict[str, Path] = {}
 
     def add_opened(self, name: str, chain: Sequence[ElfFile]) -> None:
-        """Add a library that no header names, if it is there.
+        """Add a library that no header names, if it is found.
 
-        One that needs a newer glibc than the files that open it is the target's: for what few do,
-        none of the systems that they run on is lost.
+        A library that needs a newer glibc than the files that open it is left to the target: what
+        few programs do should not exclude any system that these files run on.
         """
         file = self.loader.find(name, chain)
         if name in self.found or file is None:
@@ -380,7 +381,7 @@ class _Collector:
             self.add(arcname, [file, *chain])
 
     def _miss(self, name: str, arcname: str, chain: Sequence[ElfFile]) -> None:
-        """Note a library that is not there; files for other systems are never loaded."""
+        """Record a missing library; files for other systems do not count: none is ever loaded."""
         same = chain[0].headers.kind == chain[-1].headers.kind
         if same and not name.startswith("libc.musl"):
             self.missing.setdefault(name, set()).add(arcname)
@@ -392,7 +393,7 @@ def needs_private_glibc(file: ElfFile) -> bool:
 
 
 def is_of_glibc(name: str) -> bool:
-    """Return whether a library belongs to glibc, of which every target has its own."""
+    """Return whether a library belongs to glibc, which every target has a copy of."""
     stem = name.partition(".so")[0]
     return bool(_GLIBC.fullmatch(stem)) and name not in _NOT_GLIBC
 
@@ -401,7 +402,7 @@ _LIBRARY: Final = re.compile(r"lib(?:tcl9)?(tcl|tk)(\d+\.\d+)\.so.*")
 _STARTS: Final = {"tcl": "init.tcl", "tk": "tk.tcl"}
 _PLACES: Final = ("/usr/share/tcltk", "/usr/share", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 
-# Modules lie elsewhere; time zones are read from the system's own files if these are missing.
+# Modules are kept elsewhere; time zones are read from the system's own files if these are missing.
 _LEFT_OUT: Final = {"demos", "images", "tcl8", "tcl9", "tzdata"}
 
 
@@ -409,7 +410,7 @@ def tcl_scripts(libraries: Mapping[str, ElfFile]) -> Iterator[ScannedEntry]:
     """Yield the scripts and modules of the Tcl and Tk versions among some libraries.
 
     Parameters:
-        libraries: the path of each, by name.
+        libraries: the file of each, by name.
     """
     for name, file in libraries.items():
         match = _LIBRARY.fullmatch(name)
@@ -432,8 +433,8 @@ def _scripts(folder: Path, arcname: str) -> Iterator[ScannedEntry]:
             yield entry
 
 
-# What libraries read besides themselves: places relative to their prefix or own folder, and the
-# variable that names another place. Wheels with such libraries bring the data and set it.
+# Data files that libraries read: paths relative to their prefix or own folder, and the variable
+# that overrides them. Wheels with such libraries bring the data and set the variable.
 _DATA: Final = (
     ("libmagic.so*", ("share/misc/magic.mgc", "lib/file/magic.mgc"), "MAGIC"),
     ("libproj.so*", ("share/proj/proj.db",), "PROJ_DATA"),
@@ -446,11 +447,11 @@ _DATA: Final = (
 def data_left_behind(
     libraries: Mapping[str, Path], packed: Iterable[str]
 ) -> Iterator[tuple[str, Path, str]]:
-    """Yield the data of libraries that are not packed: the library, a file, the variable for it.
+    """Yield libraries' data that is not packed: the library, a file, the variable for it.
 
     Parameters:
         libraries: the path of each packed library, by name.
-        packed: the arcnames of what is packed; data that somebody copied are among them.
+        packed: the arcnames of all packed files, including data that somebody copied.
     """
     here = {posixpath.basename(arcname) for arcname in packed}
     for name, path in libraries.items():
@@ -469,9 +470,9 @@ def _data_files(library: Path, place: str) -> Iterator[Path]:
 
 
 def _tcl_modules(folder: Path, version: str) -> Iterator[ScannedEntry]:
-    """Yield the modules where Tcl looks for them: `tcl8/8.6` beside its scripts (tm(3tcl)).
+    """Yield the modules where Tcl looks for them: `tcl8/8.6` next to its scripts (tm(3tcl)).
 
-    Debian's lie below the scripts, with no folder for each version.
+    Debian keeps them below the scripts, without a folder for each version.
     """
     name = f"tcl{version.partition('.')[0]}"
     for below, arcname in ((folder / name, f"lib/{name}/{version}"), (folder.parent / name, "")):

@@ -26,7 +26,7 @@ class Owner:
     Parameters:
         licence: the name of its licence, if the records state it.
         texts: files with its licence.
-        purl: its package URL, by which scanners know it.
+        purl: its package URL, by which scanners identify it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Owner:
 def find_owners(
     paths: Collection[Path], *, prefix: Path, root: Path = Path("/")
 ) -> dict[Path, Owner]:
-    """Return the packages that files came from, as far as the system's records show.
+    """Return the packages that files came from, for those listed in the system's records.
 
     Parameters:
         prefix: the base interpreter's, which may be a conda environment.
@@ -59,7 +59,7 @@ def _conda_owners(paths: Collection[Path], prefix: Path) -> dict[Path, Owner]:
         try:
             package = read_json(record)
         except (OSError, ValueError):
-            continue  # what it owns has no licence then, which is told
+            continue  # its files then have no licence, which is reported
         texts = Path(package.get("extracted_package_dir") or prefix, "info", "licenses")
         owner = Owner(
             name=package["name"],
@@ -126,7 +126,7 @@ def _distro(release: Mapping[str, str]) -> str:
 
 
 def _release(root: Path) -> dict[str, str]:
-    """Return what os-release(5) says of a system."""
+    """Return what os-release(5) says about a system."""
     for name in ("etc/os-release", "usr/lib/os-release"):
         text = read_text(root / name)
         if text is not None:
@@ -145,12 +145,12 @@ def _debian_texts(name: str, root: Path) -> Iterator[Path]:
 
 
 def _spellings(path: Path) -> set[str]:
-    """Return the paths by which dpkg may know a file: `/lib` is a link to `/usr/lib` today."""
+    """Return the paths under which dpkg may list a file: `/lib` is a link to `/usr/lib` today."""
     return {str(path), str(path).removeprefix("/usr"), f"/usr{path}"}
 
 
 def _debian_stanzas(names: Collection[str], root: Path) -> dict[str, dict[str, str]]:
-    """Return what dpkg knows of some packages."""
+    """Return dpkg's records of some packages."""
     if not names:
         return {}
     found = {}

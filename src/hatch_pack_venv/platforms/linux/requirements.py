@@ -2,8 +2,8 @@
 
 The dynamic linker rejects a file that requires a symbol version missing from the system's glibc.
 Wheel tags promise a floor; files state it. Requirements of optional stdlib modules, which hardly
-any application imports, are reported but reject no system: the archive's tag and its checks cover
-only everything else.
+any application imports, are reported but exclude no system: the archive's tag and its checks cover
+only the rest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 _LOWEST_TAG: Final = {"x86_64": (2, 5), "i686": (2, 5)}
 _LOWEST_TAG_ELSEWHERE: Final = (2, 17)
 
-# The oldest tag that allows a libstdc++ (auditwheel's policies): systems with that glibc have it.
+# The oldest tag that allows a given libstdc++ (auditwheel's policies): systems with that glibc have
+# it.
 _TAG_OF_GLIBCXX: Final = (
     ((3, 4, 8), (2, 5)),
     ((3, 4, 13), (2, 12)),
@@ -69,7 +70,7 @@ class LinuxRequirements(PlatformRequirements):
     Parameters:
         libc: `glibc`, `musl`, or `None` if no packed file needs either.
         interpreter: the minimum glibc version for the interpreter to start.
-        started: of the files that a packed interpreter loads to start, the one that requires it.
+        started: that version, with the file that requires it among those loaded at startup.
         loader: the dynamic loader that a packed interpreter names; empty if none is packed.
         optional_modules: what optional stdlib modules require beyond `glibc`.
     """
@@ -128,9 +129,9 @@ class LinuxRequirements(PlatformRequirements):
         return statements
 
     def start_check(self) -> str:
-        """Return shell statements by which a launcher tells why its interpreter would not start."""
+        """Return shell statements by which a launcher says why its interpreter would not start."""
         if self.glibc is not None and self.started is not None:
-            needed = describe_floor(self.glibc.facts())  # of all: it would not do to have less
+            needed = describe_floor(self.glibc.facts())  # of all files: less would not suffice
             least = self.started.version[:2]
             return start_check(self.loader, needed, least[1] if least > _ANY_INTERPRETER else None)
         return start_check(self.loader, "musl") if self.libc == "musl" else ""
@@ -141,10 +142,9 @@ class LinuxFileRequirements(FileRequirements):
     """What files require, by content.
 
     Parameters:
-        symbols: of the files that require anything.
-        kind: of the interpreter; files of another kind cannot be loaded by this archive's
-            processes.
-        libc: what the interpreter is linked with; `None` if it is neither.
+        symbols: the requirements of each dynamic ELF file.
+        kind: the interpreter's; this archive's processes cannot load files of another kind.
+        libc: the C library that the interpreter is linked with; `None` if neither glibc nor musl.
     """
 
     symbols: Mapping[Content, SymbolRequirements] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class LinuxFileRequirements(FileRequirements):
         )
 
     def beyond(self, entries: Iterable[ScannedEntry], ceiling: Ceiling) -> list[Excess]:
-        """Return which files require a later glibc, or the libstdc++ of systems with one."""
+        """Return the files that require a later glibc, or the libstdc++ of systems with one."""
         if ceiling.glibc is None:
             return []
         found = self._found(entries)
@@ -190,14 +190,14 @@ class LinuxFileRequirements(FileRequirements):
         ]
 
     def misfit(self, entry: FileEntry) -> str | None:
-        """Return what a file is for if the interpreter cannot load it, in words."""
+        """Return, in words, what a file is for if the interpreter cannot load it."""
         symbols = self.symbols.get(entry.content)
         if symbols is None:
             return None
         if self.kind is not None and symbols.kind != self.kind:
             machine, wide, _ = symbols.kind
             name = _MACHINES.get(machine, f"machine {machine}")
-            return name if machine != self.kind[0] else f"{name} of {64 if wide else 32} bits"
+            return name if machine != self.kind[0] else f"{64 if wide else 32}-bit {name}"
         if None not in (self.libc, symbols.libc) and symbols.libc != self.libc:
             return f"a system with {symbols.libc}"
         return None
@@ -219,7 +219,7 @@ class LinuxFileRequirements(FileRequirements):
         kinds = {symbols.libc for symbols in found.values()}
         glibc = _highest({name: symbols.glibc for name, symbols in common.items()})
         if started is not None and glibc is not None and glibc.version == started.version:
-            glibc = started  # of equals, what nothing runs without
+            glibc = started  # on a tie, the file that nothing runs without
         return LinuxRequirements(
             libc=next((libc for libc in ("glibc", "musl") if libc in kinds), None),
             glibc=glibc,
@@ -244,7 +244,7 @@ class LinuxFileRequirements(FileRequirements):
 
 
 def _glibc_beside(glibcxx: Version) -> Version:
-    """Return the glibc of the oldest systems that have a libstdc++."""
+    """Return the glibc of the oldest systems that have a given libstdc++."""
     tags = (tag for version, tag in _TAG_OF_GLIBCXX if version >= glibcxx)
     return next(tags, _TAG_OF_GLIBCXX[-1][1])
 
@@ -255,14 +255,14 @@ def _above(
     found: Mapping[str, SymbolRequirements],
     limit: Version,
 ) -> str | None:
-    """Return what of a file's requirements is above a limit, in words."""
+    """Return, in words, which requirement of a file exceeds a limit, or `None`."""
     if exceeds(symbols.glibc, limit):
         return f"glibc {version_text(symbols.glibc)}"
     if symbols.glibcxx and not _brings_libstdcxx(name, symbols, found):
         beside = _glibc_beside(symbols.glibcxx)
         if exceeds(beside, limit):
             version, of = version_text(symbols.glibcxx), version_text(beside)
-            return f"libstdc++ with GLIBCXX {version}, as systems with glibc {of} have it"
+            return f"libstdc++ with GLIBCXX {version}, which systems with glibc {of} have"
     return None
 
 
@@ -277,7 +277,7 @@ def _highest(versions: Mapping[str, Version]) -> Floor | None:
 def _beyond(
     version: Version, optional_modules: Mapping[str, str], found: Mapping[str, SymbolRequirements]
 ) -> dict[str, Floor]:
-    """Return what optional stdlib modules require if it exceeds a version."""
+    """Return the requirements of optional stdlib modules that exceed a version."""
     floors = {
         module: _highest(
             {
@@ -383,7 +383,7 @@ class SymbolRequirements:
         """Yield the arcnames at which the file's own search path would find a library.
 
         Parameters:
-            arcname: of the file.
+            arcname: the file's.
         """
         for folder in self.beside:
             yield posixpath.normpath(posixpath.join(posixpath.dirname(arcname), folder, library))
@@ -413,11 +413,11 @@ def _glibcxx_of(cxxabi: Version) -> Version:
 _MODULES: Final = {extension: module for module, extension in OPTIONAL_MODULES.items()}
 _MODULE_FILE: Final = re.compile(r"lib(?:64)?/python3[^/]*/lib-dynload/(\w+)\.[^/]*")
 LIBRARIES: Final = "lib/"
-"""The folder of a bundle's libraries, each stored under the name that others need it by."""
+"""The folder of a bundle's libraries, each stored under the name that others load it by."""
 
 
 def optional_module_files(found: Mapping[str, SymbolRequirements]) -> dict[str, str]:
-    """Return the files that only optional stdlib modules load, with each one's import name.
+    """Return the files that only optional stdlib modules load, with the modules' import names.
 
     Parameters:
         found: the packed files, by arcname.
@@ -471,8 +471,8 @@ def libstdcxx_check(needed: str) -> str:
 
     The loader decides which libstdc++ a module gets (search paths, `LD_LIBRARY_PATH`, an
     interpreter with its own), and checking in advance would load the library on every start, before
-    the modules that bring another. So nothing is checked, at no cost: if an import fails because of
-    it, at startup or later, the launcher says why.
+    the modules that bring another. So nothing is checked in advance, which costs nothing: if an
+    import fails because of it, at startup or later, the launcher says why.
 
     Parameters:
         needed: the floor in words.

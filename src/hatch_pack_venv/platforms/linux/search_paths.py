@@ -1,8 +1,8 @@
 """Where packed extension modules search for libraries (DT_RPATH, DT_RUNPATH).
 
 A module compiled on the build machine names the base interpreter's `lib` there, or a folder of the
-environment. On the target, the former is missing or, worse, another Python's, and the latter has
-moved. The file itself is never written: the change is a patch for the copy.
+environment. On the target, the former is missing or, worse, belongs to another Python, and the
+latter has moved. The file itself is never changed: only its packed copy is patched.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SearchPaths:
                 yield entry
 
     def _is_connected(self, arcname: str) -> bool:
-        """Return whether a file copies the interpreter: left out, or replaced by postinstall.py."""
+        """Return whether a file is the interpreter's: left out, or replaced by postinstall.py."""
         return self.environment.is_of_interpreter(arcname)
 
     def portable_file(self, entry: FileEntry) -> FileEntry:
@@ -87,8 +87,9 @@ class SearchPaths:
     def _patches(self, headers: ElfHeaders, stream: BinaryIO, arcname: str) -> tuple[Patch, ...]:
         """Return the patches that a file needs, or none if they do not fit.
 
-        Folders inside become relative to the file, and so does the base interpreter's `lib` if it
-        is packed; its other folders are dropped. The tag's kind stays as the builder chose it.
+        Folders in the environment become relative to the file, and so does the base interpreter's
+        `lib` if it is packed; the interpreter's other folders are dropped. The tag's kind stays as
+        the builder chose it.
         """
         here = posixpath.dirname(arcname)
         paths = headers.search_paths
@@ -148,7 +149,7 @@ def _without_search_paths(headers: ElfHeaders, stream: BinaryIO) -> tuple[Patch,
 
 
 def relinked(files: Sequence[ElfFile], folders: tuple[str, ...], *, strip: bool) -> list[bytes]:
-    """Return the contents of some files, copied and relinked to search other folders.
+    """Return the contents of some files, with another search path.
 
     The files themselves are only read.
 
@@ -227,7 +228,7 @@ _EXTENSION_MODULE: Final = re.compile(r".+\.(cpython-[^/.]+|abi3|cp\d[^/.]*)\.so
 
 
 def library_name(entry: ScannedEntry, headers: HeaderReader) -> str | None:
-    """Return a shared library's name for others (DT_SONAME), or `None` for anything else.
+    """Return the name that others load a shared library by (DT_SONAME), or `None` for other files.
 
     Extension modules are loaded by path and do not count, whatever their DT_SONAME.
     """
@@ -250,7 +251,7 @@ def library_names(entries: Iterable[ScannedEntry], headers: HeaderReader) -> dic
 def collected_links(
     entries: Mapping[str, Entry], libraries: Mapping[str, str]
 ) -> tuple[list[SymlinkEntry], list[str]]:
-    """Return links to a layer's shared libraries, and a note on each name shared by two files.
+    """Return links to a layer's shared libraries, and a note on each name that files share.
 
     A link that the environment already has in the folder is kept, and resolves such a conflict.
 
@@ -269,8 +270,8 @@ def collected_links(
             continue
         if len(files) > 1:
             notes.append(
-                f"{' and '.join(files)} have the same name, {library}: layers above find neither"
-                f" (a link {arcname} in the environment would say which)"
+                f"{' and '.join(files)} have the same library name, {library}, so layers above"
+                f" will find neither: add a link {arcname} to the environment to choose one"
             )
             continue
         text = posixpath.relpath(files[0], FOLDER)
@@ -312,7 +313,7 @@ class AcrossLayers:
     """Gives modules that need a layer's library a search path to it.
 
     Parameters:
-        folders: the names that each folder offers, by its path relative to the install target.
+        folders: the names of each folder's libraries, by its path relative to the install target.
         own: names of the environment's own libraries.
     """
 
@@ -349,7 +350,7 @@ class AcrossLayers:
         )
 
     def applied_to_file(self, entry: FileEntry) -> FileEntry:
-        """Return a file with the folders it needs."""
+        """Return a file with the folders that it needs added to its search path."""
         wanted = self._folders_for(entry) if self.folders and may_be_elf(entry) else ()
         return self._relinked(entry, wanted) if wanted else entry
 
@@ -367,14 +368,14 @@ class AcrossLayers:
     def _relinked(self, entry: FileEntry, wanted: tuple[str, ...]) -> FileEntry:
         """Return a file with the folders appended to its search path, as DT_RPATH.
 
-        Not as DT_RUNPATH, which would not cover what that library itself needs from its layers
-        (ld.so(8)).
+        Not as DT_RUNPATH, which would not cover what the layer's library itself needs from its
+        layers (ld.so(8)).
         """
         try:
             return with_more_folders(entry, wanted)
         except InterpreterProblem as error:
             raise SourceProblem(
-                f"{entry.arcname} needs a library of a layer, and its search path cannot be set:"
+                f"{entry.arcname} needs a library from a layer, but its search path cannot be set:"
                 f" {str(error).partition(';')[0]}"
             ) from error
 

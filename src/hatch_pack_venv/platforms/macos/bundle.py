@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _OF_THE_SYSTEM: Final = ("/usr/lib/", "/System/")
 _TCL: Final = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread*")
 _WAY_OUT: Final = (
-    "make the environment with uv's interpreter (python-build-standalone), or set"
+    "create the environment with uv's interpreter (python-build-standalone), or set"
     ' interpreter = "target" and let the target provide Python'
 )
 
@@ -47,7 +47,7 @@ def macos_bundle(
 
     Parameters:
         scanned: all entries of the environment.
-        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
+        brings_back: whether a pattern brings back an arcname that `trim` leaves out.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled; the message says why and what
@@ -101,7 +101,7 @@ class _MacosRuntime(Runtime):
     def _add(self, arcname: str, path: Path) -> None:
         file = read_macho(path)
         if file is None:
-            raise _refusal(self.interpreter, f"{path} is no Mach-O file")
+            raise _refusal(self.interpreter, f"{path} is not a Mach-O file")
         self.files[arcname] = path
         self._follow(path, file)
 
@@ -116,7 +116,7 @@ class _MacosRuntime(Runtime):
             if found is None:
                 raise _refusal(
                     self.interpreter,
-                    f"{path} loads {load.name}, which does not lie relative to it",
+                    f"{path} loads {load.name}, which is not at a path relative to it",
                 )
             arcname = found.relative_to(self.interpreter.base_prefix).as_posix()
             if arcname not in self.libraries:
@@ -148,9 +148,10 @@ def _refuse_unsuitable(facts: Interpreter) -> None:
     if not facts.executable.is_file() or not (facts.stdlib / "os.py").is_file():
         raise _refusal(facts, "it is not on this machine")
     if FRAMEWORK in f"{facts.base_prefix}/":
-        raise _refusal(facts, "it is a framework build, whose files name their absolute place")
+        raise _refusal(facts, "it is a framework build, whose files contain absolute paths")
     if facts.stdlib.name != facts.executable_name:
-        raise _refusal(facts, f"its standard library's folder is named {facts.stdlib.name}")
+        name, wanted = facts.stdlib.name, facts.executable_name
+        raise _refusal(facts, f"its standard library's folder is named {name}, not {wanted}")
 
 
 def _refusal(facts: Interpreter, reason: str) -> InterpreterProblem:

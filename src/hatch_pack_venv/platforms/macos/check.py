@@ -1,4 +1,4 @@
-"""Problems with an archive for macOS, and what its user should know: pure."""
+"""Problems with an archive for macOS, and notes for its user: no I/O."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def name_problems(names: Iterable[str]) -> list[str]:
     Contents of colliding folders are reported with them only if they collide as well.
     """
     return [
-        f"{' and '.join(group)} are one name on macOS, whose file system knows no difference:"
-        " exclude all but one"
+        f"{' and '.join(group)} are the same name on macOS, whose file system does not"
+        " distinguish them: exclude all but one"
         for group in collisions(names, fold=fold)
     ]
 
@@ -62,7 +62,7 @@ def look_over(
     """Check all Mach-O files.
 
     Parameters:
-        files: by arcname.
+        files: the Mach-O files, by arcname.
         names: arcnames of all packed entries.
         build_paths: folders of the build machine.
     """
@@ -90,32 +90,35 @@ def _foreign_loads(files: Mapping[str, MachO], build_paths: tuple[str, ...]) -> 
     for name, library in _absolute_loads(files):
         if library.startswith(build_paths):
             yield (
-                f"{name} loads {library}, a place of this machine: repair its wheel with"
-                " delocate-wheel, which puts the library into it, or exclude the file"
+                f"{name} loads {library}, a path on this machine: repair its wheel with"
+                " delocate-wheel, which copies the library into it, or exclude the file"
             )
 
 
 def _missing_loads(files: Mapping[str, MachO], names: Container[str]) -> Iterator[str]:
-    """Report missing libraries that are relative to their user; `@rpath` depends on its loader."""
+    """Report libraries missing from `@loader_path`; `@rpath` depends on what loads the file."""
     for name, file in sorted(files.items()):
         for load in file.loads:
             start, _, rest = load.name.partition("/")
             there = posixpath.normpath(posixpath.join(posixpath.dirname(name), rest))
             if start == "@loader_path" and not load.weak and there not in names:
-                yield f"{name} loads {there}, which is not packed: include it, or exclude both"
+                yield (
+                    f"{name} loads {there}, which is not packed: include it, or exclude the file"
+                    " that loads it as well"
+                )
 
 
 def _outer_loads(files: Mapping[str, MachO], build_paths: tuple[str, ...]) -> Iterator[str]:
     for name, library in _absolute_loads(files):
         if not library.startswith(build_paths):
-            yield f"{name} loads {library}, which the target has to have"
+            yield f"{name} loads {library}, which the target must have"
 
 
 def _outer_rpaths(files: Mapping[str, MachO]) -> Iterator[str]:
     for name, file in sorted(files.items()):
         for path in file.rpaths:
             if path.startswith("/") and not f"{path}/".startswith(_OF_THE_SYSTEM):
-                yield f"{name} looks for libraries in {path} (LC_RPATH), also on the target"
+                yield f"{name} searches {path} for libraries (LC_RPATH), on the target as well"
 
 
 def _no_common_architecture(files: Mapping[str, MachO]) -> Iterator[str]:
@@ -124,13 +127,13 @@ def _no_common_architecture(files: Mapping[str, MachO]) -> Iterator[str]:
     by_architecture = {name: file for file in files for name in sorted(files[file].architectures)}
     listed = ", ".join(f"{name}: {file}" for name, file in sorted(by_architecture.items()))
     yield (
-        f"no Mac can load all files, they are for different processors ({listed}): install wheels"
-        " for one, or universal2 ones"
+        f"no Mac can load all files, because they are for different processors ({listed}): install"
+        " wheels for only one, or universal2 wheels"
     )
 
 
 def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
-    """List files that Macs with Apple's processors refuse to load: they require a signature."""
+    """List unsigned files, which Macs with Apple's processors refuse to load."""
     unsigned = [
         name
         for name, file in sorted(files.items())
@@ -138,8 +141,8 @@ def _unsigned(files: Mapping[str, MachO]) -> Iterator[str]:
     ]
     if unsigned:
         yield (
-            f"{', '.join(unsigned)} without a signature: Macs with Apple's processors refuse to"
-            f" load that; sign each on a Mac before packing or after unpacking: {_SIGN}"
+            f"Macs with Apple silicon refuse to load {', '.join(unsigned)} without a signature:"
+            f" sign each file on a Mac, before packing or after unpacking, with {_SIGN}"
         )
 
 

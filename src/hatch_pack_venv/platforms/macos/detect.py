@@ -69,7 +69,7 @@ def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]
     )
     if version is None:
         raise EnvironmentProblem(
-            f"{prefix / 'pyvenv.cfg'} does not tell Python's version: remove the environment and"
+            f"{prefix / 'pyvenv.cfg'} does not state the Python version: remove the environment and"
             " create it again"
         )
     minor = ".".join(version.split(".")[:2])
@@ -97,9 +97,10 @@ def interpreter_of(prefix: Path, config: Mapping[str, str], sites: Sequence[str]
 
 
 def wheel_platforms(interpreter: Interpreter) -> list[str] | None:
-    """Return the wheel platforms that a macOS environment accepts, or `None` for other systems.
+    """Return the wheel platforms that a macOS environment accepts.
 
-    On another system only the newest macOS can be assumed: the archive's floor is exact.
+    `None` for other environments, and on a Mac. On another system only the newest macOS can be
+    assumed: the archive's floor is exact.
     """
     if interpreter.system != "darwin" or sys.platform == "darwin":
         return None

@@ -1,7 +1,7 @@
 """Minimum requirements on a Mac, read from the packed Mach-O files themselves.
 
 The loader of macOS does not compare versions: a file for a later one fails at the first missing
-symbol, or later still. So launchers and `postinstall.py` check.
+symbol, or later still. So launchers and `postinstall.py` check the version.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def common_architectures(files: Iterable[MachO]) -> frozenset[str]:
 
 
 def read_macho(content: Content | Path) -> MachO | None:
-    """Return a Mach-O file, or `None` if not one or unreadable: the writer reports the latter."""
+    """Return a Mach-O file, or `None`; the writer reports a file that cannot be read."""
     headers = HeaderReader().of_content(content)
     return headers if isinstance(headers, MachO) else None
 
@@ -173,7 +173,7 @@ def _releases(found: Mapping[str, MachO], architectures: frozenset[str]) -> dict
 
 
 def _release(part: Slice, architectures: frozenset[str]) -> Version:
-    """Return a slice's release, unless it is just arm64's first beside older ones for x86-64."""
+    """Return a slice's release, ignoring arm64's first if x86-64 is supported as well."""
     first = part.architecture == "arm64" and part.minos <= _FIRST_ARM64
     return () if first and architectures >= UNIVERSAL else part.minos
 

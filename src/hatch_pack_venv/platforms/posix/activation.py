@@ -58,17 +58,17 @@ _SETS: Final = {
     "activate.csh": re.compile(rf"\s*setenv\s+(?!(?:{_OWN_VARIABLES})\s)\w"),
     "activate.fish": re.compile(rf"\s*set\s+-\w*x\w*\s+(?!(?:{_OWN_VARIABLES})\s)\w"),
 }
-_LAST_LINE: Final = re.compile(r"\s*hash -r\b")  # of every maker's `activate`, but for `fi`
+_LAST_LINE: Final = re.compile(r"\s*hash -r\b")  # of every creator's `activate`, except for `fi`
 
 
 def first_edit(name: str, content: bytes) -> int | None:
     """Return the number of the first line that somebody added to an activation script.
 
-    Looked for are what people and tools add: lines after the end, variables that no maker sets,
-    and files that are sourced. A comment is none.
+    It looks for what people and tools add: lines after the end, variables that no environment
+    creator sets, and files that are sourced. A comment does not count.
 
     Parameters:
-        name: of the file, such as `activate.fish`.
+        name: the file's, such as `activate.fish`.
     """
     sets = _SETS.get(name)
     if sets is None:
@@ -83,7 +83,7 @@ def first_edit(name: str, content: bytes) -> int | None:
 
 
 def _behind_the_end(lines: list[str], start: int) -> Iterator[int]:
-    """Yield the lines that stand behind what makers of environments write."""
+    """Yield the indexes of lines that follow what environment creators write."""
     ends = [number for number in range(start, len(lines)) if _LAST_LINE.match(lines[number])]
     if not (start or ends):
         return

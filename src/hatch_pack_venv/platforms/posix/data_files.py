@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SIZE_LIMIT: Final = 1 << 20
-"""Bytes; a larger file is not a data file of these kinds."""
+"""In bytes; a larger file is not a data file of these kinds."""
 
 # An interpreter below a prefix, in either layout.
 _PYTHON: Final = r"(?:/+bin/+python(?:\d+(?:\.\d+t?)?)?|[\\/]+Scripts[\\/]+pythonw?(?:\.exe)?)"
@@ -73,7 +73,7 @@ def _relocated_kernelspec(
     """Make the command of a kernel installed with `--sys-prefix` location-independent.
 
     jupyter_client starts a bare `python` with the interpreter it runs on itself, as it does for the
-    kernelspec in ipykernel's wheel, and replaces `{resource_dir}` in every argument by the
+    kernelspec in ipykernel's wheel, and replaces `{resource_dir}` in every argument with the
     kernelspec's own folder (`KernelManager.format_kernel_cmd`). Values of `env` support no such
     placeholder.
     """
@@ -112,7 +112,7 @@ def _way_up(arcname: str) -> str:
 
 
 def _replaced(text: str, prefix_aliases: Sequence[str], root: str) -> str:
-    """Replace a prefix by `root` where a path ends or continues."""
+    """Replace a prefix with `root`, unless it is only the start of a longer name."""
     for prefix in sorted(prefix_aliases, key=len, reverse=True):
         text = re.sub(rf"{re.escape(prefix)}(?![\w.+-])", lambda _: root, text)
     return text

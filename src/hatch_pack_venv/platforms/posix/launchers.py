@@ -2,7 +2,7 @@
 
 A launcher is a POSIX shell header followed by Python. Python sees the header as a string, the
 module's docstring; a statement after it restores `__doc__`. The shell replaces itself before it
-reads the Python part. Measured with dash, bash, busybox ash, ksh93, mksh, zsh and yash.
+reads the Python part. Tested with dash, bash, busybox ash, ksh93, mksh, zsh and yash.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SHEBANG: Final = b"#!/bin/sh\n"
 
 # Starts no process unless called through a link, or with a check. Its variables have odd names
 # because assigning to one that the caller exported would change what Python inherits. PATH is
-# searched by hand: what `command -v` prints is quoted in ksh93. The system's own readlink comes
-# before any other. printf is not a builtin of mksh; yash has no `[` if PATH is empty, and goes on.
+# searched by hand, as ksh93 quotes what `command -v` prints. The system's own readlink comes before
+# any other. mksh has no builtin printf; yash has no `[` if PATH is empty, and goes on.
 _FIND_PYTHON: Final = """\
 ''':'
 _s=$0
@@ -54,8 +54,8 @@ if [ ! -x "$_p" ]; then
   _l="$_l @advice@"
 fi
 """
-# Nothing is refused that would start: where something is amiss, the interpreter is tried. A loader
-# of glibc before 2.33 does not tell its version, and one of another libc has none to tell.
+# Nothing that would start is refused: if a check fails, the interpreter itself is tried. The loader
+# of a glibc before 2.33 does not print its version, and that of another libc has none to print.
 _LOADER_CHECK: Final = """\
 if [ -z "$_l" ] && [ ! -e @loader@ ] && ! "$_p" -ISc "" >/dev/null 2>&1; then
   _l="needs @needed@; this system has no @loader@, its loader"
@@ -85,7 +85,7 @@ _END: Final = b"':'''\n"
 
 
 def _any_check(*checks: str) -> bytes:
-    """Return a pattern of what `start_check` may have returned."""
+    """Return a pattern that matches whatever `start_check` may have returned."""
     patterns = [re.sub("@[a-z]+@", ".*", re.escape(check)) for check in checks]
     return f"(?:{'|'.join(patterns)})?".encode()
 
@@ -119,11 +119,11 @@ _OPTIONS: Final = r"(?P<options>(?:[ \t]+[!-\[\]-~]+)*)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartChecks:
-    """What launchers look at before they start something that cannot run.
+    """What launchers check before they start something that cannot run.
 
     Parameters:
-        connecting: the name of a Python that `postinstall.py` can be run with where there is no
-            interpreter yet; empty where the archive brings its own.
+        connecting: the name of a Python that can run `postinstall.py` while there is no interpreter
+            yet; empty if the archive brings its own.
         shell: statements in the header, before the interpreter starts; from `start_check`.
         python: statements that exit the script, before it imports anything but `sys`.
     """
@@ -142,19 +142,20 @@ class StartChecks:
 
 
 NO_CHECKS: Final = StartChecks()
-_PLAIN: Final = re.compile(r"[\w ().,/+-]*", re.ASCII)  # means itself to a shell and to Python
+_PLAIN: Final = re.compile(r"[\w ().,/+-]*", re.ASCII)  # needs no escaping inside quotes
 
 
 def start_check(loader: str, needed: str, minor: int | None = None) -> str:
-    """Return shell statements that tell why an interpreter would not start.
+    """Return shell statements that say why an interpreter would not start.
 
-    Without `minor` they start no process; with it they take half a millisecond. What holds odd
-    characters cannot stand in a launcher: then there are none, or without the part in parentheses.
+    Without `minor` they start no process; with it they take half a millisecond. Text with odd
+    characters cannot be put into a launcher: then the part in parentheses is dropped, or there are
+    no statements.
 
     Parameters:
         loader: the path of the dynamic loader that the interpreter names.
         needed: what the interpreter needs, in words.
-        minor: of the least glibc 2.
+        minor: the minor version of the oldest glibc 2 that it starts with.
     """
     if not _PLAIN.fullmatch(needed):
         needed = needed.partition(" (")[0]
@@ -198,7 +199,7 @@ def relocate_script(
     This covers the launchers of pip, distlib, installer and uv (with a path after `#!`, or in
     `'''exec'` if it is long or contains spaces), uv's relocatable ones, `#!python`, and our own,
     whose checks are renewed. A coding cookie moves to line 2, where it takes effect (PEP 263). The
-    body's docstring and its `from __future__` imports keep their meaning, whatever Python runs
+    body's docstring and its `from __future__` imports keep their meaning, whichever Python runs
     this.
 
     Parameters:
@@ -206,8 +207,8 @@ def relocate_script(
             of one of them.
         entry_points: those declared under the script's name. A launcher as an installer writes it
             for one of them is generated anew, for `#!/usr/bin/env python` too, keeping the
-            interpreter's options; any other body was edited and is kept, without the checks that
-            stand in it.
+            interpreter's options; any other body was edited and is kept as it is, without the
+            Python part of `checks`.
     """
     own = _OWN.match(content)
     head = own or _LONG.match(content) or _DIRECT.match(content)
@@ -230,7 +231,7 @@ def relocate_script(
 
 
 def is_as_installed(content: bytes, entry_points: Sequence[EntryPoint]) -> bool:
-    """Return whether a script is a launcher of one of its entry points as installers write it."""
+    """Return whether a script is what installers write as a launcher of one of its entry points."""
     head = _OWN.match(content) or _LONG.match(content) or _DIRECT.match(content)
     return head is not None and started_by(content[head.end() :], entry_points) is not None
 
@@ -266,7 +267,7 @@ if entry_point.group == group and entry_point.name == name
 return next(matches).load()
 globals().setdefault("load_entry_point", importlib_load_entry_point)""".splitlines()
 )
-"""Of the launchers of pip, distlib, installer, uv and setuptools, without indentation."""
+"""Lines of the launchers of pip, distlib, installer, uv and setuptools, without indentation."""
 _REQUIRES: Final = re.compile(r'__requires__ = "[^"]*"')
 _LOAD: Final = re.compile(
     r'(?:sys\.exit\()?load_entry_point\("[^"]*", "(?:console|gui)_scripts", "([^"]*)"\)\(\)\)?'
@@ -280,8 +281,8 @@ def started_by(body: bytes, entry_points: Sequence[EntryPoint]) -> EntryPoint | 
     """Return the entry point that a launcher starts; `None` for a body that does anything else.
 
     Parameters:
-        body: what follows the head; an empty one stands for the launcher of the last.
-        entry_points: what it may start. If it starts none of them it is not theirs.
+        body: what follows the head; an empty one counts as the launcher of the last entry point.
+        entry_points: those that it may start.
     """
     if not entry_points:
         return None
@@ -301,7 +302,7 @@ def started_by(body: bytes, entry_points: Sequence[EntryPoint]) -> EntryPoint | 
 
 
 def _statements(entry_point: EntryPoint) -> list[str]:
-    """Return the two statements by which launchers of an entry point differ from others."""
+    """Return the two statements that distinguish the launchers of an entry point."""
     first = entry_point.attr.partition(".")[0]
     return [f"from {entry_point.module} import {first}", f"sys.exit({entry_point.attr}())"]
 
@@ -310,13 +311,13 @@ def _statements(entry_point: EntryPoint) -> list[str]:
 
 
 def launcher_options(content: bytes) -> list[str] | None:
-    """Return the interpreter's options in a launcher of ours; `None` if a script is none."""
+    """Return the interpreter's options in a launcher of ours, or `None` for any other script."""
     own = _OWN.match(content)
     return None if own is None else _own_options(own["options"])
 
 
 def _own_options(quoted: bytes) -> list[str] | None:
-    """Return the options in a launcher of ours; `None` where somebody has changed them."""
+    """Return the options in a launcher of ours, or `None` if an edit made them unreadable."""
     try:
         return shlex.split(quoted.decode("utf-8", "surrogateescape"))
     except ValueError:
@@ -340,7 +341,10 @@ def _options(command: str, prefixes: Sequence[str], *, env: bool) -> list[str] |
 def _header(options: Sequence[str], checks: StartChecks, cookie: bytes = b"") -> bytes:
     quoted = "".join(f" {shlex.quote(option)}" for option in options)
     if "\\" in quoted or not (quoted.isascii() and quoted.isprintable()):
-        msg = f"{list(options)!r}: the options of a launcher must be plain ASCII, no backslash"
+        msg = (
+            f"{list(options)!r}: the options of a launcher must be printable ASCII without"
+            " backslashes"
+        )
         raise ValueError(msg)
     return _SHEBANG + cookie + checks.head + _EXEC % quoted.encode() + _END
 
@@ -369,7 +373,7 @@ def behind_header(body: bytes, encoding: str) -> bytes:
     """
     if b"\0" in body:
         return body
-    for codec in (encoding, "latin-1"):  # Latin-1 decodes all; quotes are ASCII nearly everywhere
+    for codec in (encoding, "latin-1"):  # Latin-1 decodes anything; quotes are ASCII nearly always
         try:
             text = body.decode(codec)
             if text.encode(codec) == body:
@@ -421,7 +425,7 @@ class _Statement:
 
     @property
     def is_docstring(self) -> bool:
-        """Whether it is only strings, no bytes, no f-string; with or without parentheses."""
+        """Whether it is only strings (no bytes, no f-strings), with or without parentheses."""
         strings = [token.string for token in self.tokens if token.type == tokenize.STRING]
         prefixes = {re.split("[\"']", string)[0].lower() for string in strings}
         others = {token.string for token in self.tokens if token.type != tokenize.STRING}
@@ -436,11 +440,11 @@ _LONGEST_LINE: Final = 1 << 16  # characters
 
 
 def _simple_statements(text: str) -> Iterator[_Statement]:
-    """Yield the statements from the top, reading no further than requested.
+    """Yield statements from the top, reading no further than requested.
 
     Only tokens are examined: the rest may use the grammar of a newer or an older Python. Stops
-    where tokenizing fails, and before a line that nobody has written by hand: the expressions of
-    `tokenize` (before CPython 3.12) take a kilobyte of memory for each of its characters.
+    where tokenizing fails, and before a line too long to be written by hand: the regular
+    expressions of `tokenize` (before CPython 3.12) take a kilobyte of memory per character of it.
     """
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     starts = [0, *itertools.accumulate(map(len, lines))]

@@ -1,4 +1,4 @@
-"""Small files that contain their own location, made valid wherever unpacked: bytes to bytes."""
+"""Small files that contain their own location, made independent of it: bytes to bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PosixRewriter:
         entry_points: the entry points of packed distributions, by name.
         own_lines: lines of path files that belong to editable installs and are handled elsewhere.
         layers: the layers that path files may point to.
-        checks: what launchers look at first.
+        checks: what launchers check first.
     """
 
     environment: Environment
@@ -53,7 +53,7 @@ class PosixRewriter:
         """Yield a sentence for each outside folder that a `.pth` file adds to `sys.path`.
 
         Parameters:
-            content: of the file as it will be packed.
+            content: the file's, as it will be packed.
         """
         if not self._is_path_file(arcname):
             return
@@ -61,8 +61,8 @@ class PosixRewriter:
         for path in foreign_paths(content, folder):
             if path not in self.own_lines and not self._is_of_a_layer(path, folder):
                 yield (
-                    f"{arcname} adds {path} to sys.path, which will not exist on the target:"
-                    " install what is there as a regular package, or exclude the file"
+                    f"{arcname} adds {path} to sys.path, a path that will not exist on the target:"
+                    " install its contents as a regular package, or exclude the file"
                 )
 
     def _is_path_file(self, arcname: str) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def fixed_interpreter_entries(path: str, environment: Environment) -> tuple[Entry, ...]:
-    """Return the entries that connect an environment as `postinstall.py` does on the target."""
+    """Return the entries that connect an environment, as `postinstall.py` does on the target."""
     name = environment.interpreter.executable_name
     scripts = environment.scripts
     return (
@@ -69,7 +69,7 @@ def fixed_interpreter_config(path: str, environment: Environment) -> bytes:
 
 
 def _pyvenv_cfg(pairs: Mapping[str, str], prompt: str | None) -> bytes:
-    """Return the text of a `pyvenv.cfg`; the prompt is quoted, as venv does."""
+    """Return the text of a `pyvenv.cfg`; the prompt is quoted as venv quotes it."""
     quoted = {} if prompt is None else {"prompt": repr(prompt)}
     return "".join(f"{key} = {value}\n" for key, value in {**pairs, **quoted}.items()).encode()
 
@@ -125,7 +125,7 @@ class _Gatherer:
         self.notes: list[str] = []
 
     def add(self, folder: Path) -> None:
-        """Add a folder's contents that `import` would find there."""
+        """Add those contents of a folder that `import` would find there."""
         installed = list(installed_distributions(folder.parent, (folder.name,)))
         new = [distribution for distribution in installed if distribution.key not in self.own]
         self.distributions += new
@@ -172,8 +172,8 @@ class Runtime(ABC):
     """The parts of one base interpreter, in a bundle's flat layout.
 
     Parameters:
-        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname; `None`
-            without patterns.
+        brings_back: whether a pattern brings back an arcname that `trim` leaves out; `None` without
+            patterns.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class Runtime(ABC):
         return self.brings_back is not None and self.brings_back(arcname)
 
     def _wheels(self) -> Iterator[ScannedEntry]:
-        """Yield the wheels that a distribution's `ensurepip` keeps elsewhere (see sysconfig)."""
+        """Yield the wheels that `ensurepip` keeps elsewhere on some systems (see sysconfig)."""
         folder = self.interpreter.wheel_folder
         base = self.interpreter.base_prefix
         has_installer = (self.interpreter.stdlib / "ensurepip").is_dir()
@@ -234,10 +234,10 @@ class Runtime(ABC):
     def _folder(
         self, arcname: str, folder: Path, *, is_cut: bool = False
     ) -> Iterator[ScannedEntry]:
-        """Yield what comes along of a folder.
+        """Yield the parts of a folder that are bundled.
 
         Parameters:
-            is_cut: whether it stays out but for what is brought back.
+            is_cut: whether the folder is left out, except for what patterns bring back.
         """
         on_top = folder == self.interpreter.stdlib
         for child in sorted(folder.iterdir()):
@@ -270,9 +270,9 @@ class Runtime(ABC):
 
 
 def _library_folder(environment: Environment) -> str:
-    """Return the folder for the standard library, where the interpreter searches for it.
+    """Return the folder in which the interpreter searches for the standard library.
 
-    Fedora's searches `lib64`, which most environment creators make a link.
+    Fedora's interpreter searches `lib64`, which most environment creators make a link.
     """
     platlibdir = environment.interpreter.platlibdir
     real = any(site.startswith(f"{platlibdir}/") for site in environment.site_packages)

@@ -1,6 +1,6 @@
 """Modules of the standard library that are changed for a bundle, and why.
 
-They hold paths of the installation, or look for what a system has elsewhere.
+They contain paths of the installation, or look for something that systems keep in different places.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def _relocate(names):
 _relocate(build_time_vars)
 """
 
-# Debian and Ubuntu install into `local` and `dist-packages` except in a virtual environment: what
-# they changed answers here as it does upstream. Default arguments were computed before this.
+# Debian and Ubuntu install into `local` and `dist-packages` except in a virtual environment: the
+# functions that they changed behave here as upstream's do. Default arguments were computed before.
 _UPSTREAM_SCHEMES: Final = """
 
 def _get_preferred_schemes():
@@ -238,7 +238,7 @@ def _tells_of_build(name: str) -> bool:
 def _build_details(content: bytes, interpreter: Interpreter) -> bytes:
     """Return the description of a build with paths relative to itself and to its prefix (PEP 739).
 
-    It names what a bundle may hold; static libraries and pkg-config's files are never among it.
+    It lists what a bundle may contain, never static libraries and pkg-config's files.
     """
     try:
         details = json.loads(content)
@@ -265,12 +265,12 @@ def _addition_to(name: str, interpreter: Interpreter) -> str:
 
 
 def site_entries(interpreter: Interpreter, library: str) -> Iterator[FileEntry]:
-    """Yield what makes an interpreter that looks elsewhere look for packages in site-packages.
+    """Yield the files that make an interpreter that looks elsewhere search site-packages.
 
-    A `.pth` file in the first of its own folders starts it.
+    A `.pth` file in the first of the interpreter's own folders imports the module.
 
     Parameters:
-        library: arcname of the folder of the standard library.
+        library: arcname of the standard library's folder.
     """
     if interpreter.looks_elsewhere:
         folder = next(each for each in interpreter.site_folders if each.startswith("lib/"))

@@ -49,7 +49,7 @@ _FOLDERS: Final = {"dlls": "DLLs", "lib": "Lib", "tcl": "tcl"}
 _DEVELOPMENT: Final = {"include": "Include", "libs": "libs"}
 _TK: Final = ("tcl*.dll", "tk*.dll")  # next to _tkinter.pyd
 
-# The name sorts before those of others, which may import what they need.
+# The name sorts before those of other path files, which may import what they need.
 _NO_USER_SITE: Final = "000-pack-venv.pth"
 _LEAVE_USER_SITE: Final = b"""\
 import site, sys; site.USER_SITE in sys.path and sys.path.remove(site.USER_SITE); \
@@ -57,7 +57,8 @@ site.ENABLE_USER_SITE = False
 """
 _LICENCES: Final = "share/licenses/python"
 _WAY_OUT: Final = (
-    'pack where it is installed, or set interpreter = "target" and let the target provide Python'
+    'pack on a machine where it is installed, or set interpreter = "target" and let the target'
+    " provide Python"
 )
 
 
@@ -73,8 +74,8 @@ def windows_bundle(
 
     Parameters:
         scanned: all entries of the environment.
-        packed: its packed entries, and those of the wheels laid over it.
-        brings_back: whether a pattern brings back what `trim` leaves out, by its arcname.
+        packed: its packed entries, and those of the wheels overlaid on it.
+        brings_back: whether a pattern brings back an arcname that `trim` leaves out.
 
     Raises:
         InterpreterProblem: if the base interpreter cannot be bundled.
@@ -82,8 +83,8 @@ def windows_bundle(
     base = environment.interpreter.base_prefix
     if base == environment.prefix:
         raise InterpreterProblem(
-            f"{environment.requested} brings its own interpreter already: pack the environment it"
-            " was made from"
+            f"{environment.requested} already contains its own interpreter: pack the environment"
+            " that it was made from"
         )
     _refuse_unsuitable(environment)
     runtime = _Runtime(environment.interpreter, trim, brings_back)
@@ -150,10 +151,10 @@ class _Runtime:
             elif child.exists():
                 yield from copies_of(child.resolve(), name)
             else:
-                yield UnsupportedEntry(arcname=name, reason=f"leads nowhere ({child})")
+                yield UnsupportedEntry(arcname=name, reason=f"is a dangling link ({child})")
 
     def _root_names(self, name: str) -> tuple[str, ...]:
-        """Return the names of a file from the base's root: `python.exe` is what gets started.
+        """Return a root file's names in the bundle: `python.exe` is what gets started.
 
         python.org's installer puts a free-threaded build next to the regular one, with a `t` in the
         names of its files.
@@ -187,12 +188,12 @@ def _refuse_unsuitable(environment: Environment) -> None:
     if not (facts.stdlib / "os.py").is_file():
         raise InterpreterProblem(
             f"the base interpreter {facts.executable} cannot be bundled: {facts.stdlib} does not"
-            " hold its standard library's files (an embeddable package has them in a zip file):"
-            " make the environment with an installed Python, from python.org or uv"
+            " contain its standard library (an embeddable package has it in a zip file):"
+            " create the environment with an installed Python, from python.org or uv"
         )
     digits = facts.abi.removeprefix("cp")
     if not (facts.base_prefix / f"python{digits}.dll").is_file():
         raise InterpreterProblem(
             f"the base interpreter {facts.executable} cannot be bundled: there is no"
-            f" python{digits}.dll beside {PYTHON}; {_WAY_OUT}"
+            f" python{digits}.dll next to {PYTHON}; {_WAY_OUT}"
         )

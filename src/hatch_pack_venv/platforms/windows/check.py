@@ -37,8 +37,8 @@ def units(text: str) -> int:
 def upper_case(name: str) -> str:
     """Return the form that NTFS compares: upper case, character by character, one to one.
 
-    A character whose upper case is two characters (`ß`), or belongs to another (dotless i), equals
-    only itself.
+    A character whose upper case is two characters (`ß`), or that of another character (dotless i),
+    equals only itself.
     """
     return "".join(map(_upper, name)) if not name.isascii() else name.upper()
 
@@ -53,14 +53,14 @@ def name_problem(name: str) -> str | None:
     """Return why Windows cannot store a path component, or `None` if it can."""
     found = _FORBIDDEN.search(name)
     if found:
-        return f"holds {found[0]!r}, which no name on Windows can"
+        return f"contains {found[0]!r}, which Windows does not allow in names"
     if name.endswith((".", " ")):
         return f"ends in {name[-1]!r}, which Windows drops"
     device = name.partition(".")[0].rstrip(" ").upper()
     if device in _DEVICES:
-        return f"is the device {device} on Windows, whatever its ending"
+        return f"is the device {device} on Windows, whatever its extension"
     if units(name) > _NAME_LIMIT:
-        return f"has a name of {units(name)} characters, and Windows holds {_NAME_LIMIT}"
+        return f"has a name of {units(name)} characters, and Windows allows {_NAME_LIMIT}"
     return None
 
 
@@ -70,7 +70,7 @@ def name_problems(arcnames: Iterable[str]) -> Iterator[str]:
     A folder is reported once, not again for its contents.
 
     Parameters:
-        arcnames: of all files and folders.
+        arcnames: those of all files and folders.
     """
     names = sorted(set(arcnames))
     seen: set[str] = set()
@@ -83,7 +83,7 @@ def name_problems(arcnames: Iterable[str]) -> Iterator[str]:
             if problem is not None:
                 yield f"{path if path.isprintable() else repr(path)} {problem}: {_WAY_OUT}"
     for group in collisions(names, fold=upper_case):
-        yield f"{' and '.join(group)} are one name on Windows: rename or exclude all but one"
+        yield f"{' and '.join(group)} are the same name on Windows: rename or exclude all but one"
 
 
 MAX_PATH: Final = 260
@@ -96,8 +96,8 @@ class PathBudget:
     """The path length that the longest member leaves for the environment's folder.
 
     Parameters:
-        longest: arcname of the member that leaves least.
-        length: its UTF-16 units.
+        longest: arcname of the member that leaves the least room.
+        length: its length in UTF-16 units.
         deepest: UTF-16 units available for the path of the environment's own folder, including the
             drive.
     """
@@ -108,7 +108,7 @@ class PathBudget:
 
     @classmethod
     def of(cls, entries: Iterable[Entry], *more: str) -> Self:
-        """Find the member that leaves least.
+        """Find the member that leaves the least room.
 
         Parameters:
             more: arcnames of further files.
@@ -142,8 +142,8 @@ def foreign_modules(plan: PackPlan, environment: Environment) -> list[str]:
         and (headers := read_headers(entry.content)) is not None
     ]
     return [
-        f"{name} is for the machine {other}, and the interpreter for {machine}: it cannot be"
-        " imported; install the wheel for this machine"
+        f"{name} is built for {other}, but the interpreter is for {machine}, so it cannot be"
+        f" imported: install the wheel for {machine}"
         for name, other in modules
         if other != machine
     ]

@@ -55,9 +55,9 @@ def check_whole(prefix: Path) -> None:
         EnvironmentProblem: if it has no interpreter or no site-packages.
     """
     if not (prefix / SITE_PACKAGES).is_dir():
-        raise EnvironmentProblem(f"{prefix} is incomplete, it has no {SITE_PACKAGES}: {_AGAIN}")
+        raise EnvironmentProblem(f"{prefix} is incomplete (it has no {SITE_PACKAGES}): {_AGAIN}")
     if not (prefix / SCRIPTS / PYTHON).is_file():
-        raise EnvironmentProblem(f"{prefix} is incomplete, it has no {SCRIPTS}/{PYTHON}: {_AGAIN}")
+        raise EnvironmentProblem(f"{prefix} is incomplete (it has no {SCRIPTS}/{PYTHON}): {_AGAIN}")
 
 
 def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
@@ -77,7 +77,7 @@ def interpreter_of(prefix: Path, config: Mapping[str, str]) -> Interpreter:
     base = Path(config.get("home", ""))
     machine = _machine(python)
     digits = minor.replace(".", "")
-    # Determined by a name that venv and virtualenv add, or else by the base's only library.
+    # Shown by a file that venv and virtualenv add, or else by the base's only library.
     libraries = {name for name in (digits, f"{digits}t") if isfile(base / f"python{name}.dll")}
     free = isfile(prefix / SCRIPTS / f"python{minor}t.exe") or libraries == {f"{digits}t"}
     interpreter = Interpreter(
@@ -123,7 +123,7 @@ def _version(prefix: Path, config: Mapping[str, str]) -> str:
         match = _VERSION.match(config.get(key, ""))
         if match:
             return match[0]
-    raise EnvironmentProblem(f"{prefix / 'pyvenv.cfg'} does not tell Python's version: {_AGAIN}")
+    raise EnvironmentProblem(f"{prefix / 'pyvenv.cfg'} does not state the Python version: {_AGAIN}")
 
 
 def _machine(python: Path) -> str:
@@ -133,8 +133,8 @@ def _machine(python: Path) -> str:
     except OSError as error:
         raise EnvironmentProblem(f"{python} cannot be read: {error.strerror}") from error
     if program is None or program.machine not in _PLATFORMS:
-        what = "no Windows program" if program is None else f"for the machine {program.machine}"
+        what = "not a Windows program" if program is None else f"for the machine {program.machine}"
         raise EnvironmentProblem(
-            f"{python} is {what}; one for x86, AMD64 or ARM64 was expected: {_AGAIN}"
+            f"{python} is {what}; a program for x86, AMD64 or ARM64 was expected: {_AGAIN}"
         )
     return program.machine

@@ -3,14 +3,14 @@
 Three kinds of programs start the scripts of an environment, and each has a form that names the
 interpreter relative to the launcher:
 
-- distlib's, pip's and installer's, which are the same programs: see `distlib_launchers`;
-- uv's: see `uv_trampolines`;
+- distlib's, pip's and installer's, which are the same programs: see `relocated`;
+- uv's: see `relocated_trampoline`;
 - setuptools' `NAME.exe`, which names nothing and reads the first line of `NAME-script.py` next to
   it. A relative path there is resolved against the folder *above* the launcher's (launcher.c,
   find_exe).
 
-What each starts is byte for byte unchanged, except for a `#!` line inside uv's archive, which
-nothing reads: `python NAME.exe` runs it as before.
+The code that each starts stays the same byte for byte, except for a `#!` line inside uv's archive,
+which nothing reads: `python NAME.exe` runs it as before.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Home:
     r"""Where an archive's interpreter is, relative to its launchers.
 
     Parameters:
-        folder: relative to the launcher's own folder, with a trailing `\`; empty for the same.
+        folder: relative to the launcher's own folder, with a trailing `\`; empty if the same.
         scripts: the name of the launchers' folder.
         machine: as in `PeFile.machine`, for stubs of our own.
     """
@@ -114,7 +114,7 @@ def script_launcher(
     """Return a distlib launcher for the text of a script.
 
     Parameters:
-        name: of the interpreter, without its extension.
+        name: the interpreter's, without its extension.
         options: the interpreter's, with a leading space.
 
     Raises:
@@ -166,7 +166,7 @@ def _parts(content: bytes, program: PeFile) -> _Parts | None:
 def relocated(content: bytes, home: Home, *, known: bool) -> bytes | None:
     """Return a launcher with a relative interpreter, or `None` if it uses another interpreter.
 
-    An old one for a machine that has no new ones stays as it is, too.
+    An old launcher for a machine without a newer one is left unchanged, too.
 
     Parameters:
         known: whether it starts an entry point of the environment, whatever its interpreter.
@@ -202,7 +202,7 @@ def _stub(machine: str, gui: bool) -> bytes:  # noqa: FBT001 (part of a cache's 
         raise ValueError(message) from None
     program = PeFile.from_bytes(made)
     if program is None:
-        message = "the launcher that installer brings is no program"
+        message = "the launcher that installer ships is not a program"
         raise ValueError(message)
     return made[: program.end]
 
@@ -217,7 +217,7 @@ _SCRIPT: Final = re.compile(r"(?P<name>.+)-script\.pyw?", re.IGNORECASE)
 def kind_of(content: bytes) -> Literal["distlib", "uv", "script", "program"] | None:
     """Classify a file of the scripts folder: a launcher, a text with `#!`, a program, or neither.
 
-    setuptools' launchers are programs that do what the text next to them says.
+    setuptools' launchers are programs that run the script next to them.
     """
     if content.startswith(b"#!"):
         return "script"
@@ -235,9 +235,9 @@ def relocate_launcher(
     """Return a launcher that finds its own interpreter, or `None` to leave the file unchanged.
 
     Parameters:
-        name: of the file in the scripts folder.
-        entry_point: the entry point that it is known to start, for a launcher of none of the kinds
-            above, whose interpreter need not be named by a path.
+        name: the file's, in the scripts folder.
+        entry_point: the entry point that it is known to start, if any; its interpreter then counts
+            as the environment's, whatever its path.
     """
     match kind_of(content):
         case "script":
@@ -263,8 +263,8 @@ def entry_point_name(file_name: str) -> str:
 def _relocated_text(name: str, content: bytes, home: Home, *, known: bool) -> bytes | None:
     """Return a script with another first line.
 
-    setuptools' launcher reads a path. Any other script is started by the `py` launcher, which
-    searches PATH for `/usr/bin/env python`.
+    setuptools' launcher reads a path from it. Any other script is started by the `py` launcher,
+    which searches PATH for `/usr/bin/env python`.
     """
     head = SHEBANG.match(content)
     command = None if head is None else python_command(head["command"])

@@ -34,7 +34,7 @@ class WindowsRequirements(PlatformRequirements):
     """The combined requirements of all packed files.
 
     Parameters:
-        windows: the version.
+        windows: the minimum version.
         file: the file that requires it.
     """
 
@@ -56,7 +56,7 @@ class WindowsFileRequirements(FileRequirements):
     """What files require of Windows, by content.
 
     Parameters:
-        versions: of the files that the interpreter's machine can load.
+        versions: those that the files for the interpreter's machine require.
         interpreter: the environment's.
     """
 

@@ -1,4 +1,4 @@
-"""Rewriting an environment with the Windows layout: bytes to bytes."""
+"""Rewriting the files of an environment with the Windows layout: bytes to bytes."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class WindowsRewriter:
         for line in foreign_paths(content, folder):
             if line not in self.passed_over:
                 yield (
-                    f"{arcname} adds {line} to sys.path, which will not exist on the target:"
-                    " install what is there as a regular package, or exclude the file"
+                    f"{arcname} adds {line} to sys.path, a path that will not exist on the target:"
+                    " install its contents as a regular package, or exclude the file"
                 )
 
     def _script(self, name: str, content: bytes) -> bytes | None:
@@ -98,7 +98,7 @@ class WindowsRewriter:
         return entry_point_launcher(point, self.home)
 
     def _path_file(self, content: bytes, site: str) -> bytes:
-        """Make absolute lines that point into the environment relative, as `site` accepts them."""
+        """Make absolute lines that point into the environment relative, which `site` accepts."""
         folder = site.replace("/", "\\")
 
         def relocated(path: str) -> str:
@@ -115,7 +115,7 @@ def foreign_paths(path_file: bytes, site: str) -> list[str]:
     """Return the outside folders that a `.pth` file adds to `sys.path` on Windows.
 
     Parameters:
-        site: arcname of the file's folder, to which `site` resolves relative lines.
+        site: arcname of the file's folder, against which `site` resolves relative lines.
     """
     found = []
     for line in path_lines(path_file.decode("utf-8", "surrogateescape")):

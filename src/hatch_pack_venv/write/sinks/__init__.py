@@ -32,7 +32,7 @@ class Content(Protocol):
         ...
 
     def digest(self) -> bytes:
-        """Return the SHA-256 of what was read so far."""
+        """Return the SHA-256 of what has been read so far."""
         ...
 
 
@@ -49,7 +49,7 @@ class Sink(Protocol):
 
     @property
     def shares_files(self) -> bool:
-        """Whether it can do more with an open file than read it."""
+        """Whether it can hard-link or clone a source file instead of copying its bytes."""
         ...
 
     def add_directory(self, entry: DirectoryEntry) -> None:
@@ -69,14 +69,14 @@ class Sink(Protocol):
         ...
 
     def add_file(self, entry: FileEntry, stream: Content) -> None:
-        """Add a file; reads exactly `entry.size` bytes from the stream."""
+        """Add a file; read exactly `entry.size` bytes from the stream."""
         ...
 
     def close(self, digest: str, /) -> None:
         """Write the end of the archive, after the last entry.
 
         Parameters:
-            digest: the content digest, for formats that name it outside of the manifest.
+            digest: the content digest, for formats that record it outside the manifest.
         """
         ...
 
@@ -86,19 +86,19 @@ class Sink(Protocol):
 
 
 class NullSink:
-    """A sink that keeps nothing, for what only the writer finds out."""
+    """A sink that discards everything, for facts that only writing a plan reveals."""
 
     holds_links = True
     shares_files = False
 
     def add_directory(self, entry: DirectoryEntry) -> None:
-        """Pass over a folder."""
+        """Ignore a folder."""
 
     def add_link(self, entry: SymlinkEntry) -> None:
-        """Pass over a link."""
+        """Ignore a link."""
 
     def add_bytes(self, entry: FileEntry, data: bytes, _digest: bytes) -> None:
-        """Pass over a file that was read."""
+        """Ignore a file that has been read."""
 
     def add_file(self, entry: FileEntry, stream: Content) -> None:
         """Read a file to its end, in blocks."""
@@ -107,10 +107,10 @@ class NullSink:
             left -= len(stream.read(min(left, _BLOCK)))
 
     def close(self, digest: str) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     def discard(self) -> None:
-        """There is nothing to release."""
+        """Do nothing."""
 
 
 _BLOCK = 1 << 20

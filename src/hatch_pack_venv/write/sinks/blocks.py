@@ -1,7 +1,8 @@
 """Where a stream is cut into blocks: at files, so that a change moves few of the cuts after it.
 
-Fingerprints tell what a block holds, and the cache of blocks hashes them instead of its bytes: what
-differs has different ones. Files are hashed for the manifest: no byte of them is hashed again.
+Fingerprints identify what a block holds, and the block cache hashes them instead of its bytes:
+different contents have different fingerprints. Files are hashed for the manifest anyway, and no
+byte of them is hashed again.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ MIB: Final = 1 << 20
 
 
 def of_bytes(data: bytes) -> bytes:
-    """Return the fingerprint of a few bytes: themselves."""
+    """Return the fingerprint of a few bytes: the bytes themselves."""
     return b"=" + data
 
 
 def of_file(digest: bytes, head: bytes = b"") -> bytes:
-    """Return the fingerprint of a whole file, by its SHA-256, and of what precedes it."""
+    """Return the fingerprint of a whole file, from its SHA-256, and of what precedes it."""
     return b"#" + digest + head
 
 
 def of_piece(size: int, digest: bytes) -> bytes:
-    """Return the fingerprint of a piece of a file, by the SHA-256 of the file up to its end."""
+    """Return the fingerprint of a piece of a file, from the file's SHA-256 up to its end."""
     return b"%d#" % size + digest
 
 
 @dataclass(slots=True)
 class Block:
-    """The bytes of a block, in any number of parts, and the fingerprints that tell them."""
+    """The bytes of a block, in any number of parts, and the fingerprints that identify them."""
 
     parts: list[bytes] = field(default_factory=list)
     fingerprints: list[bytes] = field(default_factory=list)
@@ -50,25 +51,26 @@ class Block:
         self.fingerprints.append(of_bytes(data) if fingerprint is None else fingerprint)
 
     def split(self, number: int) -> Block:
-        """Keep some parts, and return the others."""
+        """Keep the first parts, and return the others."""
         rest = Block(self.parts[number:], self.fingerprints[number:])
         del self.parts[number:], self.fingerprints[number:]
         return rest
 
     def halve_last(self, size: int) -> None:
-        """Make two of the last part.
+        """Split the last part in two.
 
         Parameters:
-            size: of the first of them.
+            size: of the first of the two.
         """
         data, fingerprint = self.parts.pop(), self.fingerprints.pop()
         self.add(data[:size], b"<%d " % size + fingerprint)
         self.add(data[size:], b">%d " % size + fingerprint)
 
     def chunks(self, size: int) -> Iterator[Block]:
-        """Yield blocks of equal size, but for the last, of one part each.
+        """Yield blocks of one part each, all of the same size except the last.
 
-        Told are the parts that each overlaps, where it starts in the first, and its size.
+        The fingerprints name the parts that each overlaps, where it starts in the first of them,
+        and its size.
         """
         ends = [*accumulate(map(len, self.parts))]
         for number, chunk in enumerate(_chunks(self.parts, size)):
@@ -80,7 +82,7 @@ class Block:
 
     @property
     def size(self) -> int:
-        """How many bytes it holds."""
+        """The number of bytes that it holds."""
         return sum(map(len, self.parts))
 
 
@@ -90,9 +92,9 @@ class Sizes:
 
     Parameters:
         least: unless a block ends where machine code or the project's own files start or end, or
-            before a file that does not fit into any.
-        most: of all.
-        last: at most, of those that no long work follows, so that all threads finish together.
+            before a file that does not fit into any block.
+        most: of any block.
+        last: at most, if no long work follows the block, so that all threads finish together.
     """
 
     least: int
@@ -104,9 +106,9 @@ class Cutter:
     """Cuts a stream of files into blocks; the same stream is always cut in the same way.
 
     Each block ends, between its least and its largest size, at the file whose name has the smallest
-    checksum. If a file before it grows or goes, that is still the one, most likely, and all later
-    blocks are what they were: cuts at fixed distances would all fall into other files. What does
-    not fit into a block has blocks of its own, at fixed distances from its start.
+    checksum. If an earlier file grows or is removed, the block most likely still ends there, and
+    all later blocks stay the same: cuts at fixed distances would all fall into other files. A file
+    that does not fit into a block gets blocks of its own, cut at fixed distances from its start.
 
     Parameters:
         own: arcnames of the files that change with each release.
@@ -157,7 +159,7 @@ class Cutter:
         while self._held > self._sizes.most:
             block = self._block
             end = min(self._cuts, default=(0, 0))[1]
-            if not end:  # within the last part, where a block has its largest size
+            if not end:  # within the last part, at the largest size of a block
                 block.halve_last(len(block.parts[-1]) - (self._held - self._sizes.most))
                 end = len(block.parts) - 1
             self._start(block.split(end))

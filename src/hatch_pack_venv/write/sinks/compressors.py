@@ -43,7 +43,7 @@ class Compressor(Protocol):
         """Compress the next bytes.
 
         Parameters:
-            fingerprint: what no other bytes have, if it is known; see `blocks`.
+            fingerprint: identifies these bytes, if it is known; see `blocks`.
         """
         ...
 
@@ -56,7 +56,7 @@ class Compressor(Protocol):
         ...
 
     def discard(self) -> None:
-        """Abort; no thread does anything but end a call afterwards."""
+        """Abort; afterwards, threads at most finish a call that has already begun."""
         ...
 
 
@@ -66,8 +66,8 @@ def compressor(
     """Return the compressor for a tar format.
 
     Parameters:
-        progress: called with the size of what was compressed, by xz, which lags behind what it was
-            given.
+        progress: called with the size of what has been compressed, but only by xz, which lags
+            behind its input.
     """
     match compression.format:
         case CompressionFormat.GZIP:
@@ -106,7 +106,7 @@ class _Blocks:
     """Compresses block by block, in threads.
 
     Parameters:
-        ahead: blocks that may wait for a thread.
+        ahead: the total weight of the blocks that may wait for a thread.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ _GZIP_SIZES: Final = Sizes(least=MIB * 3 // 4, most=MIB * 5 // 4)
 
 
 class GzipCompressor(_Blocks):
-    """One gzip member (RFC 1952) with neither name nor time, of blocks deflated in threads."""
+    """Writes one gzip member (RFC 1952) without name or time, of blocks deflated in threads."""
 
     def __init__(self, output: Output, compression: Compression) -> None:
         super().__init__(output, compression, _GZIP_SIZES)
@@ -179,11 +179,11 @@ class GzipCompressor(_Blocks):
 
 _BZIP2_UNIT: Final = 100_000
 _BZIP2_RESERVE: Final = 100
-"""bzip2 keeps 19 bytes of a block free; with this reserve most of our blocks fit into one."""
+"""bzip2 keeps 19 bytes of a block free; with this reserve, most of ours fit into one."""
 
 
 class Bzip2Compressor(_Blocks):
-    """A sequence of streams with one block each, as `pbzip2` writes them."""
+    """Writes a sequence of streams with one block each, as `pbzip2` does."""
 
     def __init__(self, output: Output, compression: Compression) -> None:
         most = compression.level * _BZIP2_UNIT - _BZIP2_RESERVE
@@ -197,21 +197,21 @@ class Bzip2Compressor(_Blocks):
 
 _ZSTD_SIZES: Final = Sizes(least=36 * MIB, most=48 * MIB)
 """With 64 MiB an environment became 0.3 % smaller, for 70 MiB more memory; long-distance matching,
-which finds what other blocks cannot use, made it 0.4 % larger."""
+whose matches are of no use to other blocks, made it 0.4 % larger."""
 _ZSTD_WINDOW: Final = 26  # binary logarithm
 _ZSTD_BLOCK: Final = 17  # binary logarithm of a block's largest size (RFC 8878, 3.1.1.2.4)
 _ZSTD_LAST: Final = b"\x01\0\0"
-"""A block without content that ends a frame (RFC 8878, 3.1.1.2)."""
+"""An empty block that ends a frame (RFC 8878, 3.1.1.2)."""
 
 
 class ZstdCompressor(_Blocks):
-    """One zstd frame (RFC 8878) of blocks that know nothing of each other.
+    """Writes one zstd frame (RFC 8878) of blocks that are independent of each other.
 
-    libzstd's own threads compress jobs that can follow anything, so that a frame is made of them:
-    they neither look back nor rely on the offsets that the decompressor remembers (`lib/compress/
-    zstdmt_compress.c`: `ZSTD_invalidateRepCodes`). The first job of a frame does; it gets one byte
-    here, and what it becomes is cut off. Frames of their own would be simpler, but some readers
-    end with the first one (python-zstandard by default).
+    libzstd's own threads compress jobs that can follow anything, so that a frame can be made of
+    them: they neither look back nor rely on the repeat offsets that the decompressor keeps
+    (`lib/compress/zstdmt_compress.c`: `ZSTD_invalidateRepCodes`). The first job of a frame does;
+    here it is a single byte, and its output is cut off. A frame for each block would be simpler,
+    but some readers stop after the first one (python-zstandard by default).
     """
 
     def __init__(self, output: Output, compression: Compression) -> None:
@@ -237,7 +237,7 @@ class ZstdCompressor(_Blocks):
 
 @contextmanager
 def _telling_memory() -> Iterator[None]:
-    """Turn libzstd's only error for valid input into what it is."""
+    """Turn libzstd's only error for valid input, a lack of memory, into `MemoryError`."""
     try:
         yield
     except zstd.ZstdError as error:
@@ -245,10 +245,10 @@ def _telling_memory() -> Iterator[None]:
 
 
 class _ZstdStreams:
-    """A stream for each thread, whose memory serves one block after another.
+    """One stream per thread, whose memory is reused from block to block.
 
-    A stream of its own for each block took 4 % more time, for pages that the system had to clear.
-    All of a block is compressed at its end, within one call, at level 19 for most of a minute.
+    A new stream for each block took 4 % more time, for pages that the system had to clear. A whole
+    block is compressed at its end, in one call, which takes most of a minute at level 19.
     """
 
     def __init__(self, level: int, pool: OrderedPool[bytes]) -> None:
@@ -258,7 +258,7 @@ class _ZstdStreams:
 
     @_telling_memory()
     def compress(self, parts: list[bytes]) -> bytes:
-        """Return the blocks of a frame that hold some bytes, which are released one by one."""
+        """Return a frame's blocks that hold the parts, which are released one by one."""
         stream = self._stream()
         stream.compress(b"\0", zstd.ZstdCompressor.FLUSH_BLOCK)
         parts.reverse()
@@ -289,7 +289,7 @@ def _zstd_header(level: int) -> bytes:
 
 
 def _zstd_options(level: int, job: int) -> dict[int, int]:
-    """Return the options for blocks of at most one job, to which a frame adds its checksum."""
+    """Return the options for blocks of at most one job; the frame's checksum is separate."""
     parameter = zstd.CompressionParameter
     return {
         parameter.compression_level: level,
@@ -302,10 +302,10 @@ def _zstd_options(level: int, job: int) -> dict[int, int]:
 
 
 class _ZstdChecksum:
-    """The checksum that ends a frame, XXH64, which is computed by what can: libzstd.
+    """The XXH64 checksum that ends a frame, computed by having libzstd compress the content.
 
-    It compresses as little as it can, and what it makes of the content is thrown away; with smaller
-    blocks, of the smallest window, it takes twice as long.
+    It compresses as little as it can, and its output is discarded; with the smallest window, and
+    thus smaller blocks, it takes twice as long.
     """
 
     def __init__(self) -> None:

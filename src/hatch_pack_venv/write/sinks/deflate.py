@@ -1,18 +1,18 @@
 """Deflate (RFC 1951), at once or in blocks that threads compress independently, for any reader.
 
-Content in memory is compressed at once by libdeflate: for the 19,000 files of the benchmark
-environment, each on its own, 150.0 MB in 5.7 s of CPU time at level 6, where zlib-ng took 7.2 s for
-153.0 MB. It can neither stream nor start with a dictionary. Streams use zlib-ng: each block starts
-with the preceding 32 KiB as its dictionary and ends on a byte boundary, as in pigz.
+Content in memory is compressed at once by libdeflate: the 19,000 files of the benchmark
+environment, each on its own, became 150.0 MB in 5.7 s of CPU time at level 6; zlib-ng took 7.2 s
+for 153.0 MB. libdeflate can neither stream nor start with a dictionary. Streams use zlib-ng: each
+block starts with the preceding 32 KiB as its dictionary and ends on a byte boundary, as in pigz.
 
-Both produce the same bytes on every x86-64 CPU, whichever zlib the Python was built with: at run
-time they select only checksums, match lengths, memory moves and how tables are filled, among
-functions with identical results (libdeflate: `lib/x86/matchfinder_impl.h`; zlib-ng's output under
-an emulated CPU of 2006 was that of one with AVX2). ISA-L's igzip is faster, but uses different hash
-functions and match finders with AVX2 and AVX-512, so its output depends on the machine.
+Both produce the same bytes on every x86-64 CPU, whichever zlib Python was built with: at run time
+they select only among functions with identical results, for checksums, match lengths, memory moves
+and filling tables (libdeflate: `lib/x86/matchfinder_impl.h`; zlib-ng's output on an emulated CPU of
+2006 was the same as on one with AVX2). ISA-L's igzip is faster, but uses different hash functions
+and match finders with AVX2 and AVX-512, so its output depends on the machine.
 
-Where there are no wheels of them (ppc64le, s390x, riscv64), the standard library's zlib takes their
-place. What it writes is as right, but its bytes are those of the zlib that Python was built with.
+Where they have no wheels (ppc64le, s390x, riscv64), the standard library's zlib takes their place.
+Its output is just as valid, but depends on the zlib that Python was built with.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ LIBRARIES: Final = (
     if _whole is None
     else f"libdeflate {_whole.__version__}, zlib-ng {_streaming.ZLIBNG_VERSION}"
 )
-"""What the bytes depend on besides the level."""
+"""What the output depends on in addition to the level."""
 REPLACED: Final = (
     None
     if _whole is not None
-    else "deflate and zlib-ng are not installed: zlib compresses, and the archive's bytes differ"
-    " from those that they write"
+    else "deflate and zlib-ng are not installed: zlib is used instead, and the archive's bytes"
+    " differ from those that they would produce"
 )
-"""What to tell where zlib takes the place of both; `None` where it does not."""
+"""The warning for when zlib takes the place of both; `None` if it does not."""
 
 
 BLOCK: Final = 1 << 20  # bytes
@@ -50,7 +50,7 @@ _MEMORY: Final = 7
 
 
 def deflate_whole(data: bytes, level: int) -> bytes:
-    """Compress a whole raw deflate stream; levels 0 to 9, from fastest to smallest."""
+    """Compress data to a whole raw deflate stream; levels 0 to 9, from fastest to smallest."""
     if _whole is None:
         return deflate_block(data, b"", level, last=True)
     return bytes(_whole.deflate_compress(data, level))
@@ -71,7 +71,7 @@ def deflate_block(data: bytes, dictionary: bytes, level: int, *, last: bool) -> 
 
 
 def block_depends_on(dictionary: bytes, level: int, *, last: bool) -> str:
-    """Return what `deflate_block` depends on, besides the bytes and the libraries."""
+    """Return what `deflate_block` depends on, other than the bytes and the libraries."""
     return f"deflate {level} {_MEMORY} {len(dictionary)} {last}"
 
 

@@ -58,7 +58,7 @@ class DirectorySink:
         """Create a folder; its time and mode are set at the end, when nothing more is added."""
         path = self._root / entry.arcname
         path.mkdir(mode=stat.S_IRWXU, exist_ok=not entry.arcname)
-        path.chmod(stat.S_IRWXU)  # a umask may take bits even of these
+        path.chmod(stat.S_IRWXU)  # a umask may clear even these bits
         self._directories.append((path, entry))
 
     def add_link(self, entry: SymlinkEntry) -> None:
@@ -145,10 +145,10 @@ def _cloned(source: Content, target: BinaryIO) -> bool:
 
 
 def can_hold_links(folder: Path) -> bool:
-    """Return whether a folder can hold symbolic links, by trying (not on Windows, not on FAT).
+    """Test whether a folder can hold symbolic links (it cannot on Windows, nor on FAT).
 
     Raises:
-        OSError: the disk fails, or is full; nothing follows from that.
+        OSError: the disk fails or is full, which proves nothing about links.
     """
     if os.name == "nt":
         return False

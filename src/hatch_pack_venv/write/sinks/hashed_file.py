@@ -1,4 +1,4 @@
-"""Output that is hashed, and synced to disk on request, in threads of its own."""
+"""Output that separate threads hash and, on request, sync to disk."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _AHEAD: Final = 16
 _SYNC_EVERY: Final = 32 << 20
 """Bytes after which written data is synced to disk while more is produced.
 
-Left to the end, syncing 500 MB took half a second more.
+When left to the end, syncing 500 MB took half a second longer.
 """
 
 
 class HashedOutput:
-    """Writes a file in blocks and hashes them while the next are produced.
+    """Writes a file in blocks, and hashes them while the next ones are produced.
 
     Parameters:
         file: seekable and readable; it is not closed.
-        synced: whether the data must be on disk in the end.
+        synced: whether the data must be on disk at the end.
     """
 
     def __init__(self, file: BinaryIO, *, synced: bool) -> None:
@@ -73,11 +73,11 @@ class HashedOutput:
         self._file.seek(0, os.SEEK_END)
 
     def fileno(self) -> int:
-        """Return the descriptor of the file, for another process to write into."""
+        """Return the descriptor of the file, for another process to write to."""
         return self._file.fileno()
 
     def take_over(self) -> None:
-        """Count and hash what another process has written into the file."""
+        """Adopt what another process has written: its size now, its hash at the end."""
         self._is_rewritten = True
         self.size = os.fstat(self._file.fileno()).st_size
 

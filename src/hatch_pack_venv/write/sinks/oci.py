@@ -1,8 +1,8 @@
 """OCI images: an image layout (image-spec 1.1) in one tar, written in one pass.
 
-What a blob is called and how long it is is known when it has been written: its header is written
-again then. Besides what the specification asks for there is a `manifest.json`, by which versions of
-`docker load` before 25 find their way.
+A blob's name and size are known only once it has been written: its header is rewritten then. In
+addition to what the specification requires there is a `manifest.json`, which versions of
+`docker load` before 25 rely on.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class OciSink:
-    """Writes the layers of a base, and of the environment one for each rate of change.
+    """Writes the layers of a base, and a layer of the environment for each rate of change.
 
     Parameters:
-        layers: each entry's layer, by arcname; entries come in the order of their layers.
-        names: what the layers are called.
-        machine: as `uname -m` says it; time: of everything, in seconds.
+        layers: the number of each entry's layer, by arcname, and the names of the layers; entries
+            come in the order of their layers.
+        platform: the machine, as `uname -m` reports it, and the time of everything, in seconds.
     """
 
     holds_links = True
@@ -135,7 +135,7 @@ class OciSink:
                 self._output.write(data)
                 left -= len(data)
         if left:
-            raise SourceProblem(f"{blob.path}, of image-base, was cut off while it was packed")
+            raise SourceProblem(f"{blob.path} (image-base) was truncated while it was being packed")
         self._output.write(bytes(-blob.size % tarfile.BLOCKSIZE))
 
     # the environment
@@ -195,7 +195,7 @@ class OciSink:
         }
 
     def _index(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Return the index; buildkit names images by the same two annotations."""
+        """Return the index; BuildKit names images with the same two annotations."""
         architecture, variant = ARCHITECTURES.get(self._machine, (self._machine, None))
         annotations = {
             "io.containerd.image.name": _full_name(self._image.name),
@@ -239,13 +239,13 @@ class _Layer(TarSink):
         super().__init__(self, compression, PREFIX)
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take compressed bytes."""
+        """Write compressed bytes."""
         self._compressed.update(data)
         self._length += len(data)
         self._image_file.write(data)
 
     def add_base_file(self, file: BaseFile, time: int) -> None:
-        """Add something that is no entry of the environment."""
+        """Add a file, folder or link that is not an entry of the environment."""
         info = tarfile.TarInfo(file.name)
         kinds = {"directory": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "file": tarfile.REGTYPE}
         info.type, info.mode, info.mtime, info.linkname = (
@@ -276,7 +276,7 @@ class _Layer(TarSink):
 
 
 def _blob_header(digest: str, size: int) -> bytes:
-    """Return a header of one block, also for more than 8 GiB (in binary, as GNU tar writes it)."""
+    """Return a one-block header, even for 8 GiB or more (in binary, as GNU tar writes it)."""
     block = header(f"blobs/sha256/{digest}", tarfile.REGTYPE, 0o644, 0, size=min(size, 8**11 - 1))
     if size < 8**11:
         return block
@@ -298,7 +298,7 @@ def _diff_ids(config: Mapping[str, Any]) -> list[str]:
 
 
 def _environment(base: Sequence[str]) -> list[str]:
-    """Return the variables, with the environment's scripts found first."""
+    """Return the variables, with the environment's scripts first on PATH."""
     given = dict(each.partition("=")[::2] for each in base)
     given["PATH"] = f"/{PREFIX}/bin:{given.get('PATH') or _PATH}"
     given.setdefault("LANG", "C.UTF-8")

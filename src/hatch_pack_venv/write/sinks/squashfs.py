@@ -1,7 +1,7 @@
-"""Squashfs images, made by `mksquashfs` of a tar that it is fed.
+"""Squashfs images, made by `mksquashfs` from a tar stream.
 
-What it makes of the same tar has the same bytes for any number of processors, once nothing is left
-to what it would look up: the time, its user, the mode of the root.
+The same tar becomes the same bytes on any number of processors, once everything is fixed that the
+program would otherwise look up: the time, its user, the mode of the root.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 _PROGRAM: Final = "mksquashfs"
-_OLDEST: Final = (4, 5)  # reads a tar; of July 2021
+_OLDEST: Final = (4, 5)  # can read a tar; July 2021
 _INSTALL: Final = (
-    "install squashfs-tools, as Debian, Ubuntu and Fedora call the package, or choose another"
+    "install squashfs-tools (the package's name on Debian, Ubuntu and Fedora), or choose another"
     " format"
 )
-_LATEST: Final = (1 << 32) - 1  # a time in an inode
+_LATEST: Final = (1 << 32) - 1  # largest time in an inode
 _PIPE: Final = 1 << 20
 _ALWAYS: Final = (
     *("-tar", "-noappend", "-comp", "zstd", "-b", "128K", "-all-root", "-root-mode", "755"),
-    # Holes are of no use to what is compressed, and 4.7 to 4.7.4 could spoil files that have some.
+    # Holes are of no use in compressed files, and 4.7 to 4.7.4 could corrupt files that have them.
     *("-no-xattrs", "-no-sparse", "-quiet", "-no-progress", "-mem", "256M"),
 )
 
 
 def find_mksquashfs() -> str:
-    """Return the path of the program.
+    """Return the path of `mksquashfs`.
 
     Raises:
         OutputProblem: there is none, or it is too old.
@@ -62,22 +62,20 @@ def find_mksquashfs() -> str:
     told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"version (\d+)\.(\d+)", told)
     if match is None or (int(match[1]), int(match[2])) < _OLDEST:
-        is_version = (
-            "tells no version" if match is None else f"has the version {match[1]}.{match[2]}"
-        )
+        is_version = "does not report its version" if match is None else f"is {match[1]}.{match[2]}"
         raise OutputProblem(
-            f"the format 'squashfs' needs {_PROGRAM} 4.5 or later, and {path} {is_version}:"
+            f"the format 'squashfs' needs {_PROGRAM} 4.5 or later, but {path} {is_version}:"
             f" {_INSTALL}"
         )
     return path
 
 
 class SquashfsSink(TarSink):
-    """Feeds a tar to the program, which writes the file itself.
+    """Feeds a tar to `mksquashfs`, which writes the file itself.
 
     Parameters:
-        output: of the file; learns its size and its hash in the end.
-        newest: the time of the newest entry, which is that of the image and of its root.
+        output: holds the file that the program writes; adopts its size and hash at the end.
+        newest: the time of the newest entry, which the image and its root get, too.
     """
 
     def __init__(
@@ -95,18 +93,18 @@ class SquashfsSink(TarSink):
         self._others = 0
 
     def close(self, _digest: str) -> None:
-        """End the tar and wait for the image."""
+        """End the tar, and wait for the image."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._program.finish(len(self._folders) + self._others)
         self._file.take_over()
 
     def discard(self) -> None:
-        """End the program."""
+        """Kill the program."""
         super().discard()
         self._program.kill()
 
     def _header(self, entry: Entry, kind: bytes, *, size: int = 0, link: str = "") -> bytes:
-        """Return a header of GNU's kind: of links in others, 4.5 takes the first `../` away."""
+        """Return a header in GNU format: in others, 4.5 strips the first `../` from links."""
         info = tarfile.TarInfo(self._name(entry))
         self._count(info.name, kind)
         info.type, info.mode, info.size, info.linkname = kind, mode_of(entry), size, link
@@ -122,10 +120,10 @@ class SquashfsSink(TarSink):
 
 
 class _Program:
-    """The running program; it ends with its input, however this process ends.
+    """The running program; it exits when its input ends, however this process ends.
 
-    It opens the file by its descriptor: by a name it would make another one, if this process was
-    interrupted and has removed that in the meantime.
+    It opens the file by its descriptor: given a name, it would create a new file if this process
+    had been interrupted and had removed the first one in the meantime.
     """
 
     def __init__(self, file: int, compression: Compression, newest: int) -> None:
@@ -134,7 +132,7 @@ class _Program:
         program = find_mksquashfs()
         options = [*_ALWAYS, "-Xcompression-level", level, "-processors", threads]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the program
-        # Of the options for times, 4.5 passes over the root's. No entry is later than this one.
+        # Of the options for times, 4.5 ignores the root's. No entry is later than this time.
         variables = {**os.environ, "SOURCE_DATE_EPOCH": str(newest)}
         with _beside_standard_streams(file) as shared:
             self._process = subprocess.Popen(
@@ -144,7 +142,7 @@ class _Program:
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
                 pass_fds=(shared,),
-                start_new_session=True,  # what a terminal sends is handled here
+                start_new_session=True,  # signals of a terminal are handled here
             )
         self._input = cast("BinaryIO", self._process.stdin)
         _enlarge(self._input)
@@ -153,7 +151,7 @@ class _Program:
         """Feed it the next bytes.
 
         Raises:
-            OutputProblem: it has ended.
+            OutputProblem: it has exited.
         """
         try:
             self._input.write(data)
@@ -161,10 +159,10 @@ class _Program:
             raise self._failure() from None
 
     def finish(self, count: int) -> None:
-        """End its input, and wait for its end.
+        """Close its input, and wait until it has exited.
 
         Parameters:
-            count: how many inodes there must be, as it passes over what it does not understand.
+            count: how many inodes there must be, because it skips what it does not understand.
 
         Raises:
             OutputProblem: it has failed.
@@ -178,13 +176,13 @@ class _Program:
         found = int.from_bytes(os.pread(self._file, 4, 4), "little")
         if found != count:
             raise OutputProblem(
-                f"{_PROGRAM} has put {found} files and folders into the image instead of {count}:"
-                " use another version of it, or another format"
+                f"{_PROGRAM} put {found} files and folders into the image instead of {count}:"
+                " use another version of it, or choose another format"
             )
         self._said.close()
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
         with suppress(OSError):
@@ -192,22 +190,23 @@ class _Program:
         self._said.close()
 
     def _failure(self) -> OSError | OutputProblem:
-        """Return the error for what it has said."""
+        """Return the error for what it has printed."""
         status = self._process.wait()
         self._said.seek(0)
         said = self._said.read().decode("utf-8", "replace")
         if os.strerror(ENOSPC) in said:
             return OSError(ENOSPC, os.strerror(ENOSPC))
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        reason = lines[-1] if lines else f"it ended with status {status}"
+        reason = lines[-1] if lines else f"it exited with status {status}"
         return OutputProblem(f"{_PROGRAM} cannot write the image: {reason}")
 
 
 @contextmanager
 def _beside_standard_streams(file: int) -> Iterator[int]:
-    """Give another descriptor of a file, which leaves those of a program's standard streams free.
+    """Yield another descriptor of a file, which leaves those of the standard streams free.
 
-    Whoever is started without them, by `<&-` for example, opens files in their place.
+    A process that was started without standard streams, by `<&-` for example, opens files in their
+    place.
     """
     shared = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3)
     try:
@@ -217,7 +216,7 @@ def _beside_standard_streams(file: int) -> Iterator[int]:
 
 
 def _enlarge(pipe: BinaryIO) -> None:
-    """Let a pipe hold more, if this user has not as much in pipes already as it may (pipe(7))."""
+    """Let a pipe hold more, unless this user has reached the limit for pipes (pipe(7))."""
     if sys.platform == "linux":
         with suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)

@@ -90,7 +90,7 @@ class TarSink:
     Parameters:
         output: receives the archive's bytes.
         install_target: the top-level folder, or `"."` for none.
-        progress: called with the size of what was compressed, by compressors that lag behind.
+        progress: called with the size of what has been compressed, by compressors that lag behind.
     """
 
     holds_links = True
@@ -149,7 +149,7 @@ class TarSink:
         return (self._top + entry.arcname).removesuffix("/")
 
     def _write_file(self, head: bytes, data: bytes, digest: bytes) -> None:
-        """Write a header and a whole file; a small one at once."""
+        """Write a header and a whole file; a small one in a single write."""
         padding = _padding(len(data))
         if len(data) < _JOINED:
             self._write(head + data + padding, of_file(digest, head))

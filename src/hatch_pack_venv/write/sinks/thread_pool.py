@@ -26,7 +26,7 @@ class OrderedPool(Generic[T]):
     """Runs work in threads and passes on its results in order of submission.
 
     Neither the order nor the results depend on the number of threads or on timing. `put` blocks
-    while too much work is pending, so a fast reader never fills the memory.
+    while too much work is pending, so that a fast reader never exhausts memory.
 
     Parameters:
         take: receives each result, in the thread that calls `put` and `drain`.
@@ -42,10 +42,10 @@ class OrderedPool(Generic[T]):
         self._stopped = threading.Event()
 
     def put(self, work: Callable[[], T], *, weight: int = 1) -> None:
-        """Submit work; results that are ready are passed on along the way.
+        """Submit work, and pass on results that are ready.
 
         Parameters:
-            weight: the number of jobs that this one counts as, by the memory it holds.
+            weight: the number of jobs that this one counts as, according to the memory it holds.
         """
         try:
             self._pending.append((self._pool.submit(work), weight))
@@ -77,7 +77,7 @@ class OrderedPool(Generic[T]):
         self._take(future.result())
 
     def check(self) -> None:
-        """End long work early; called by the work itself.
+        """End long-running work early; called by the work itself.
 
         Raises:
             Cancelled: if the result is no longer needed.
@@ -86,10 +86,10 @@ class OrderedPool(Generic[T]):
             raise Cancelled
 
     def call(self, function: Callable[[], Called]) -> Called:
-        """Call what takes long and cannot look whether it is still needed; by the work itself.
+        """Call a long-running function that cannot check for cancellation; used by the work itself.
 
-        It runs in a thread that is left behind when the pool is cancelled, and that the process
-        does not wait for when it ends: a library's own call cannot be stopped.
+        The function runs in a thread that is abandoned when the pool is cancelled, and that does
+        not keep the process from exiting: a call into a library cannot be stopped.
 
         Raises:
             Cancelled: if the result is no longer needed.

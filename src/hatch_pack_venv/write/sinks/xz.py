@@ -1,9 +1,9 @@
 """An .xz file of blocks that threads compress independently, each with its own filters.
 
 Blocks rather than streams: every reader accepts them, even one that stops after the first stream
-(Commons Compress by default). The standard `lzma` turns each block into a complete file; everything
-around the block is cut off, and a single header, index and footer enclose all blocks. See
-https://tukaani.org/xz/xz-file-format.txt.
+(Commons Compress by default). The standard library's `lzma` turns each block into a complete file;
+everything around the block is cut off, and a single header, index and footer enclose all blocks.
+See https://tukaani.org/xz/xz-file-format.txt.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class XzCompressor:
 
     Parameters:
         output: receives the bytes.
-        progress: called in a thread with the size of each piece that was compressed.
+        progress: called from a thread, with the size of each piece that has been compressed.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class XzCompressor:
         def work() -> bytes:
             size = sum(map(len, parts))
             found = self._remembered(make, told, f"xz {filters}")
-            if parts:  # nothing was compressed
+            if parts:  # found in the cache
                 done(size)
             return found
 
@@ -124,7 +124,7 @@ def _compressed(pieces: list[bytes], filters: Filters, done: Progress) -> bytes:
     """Return a complete .xz file of some pieces, which are released one by one.
 
     Parameters:
-        done: called with the size of each; ends the work by an exception.
+        done: called with the size of each; raises an exception to end the work.
     """
     compressor = lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, filters=filters)
     pieces.reverse()
@@ -168,7 +168,7 @@ class _XzFile:
 
 
 def _only_record(index: bytes) -> bytes:
-    """Return the record of an index with one: two numbers, each ending at a byte below 128."""
+    """Return the only record of an index: two numbers, each ending with a byte below 128."""
     start = 2  # after the indicator and the number of records
     end = start
     for _ in range(2):

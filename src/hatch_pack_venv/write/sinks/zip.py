@@ -1,4 +1,4 @@
-"""Zip archives: files and folders, with Unix modes and times in UTC."""
+"""Zip archives: files, folders and links, with Unix modes and times in UTC."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LOCAL_SIZE: Final = 30
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """A file or folder in a zip; `size` may be set before the rest is known.
+    """A file, folder or link in a zip; `size` may be set before the rest is known.
 
     Parameters:
         mode: its Unix mode, including the file type bits.
@@ -64,7 +64,7 @@ class Member:
 
     @property
     def flags(self) -> int:
-        """General purpose bits: marks the name as UTF-8 where that makes a difference."""
+        """The general purpose bits: they mark the name as UTF-8 where that makes a difference."""
         if self.name.isascii():
             return 0
         try:
@@ -150,27 +150,27 @@ def end_records(count: int, size: int, offset: int) -> bytes:
     return records + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, short, short, *sizes, 0)
 
 
-@lru_cache(maxsize=1024)  # the files of a wheel have few times, or one
+@lru_cache(maxsize=1024)  # the files of a wheel share one time or a few
 def dos_time(seconds: int) -> tuple[int, int]:
-    """Return time and date in zip's format: UTC, even seconds, from 1980 to 2107."""
+    """Return the time and date in zip's format: UTC, even seconds, from 1980 to 2107."""
     moment = tuple(time.gmtime(min(seconds, _BEYOND))[:6])
     year, month, day, hour, minute, second = max(_FIRST, min(_LAST, moment))
     return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
 
 
 _BATCH: Final = 1 << 20
-"""Bytes of small files that a thread compresses per job, and that the cache keeps in one file: jobs
-and files for each of them cost more.
+"""Bytes of small files that a thread compresses per job, and that the cache keeps in one file: a
+job and a cache file for each of them would cost more.
 """
 _BATCH_LENGTH: Final = 256
 _BATCHES_START: Final = (1 << 32) // 64
-"""Checksums of names below which a batch starts there in any case: if files before it are added or
-removed, all later batches are what they were. It is so for one name of 64.
+"""A batch always starts at a name whose checksum is below this, as it is for one name in 64: if
+earlier files are added or removed, all later batches stay the same.
 """
 _WHOLE: Final = 32 << 20
 """Bytes up to which a member is compressed at once, which takes twice as much memory."""
 _UNIT: Final = 8 << 20
-"""Bytes by which the weight of a large job grows by one."""
+"""Bytes that add one to the weight of a large job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class _Part:
 
 
 class ZipSink:
-    """Writes deflated members; a link is its text, marked by its mode, as with Info-ZIP's `zip -y`.
+    """Writes deflated members; a link holds its text and has a link's mode, as with `zip -y`.
 
     Members are compressed in threads, small ones several at a time, large ones block by block, and
     written in the order they were added.
@@ -281,7 +281,7 @@ class ZipSink:
         while left:
             block = stream.read(BLOCK)
             first, left = left == member.size, left - len(block)
-            # The last part is taken after the last block was read, when the checksum is complete.
+            # The last part is taken after the last block has been read, with the checksum complete.
             member.checksum = checksum(block, member.checksum)
             make = partial(deflate_block, block, dictionary, self._level, last=not left)
             told = (of_bytes(dictionary), of_piece(len(block), stream.digest()))
@@ -330,7 +330,7 @@ def _member(entry: Entry, name: str, kind: int) -> Member:
 
 
 _MEMBER: Final = struct.Struct("<LL")
-"""A member's checksum and compressed size, before what it was compressed to."""
+"""A member's checksum and compressed size, in front of its compressed data."""
 
 
 def _block(

@@ -37,13 +37,13 @@ def of_arm() -> bytes:
 
 
 MISFITS = {
-    "machine": (f"a/x{OWN}", of_arm(), "is for aarch64"),
-    "machine, by content alone": ("a/x.abi3.so", of_arm(), "is for aarch64"),
-    "pointers": (f"a/x{OWN}", make_elf(NEEDS_GLIBC, wide=False), "is for x86_64 of 32 bits"),
-    "libc": (f"a/x{OWN}", make_elf(NEEDS_MUSL), "is for a system with musl"),
-    "version": ("a/x.cpython-312-x86_64-linux-gnu.so", make_elf(), "is for CPython 3.12"),
-    "free-threaded": ("a/x.cpython-311t-x86_64-linux-gnu.so", make_elf(), "is for CPython 3.11t"),
-    "no package": ("x.cpython-39-x86_64-linux-gnu.so", make_elf(), "is for CPython 3.9"),
+    "machine": (f"a/x{OWN}", of_arm(), "aarch64"),
+    "machine, by content alone": ("a/x.abi3.so", of_arm(), "aarch64"),
+    "pointers": (f"a/x{OWN}", make_elf(NEEDS_GLIBC, wide=False), "32-bit x86_64"),
+    "libc": (f"a/x{OWN}", make_elf(NEEDS_MUSL), "a system with musl"),
+    "version": ("a/x.cpython-312-x86_64-linux-gnu.so", make_elf(), "CPython 3.12"),
+    "free-threaded": ("a/x.cpython-311t-x86_64-linux-gnu.so", make_elf(), "CPython 3.11t"),
+    "no package": ("x.cpython-39-x86_64-linux-gnu.so", make_elf(), "CPython 3.9"),
 }
 
 
@@ -52,11 +52,11 @@ def test_a_module_that_the_interpreter_cannot_load_is_named(tmp_path: Path, kind
     """One sentence for a package, with what its modules are for."""
     name, content, words = MISFITS[kind]
     (told,) = found(tmp_path, {name: content})
-    assert told.startswith(f"{SITE}/{name} {words}, and the interpreter ")
+    assert told.startswith(f"{SITE}/{name} is built for {words}, so the interpreter ")
     if "/" in name:
         other = name.replace("/x.", "/y.")
         (told,) = found(tmp_path, {name: content, other: content})
-        assert "(and 1 more of its modules)" in told
+        assert "(and 1 more in its package)" in told
 
 
 FITS = {

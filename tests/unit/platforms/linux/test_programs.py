@@ -26,7 +26,7 @@ def without_patchelf(*_: object) -> NoReturn:
 
 @pytest.mark.parametrize(
     ("payload", "why"),
-    [(b"payload" * 100, "it has data behind its end"), (b"", "patchelf is needed")],
+    [(b"payload" * 100, "it has data appended to it"), (b"", "patchelf is needed")],
 )
 def test_a_program_that_stays_as_it_is_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, payload: bytes, why: str
@@ -36,7 +36,7 @@ def test_a_program_that_stays_as_it_is_is_told(
     entry = program(tmp_path, make_elf((DT_NEEDED, "libz.so.1")) + payload)
     unchanged, (note,) = bundle.with_libraries(entry)
     assert unchanged is entry
-    assert note.startswith("bin/tool needs libraries that come along and does not find them")
+    assert note.startswith("bin/tool needs bundled libraries but cannot find them by itself")
     assert why in note
 
 

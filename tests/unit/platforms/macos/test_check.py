@@ -122,7 +122,7 @@ def test_names_that_macos_takes_for_one_are_refused_together() -> None:
     with pytest.raises(PlanError) as error:
         plan_for_mac(*entries)
     assert len(error.value.problems) == 2
-    assert f"{SITE}/README and {SITE}/readme are one name on macOS" in error.value.problems[0]
+    assert f"{SITE}/README and {SITE}/readme are the same name on macOS" in error.value.problems[0]
     plan(*entries)
 
 
@@ -135,7 +135,7 @@ def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (module("/build/env/lib/libx.dylib"), "loads /build/env/lib/libx.dylib, a place of this"),
+        (module("/build/env/lib/libx.dylib"), "loads /build/env/lib/libx.dylib, a path on this"),
         (module("@loader_path/.dylibs/gone.dylib"), "pkg/.dylibs/gone.dylib, which is not packed"),
     ],
 )
@@ -152,8 +152,8 @@ def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() ->
     place = BuildPath(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
     entries = [file(f"{SITE}/x.so", module(load))]
     (note,) = plan_for_mac(*entries, build_paths=(place,)).notes
-    assert note == f"{SITE}/x.so loads {load}, which the target has to have"
-    with pytest.raises(PlanError, match="a place of this machine"):
+    assert note == f"{SITE}/x.so loads {load}, which the target must have"
+    with pytest.raises(PlanError, match="a path on this machine"):
         plan_for_mac(*entries, build_paths=(place,), interpreter="bundled")
 
 
@@ -179,8 +179,8 @@ def test_what_the_target_has_to_have_is_told() -> None:
         file(f"{SITE}/pkg/z.so", module("@loader_path/x.so", "/System/Library/Frameworks/F")),
     ]
     assert plan_for_mac(*entries).notes == (
-        f"{SITE}/pkg/x.so loads /opt/homebrew/lib/libx.dylib, which the target has to have",
-        f"{SITE}/pkg/x.so looks for libraries in /opt/lib (LC_RPATH), also on the target",
+        f"{SITE}/pkg/x.so loads /opt/homebrew/lib/libx.dylib, which the target must have",
+        f"{SITE}/pkg/x.so searches /opt/lib for libraries (LC_RPATH), on the target as well",
     )
 
 
@@ -192,5 +192,5 @@ def test_a_file_without_a_signature_is_told_with_the_command_that_signs() -> Non
         file(f"{SITE}/b.so", fat(("x86_64", intel), ("arm64", module()))),
     ]
     (note,) = plan_for_mac(*entries).notes
-    assert note.startswith(f"{SITE}/a.so without a signature")
+    assert f" refuse to load {SITE}/a.so without a signature: " in note
     assert note.endswith("codesign --force --sign - FILE")

@@ -167,4 +167,4 @@ def test_an_interpreter_that_is_a_script_is_told() -> None:
     """What a wrapper around the interpreter does is lost, and a note says so."""
     made = plan(file("bin/python", b"#!/bin/sh\nexec /opt/python -X dev\n", executable=True))
     (note,) = made.notes
-    assert note.startswith("bin/python is a script around the interpreter, ")
+    assert note.startswith("bin/python is a wrapper script for the interpreter, ")

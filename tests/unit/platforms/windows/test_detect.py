@@ -112,11 +112,11 @@ def test_the_layout_is_told_from_the_tree(tmp_path: Path) -> None:
         (lambda env: (env / "pyvenv.cfg").unlink(), "it has no pyvenv.cfg"),
         (
             lambda env: (env / "pyvenv.cfg").write_text("home = C:\\Python\n"),
-            "does not tell Python's version",
+            "does not state the Python version",
         ),
         (
             lambda env: (env / "Scripts/python.exe").write_text("#!/bin/sh"),
-            "is no Windows program; one for x86, AMD64 or ARM64 was expected",
+            "is not a Windows program; a program for x86, AMD64 or ARM64 was expected",
         ),
         (
             lambda env: (env / "pyvenv.cfg").write_text("version = 3.8.10\n"),
