@@ -1,7 +1,7 @@
-"""The demo of the README: build greeter, whose archive has to run with its originals hidden.
+"""The README's demo: build greeter, whose archive must run with the originals hidden.
 
 Run it with the Python of an environment in which this repository is installed with its `test`
-extra; it needs a package index, and leaves nothing behind.
+extra. It needs a package index and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from hatch_pack_venv.prove.room import NoRoomError, find_maker  # noqa: E402
 
 
 def step(text: str) -> None:
-    """Say what happens next."""
+    """Print the next step."""
     print(f"• {text}", flush=True)
 
 
 def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command and return what it said."""
+    """Run a command and return its output."""
     words = list(map(str, command))
     pipe, merge = subprocess.PIPE, subprocess.STDOUT
     done = subprocess.run(
@@ -42,7 +42,7 @@ def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
 
 
 def choose_python() -> tuple[Python, str]:
-    """Return the interpreter to build with, and how the archive gets it on the target."""
+    """Return the interpreter to build with, and the value of the option `interpreter`."""
     own = Path(sys.base_prefix).resolve()
     candidates = sorted(bundlable(), key=lambda python: python.prefix != own)
     if candidates:
@@ -53,7 +53,7 @@ def choose_python() -> tuple[Python, str]:
 
 
 def room() -> str:
-    """Return the line that lets `prove` run where no clean room can be made."""
+    """Return the option that lets `prove` run on a machine that cannot make a clean room."""
     try:
         find_maker()
     except NoRoomError as error:
@@ -97,7 +97,7 @@ def unpack(archive: Path, place: Path) -> Path:
 
 
 def main() -> int:
-    """Do it all in a temporary folder."""
+    """Run the demo in a temporary folder."""
     python, mode = choose_python()
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         work = Path(folder).resolve()

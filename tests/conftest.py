@@ -1,4 +1,4 @@
-"""Fixtures of all tests, and what the machine has."""
+"""Fixtures of all tests, and checks of what the machine provides."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _MARKED_FIXTURES = {
     "in_namespace": "namespaces",
 }
 
-# What a developer's shell or a front end may have set, and what would change a result.
+# Variables that a developer's shell or a front end may have set, and that would change results.
 _VARIABLES = ("HATCH_", "SOURCE_DATE_EPOCH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
 
 
 def pytest_configure() -> None:
-    """Let signals through, also where a shell started the tests in the background, or nohup.
+    """Restore signals that are ignored where a shell runs the tests in the background, or nohup.
 
-    There SIGINT, SIGQUIT (POSIX, "Asynchronous Lists") or SIGHUP is ignored, and by every process
-    that a test starts.
+    A shell ignores SIGINT and SIGQUIT there (POSIX, "Asynchronous Lists"), nohup ignores SIGHUP,
+    and every process that a test starts would inherit it.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,7 +48,7 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Name the CPythons that are found, and everything that this machine lacks."""
+    """List the CPythons that were found, and everything that this machine lacks."""
     found = ", ".join(python.version for python in find_pythons())
     return [f"CPython found: {found}", f"this machine lacks: {machine.lacking()}"]
 
@@ -56,7 +56,7 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Derive markers from what tests need and from the fixtures they use.
 
-    Tests that emulate a processor change the kernel's settings: they run where `-m` names them.
+    Tests that emulate a processor change the kernel's settings: they run only if `-m` names them.
     """
     if "emulated" not in config.getoption("markexpr"):
         items[:] = [item for item in items if item.get_closest_marker("emulated") is None]
@@ -79,17 +79,17 @@ def _clean_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_VARIABLES):
             monkeypatch.delenv(name)
-    # Where no folder can be: neither the developer's cache nor one that hides what is not the same
-    # bytes each time. Tests of the cache have one of their own.
+    # A path where no folder can exist: the developer's cache stays untouched, and no cache hides
+    # bytes that differ from build to build. Tests of the cache have one of their own.
     monkeypatch.setenv("HATCH_PACK_VENV_CACHE_DIR", os.path.join(os.devnull, "cache"))
 
 
 @pytest.fixture(autouse=True)
 def _no_large_files_stay(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Remove what takes room in the folder of a test that passes; all of them would be 29 GB.
+    """Remove the large files from the folder of a test that passes; in all they would take 29 GB.
 
-    The small files stay, which are most. Where thousands were just removed, ext4 makes new ones ten
-    times as slowly: without any, the suite took a fifth longer.
+    The small files, which are most, stay: after thousands have been removed, ext4 creates new ones
+    ten times as slowly. When they were removed as well, the suite took a fifth longer.
     """
     failed = request.session.testsfailed
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
@@ -100,7 +100,7 @@ def _no_large_files_stay(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build this project's wheel into a folder that isolated builds can find it in."""
+    """Build this project's wheel into a folder in which isolated builds can find it."""
 
     def build(folder: Path) -> None:
         # A name that was never used before: uv caches wheels by their path and version.
@@ -113,7 +113,7 @@ def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def windows_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Download real wheels for CPython 3.12 on 64-bit Windows, by their projects' names."""
+    """Download real wheels for CPython 3.12 on 64-bit Windows, by project name."""
 
     def download(folder: Path) -> None:
         target = ("--platform", "win_amd64", "--python-version", "3.12", "--only-binary", ":all:")
@@ -135,7 +135,7 @@ def front_end(plugin_wheels: Path, tmp_path: Path) -> dict[str, str]:
     return {
         **variables,
         "HATCH_DATA_DIR": str(home / "hatch"),
-        "PIP_NO_COMPILE": "1",  # what is imported is compiled all the same
+        "PIP_NO_COMPILE": "1",  # imported modules are compiled all the same
         "PIP_FIND_LINKS": links,
         "UV_FIND_LINKS": str(plugin_wheels),
     }
@@ -164,5 +164,5 @@ def scene(tmp_path: Path) -> Scene:
 
 @pytest.fixture(scope="session")
 def large() -> PackPlan:
-    """Plan more than a few blocks of every compressor, machine code among them."""
+    """Plan more than a few blocks for every compressor, including machine code."""
     return large_plan()

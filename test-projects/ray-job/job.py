@@ -1,4 +1,4 @@
-"""Ask a worker of a local cluster that runs from the archive given."""
+"""Query a worker of a local cluster, which runs from the given archive."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Run by spark-submit: the folders of the archives give the executors their Python in turn.
+"""Run by spark-submit: the executors use the Python of each archive's folder in turn.
 
 The driver has pyspark and what its pandas UDFs need, but not the packed project.
 """

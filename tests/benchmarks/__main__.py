@@ -1,7 +1,7 @@
-"""Measure this project against other packers, in turns, on environments from the index.
+"""Measure this project against other packers, alternately, on environments from the index.
 
 Prints a table of medians and ratios, and writes everything as JSON. Needs tar, xz, zstd and
-mksquashfs on PATH, two CPUs, and nobody else on the machine.
+mksquashfs on PATH, two CPUs, and an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 
 _ALONE: Final = ("levels", "starts", "targets", "scale", "second")
-"""Options that ask for one measurement and no other."""
+"""Options that select a single measurement."""
 
 
 def main() -> None:
     """Run what the command line asks for."""
     options = _options()
     work: Path = options.work.resolve()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is started writes its byte code
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is started writes its bytecode
     (work / "out").mkdir(parents=True, exist_ok=True)
     for package in hatch_pack_venv.__path__:
-        # As pip leaves it: an editable install may have no byte code.
+        # As pip does: an editable install may have no bytecode.
         compileall.compile_dir(package, quiet=1)
     if len(os.sched_getaffinity(0)) > 2:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
@@ -126,7 +126,7 @@ def _compare(name: str, work: Path, options: argparse.Namespace) -> dict[str, An
             base = work / "out" / contender.name.split()[0]
             command, output = contender.filled(prefix, base)
             output.unlink(missing_ok=True)
-            os.sync()  # or what the one before has left to write would slow this one down
+            os.sync()  # otherwise the last packer's pending writes would slow this one down
             cost = measured(command, output)
             costs.setdefault((contender.suffix, contender.name), []).append(cost)
             print(f"{name}, round {number + 1}: {contender.name} {contender.suffix}: {cost}")

@@ -39,7 +39,7 @@ class Contender:
 
     Parameters:
         name: `ours` for this project.
-        command: with `{prefix}`, `{base}` (the output without its suffix) and `{output}`.
+        command: may contain `{prefix}`, `{base}` (the output without its suffix) and `{output}`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Contender:
         """Return the command for an environment, and the file it will write."""
         output = base.with_name(base.name + self.suffix)
         values = {"prefix": prefix, "base": base, "output": output, "parent": prefix.parent}
-        # Sources of programs hold braces of their own.
+        # The source of a program has braces of its own.
         parts = [str(part) for part in self.command]
         filled = [
             part if "\n" in part else part.format(name=prefix.name, **values) for part in parts
@@ -59,7 +59,7 @@ class Contender:
 
 
 def ours(suffix: str, *options: str) -> Contender:
-    """Return this project, in one format; the target's interpreter, as the peers have it."""
+    """Return this project with one format and, as with the peers, the target's interpreter."""
     command: list[str | Path] = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""The environments that are packed, and the one the peers run in, from the package index."""
+"""The environments to pack and the one that the peers run in, from the package index."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PEERS = ["venvstacks", "venv-pack2", "conda-pack", "zstandard", "pex", "setuptoo
 
 
 def made(path: Path, requirements: list[str]) -> Path:
-    """Return an environment of this Python at a path; it is made unless it is there."""
+    """Return an environment of this Python at a path, making it if it does not exist."""
     if not (path / "pyvenv.cfg").exists():
         uv = [sys.executable, "-m", "uv"]
         _run(*uv, "venv", "--quiet", "--python", sys.executable, path)
@@ -55,7 +55,7 @@ def synthetic(path: Path, count: int) -> Path:
 
 
 def with_large_file(path: Path) -> Path:
-    """Return an environment with a file just over 4 GiB, which repeats itself after 64 MiB."""
+    """Return an environment with a file just over 4 GiB, whose content repeats every 64 MiB."""
     made(path, [])
     large = path / "large.bin"
     if not large.exists():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_PERIOD = 0.05  # seconds between two looks at the memory
+_PERIOD = 0.05  # seconds between two samples of the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class Cost:
 
     Parameters:
         wall, cpu: seconds; `cpu` is user and system time of the process and its children.
-        memory: the largest sum of their resident sets seen, in bytes.
-        size: of what was written, in bytes.
+        memory: the largest observed sum of their resident sets, in bytes.
+        size: of the file written, in bytes.
     """
 
     wall: float
@@ -57,7 +57,7 @@ def measured(command: Sequence[str | Path], output: Path | None = None) -> Cost:
 
 
 class _Peak:
-    """Looks at the memory of a process and its children until it is stopped."""
+    """Samples the memory of a process and its children until it is stopped."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -77,7 +77,7 @@ class _Peak:
 
 
 def _resident(pid: int) -> int:
-    """Return the resident bytes of a process and all below it."""
+    """Return the resident bytes of a process and all its descendants."""
     try:
         total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,4 +1,4 @@
-"""What else is measured: scan and plan, growth, unpacking and the first import, launchers."""
+"""Other measurements: scan and plan, growth, large files, levels, scale and launchers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def levels(prefix: Path, work: Path, suffixes: list[str] | None) -> dict[str, An
 
 
 def scale(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
-    """Measure a very large environment with two threads and with sixteen, which write the same."""
+    """Measure a very large environment with 2 and with 16 threads, which write the same bytes."""
     prefix = vast(work / "vast")
     found: dict[str, Any] = {}
     for suffix in suffixes or LEVELS:
@@ -117,7 +117,7 @@ def scale(work: Path, suffixes: list[str] | None) -> dict[str, Any]:
 
 
 def launcher_overhead(work: Path, runs: int = 100) -> dict[str, float]:
-    """Measure a launcher that finds its own place against a direct `#!` line, in turns."""
+    """Measure a launcher that finds its own location against a direct `#!` line, alternately."""
     from hatch_pack_venv.model.distribution import EntryPoint
     from hatch_pack_venv.platforms.posix.launchers import entry_point_script
 

@@ -1,4 +1,4 @@
-"""Medians and ratios of what was measured, and the bars they are held against."""
+"""Medians and ratios of the measurements, and the limits that they must stay within."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .measure import Cost
 
-# Format, peer, at most this much of its time, of its size.
+# Format, peer, and the largest ratios of our time and of our size to its own.
 BARS = [
     (".tar.zst", "tar | zstd", 1.15, 0.94),
     (".tar.gz", "venv-pack2", 0.45, 0.97),
@@ -32,7 +32,7 @@ def medians(costs: Mapping[tuple[str, str], list[Cost]]) -> dict[tuple[str, str]
 
 
 def table(figures: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
-    """Return the medians, with ours as a part of each peer's."""
+    """Return the medians, with the ratio of ours to each peer's."""
     lines = [
         f"{'format':10} {'packer':31} {'wall s':>8} {'CPU s':>8} {'MiB':>6} {'MB':>8}"
         f" {'our time':>9} {'our size':>9}"
@@ -63,7 +63,7 @@ def level_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 
 def judged(figures: Mapping[tuple[str, str], Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Return each bar with the ratio that was measured."""
+    """Return each limit with the measured ratio."""
     found = []
     for suffix, name, time, size in BARS:
         mine, peer = figures.get((suffix, "ours")), figures.get((suffix, name))

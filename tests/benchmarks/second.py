@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .measure import Cost
 
 FORMATS = (".tar.xz", ".tar.zst", ".tar.gz", ".tar.bz2", ".zip")
-# Format: at most this part of the first build's CPU time, with nothing and with the wheel changed.
+# The largest fraction of the first build's CPU time: with nothing changed, with the wheel changed.
 BARS = {".tar.xz": (0.10, 0.15), ".tar.zst": (0.35, 0.45)}
 _BUILDS = ("before", "first", "second", "changed")
 
@@ -32,10 +32,10 @@ _BUILDS = ("before", "first", "second", "changed")
 def second_builds(
     work: Path, rounds: int, suffixes: list[str] | None, before: Path | None
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return medians of what builds cost, by format and build.
+    """Return the median costs of the builds, by format and build.
 
     Parameters:
-        before: the `src` of an earlier version, measured in turns with this one.
+        before: the `src` of an earlier version, measured alternately with this one.
     """
     folder = work / "second"
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,13 +52,13 @@ def second_builds(
                 costs.setdefault(build, []).append(cost)
                 print(f"{suffix}, round {number + 1}, {build}: {cost}", flush=True)
         found[suffix] = {build: _medians(each) for build, each in costs.items()}
-    for cache in folder.glob("cache*"):  # not before: ext4 is slow to make files after it
+    for cache in folder.glob("cache*"):  # not earlier: ext4 is slow to create files afterwards
         shutil.rmtree(cache)
     return found
 
 
 def second_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Return the builds as Markdown, with each one's part of the first."""
+    """Return the builds as Markdown, with the ratio of each one to the first."""
     lines = [
         "| format | build | s | CPU s | of the first | MiB | MB |",
         "|---|---|---|---|---|---|---|",
@@ -101,7 +101,7 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _wheel(folder: Path, number: int) -> Path:
-    """Return a wheel of the project, whose modules differ by a number."""
+    """Return a wheel of the project, whose modules contain a number."""
     files = {f"app/m{n:02}.py": f"x = {number}, {n}\n".encode() * 200 for n in range(40)}
     where = folder / str(number)
     where.mkdir(exist_ok=True)

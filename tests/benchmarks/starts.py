@@ -1,4 +1,4 @@
-"""First and second start of one file: ours, PEX's and PyInstaller's, of one application."""
+"""First and second starts of one application as a file of ours, of PEX and of PyInstaller."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _POINTS = b"[console_scripts]\napp = app:main\n"
 
 
 def starts(work: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Return, for each packer, medians in CPU seconds of both starts, and the file's megabytes.
+    """Return, for each packer, the median CPU seconds of both starts, and the file's megabytes.
 
-    What else the machine does has less to do with these than with what passes. Before each first
-    start there is no cache of it; files are in the system's page cache. The launcher is that of the
+    Other work on the machine affects CPU time less than elapsed time. Before each first start the
+    file's own cache is removed; files are in the system's page cache. The launcher is that of the
     unpacked environment.
     """
     folder = work / "starts"
@@ -112,7 +112,7 @@ def _launcher(run_file: Path, folder: Path, rounds: int) -> float:
 
 
 def _seconds(path: Path, home: Path) -> float:
-    # PEX finds its interpreter by PATH.
+    # PEX finds its interpreter through PATH.
     search = f"{os.path.dirname(os.path.realpath(sys.executable))}:{os.environ['PATH']}"
     env = {"PATH": search, "HOME": str(home), "TMPDIR": str(home)}
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -120,7 +120,7 @@ def _seconds(path: Path, home: Path) -> float:
         path, [str(path)], env, file_actions=[(os.POSIX_SPAWN_DUP2, nowhere, 1)]
     )
     os.close(nowhere)
-    _, status, used = os.wait4(process, 0)  # with all processes that it has waited for itself
+    _, status, used = os.wait4(process, 0)  # includes all processes that it waited for
     if status:
         message = f"{path} ended with {status}"
         raise RuntimeError(message)

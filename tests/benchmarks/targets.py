@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PYTHON: Final = "import shutil, sys; shutil.unpack_archive(sys.argv[1], sys.argv[2])"
-# By what reads it: a command between which the archive and the folder stand, and the formats.
+# By reader: what precedes the archive, what stands between it and the folder, and the formats.
 _READERS: Final = {
     "tar": (["tar", "-xf"], ["-C"], (".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")),
     "Python": ([sys.executable, "-c", _PYTHON], [], (".tar", ".tar.gz", ".tar.bz2", ".tar.xz")),
@@ -26,16 +26,16 @@ _READERS: Final = {
     "itself": ([], ["--pack-venv-extract"], (".run",)),
 }
 _BYTE_CODE: Final = "ours, with byte code"
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - what is made there is removed first
-"""Where files are unpacked, if it is there: after thousands of files were removed, ext4 takes ten
-times as long to make as many, for it passes over inodes that were in use a moment ago.
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - our folder there is removed first
+"""Where files are unpacked, if it exists: after thousands of files have been removed, ext4 takes
+ten times as long to create as many, because it skips inodes that were in use a moment ago.
 """
 _FIGURES: Final = ("unpack", "unpack CPU", "connect CPU", "first CPU", "second CPU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """An archive and what unpacks it."""
+    """An archive and the program that unpacks it."""
 
     packer: str
     archive: Path
@@ -44,11 +44,11 @@ class _Row:
 
 
 def target_costs(work: Path, rounds: int) -> list[dict[str, str | float]]:
-    """Return, for each archive and reader, medians of seconds, in turns.
+    """Return the median seconds for each archive and reader, measured alternately.
 
-    Before the first start `postinstall.py` connects ours, and compiles it, but for formats that
-    start as they are; otherwise the first start compiles what it imports. Archives and files are in
-    the system's page cache. What venvstacks makes starts only among its layers.
+    Before the first start `postinstall.py` connects and compiles ours, except in formats that need
+    no connecting; otherwise the first start compiles what it imports. Archives and files are in the
+    system's page cache. An archive of venvstacks is left out: it starts only among its layers.
     """
     prefix = made(work / "science" / "env", REQUIREMENTS["science"])
     rows = list(_rows(prefix, work / "targets", made(work / "peers", PEERS)))
@@ -105,7 +105,7 @@ def _rows(prefix: Path, folder: Path, peers: Path) -> Iterator[_Row]:
 _COMPILED: Final = ("--bytecode", "unchecked-hash")
 _BUNDLED: Final = ("--interpreter", "bundled")
 _OPTIONS: Final = {".run": (*_BUNDLED, "--entry-point", "flask"), ".squashfs": _BUNDLED}
-"""Of formats that nothing connects on the target."""
+"""Options for the formats that are not connected on the target."""
 
 
 def _costs(row: _Row, place: Path) -> dict[str, float]:

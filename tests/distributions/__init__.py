@@ -1,6 +1,6 @@
-"""Other releases of Debian: packing there, running on all others, and these tests there."""
+"""Other releases of Debian: packing on each, running on all others, and running the tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does: `support` is found there
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does, to find `support`

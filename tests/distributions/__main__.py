@@ -1,8 +1,8 @@
-"""Run the unit and the integration tests by the Pythons of other releases of Debian.
+"""Run the unit and integration tests with the Pythons of other releases of Debian.
 
-Each root is made of packages, with the programs that `.ci/run` installs but Java and Wine; the
-project and what its tests need are installed there by the release's own venv and pip. Ends with
-status 1 if any test failed.
+Each root is made from packages, with the programs that `.ci/run` installs except Java and Wine;
+the release's own venv and pip install the project and the dependencies of its tests there. Exits
+with status 1 if any test failed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from support.roots import VARIABLES, entering, fetch, unpack
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTS: Final = ("trixie/3.13", "sid/3.13", "sid/3.14", "sid/3.15")
-# What a root must have besides what `.ci/run` installs: that is essential in a configured one.
+# Packages that every configured system has, which `.ci/run` therefore does not install.
 ESSENTIAL: Final = (
     *("apt", "base-files", "coreutils", "diffutils", "findutils", "grep", "hostname", "libc-bin"),
     *("login", "mawk", "passwd", "sed"),
 )
-# Of this machine, what its network needs.
+# The files of this machine that its network needs.
 NETWORK: Final = (
     "etc/resolv.conf",
     "etc/hosts",
@@ -37,14 +37,14 @@ NETWORK: Final = (
 
 
 def installed_by_ci() -> list[str]:
-    """Return the packages that `.ci/run` installs, without those that it may do without."""
+    """Return the packages that `.ci/run` installs, without the optional ones."""
     text = (ROOT / ".ci/run").read_text().replace("\\\n", " ")
     (line,) = re.findall(r"--no-install-recommends +(.*bubblewrap.*) >/dev/null", text)
     return str(line).split()
 
 
 def make_root(folder: Path, suite: str, minor: str) -> Path:
-    """Make a root with a Python, its headers and what the tests use."""
+    """Make a root with a Python, its headers and the programs that the tests use."""
     needed = [*ESSENTIAL, f"python{minor}-venv", f"python{minor}-dev"]
     packages = fetch(folder / "apt", suite, needed, wanted=installed_by_ci())
     root = unpack(packages, folder / "root")
@@ -71,7 +71,7 @@ def run_tests(root: Path, minor: str, arguments: list[str]) -> int:
         f'cd /project && exec pytest -p no:cacheprovider --basetemp=/tmp/t{minor} "$@"',
     )
     script = ["/bin/sh", "-c", " && ".join(commands), "sh", *arguments]
-    # Of uv, which brings certificates of its own.
+    # For uv, which has certificates of its own.
     variables["SSL_CERT_FILE"] = "/etc/ssl/certs/ca-certificates.crt"
     env = {**variables, **VARIABLES, "PATH": path, "PYENV_ROOT": str(pyenv)}
     return subprocess.run(entering(root, script, seen), env=env, check=False).returncode

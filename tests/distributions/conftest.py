@@ -1,4 +1,4 @@
-"""Roots of the releases, and what is packed in them."""
+"""Roots of the releases, and the environments packed in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Make a root of each suite, and one with nothing but its glibc and a busybox."""
+    """Make a root of each suite, and one with nothing but its glibc and busybox."""
 
     def make(folder: Path) -> None:
         for suite in SUITES:

@@ -1,6 +1,6 @@
-"""Environments for other processors: of 32-bit x86, which runs here, and of arm64, emulated.
+"""Environments for other processors: 32-bit x86, which runs here, and arm64, emulated.
 
-The tests of arm64 run where they are asked for by their marker (`-m emulated`); they register
+The tests of arm64 run only if their marker is selected (`-m emulated`); they register
 qemu with the kernel and remove it again.
 """
 
@@ -34,7 +34,7 @@ PYTHON: Final = "3.11"  # of that suite
 
 
 class Machine(NamedTuple):
-    """A processor: what Debian calls it, wheels, and the manifest."""
+    """A processor, as Debian, wheels and the manifest name it."""
 
     debian: str
     wheels: str
@@ -64,7 +64,7 @@ print(struct.calcsize("P") * 8)
     ids=lambda machine: machine.debian,
 )
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """Give each machine, with its programs runnable."""
+    """Yield each machine while its programs can run here."""
     each: Machine = request.param
     if each is ARM64:
         require("arm64 emulation")
@@ -104,7 +104,7 @@ def roots(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def test_the_interpreters_own_header_says_what_an_archive_is_for(
     machine: Machine, roots: dict[str, Path]
 ) -> None:
-    """Machine and tag are the interpreter's, not the kernel's; the floor is that of its files."""
+    """Machine and tag come from the interpreter, not the kernel; the floor comes from its files."""
     for mode in ("bundled", "target"):
         manifest = json.loads((roots[mode] / "share/venv/metadata/pack-venv.json").read_bytes())
         platform = manifest["platform"]
@@ -118,7 +118,7 @@ def test_the_interpreters_own_header_says_what_an_archive_is_for(
 def test_a_bundle_runs_where_there_is_nothing_but_its_c_library(
     machine: Machine, roots: dict[str, Path]
 ) -> None:
-    """It brings its libraries, those of its wheels among them, and its own check is content."""
+    """It contains its libraries, including those of its wheels, and passes its own check."""
     brought = {path.name for path in (roots["bundled"] / "lib").glob("*.so*")}
     assert {"libstdc++.so.6", "libgcc_s.so.1", "libffi.so.8", "libz.so.1"} <= brought
     seen = {roots["bundled"]: APP}
@@ -134,7 +134,7 @@ def test_a_bundle_runs_where_there_is_nothing_but_its_c_library(
 def test_an_archive_for_the_targets_python_connects(
     machine: Machine, roots: dict[str, Path]
 ) -> None:
-    """On its own machine; this one's Python is told that it is of another."""
+    """It connects on its own machine; the Python of this one is refused with the machine type."""
     place = roots["root"] / "root/app"
     shutil.copytree(roots["target"], place, symlinks=True)
     own = [sys.executable, str(place / "postinstall.py"), "--no-compile"]
@@ -152,7 +152,7 @@ def test_an_archive_for_the_targets_python_connects(
 
 
 def test_a_packed_folder_is_compared_on_any_machine(roots: dict[str, Path]) -> None:
-    """Whether it is as it was packed is seen without running any of it."""
+    """A packed folder is verified without running anything in it."""
     command = [sys.executable, "-m", "hatch_pack_venv", "verify", str(roots["bundled"]), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

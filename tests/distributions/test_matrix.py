@@ -28,7 +28,7 @@ def places() -> Iterator[str]:
 def test_a_bundle_runs_or_says_why_not(
     packed: dict[tuple[str, str], Packed], roots: dict[str, Path], source: str, there: str
 ) -> None:
-    """Where glibc is new enough all of it runs; elsewhere one sentence says what is needed."""
+    """Everything runs where glibc is new enough; elsewhere one sentence says what is needed."""
     bundle, root = packed[source, "bundled"], roots[there]
     seen = {bundle.folder: APP}
     has = glibc_of(root)
@@ -64,7 +64,7 @@ def test_a_bundle_runs_or_says_why_not(
 def test_an_archive_for_the_targets_python_connects_or_says_why_not(
     packed: dict[tuple[str, str], Packed], roots: dict[str, Path], source: str, there: str
 ) -> None:
-    """The same minor version runs all of it; another one is told from what is needed."""
+    """The same minor version runs everything; another is refused, naming the version needed."""
     archive = packed[source, "target"]
     suite, python = SOURCES[there]
     root = roots[suite]

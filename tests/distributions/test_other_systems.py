@@ -1,7 +1,7 @@
-"""Systems on which no bundle for glibc can start: the launcher's sentence is what is seen.
+"""Systems on which no bundle for glibc can start: users see only the launcher's sentence.
 
-They are made of Debian's packages: with musl's loader as Alpine has it; with glibc below `/nix` as
-NixOS has it, without a loader where programs expect one, or with one that only says no.
+They are made from Debian's packages: one with musl's loader, like Alpine; two with glibc below
+`/nix`, like NixOS, without a loader where programs expect one or with one that always refuses.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def systems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (root / LOADER.lstrip("/")).unlink()
             (root / "nix/store").mkdir(parents=True)
             (root / "usr/lib/x86_64-linux-gnu").rename(root / "nix/store/glibc")
-        # A static program in the loader's place, as NixOS has one.
+        # A static program in place of the loader, as on NixOS.
         shutil.copy(root / "bin/busybox", root / LOADER.lstrip("/"))
         for name in ("alpine.apt", "nix.apt"):
             shutil.rmtree(folder / name)
@@ -52,7 +52,7 @@ def systems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_launcher_says_what_the_system_lacks(
     packed: dict[tuple[str, str], Packed], systems: dict[str, Path], source: str, name: str
 ) -> None:
-    """One sentence from launchers and from activation, and no line of the kernel or a loader."""
+    """Launchers and activation say it in one sentence, without a line of the kernel or a loader."""
     bundle, root = packed[source, "bundled"], systems[name]
     seen = {bundle.folder: APP}
     needed = "glibc " + ".".join(map(str, bundle.floor)) + " or later"

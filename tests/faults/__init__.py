@@ -1,7 +1,7 @@
-"""Every call of the system made to fail in turn: packing, exporting and verifying stay whole."""
+"""Every system call is made to fail in turn: packing, exporting and verifying stay sound."""
 
 import sys
 from pathlib import Path
 
-# As pytest does it, also for `python -m tests.faults`.
+# As pytest does, for `python -m tests.faults` as well.
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,8 +1,8 @@
-"""Make every call of the system fail, in every operation, and print what was not as it should be.
+"""Make every system call fail, in every operation, and print what went wrong.
 
-Every call that can fail does so once with each error that it can have, before every call comes a
-signal, four hundred come at any moment, and limits are set. Ends with status 1 if anything was
-wrong.
+Every call that can fail does so once with each error that it can return, a signal arrives before
+every call, four hundred arrive at random moments, and limits are set. Exits with status 1 if
+anything went wrong.
 """
 
 from __future__ import annotations

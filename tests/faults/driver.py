@@ -1,7 +1,7 @@
 """Runs the command again and again, each time with one fault.
 
-For every fault it looks at what the command said, at what is on the disk, and at what a run without
-a fault makes of that.
+For every fault it checks the command's messages, the files on disk, and what a run without a fault
+makes of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ERRORS_OF: Final = {
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 _COMMON: Final = ["--interpreter", "target", "-q", "--threads", "2"]
 _BUNDLED: Final = ["--interpreter", "bundled", "--entry-point", "demo"]
-_UNPROVEN: Final = ("--prove", "none")  # the interpreter is none that runs
+_UNPROVEN: Final = ("--prove", "none")  # the interpreter cannot run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,10 @@ class Operation:
     """A command.
 
     Parameters:
-        arguments: with the folder of a scene in place of `{}`.
-        replaces: whether its output is there from an earlier run.
-        exchanges: whether the file system can let two files change places; where it can, one rename
-            that fails is followed by another way, and nothing has to be undone.
+        arguments: the folder of a scene replaces `{}`.
+        replaces: whether its output exists from an earlier run.
+        exchanges: whether the file system can exchange two files; where it can, another way is
+            tried after a rename that fails, and nothing has to be undone.
     """
 
     arguments: tuple[str, ...]
@@ -98,9 +98,9 @@ OPERATIONS: Final = {
 
 
 def _lasting(folder: dict[str, Any]) -> dict[str, Any]:
-    """Return what is not to be removed by the next run.
+    """Return the files that the next run must not remove.
 
-    What is left out needs not to be read, and how large it is remains unknown if it cannot be.
+    Files that are left out need not be readable; the size of one that is not remains unknown.
     """
     found = {name: what for name, what in folder.items() if ".partial" not in name}
     for name, what in found.items():
@@ -111,12 +111,12 @@ def _lasting(folder: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Bench:
-    """One operation, and what it is measured by.
+    """One operation, and what its runs are compared with.
 
     Parameters:
-        before, after: what is in the output folder before and after a whole run.
-        source: the environment.
-        whole: what a whole run tells of its calls.
+        before, after: the output folder before and after a run without a fault.
+        source: the state of the environment.
+        whole: what a run without a fault reports about its calls.
     """
 
     root: Path
@@ -146,7 +146,7 @@ class Bench:
         return run(arguments, self.root, fault, self.shim)
 
     def _prepare(self) -> None:
-        """Make what was there earlier, from another state of the environment."""
+        """Make the earlier output, from another state of the environment."""
         out, kept, data = self.root / "out", self.root / "kept", self.root / "env/share/data"
         out.mkdir()
         if self.operation.replaces:
@@ -164,14 +164,14 @@ class Bench:
             shutil.copytree(self.root / "cache", self.root / "kept-cache")
 
     def _restore(self) -> None:
-        """Let the output and the cache of compressed blocks be as they were."""
+        """Restore the output and the cache of compressed blocks."""
         for name, kept in (("out", "kept"), ("cache", "kept-cache")):
             shutil.rmtree(self.root / name, ignore_errors=True)
             if (self.root / kept).exists():
                 shutil.copytree(self.root / kept, self.root / name, symlinks=True)
 
     def examined(self, fault: Fault) -> tuple[Ended, str | None]:
-        """Run with a fault; return how it ended, and what was not as it should be."""
+        """Run with a fault; return how it ended, and what went wrong, if anything."""
         self._restore()
         ended = self.run(fault)
         wrong = self._wrong(fault, ended)
@@ -187,7 +187,7 @@ class Bench:
         if "Traceback" in ended.said or (ended.status != 0 and len(errors) != 1 and not killed):
             return "no sentence"
         if killed and fault.signal != signal.SIGKILL:
-            # It came when nothing is there to be lost: before the command has begun, or at its end.
+            # It arrived when there is nothing to lose: before the command began, or at its end.
             return None if there in (self.before, self.after) else "killed in its midst"
         if ended.status not in (0, 1, 128 + fault.signal) and not killed:
             return "another status"
@@ -198,10 +198,10 @@ class Bench:
         return self._left_over() if there not in (self.before, self.after) else None
 
     def _is_whole(self, there: dict[str, Any], ended: Ended, *, killed: bool) -> bool:
-        """Whether the output is what there was before, or what a run without a fault makes.
+        """Whether the output is the earlier one, or the one that a run without a fault makes.
 
-        Between two renames SIGKILL, and only that, leaves some files new and others not: each is
-        whole for itself.
+        Only SIGKILL between two renames may leave some files new and others old; each of them is
+        complete.
         """
         before, after = _lasting(self.before), _lasting(self.after)
         if ended.status == 0:
@@ -217,7 +217,7 @@ class Bench:
         return there == before
 
     def _left_over(self) -> str | None:
-        """A next run without a fault has to clean what is left."""
+        """Check that the next run without a fault cleans up what is left."""
         _expect_success(self.run(Fault()))
         stray = state(self.root / "out").keys() - self.after.keys()
         return f"the next run leaves {sorted(stray)}" if stray else None
@@ -236,11 +236,11 @@ _LATEST: Final = 20_000  # microseconds
 
 
 def faults(kinds: str, stride: int) -> Iterator[Fault]:
-    """Yield the faults for an operation that makes such calls.
+    """Yield the faults for an operation that makes these calls.
 
     Parameters:
-        kinds: what each call can fail with, as the shim tells it.
-        stride: 1 for all; more leaves some out.
+        kinds: the errors that each call can return, as the shim reports them.
+        stride: 1 for all of them; a larger number skips some.
     """
     yield from islice(_limits(), 0, None, stride)
     yield from islice(_errors(kinds), 0, None, stride)
@@ -257,7 +257,7 @@ def _limits() -> Iterator[Fault]:
 
 
 def _errors(kinds: str) -> Iterator[Fault]:
-    """Every call fails with what it can fail with; those that write also from there on."""
+    """Yield each error that each call can return; for calls that write, also from there on."""
     for number, kind in enumerate(kinds, start=1):
         for error in _ERRORS_OF[kind]:
             yield Fault(number=number, error=error)
@@ -266,7 +266,7 @@ def _errors(kinds: str) -> Iterator[Fault]:
 
 
 def _signals(calls: int) -> Iterator[Fault]:
-    """Before every call one of the signals, and all of them at moments between calls."""
+    """Yield one of the signals before every call, and all of them at moments between calls."""
     for number in range(1, calls + 1):
         yield Fault(number=number, signal=SIGNALS[number % len(SIGNALS)])
     moments = Random(1)  # noqa: S311
@@ -276,10 +276,10 @@ def _signals(calls: int) -> Iterator[Fault]:
 
 
 def examine(bench: Bench, stride: int) -> dict[str, Any]:
-    """Try all faults of an operation; return what there was to count, and what was wrong.
+    """Try all faults of an operation; return the counts and the problems.
 
     Limits come first, in a process that has imported as little as the command has when it starts.
-    For the other faults the modules are there already: their files are not below the scene, so that
+    For the other faults the modules are imported already: their files are not below the scene, so
     no fault would happen there, and a run takes a quarter of the time.
     """
     tried: Counter[str] = Counter()
@@ -317,7 +317,7 @@ def _answer(interpreter: Interpreter, _executable: Path) -> Interpreter:
 
 
 def main() -> None:
-    """Print what was found for the operations that are asked for, as JSON."""
+    """Print the results of the requested operations as JSON."""
     folder, stride, chosen = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     shim = Shim()
     results: dict[str, Any] = {}

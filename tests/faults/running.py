@@ -22,7 +22,7 @@ def compiled(folder: Path) -> Path:
 
 
 def driven(shim: Path, folder: Path, stride: int, *operations: str) -> dict[str, dict[str, Any]]:
-    """Return, for each operation, its calls by name, the faults by kind, and what was wrong."""
+    """Return, for each operation, its calls by name, the faults by kind, and the problems."""
     folder.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(_HERE.parent), *sys.path[1:]])
     variables = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}

@@ -1,4 +1,4 @@
-"""An environment, the interpreter that it is of, and what there is in a folder."""
+"""An environment, its interpreter, and the state of a folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BASE_FILES: Final = (
 
 
 def interpreter_in(base: Path) -> Interpreter:
-    """Return what an installation of CPython, of which there are some files, says of itself."""
+    """Return what a CPython installation, of which some files exist, reports about itself."""
     return replace(
         INTERPRETER,
         executable=base / "bin/python3.11",
@@ -48,7 +48,7 @@ def interpreter_in(base: Path) -> Interpreter:
 
 
 def make_scene(root: Path) -> None:
-    """Lay out an environment, what was packed of it earlier, and what is read."""
+    """Lay out an environment and the installation that it was made from."""
     base = root / "base"
     files = {f"env/{name}": content for name, content in _FILES.items()}
     files[f"env/{SITE}/demo/x.so"] = make_elf((DT_RUNPATH, f"{base}/lib"))

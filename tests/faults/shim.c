@@ -1,7 +1,7 @@
-/* Lets one of a process' calls of the system fail, or a signal come just before it or later.
+/* Makes one system call of a process fail, or sends a signal just before it or later.
  *
- * Loaded by LD_PRELOAD. Only calls count that name something below the watched folder, or a file
- * that was opened there; they are numbered from 1 in the order in which they are made.
+ * Loaded with LD_PRELOAD. Only calls that name something below the watched folder, or a file that
+ * was opened there, count; they are numbered from 1 in the order in which they are made.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -26,13 +26,13 @@
 #define FILES 65536
 #define CALLS 65536
 
-/* What happens, and at which call; `driver.py` has the same. */
+/* What happens, and at which call; `_Fault` in `shim.py` has the same fields. */
 struct fault {
-    long number;  /* of the call */
-    int error;    /* what it fails with */
-    int signal;   /* or what comes before it, */
-    long later;   /* so many microseconds after it came that far */
-    int lasting;  /* whether all later calls that take room fail, too */
+    long number;  /* the number of the call */
+    int error;    /* the error that it fails with */
+    int signal;   /* or the signal that arrives before it, */
+    long later;   /* or this many microseconds after the call was reached */
+    int lasting;  /* whether all later calls that need space fail as well */
 };
 
 static struct fault fault;
@@ -41,10 +41,10 @@ static size_t root_length;
 static atomic_long made;
 static unsigned char watched[FILES];
 static char met[PATH_MAX + 64];
-static __thread char place[PATH_MAX]; /* what the last call named */
+static __thread char place[PATH_MAX]; /* the file that the last call named */
 static const char *names[KINDS];
 static atomic_long counts[KINDS];
-static char kinds[CALLS]; /* of each call: what it can fail with */
+static char kinds[CALLS]; /* for each call: how it can fail */
 
 void fault_arm(const char *folder, const struct fault *what)
 {
@@ -58,7 +58,7 @@ void fault_arm(const char *folder, const struct fault *what)
 
 void fault_disarm(void) { root_length = 0; }
 
-/* Returns which call it was that failed, or came after the signal. */
+/* Returns the call that failed, or that followed the signal. */
 const char *fault_met(void) { return met; }
 
 /* Returns a letter for each call. */
@@ -109,11 +109,11 @@ static void *signal_later(void *unused)
     return unused;
 }
 
-/* What a call can fail with: nothing; EIO; EINTR, too; for want of room, too. What undoes a rename is
- * another, which takes no room: no program could put back what it has replaced where none works. */
+/* How a call can fail: not at all; with EIO; with EINTR as well; for lack of space as well. A rename
+ * is undone by another one, which needs no space: if none worked, no program could restore a file. */
 enum { NEVER, PLAIN, READS, WRITES, RENAMES };
 
-/* Whether this call is to fail. */
+/* Returns whether this call has to fail. */
 static int fails(int kind, const char *name, int what)
 {
     pthread_t thread;
@@ -136,7 +136,7 @@ static int fails(int kind, const char *name, int what)
     return fault.error != 0;
 }
 
-/* The function that this one stands before. */
+/* The function that this one wraps. */
 #define REAL(type, parameters, name)                                                               \
     static type(*real) parameters;                                                                 \
     if (!real)                                                                                     \
@@ -258,7 +258,7 @@ int closedir(DIR *folder)
     return real(folder);
 }
 
-/* What is written may be lost when a file is closed; the descriptor is gone all the same. */
+/* Written data may be lost when a file is closed; the descriptor is closed all the same. */
 int close(int fd)
 {
     REAL(int, (int), close)

@@ -24,15 +24,15 @@ _SHORT: Final = 20  # seconds for one run
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to a run.
+    """A fault that happens to a run.
 
     Parameters:
-        number: of the call at which it happens.
-        error: what that call fails with, if it can; for want of room only calls that write do.
-        signal: what comes before it.
-        later: how many microseconds after the run came to that call the signal comes; 0: before it.
-        lasting: whether all calls that need room fail from then on.
-        limit: a resource and how much of it there is.
+        number: the number of the call at which it happens.
+        error: the error that the call fails with, if it can; only calls that write lack space.
+        signal: the signal that arrives before it.
+        later: microseconds from the call until the signal arrives; 0: just before the call.
+        lasting: whether all calls that need space fail from then on.
+        limit: a resource and its limit.
     """
 
     number: int = 0
@@ -44,7 +44,7 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """Return what the runs of a table's column have in common."""
+        """Return the name under which runs with such a fault are counted."""
         if self.limit:
             return self.limit[0]
         if self.signal:
@@ -52,7 +52,7 @@ class Fault:
         return errno.errorcode[self.error] + (" from there on" if self.lasting else "")
 
     def __str__(self) -> str:
-        """Say what it is."""
+        """Describe the fault."""
         if self.limit:
             return f"{self.limit[0]} of {self.limit[1]}"
         later = f" and {self.later} microseconds" if self.later else ""
@@ -72,7 +72,7 @@ class _Fault(ctypes.Structure):
 
 
 class Shim:
-    """What `shim.c` exports."""
+    """The functions that `shim.c` exports."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(None)
@@ -80,7 +80,7 @@ class Shim:
         self._library.fault_kinds.restype = ctypes.c_char_p
 
     def arm(self, root: Path, fault: Fault) -> None:
-        """Start to count, and to fail."""
+        """Start counting, and failing."""
         what = _Fault(fault.number, fault.error, fault.signal, fault.later, fault.lasting)
         self._library.fault_arm(os.fsencode(root), ctypes.byref(what))
 
@@ -100,14 +100,14 @@ class Shim:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a run tells of itself.
+    """What a run reports about its calls.
 
     Parameters:
         met: the call at which a fault happened.
-        kinds: what each call can fail with: `-` nothing, `p` EIO, `r` EINTR as well, `w` for want
-            of room as well.
-        counts: the calls that were made, by their names.
-        modules: what was imported.
+        kinds: the errors that each call can return: `-` none, `p` EIO, `r` EINTR as well, `w` lack
+            of space as well.
+        counts: how many calls were made, by name.
+        modules: the imported modules.
     """
 
     met: str = ""
@@ -118,7 +118,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run ended: its status, or minus the signal's number; and what it said."""
+    """How a run ended: its status, or the negative number of a signal, and its messages."""
 
     status: int
     said: str
@@ -147,7 +147,7 @@ def run(arguments: list[str], root: Path, fault: Fault, shim: Shim) -> Ended:
 def _in_child(
     arguments: list[str], root: Path, fault: Fault, shim: Shim, pipes: tuple[int, int]
 ) -> None:
-    """Be the command: `sys.exit` and whatever else ends it go no further than here."""
+    """Be the command: `sys.exit`, and any other way to end, goes no further than here."""
     status = 70
     try:
         signal.alarm(_SHORT)
@@ -166,7 +166,7 @@ def _in_child(
             import traceback
 
             traceback.print_exception(error)
-        # A signal that comes now comes after the command.
+        # A signal that arrives now arrives after the command.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         os.write(pipes[1], json.dumps(asdict(shim.told())).encode())
     finally:

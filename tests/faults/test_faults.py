@@ -1,4 +1,4 @@
-"""Faults at calls of the system: one sentence, and all of the output or what was there before.
+"""Faults of system calls: one sentence, and either the whole output or the earlier one.
 
 The suite tries some of the calls; `python -m tests.faults` tries all.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [needs("gcc"), pytest.mark.slow]
-# What an operation has to call, or the shim does not see it.
+# The calls that every operation makes; if one is missing, the shim does not see it.
 CALLS = {"open64", "read", "close", "fstat64"}
 WRITES = {"write", "rename", "unlink", "chmod"}
 
@@ -32,7 +32,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fault_is_a_sentence_and_nothing_is_lost(
     shim: Path, tmp_path: Path, operation: str
 ) -> None:
-    """Errors, signals and limits at some of the calls, the same ones in every run."""
+    """Errors, signals and limits are tried at some of the calls, the same ones in every run."""
     (found,) = driven(shim, tmp_path / "scene", 61, operation).values()
     assert found["problems"] == []
     calls = CALLS if operation in ("verify", "inspect") else CALLS | WRITES

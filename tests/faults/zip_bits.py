@@ -1,7 +1,8 @@
 """Flip every bit of a small zip in turn; what `verify` accepts unpacks to the same tree.
 
-By unzip, libarchive (bsdtar) and Python. Prints how many were refused, and in which fields those
-lie that were accepted. Ends with status 1 if a tool made another tree of what was accepted.
+The tools are unzip, libarchive (bsdtar) and Python. Prints how many flips were refused, and which
+fields the accepted ones are in. Exits with status 1 if a tool unpacked a different tree from a file
+that was accepted.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def small_zip(scratch: Path) -> Path:
 
 
 def _tree(root: Path) -> dict[str, object]:
-    """Return what lies in a folder: modes, and what files hold."""
+    """Return the entries of a folder: their modes, and the contents of files."""
     return {
         path.relative_to(root).as_posix(): (
             path.stat().st_mode & 0o777,
@@ -74,8 +75,8 @@ class Flipped:
     """What became of an archive with one bit flipped.
 
     Parameters:
-        accepted: the bits, counted through the file, after which `verify` finds it whole.
-        wrong: what a tool made something else of, and which bit it was.
+        accepted: the bits, counted through the file, whose flip `verify` accepts.
+        wrong: the accepted bits of which a tool made something else, and which tool.
     """
 
     refused: int = 0
@@ -84,10 +85,10 @@ class Flipped:
 
 
 def flipped(archive: Path, scratch: Path, stride: int = 1) -> Flipped:
-    """Flip each bit of an archive, or each so many; tell what was accepted.
+    """Flip every bit of an archive, or one in `stride`; return what was accepted.
 
     Raises:
-        PackVenvError, subprocess.CalledProcessError: the archive cannot be read as it is.
+        PackVenvError, subprocess.CalledProcessError: the unchanged archive cannot be read.
     """
     there = [name for name in _UNPACKERS if name == "python" or shutil.which(name)]
     expected = {name: _unpacked(name, archive, scratch) for name in there}
@@ -139,7 +140,7 @@ _CENTRAL: Final = (
 
 
 def field_of(archive: Path, byte: int) -> str:
-    """Return in which field a byte lies."""
+    """Return the field that a byte belongs to."""
     with zipfile.ZipFile(archive) as zipped:
         locals_ = [info.header_offset for info in zipped.infolist()]
         at = zipped.start_dir
@@ -165,7 +166,7 @@ def _field(fields: str, offset: int) -> str:
 
 
 def main() -> int:
-    """Flip them all."""
+    """Flip every bit."""
     with TemporaryDirectory(prefix="hatch-pack-venv-bits-") as scratch:
         archive = small_zip(Path(scratch))
         found = flipped(archive, Path(scratch))

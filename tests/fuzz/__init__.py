@@ -1,7 +1,7 @@
-"""What others wrote, damaged: a result or a `PackVenvError`, in bounded time and memory."""
+"""Damaged files of others give a result or a `PackVenvError`, in bounded time and memory."""
 
 import sys
 from pathlib import Path
 
-# As pytest does it, also for `python -m tests.fuzz`.
+# As pytest does, for `python -m tests.fuzz` as well.
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,7 +1,7 @@
-"""Damage inputs for a while, and keep what is neither a result nor a sentence.
+"""Damage inputs for a while, and keep those that give neither a result nor a sentence.
 
-Prints, for each target, how many inputs were tried, how many of them were refused with a sentence,
-and the finds, of which it writes each with its traceback. Ends with status 1 if there are any.
+Prints, for each target, how many inputs were tried in how many seconds, and the finds, each of
+which is written to a folder with its traceback. Exits with status 1 if there are any.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TURN = 10.0  # seconds
 
 @dataclass(kw_only=True)
 class Tally:
-    """What was tried of a target."""
+    """How much of a target was tried, and what was found."""
 
     inputs: int = 0
     seconds: float = 0.0
@@ -90,7 +90,7 @@ def _try(target: Target, data: bytes, tally: Tally) -> None:
 
 
 def _where(error: BaseException) -> str:
-    """Return what tells one find from others: the error's kind, and our last line in it."""
+    """Return what identifies a find: the type of the error, and our last line in its traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "hatch_pack_venv" in frame.filename] or frames
     return f"{type(error).__name__} in {Path(ours[-1].filename).name}:{ours[-1].lineno}"

@@ -1,4 +1,4 @@
-"""Bounds of time and memory around what is tried."""
+"""Bounds on the time and memory that an input may take."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 SECONDS: Final = 3.0
-"""Of the processor, for one input; the slowest of honest ones take a hundredth of that."""
-_WAITED: Final = 60.0  # of the clock, for what waits and does not compute
-_ROOM: Final = 1 << 30  # bytes of address space beyond what is there
+"""CPU time for one input; the slowest undamaged ones take a hundredth of it."""
+_WAITED: Final = 60.0  # elapsed time, for code that waits instead of computing
+_ROOM: Final = 1 << 30  # bytes of address space beyond what is in use
 
 
 class OutOfBoundsError(BaseException):
-    """An input took too long or too much: nothing that catches `Exception` takes it."""
+    """An input took too long or too much memory; `except Exception` does not catch it."""
 
 
 def peak() -> int:
-    """Return the most memory that this process has had, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
@@ -39,11 +39,11 @@ def bounded(memory: int) -> Iterator[None]:
     """Run for a bounded time, in bounded memory.
 
     Parameters:
-        memory: bytes by which the process may grow beyond the most that it has had.
+        memory: bytes by which the process may grow beyond its earlier peak.
 
     Raises:
-        OutOfBoundsError: it took longer, or more.
-        MemoryError: it wished for gigabytes.
+        OutOfBoundsError: it took too long, or too much memory.
+        MemoryError: it asked for gigabytes.
     """
     before = peak()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -1,4 +1,4 @@
-"""What the fuzzing found, as small as it can be: each ended with something else than a sentence."""
+"""The smallest inputs that once ended in anything other than a result or a sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.windows import PYTHON, archived
 
 from . import seeds
 
-_DIGITS: Final = b"9" * 5000  # more than CPython turns into a number
+_DIGITS: Final = b"9" * 5000  # more than CPython converts to a number
 _LAUNCHER: Final = small_pe(tail=f"#!{PYTHON}\n".encode() + archived())
 _TRAMPOLINE: Final = small_pe(tail=archived(f"#!{PYTHON}\n".encode()) + PYTHON.encode())
 
@@ -48,14 +48,14 @@ def _before_its_beginning() -> bytes:
 
 
 def _elf_with_sections(elf: bytes, count: int, table: bytes) -> bytes:
-    """Return an ELF file of a header and a table of sections, the first of which has the names."""
+    """Return an ELF file of a header and a table of sections, the first of which holds names."""
     fields = (0, 64, count, 0)  # segments, size of a section, sections, the one with their names
     counts = b"".join(field.to_bytes(2, "little") for field in fields)
     return elf[:40] + (64).to_bytes(8, "little") + elf[48:56] + counts + table
 
 
 def finds() -> dict[str, tuple[bytes, ...]]:
-    """Return the inputs by their targets."""
+    """Return the inputs by target."""
     elf = seeds.elf_files()[0]
     wheel = seeds.wheels()[0]
     return {
@@ -79,13 +79,13 @@ def finds() -> dict[str, tuple[bytes, ...]]:
             elf[:56] + b"\0\0",  # no more than half of its header
             _elf_with_sections(elf, 1, b""),
             _elf_with_sections(elf, 2, bytes(24) + b"\0\0\x10\0" + bytes(100)),  # a name far away
-            elf[:40] + b"\xff" * 8 + elf[48:56] + b"\0\0\1\0\1\0\0\0",  # sections beyond all disks
+            elf[:40] + b"\xff" * 8 + elf[48:56] + b"\0\0\1\0\1\0\0\0",  # sections beyond any disk
             elf[:56] + b"\0\0" + elf[58:60] + b"\2\0" + elf[62:] + bytes(256),  # no segments
         ),
         "PE": (_old_trampoline(10, b"\x63"), _zip(_LAUNCHER, 6, b"\xff\0")),
         "launcher": (
             _LAUNCHER.replace(b"PE\0\0\x64", b"PE\0\0\x60"),  # for no machine
-            _zip(_LAUNCHER, 6, b"\xff\0"),  # made by a zip of another age
+            _zip(_LAUNCHER, 6, b"\xff\0"),  # needs a later version of zip
             _old_trampoline(10, b"\x63"),  # compressed by an unknown method
             _before_its_beginning(),
             b"#!C:\\x\\Scripts\\python.exe \xff\r\n",

@@ -1,7 +1,7 @@
 """Damage to bytes and to JSON, decided by a source of random numbers.
 
-The source is hypothesis' in the test suite, which can then make an example small, and Python's own
-in a long run, which is a hundred times as fast.
+In the test suite the source is that of hypothesis, which can then shrink an example; in a long run
+it is Python's own, which is a hundred times as fast.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def mutated(source: Random, seeds: Sequence[bytes], words: Sequence[bytes] = ())
     """Return one of the seeds after some damage.
 
     Parameters:
-        words: what means something in this kind of file.
+        words: byte strings that have a meaning in this kind of file.
     """
     data = source.choice(seeds)
     for _ in range(_count(source)):
@@ -62,7 +62,7 @@ def _count(source: Random) -> int:
 
 
 def _place(source: Random, data: bytes) -> int:
-    """Return a place; the beginning, where headers stand, as often as all the rest."""
+    """Return an offset, half of the time near the beginning, where the headers are."""
     most = len(data) + 1
     return source.randrange(min(most, 1024) if source.randrange(2) else most)
 
@@ -176,7 +176,7 @@ _VALUES: Final[tuple[Any, ...]] = (
 
 
 def mutated_json(source: Random, value: Any, words: Sequence[str] = ()) -> Any:
-    """Return a value of JSON after some changes anywhere in it."""
+    """Return a JSON value after some changes anywhere in it."""
     for _ in range(_count(source)):
         value = _changed(source, value, words)
     return value
@@ -225,7 +225,7 @@ def _nested(depth: int, value: Any) -> Any:
 
 
 def json_text(source: Random, value: Any) -> bytes:
-    """Return JSON as others write it, now and then with damage."""
+    """Return JSON as others write it, occasionally damaged."""
     text = json.dumps(value, ensure_ascii=source.randrange(2) == 0).encode("utf-8", "surrogatepass")
     if source.randrange(6) == 0:
         return mutated(

@@ -1,4 +1,4 @@
-"""What is damaged: small files of every kind that others write, as they are when whole."""
+"""The inputs before they are damaged: small files of every kind that others write."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def macho_files() -> tuple[bytes, ...]:
 
 @cache
 def programs() -> tuple[bytes, ...]:
-    """Return programs of Windows, and the launchers of every maker."""
+    """Return Windows programs, and the launchers of every tool that makes them."""
     script = f"#!{windows.PYTHON}\n".encode()
     archive = windows.archived()
     with TemporaryDirectory() as scratch:
@@ -241,7 +241,7 @@ def hand_made_image() -> bytes:
 
 @cache
 def manifest() -> dict[str, Any]:
-    """Return the manifest of that tree, with every optional part."""
+    """Return the manifest of the tree in the archives, with every optional part."""
     data = archives()["tar"]
     start = data.index(b'{\n "format_version"')
     found: dict[str, Any] = json.loads(data[start : data.index(b"\n ]\n}\n", start) + 6])

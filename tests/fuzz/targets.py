@@ -1,4 +1,4 @@
-"""What takes the damaged input: the readers, behind the doors that users come through."""
+"""The readers of the damaged input, called by the routes that users take."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Target:
 
     Parameters:
         make: returns an input.
-        run: reads one; whatever else than `PackVenvError` it raises is a find.
+        run: reads one; any exception other than `PackVenvError` is a find.
         memory: bytes that it may take.
     """
 
@@ -83,7 +83,7 @@ class Target:
     memory: int = 64 << 20
 
     def try_(self, data: bytes) -> None:
-        """Read an input; one sentence is as good as a result."""
+        """Read an input; an error of one sentence is as good as a result."""
         try:
             self.run(data)
         except PackVenvError as error:
@@ -92,7 +92,7 @@ class Target:
 
 @cache
 def place() -> Path:
-    """Return a folder for what has to be a file; it is made anew in every process."""
+    """Return a folder for inputs that have to be files; every process makes its own."""
     return Path(mkdtemp(prefix="hatch-pack-venv-fuzz-"))
 
 
@@ -112,7 +112,7 @@ def _written(name: str, data: bytes) -> Path:
     return path
 
 
-# an environment of which one file is damaged
+# an environment in which one file is damaged
 
 _INFO: Final = f"{SITE}/demo-1.0.dist-info"
 _OTHER: Final = f"{SITE}/other-2.dist-info"
@@ -152,7 +152,7 @@ def _prefix() -> Path:
 
 
 def _planned(name: str, data: bytes) -> None:
-    """Plan to pack an environment with one file as it is given."""
+    """Plan to pack an environment in which one file has the given content."""
     prefix = _prefix()
     path = prefix / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _planned(name: str, data: bytes) -> None:
 
 
 def _lines(lines: Iterable[str]) -> None:
-    """Take lines as the terminal would get them."""
+    """Check lines as the terminal would get them."""
     for line in lines:
         assert for_terminal(line, _STYLE).isprintable()
 
@@ -318,7 +318,7 @@ def _answer(data: bytes) -> None:
 
 
 def _options(data: bytes) -> None:
-    """Read a table, which its own author wrote: of an honest length."""
+    """Read a table of options, unless it is longer than its author would write."""
     if len(data) > 1 << 14:
         return
     with suppress(UnicodeError, ValueError, RecursionError):
@@ -344,7 +344,7 @@ def _json(values: Callable[[], Sequence[Any]], *words: str) -> Callable[[Random]
 
 
 def _make_tar(suffix: str, source: Random) -> bytes:
-    """Damage an archive, or the tar in it, of which the check sums are made right again."""
+    """Damage an archive, or the tar inside it, of which most checksums are then repaired."""
     found = seeds.archives()
     if source.randrange(2) and suffix != "tar":
         return mutated(source, [found[suffix]])
@@ -378,7 +378,7 @@ _COMPRESS: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 def _make_zip(source: Random) -> bytes:
-    """Damage a zip file; half of the time what stands before a member follows the directory."""
+    """Damage a zip file; half of the time make the local headers agree with the directory."""
     words = (
         b"PK\1\2",
         b"PK\3\4",
@@ -405,7 +405,7 @@ def _make_wrapped(suffix: str, source: Random) -> bytes:
 
 
 def _make_squashfs(source: Random) -> bytes:
-    """Damage an image of which no table is compressed, or one that mksquashfs has made."""
+    """Damage an image without compressed tables, or one that mksquashfs made."""
     made = [seeds.hand_made_image()]
     if "squashfs" in seeds.archives() and not source.randrange(3):
         made = [seeds.archives()["squashfs"]]
@@ -470,7 +470,7 @@ _TEXT_FILES: Final[dict[str, tuple[str, Sequence[bytes], Sequence[bytes]]]] = {
 
 
 def _build_folder(data: bytes) -> None:
-    """Read a finder of meson's with an install plan as it is given."""
+    """Read a meson finder whose install plan has the given content."""
     build = place() / "build"
     _written("build/meson-info/intro-install_plan.json", data)
     finder = f"install('demo', {{'demo'}}, {str(build)!r}, [], False)\n"
@@ -538,7 +538,7 @@ def _found_targets() -> list[Target]:
             name="lock",
             make=_fixed(seeds.LOCKS, b"[[", b"[" * 2000, b"= {", b"'"),
             run=_lock,
-            memory=256 << 20,  # the expressions of `tomllib` take a hundred times a long number
+            memory=256 << 20,  # regular expressions of `tomllib` take 100 times a long number
         ),
         Target(
             name="wheel", make=_damaged(seeds.wheels, b"PK\1\2"), run=partial(_wheel, windows=False)

@@ -1,4 +1,4 @@
-"""Damaged input of every kind: a result or one sentence; `python -m tests.fuzz` tries more."""
+"""Damaged input of every kind gives a result or a sentence; `python -m tests.fuzz` tries more."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def _scratch() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_damage_is_a_result_or_a_sentence(name: str) -> None:
-    """Some damage, the same in every run, and all that was ever found; within bounds."""
+    """Some damage, the same in every run, and every earlier find are handled within bounds."""
     target = TARGETS[name]
 
-    # The source of random numbers is hypothesis' own, so that an example can be made small.
+    # The random numbers come from hypothesis, so that it can shrink an example.
     @settings(
         max_examples=60,
         deadline=None,
@@ -47,18 +47,18 @@ def test_damage_is_a_result_or_a_sentence(name: str) -> None:
 
 
 def test_what_was_found_is_of_a_target() -> None:
-    """No example is forgotten because its target has another name now."""
+    """Every earlier find names an existing target, so none is forgotten after a renaming."""
     assert finds().keys() <= TARGETS.keys()
 
 
 def test_what_takes_long_is_told() -> None:
-    """By the clock of the processor, which a busy machine does not change."""
+    """Input that takes too much CPU time, which a busy machine does not change, is reported."""
     with pytest.raises(OutOfBoundsError), bounded(1 << 20):
         all(number >= 0 for number in itertools.count())
 
 
 def test_what_takes_much_is_told() -> None:
-    """Memory that is there, and memory that is only wished for."""
+    """Too much memory is reported, whether it is used or only asked for."""
     with pytest.raises(OutOfBoundsError), bounded(1 << 20):
         len(b"x" * (peak() + (64 << 20)))
     with pytest.raises(MemoryError), bounded(1 << 20):

@@ -19,7 +19,7 @@ _RUN = ("humanize>=4", "pip")
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make one environment with nothing in it; projects lead to it, and nothing writes to it."""
+    """Make one empty environment, which projects link to and nothing writes to."""
     path = tmp_path_factory.mktemp("environment") / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True)
     return path
@@ -40,12 +40,12 @@ def wheelhouse(plugin_wheels: Path, tmp_path_factory: pytest.TempPathFactory) ->
         (plugin,) = plugin_wheels.glob("*.whl")
         oldest, newest = newest_of_each()[0].path, newest_of_each()[-1].path
         for python, more in ((Path(sys.executable), [plugin]), (newest, [plugin]), (oldest, [])):
-            # By a pip that still knows that Python; a system's Python may have none.
+            # With a pip that still supports that Python; a system's Python may have none.
             seeded = folder.with_name(f"pip of {python.name}")
             run(tool("uv"), "venv", "--quiet", "--clear", "--seed", "--python", python, seeded)
             pip = (seeded / "bin/python", "-m", "pip")
             run(*pip, *download, "--find-links", folder, *_BUILD, *_RUN, *more)
-        # uv locks for every Python that the project supports, found here or not.
+        # uv locks for every Python that the project supports, even those not installed here.
         for version in ("3.9", "3.10"):
             pure = ("--python-version", version, "--only-binary", ":all:", "--no-deps")
             run(sys.executable, "-m", "pip", *download, *pure, _RUN[0])

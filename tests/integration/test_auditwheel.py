@@ -1,4 +1,4 @@
-"""LinuxFileRequirements of real wheels against what auditwheel says of them."""
+"""LinuxFileRequirements of real wheels, compared with auditwheel's results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.network,
 ]
 PYTHON = Path(sys.executable).resolve()
-# One of each level: what the wheel's name says is checked by nobody but this.
+# One for each level: nothing else checks the tag in a wheel's name.
 WHEELS = {
     ("3.9", "manylinux_2_5 manylinux1 manylinux_2_12 manylinux2010"): ["markupsafe==2.0.1"],
     ("3.12", "manylinux_2_17 manylinux2014 manylinux_2_24 manylinux_2_27 manylinux_2_28"): [
@@ -62,7 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def entries_of(wheel: Path) -> list[FileEntry]:
-    """Return what a wheel holds, as it is installed."""
+    """Return a wheel's files as entries of site-packages."""
     with zipfile.ZipFile(wheel) as archive:
         return [
             FileEntry.from_bytes(f"lib/python3.12/site-packages/{name}", archive.read(name))
@@ -88,7 +88,7 @@ def as_policy(tag: str) -> tuple[str, int, int]:
 
 
 def test_every_floor_is_what_auditwheel_says(wheels: list[Path]) -> None:
-    """From manylinux1 to manylinux_2_34, with a libstdc++ of the system, and for musl."""
+    """The floors agree from manylinux1 to manylinux_2_34, with a system libstdc++, and for musl."""
     said = {}
     for wheel in wheels:
         text = run(tool("auditwheel"), "show", wheel)

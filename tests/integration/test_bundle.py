@@ -1,4 +1,4 @@
-"""What a bundle holds, by trim, and what it refuses: plans of real and made-up interpreters."""
+"""Bundles: what each trim packs and what is refused, for real and made-up interpreters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan(prefix: Path, table: dict[str, Any], **facts: Any) -> PackPlan:
-    """Plan an environment, whose interpreter may say something else of itself."""
+    """Plan an environment, with some of its interpreter's facts replaced."""
 
     def ask(path: Path) -> Interpreter:
         return replace(ask_interpreter(path), **facts)
@@ -56,12 +56,12 @@ def parts(packed: PackPlan) -> set[str]:
 
 @needs("whole standard library")
 def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
-    """None keeps tests, headers and symbols; default what may be needed; minimal less than that."""
+    """`none` keeps tests, headers and symbols, `default` what may be needed, `minimal` less."""
     by_trim = {
         trim: plan(prefix, {"interpreter-trim": trim}) for trim in ("none", "default", "minimal")
     }
     none, default, minimal = (parts(packed) for packed in by_trim.values())
-    header = {"Python.h"} & none  # systems may have them in a package of their own
+    header = {"Python.h"} & none  # systems may have them in a separate package
     assert {"test", "idlelib", "ensurepip", "pydoc_data", *header} <= none
     assert not {"test", "tests", "idlelib", "Python.h", "turtledemo"} & default
     assert {"ensurepip", "pydoc_data", "lib2to3" if "lib2to3" in none else "json"} <= default
@@ -76,7 +76,7 @@ def test_each_trim_leaves_out_what_it_says(prefix: Path) -> None:
 
 @needs("whole standard library")
 def test_a_preview_tells_what_trim_leaves_out(prefix: Path) -> None:
-    """By the folder or file, with the key; without a trim nothing is."""
+    """It names the folder or file and the key; without a trim it names none."""
     for trim, expected in (("default", True), ("none", False)):
         left = preview(plan(prefix, {"interpreter-trim": trim})).left_out
         named = {each.path for each in left if each.why == f'interpreter-trim = "{trim}"'}
@@ -109,7 +109,7 @@ def test_patterns_bring_back_what_trim_leaves_out(
 
 
 def test_patterns_and_the_key_leave_libraries_out(prefix: Path) -> None:
-    """exclude-files works on what is bundled as well; false brings no library but Python's own."""
+    """`exclude-files` applies to bundled files too; `false` bundles only Python's own library."""
     with_all = parts(plan(prefix, {}))
     assert "libcrypto.so.3" in with_all or "libcrypto.so.1.1" in with_all
     some = parts(plan(prefix, {"exclude-files": ["lib/libcrypto.so*"]}))
@@ -137,7 +137,7 @@ def test_libraries_that_do_not_come_along_are_told(prefix: Path) -> None:
 
 
 def test_the_manifest_and_a_note_tell_of_libraries(prefix: Path) -> None:
-    """Each library is told with its package and version, and what is left with who needs it."""
+    """The manifest has each library's package and version; notes name those left to the target."""
     packed = plan(prefix, {})
     libraries = packed.head["bundle"]["libraries"]
     names = {entry.arcname for entry in packed.entries}
@@ -178,12 +178,12 @@ def test_an_interpreter_that_cannot_be_bundled_is_refused(
 def test_every_name_of_the_interpreter_is_known(
     tmp_path: Path, copies: bool, interpreter: str
 ) -> None:
-    """What leads to it or is a copy of it becomes a link; neither size nor floor counts for it."""
+    """Links to it and copies of it become links; in target mode they add no size and no floor."""
     environment = tmp_path / "environment"
     option = "--copies" if copies else "--symlinks"
     run(sys.executable, "-m", "venv", "--without-pip", option, environment)
     python = environment / "bin/python"
-    for name in ("\U0001d70bthon", "snake"):  # venv's own of CPython 3.14, and a user's
+    for name in ("\U0001d70bthon", "snake"):  # the one from CPython 3.14's venv, and a user's
         (environment / "bin" / name).unlink(missing_ok=True)
         if copies:
             shutil.copy(python, environment / "bin" / name)
@@ -228,7 +228,7 @@ def test_a_system_python_keeps_none_of_its_settings(tmp_path: Path) -> None:
 
 @needs("gcc")
 def test_a_packed_library_s_data_are_told_unless_they_are_packed(tmp_path: Path) -> None:
-    """A note names them and the variable; the same data in the environment end it."""
+    """A note names the data, unless it is packed or only a manylinux wheel uses the library."""
     library = compile_library(tmp_path / "geo/lib/libproj.so.99")
     data = tmp_path / "geo/share/proj/proj.db"
     data.parent.mkdir(parents=True)
@@ -291,7 +291,7 @@ print(json.dumps(answers))
 
 @needs("system CPython", "namespaces")
 def test_a_system_python_answers_as_upstreams_does(tmp_path: Path) -> None:
-    """Where it looks for packages, and where it would install: by site, sysconfig, distutils."""
+    """site, sysconfig and distutils report upstream's paths for importing and installing."""
     system = system_python()
     assert system is not None
     run(tool("uv"), "venv", "--quiet", "--python", system.path, tmp_path / "environment")

@@ -1,4 +1,4 @@
-"""Bytecode, compiled by an interpreter in processes of its own."""
+"""Bytecode, compiled by the environment's interpreter in separate processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(tmp_path: Path, python: str | Path = sys.executable) -> Environment:
 def compiled(
     planned: PackPlan, there: Environment, kind: str = "unchecked-hash", **patterns: Any
 ) -> tuple[PackPlan, dict[str, bytes]]:
-    """Return the plan with byte code, and the byte code while it is there."""
+    """Return the plan with bytecode, and the content of the temporary bytecode files."""
     selection = Selection(**patterns)
     with with_byte_code(
         planned, there, kind, patterns=selection, threads=2, report=silent
@@ -102,7 +102,7 @@ def test_what_does_not_compile_is_told_and_packed_without(tmp_path: Path) -> Non
 
 
 def test_patterns_leave_byte_code_out_and_bring_it_back(tmp_path: Path) -> None:
-    """`exclude-files` and `include-files` decide on it as on any file."""
+    """`exclude-files` and `include-files` apply to bytecode as to any file."""
     planned = plan(file(f"{SITE}/tool/a.py"), file(f"{SITE}/tool/b.py"), file(f"{SITE}/c.py"))
     there = made(tmp_path)
     whole, found = compiled(planned, there, exclude=("__pycache__/",), include=("**/b.*.pyc",))
@@ -113,7 +113,7 @@ def test_patterns_leave_byte_code_out_and_bring_it_back(tmp_path: Path) -> None:
 
 
 def test_names_that_no_file_system_holds_have_no_byte_code(tmp_path: Path) -> None:
-    """A source whose name is as long as names can be is packed without."""
+    """A source whose bytecode would have too long a name is packed without it."""
     planned = plan(file(f"{SITE}/tool/{'a' * 240}.py"), file(f"{SITE}/tool/{'b' * 239}.py"))
     _, found = compiled(planned, made(tmp_path))
     assert [Path(name).name[0] for name in found] == ["b"]
@@ -123,7 +123,7 @@ def test_names_that_no_file_system_holds_have_no_byte_code(tmp_path: Path) -> No
 
 
 def test_a_python_that_does_not_run_is_one_sentence(tmp_path: Path) -> None:
-    """It cannot be started, or ends at once: nothing is packed, and the way out is told."""
+    """If it cannot be started or exits at once, the error names it and what to set."""
     planned = plan(file(f"{SITE}/tool/a.py"))
     for number, program in enumerate(("/nowhere", "/bin/false")):
         there = made(tmp_path / str(number), program)
@@ -134,7 +134,7 @@ def test_a_python_that_does_not_run_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_source_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    """It is named, and nothing is written."""
+    """The error names the source and its path."""
     gone = FileEntry(arcname=f"{SITE}/tool/a.py", content=str(tmp_path / "gone"), size=1)
     with pytest.raises(SourceProblem) as caught:
         compiled(plan(gone), made(tmp_path))

@@ -1,4 +1,4 @@
-"""The cache of compressed blocks between real builds: killed, at once, and on bad disks."""
+"""The cache of compressed blocks across real builds: killed, concurrent, and on bad disks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(prefix: Path, out: Path, *options: str) -> list[str]:
 
 
 def packed(words: list[str], out: Path, cache: Path, *before: str) -> tuple[str, str]:
-    """Pack; return the archive's SHA-256 and what was told of the cache."""
+    """Pack; return the archive's SHA-256 and the line about the cache."""
     environment = unmeasured() | {"HATCH_PACK_VENV_CACHE_DIR": str(cache)}
     done = subprocess.run(
         [*before, *words], env=environment, capture_output=True, text=True, check=False
@@ -71,7 +71,7 @@ def test_the_second_build_finds_all_blocks(tmp_path: Path, prefix: Path, suffix:
 
 
 def test_builds_at_once_one_of_which_is_killed(tmp_path: Path, prefix: Path) -> None:
-    """What they leave in the cache is good for the next, and so is what they write."""
+    """The surviving builds and the next one produce the bytes of a build without a cache."""
     cache, words = tmp_path / "cache", ("--format", "zip")
     expected = without(prefix, tmp_path / "app.zip")
     environment = unmeasured() | {"HATCH_PACK_VENV_CACHE_DIR": str(cache)}
@@ -107,7 +107,7 @@ _MOUNTED = {
 def test_a_disk_that_takes_nothing_costs_the_time(
     tmp_path: Path, prefix: Path, disk: str, *, filled: bool
 ) -> None:
-    """The archive is what it is without a cache; what was kept before is used."""
+    """The archive is the same as without a cache; on a read-only disk, cached blocks are used."""
     start = namespace()
     assert start is not None
     out, cache = tmp_path / "app.zip", tmp_path / "cache"
@@ -129,7 +129,7 @@ def test_a_disk_that_takes_nothing_costs_the_time(
 
 
 def test_no_file_may_be_as_large_as_a_block(tmp_path: Path) -> None:
-    """Where the system stops a write (EFBIG), what is asked for comes, and no part stays there."""
+    """If the system stops a write (EFBIG), the block is returned and no partial file is left."""
     cache = tmp_path / "cache"
     script = (
         "import resource, sys\n"
@@ -152,7 +152,7 @@ def test_no_file_may_be_as_large_as_a_block(tmp_path: Path) -> None:
 @needs("namespaces")
 @pytest.mark.parametrize("limit", ["size=1m", "nr_inodes=6"])
 def test_a_disk_that_is_full_although_it_told_of_room(tmp_path: Path, limit: str) -> None:
-    """What is asked for comes, no part of it stays there, and what was kept before is found."""
+    """Blocks are still returned, no partial file is left, and an earlier block is found."""
     start = namespace()
     assert start is not None
     cache = tmp_path / "cache"

@@ -24,7 +24,7 @@ PACKED = ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
 
 
 def test_cleaning_removes_what_is_proven_ours(project: Path) -> None:
-    """Archives with their facts go, and the folder when it is empty."""
+    """Archives are removed with their facts, and so is the folder if it is then empty."""
     build(project)
     build(project, clean_only=True)
     assert files(project, "dist") == []
@@ -80,7 +80,7 @@ def retell(path: Path, **facts: Any) -> None:
 def test_cleaning_keeps_what_is_not_proven_ours(
     project: Path, act: Callable[[Path], object]
 ) -> None:
-    """Whatever differs from what its facts tell stays, and so do files beside it."""
+    """An archive that does not match its facts is kept, and so are other files."""
     build(project)
     (archive,) = (project / "dist-venv").glob("*.tar.gz")
     (project / "dist-venv" / "package.json").write_text("{}")

@@ -50,7 +50,7 @@ def run(*arguments: object) -> int:
 def test_pack_names_the_archive_after_the_project(
     environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without -o the archive lies in the current folder, named after the project's folder."""
+    """Without -o the archive is in the current folder, named after the project's folder."""
     monkeypatch.chdir(tmp_path)
     assert run("pack", environment, "--interpreter", "target") == 0
     with tarfile.open(tmp_path / "My Project.tar.xz") as tar:
@@ -92,7 +92,7 @@ def test_pack_prints_a_line_for_people(
 
 
 def test_options_reach_the_plan(environment: Path, tmp_path: Path) -> None:
-    """Patterns, the level and the install target are the configuration's."""
+    """Patterns, level and install target given as options are applied."""
     (environment / "keep.h").write_bytes(b"")
     (environment / "drop.h").write_bytes(b"")
     options = ["--exclude-files", "*.h", "--include-files", "keep.h", "--install-target", "."]
@@ -122,7 +122,7 @@ def test_export_writes_a_folder(
 
 
 def test_collections_are_rare_only_while_packing(environment: Path, tmp_path: Path) -> None:
-    """Python looks for cycles seldom while it packs, and as before afterwards, errors or not."""
+    """The collector's threshold is higher while packing and restored afterwards, even on errors."""
     before, during = gc.get_threshold(), []
 
     def report(_total: int) -> AbstractContextManager[Progress]:
@@ -139,7 +139,7 @@ def test_collections_are_rare_only_while_packing(environment: Path, tmp_path: Pa
 
 
 def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) -> None:
-    """With hard links, files that stay as they are the environment's own; it is as it was."""
+    """With hard links, unchanged files are the environment's own; it is not modified."""
     module = next(environment.glob("lib/python3.*/site-packages")) / "module.py"
     module.write_text("x = 1\n")
     private = module.with_name("private.py")
@@ -153,7 +153,7 @@ def test_export_shares_files_only_when_asked(environment: Path, tmp_path: Path) 
     name, closed = module.relative_to(environment), private.relative_to(environment)
     assert (shared / name).samefile(module)
     assert not (own / name).samefile(module)
-    # Its mode is not that of the archive, and changing it would change the environment's.
+    # Its mode differs from the archive's; changing it would change the environment's file.
     assert not (shared / closed).samefile(private)
     assert (shared / closed).stat().st_mode & 0o777 == 0o644
     assert {path: path.stat().st_mtime_ns for path in environment.rglob("*")} == before
@@ -241,7 +241,7 @@ def archive(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_verify_is_exit_0_or_a_message(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is as packed is one line; what is not has a line for each finding, and exit 1."""
+    """An archive as packed is one line; changes have a line for each finding, and exit status 1."""
     capsys.readouterr()
     assert run("verify", archive) == 0
     assert capsys.readouterr().out.startswith(f"{archive}  as packed: ")
@@ -281,7 +281,7 @@ def test_inspect_prints_json(archive: Path, capsys: pytest.CaptureFixture[str]) 
 def test_inspect_tells_that_launchers_need_a_shell(
     archive: Path, environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where there are launchers, not because of the interpreter's names and activation scripts."""
+    """It does if there are launchers; interpreter names and activation scripts do not count."""
     points = {"my_app-2.0.dist-info/entry_points.txt": b"[console_scripts]\nmy-app = my_app:run\n"}
     wheel = make_wheel(tmp_path, {"my_app/__init__.py": b"", **points})
     options = ["--interpreter", "target", "--wheel", wheel, "-o", tmp_path / "app.tar"]
@@ -298,7 +298,7 @@ def test_dry_run_tells_and_writes_nothing(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is rewritten, added and left out has its reason; the folder stays empty."""
+    """Added and omitted files are listed with reasons; the folder stays empty."""
     wheel = make_wheel(tmp_path, {"my_app/__init__.py": b""})
     out = tmp_path / "out"
     out.mkdir()
@@ -364,7 +364,7 @@ def test_dry_run_tells_what_is_rewritten(
 def test_dry_run_tells_where_everything_comes_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wheels, source folders and byte code are told apart, and the count is the archive's."""
+    """Wheels, source folders and bytecode are distinguished; the count is the archive's."""
     environment, source = tmp_path / "env", tmp_path / "source"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     (source / "dev").mkdir(parents=True)
@@ -433,7 +433,7 @@ def test_reading_a_large_archive_shows_progress(archive: Path, command: str, tol
 def test_names_cannot_command_the_terminal(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Control characters and bytes that are no text are shown escaped, never sent."""
+    """Control characters and undecodable bytes are printed escaped."""
     with tarfile.open(archive) as tar:
         extract(tar, tmp_path)
     folder = tmp_path / "My Project"
@@ -489,7 +489,7 @@ def test_an_output_that_names_another_format_is_refused(
 def test_a_project_is_not_taken_for_its_environment(
     environment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A prefix that holds a `.venv` is answered with the path that was meant."""
+    """For a folder that contains a `.venv`, the error suggests that path."""
     assert run("pack", environment.parent) == 1
     assert f"did you mean {environment}?" in capsys.readouterr().err
 
@@ -498,7 +498,7 @@ def test_a_project_is_not_taken_for_its_environment(
 def test_several_archives_are_read_one_by_one(
     environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """As JSON they are a list; one that is damaged makes the exit status 1, and all are judged."""
+    """As JSON they are a list; if one is damaged, `verify` still checks all and exits with 1."""
     archives = [tmp_path / "a.tar", tmp_path / "b.tar"]
     for archive in archives:
         assert run("pack", environment, "-o", archive, "--interpreter", "target") == 0
@@ -516,7 +516,7 @@ def test_several_archives_are_read_one_by_one(
 
 
 def test_a_file_may_be_named_like_a_folder_beside_it(environment: Path, tmp_path: Path) -> None:
-    """`-o app.tar` is a file also where there is a folder `app`."""
+    """`-o app.tar` is a file even if there is a folder `app`."""
     (tmp_path / "app").mkdir()
     assert run("pack", environment, "-o", tmp_path / "app.tar", "--interpreter", "target") == 0
     assert (tmp_path / "app.tar").is_file()

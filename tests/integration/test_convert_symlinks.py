@@ -151,13 +151,13 @@ def test_ctrl_c_leaves_links_or_what_they_led_to(scene: Scene) -> None:
         if status == 0:
             assert not [text for text in after.values() if text.startswith("/")]
             break
-        # All were converted already if it came just before the end.
+        # If the signal came just before the end, all were already converted.
         assert after == before or not [text for text in after.values() if text.startswith("/")]
     assert outcomes == {True, False}
 
 
 def test_a_real_environment_stays_an_environment(tmp_path: Path) -> None:
-    """A converted environment runs as before, and finds its packages."""
+    """A converted environment runs as before, with the same prefix and standard library."""
     python = newest_of_each()[-1]
     environment = make_environment(tmp_path / "env", python, by="uv")
     question: list[str | Path] = [

@@ -1,4 +1,4 @@
-"""Documents say what the code does: messages, recipes, the reference of the API, links."""
+"""Documents match the code: quoted messages, the API reference, and links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)]+))?\)")
 
 
 def test_the_reference_is_that_of_the_docstrings() -> None:
-    """docs/api.md is what `hatch run docs` writes, and every public name stands in it."""
+    """docs/api.md is what `hatch run docs` writes."""
     assert API.read_text(encoding="utf-8") == api()
 
 
@@ -45,13 +45,13 @@ def messages() -> list[str]:
 
 @pytest.mark.parametrize("message", messages())
 def test_troubleshooting_quotes_messages_that_there_are(message: str) -> None:
-    """Each stands in the code, word for word."""
+    """Each quoted message is in the code, word for word."""
     assert message in literals()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(README.parent)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    """To a file that is there, and to a heading of it."""
+    """Each link leads to an existing file, and its fragment to a heading in that file."""
     for target, heading in _LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target:
             continue

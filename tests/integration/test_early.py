@@ -57,7 +57,7 @@ def refused(
 def test_a_missing_environment(
     root: Path, builder: type[BuilderInterface[Any, Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told before a hook of an earlier table runs."""
+    """It is reported before a hook that is configured earlier runs."""
     (root / ".venv").unlink()
     assert "there is no environment at" in refused(root, builder, capfd)
 
@@ -66,7 +66,7 @@ def test_a_missing_environment(
 def test_requirements_that_are_not_met(
     root: Path, builder: type[BuilderInterface[Any, Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The project's own, of an extra that counts, too; what no extra asks for does not matter."""
+    """The project's own and those of chosen extras are checked; other extras are ignored."""
     text = PYPROJECT.replace("[project]\n", '[project]\ndependencies = ["nowhere>=2"]\n')
     more = 'extras = ["fast"]\n[project.optional-dependencies]\nfast = ["quick"]\nslow = ["x"]\n'
     (root / "pyproject.toml").write_text(text + COMPILING + TABLE + more)
@@ -76,14 +76,14 @@ def test_requirements_that_are_not_met(
     assert "x is required" not in said
 
 
-def test_a_lock_file_that_differs(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A lock file that cannot be read, or that locks what is not there."""
+def test_a_lock_file_that_is_missing(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A lock file that does not exist is reported."""
     (root / "pyproject.toml").write_text(PYPROJECT + COMPILING + TABLE + 'lock = "pylock.toml"\n')
     assert "pylock.toml" in refused(root, WheelBuilder, capfd)
 
 
 def test_editable_installs(root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Many are one line with the ways out; the project's own is replaced, and packs."""
+    """Several are one problem with ways to solve it; the project's own is replaced and packed."""
     (root / ".venv").unlink()
     env = make_environment(root / ".venv", newest_of_each()[-1], by="uv")
     wheels = []
@@ -113,7 +113,7 @@ def test_editable_installs(root: Path, tmp_path: Path, capfd: pytest.CaptureFixt
 
 
 def test_hooks_that_are_not_ours_run_as_ever(root: Path) -> None:
-    """Where nothing is refused, each hook runs once, and the archive is written."""
+    """If nothing is refused, other hooks run and the archive is written."""
     build(root)
     assert (root / "compiled").exists()
     assert files(root, "dist-venv") == ["tar.gz", "tar.gz.cdx.json", "tar.gz.json"]
@@ -141,7 +141,7 @@ def test_versions_of_the_target(root: Path, version: str, script: bool) -> None:
 def test_the_newest_of_several_wheels(
     root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By version, not by name; without the key the matches are named, and the key."""
+    """It is chosen by version, not by name; without the key, the message suggests the key."""
     for version in ("1.9", "1.10", "1.2"):
         make_wheel(tmp_path, {"lib.py": b""}, f"lib-{version}-py3-none-any.whl")
     wheels = f'wheels = ["{tmp_path}/lib-*.whl"]\n'
@@ -157,7 +157,7 @@ def test_the_newest_of_several_wheels(
 
 
 def test_a_metadata_hook_that_changes_its_configuration(root: Path) -> None:
-    """The target's wheel is built from a configuration that no hook has taken anything from."""
+    """The target's wheel is built from an unmodified configuration."""
     hook = """
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 class Taking(MetadataHookInterface):

@@ -27,7 +27,7 @@ LONG = "/a/folder/that/is/longer/than/what/replaces/it"
 
 
 def dynamic_section(path: Path) -> str:
-    """Return what readelf says of a file's search path and needs."""
+    """Return readelf's lines about a file's search path and needed libraries."""
     command = ["readelf", "-dW", str(path)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [" ".join(line.split()[1:]) for line in text.splitlines() if "library" in line.lower()]
@@ -53,7 +53,7 @@ def test_a_search_path_is_replaced_in_place_as_rpath(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flags", [(), rpath("/a")], ids=["none", "short"])
 def test_a_file_without_room_is_relinked_on_a_copy(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    """With no search path or a short one, the copy gets a longer; the file stays as it is."""
+    """With no search path or a short one, the copy gets a longer one; the file is unchanged."""
     library = compile_library(tmp_path / "a.so", *flags)
     before = (library.read_bytes(), library.stat())
     file = ElfFile.from_path(library)
@@ -127,7 +127,7 @@ def test_a_missing_patchelf_is_told_with_the_way_out(
 
 
 def test_a_failing_patchelf_is_told(tmp_path: Path) -> None:
-    """What patchelf says of a file it cannot change is in the message."""
+    """A file that patchelf cannot change is an error that names patchelf."""
     damaged = write(tmp_path / "damaged.so", b"\x7fELF")
     with pytest.raises(InterpreterProblem, match="patchelf cannot set the search path"):
         relinking.with_search_path([damaged.read_bytes()], ("$ORIGIN",))

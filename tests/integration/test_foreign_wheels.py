@@ -25,7 +25,7 @@ def with_wheel(folder: Path, platform: str) -> Path:
     site = environment / f"lib/python{MINOR}/site-packages"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
     kind = ["--platform", platform, "--python-version", MINOR, "--only-binary=:all:"]
-    run(*pip, "--target", site, *kind, "bcrypt")  # cp39-abi3: whatever Python this is
+    run(*pip, "--target", site, *kind, "bcrypt")  # cp39-abi3: for any Python
     return environment
 
 

@@ -54,7 +54,7 @@ def project(tmp_path: Path, offline: dict[str, str]) -> Path:
 
 
 def left(root: Path, *folders: str) -> dict[str, list[str]]:
-    """Return what lies in the output folders, archives by their formats."""
+    """Return what is in the output folders, with archives by their formats."""
     found = {}
     for folder in folders or ("dist", "dist-venv"):
         if (root / folder).is_dir():
@@ -117,7 +117,7 @@ def test_what_each_front_end_leaves(
 
 
 def _configure_target(project: Path) -> None:
-    """Put the configuration under the target, as the README tells published projects."""
+    """Move the configuration to the target, as the documentation advises for published projects."""
     path = project / "pyproject.toml"
     text = path.read_text().replace('"hatchling", "hatch-pack-venv"', '"hatchling"')
     text = text.replace("build.hooks.pack-venv]", "build.targets.pack-venv]")
@@ -137,7 +137,7 @@ def _configure_target(project: Path) -> None:
 def test_a_hook_that_is_off_is_turned_on_for_a_build(
     project: Path, offline: dict[str, str], variable: str, command: str
 ) -> None:
-    """The variables of the README reach the hook through the front ends that it names."""
+    """The documented variables turn the hook on through real front ends."""
     with (project / "pyproject.toml").open("a", encoding="utf-8") as configuration:
         configuration.write("enable-by-default = false\n")
     words = command.split()
@@ -167,7 +167,7 @@ def test_hatch_clean_removes_what_was_built(project: Path, offline: dict[str, st
 
 
 def test_an_sdist_build_packs_on_request(project: Path, offline: dict[str, str]) -> None:
-    """`python -m build` and `uv build` pack with HATCH_PACK_VENV_SOURCE, beside `dist`."""
+    """A build from an sdist packs, next to `dist`, only if HATCH_PACK_VENV_SOURCE is set."""
     told = run(sys.executable, "-m", "build", "--no-isolation", cwd=project, env=offline)
     assert told.count("pack-venv: nothing packed, because this is an unpacked sdist") == 1
     asked = {**offline, "HATCH_PACK_VENV_SOURCE": str(project / ".venv")}

@@ -1,4 +1,4 @@
-"""Writing to a full disk, and Ctrl-C to the command: what was there before still stands."""
+"""A full disk, or Ctrl-C to the command, leaves earlier output as it was."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def scene(tmp_path: Path) -> Scene:
 
 # real processes
 
-# Arguments: the tests' folder, a scene, an output, sizes of the file system; in a namespace of its
-# own. Prints, for each size, whether it succeeded and what is there then.
+# Runs in its own namespace. Arguments: the tests' folder, a scene, an output, sizes of the file
+# system. Prints, for each size, the outcome and the files that are then on the disk.
 ON_SMALL_DISKS: Final = """
 import json, subprocess, sys
 from pathlib import Path
@@ -85,7 +85,7 @@ def on_small_disks(
 @needs("namespaces")
 @pytest.mark.parametrize("output", [*OUTPUTS, pytest.param("SQUASHFS", marks=needs("mksquashfs"))])
 def test_a_full_disk(scene: Scene, output: str) -> None:
-    """No space for half of it: one sentence; the archives that were there are all that is there."""
+    """Without enough space, one sentence is reported and only the earlier files are left."""
     ((message, names),) = on_small_disks(scene, output, [700_000])
     assert "cannot be written: No space left on device" in message
     assert names == EARLIER
@@ -93,9 +93,9 @@ def test_a_full_disk(scene: Scene, output: str) -> None:
 
 @needs("namespaces")
 def test_a_disk_that_is_full_just_before_the_end(scene: Scene) -> None:
-    """Page by page, with room for the archive but not for its facts, too: all of it or nothing."""
+    """Near the limit, both the archive and its facts are written, or neither."""
     for number in range(80):
-        # Many distributions make the facts longer than what Python buffers.
+        # Many distributions make the facts longer than Python's buffer.
         folder = scene.env / f"lib/python3.11/site-packages/p{number}-1.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Name: p{number}\nVersion: 1\nSummary: {'x' * 90}\n")

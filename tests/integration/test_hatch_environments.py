@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_missing_environment_is_told_with_what_to_type(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The message has the command; nothing was created; once it is, the environment is packed."""
+    """The message names the command and nothing is created; once it exists, it is packed."""
     with pytest.raises(SystemExit):
         build(project)
     told = capfd.readouterr().err

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def refused(root: Path, capfd: pytest.CaptureFixture[str], **arguments: Any) -> str:
-    """Build, expect an abort, and return what was told."""
+    """Build, expect an abort, and return the message."""
     with pytest.raises(SystemExit) as caught:
         build(root, **arguments)
     assert caught.value.code == 1
@@ -37,7 +37,7 @@ def tree(root: Path, folder: str) -> list[str]:
 def test_a_release_is_packed_with_the_wheel_just_built(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The archive holds the wheel's files and launcher; one line tells of it."""
+    """The archive contains the wheel's files and launcher; its path and hash are printed."""
     build(project)
     name = f"my-app-1.0-cp{sys.version_info[0]}{sys.version_info[1]}-linux_{os.uname().machine}"
     assert tree(project, "dist") == ["my_app-1.0-py3-none-any.whl"]
@@ -56,7 +56,7 @@ def test_a_release_is_packed_with_the_wheel_just_built(
 
 
 def test_the_target_leaves_nothing_but_the_archive(project: Path) -> None:
-    """The build target builds its wheel aside; the hook does not pack for it a second time."""
+    """The target builds its wheel elsewhere, and the hook does not pack a second time for it."""
     (project / "pyproject.toml").write_text(
         PYPROJECT + TABLE + TABLE.replace("hooks.", "targets.").replace("tar.gz", "zip")
     )
@@ -70,7 +70,7 @@ def test_the_target_leaves_nothing_but_the_archive(project: Path) -> None:
 
 
 def test_the_target_follows_the_location(project: Path, tmp_path: Path) -> None:
-    """A folder that is asked for takes the archive."""
+    """The archive is written to the requested folder."""
     (project / "pyproject.toml").write_text(PYPROJECT + TABLE.replace("hooks.", "targets."))
     (artifact,) = build(project, PackVenvBuilder, directory=str(tmp_path / "elsewhere"))
     assert Path(artifact).parent == tmp_path / "elsewhere"
@@ -133,7 +133,7 @@ def test_where_nothing_is_released_nothing_is_packed(
 
 
 def mistakes() -> Iterator[Any]:
-    """Yield what a user may get wrong: a change of the project, and what is told."""
+    """Yield what a user may get wrong: a change to the project, and the message."""
     yield pytest.param(
         lambda root: (root / ".venv").unlink(),
         "pack-venv: there is no environment at {root}/.venv: create it with",
@@ -182,7 +182,7 @@ def test_mistakes_end_the_build_with_one_message(
 def test_a_broken_source_date_epoch_is_told(
     project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is named with its value."""
+    """The message names the variable and says what it must be."""
     (project / "pyproject.toml").write_text(PYPROJECT + TABLE.replace("hooks.", "targets."))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     told = refused(project, capfd, builder=PackVenvBuilder, directory=str(project / "out"))

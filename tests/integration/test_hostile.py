@@ -22,7 +22,7 @@ from hatch_pack_venv.scan.probe import ask_interpreter
 
 
 def interpreter(tmp_path: Path, script: str) -> Path:
-    """Make a program that stands for an environment's interpreter."""
+    """Make a program that acts as an environment's interpreter."""
     path = tmp_path / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -37,7 +37,7 @@ GOOD: Final = {
     "prints after": f'"{os.path.realpath(sys.executable)}" "$@"; echo bye',
     "starts another that stays": f"sleep 0.2 & {REAL}",
 }
-LAST: Final = "for last; do :; done; "  # the word that the answer begins with
+LAST: Final = "for last; do :; done; "  # the word that precedes the answer
 BAD: Final = {
     "prints nothing": "exit 0",
     "prints other JSON": "echo '{}'",
@@ -56,14 +56,14 @@ BAD: Final = {
 
 @pytest.mark.parametrize("case", GOOD)
 def test_what_is_printed_does_not_matter(tmp_path: Path, case: str) -> None:
-    """The answer is known by a word of its own."""
+    """The answer is recognised by a unique word."""
     found = ask_interpreter(interpreter(tmp_path, GOOD[case]))
     assert found.minor == f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_answer_is_one_sentence(tmp_path: Path, case: str) -> None:
-    """At once, without the memory that it would take, and nothing in it acts on a terminal."""
+    """It is reported quickly, in printable text that cannot control a terminal."""
     began = time.monotonic()
     with pytest.raises(EnvironmentProblem, match="repair or recreate the environment") as caught:
         ask_interpreter(interpreter(tmp_path, BAD[case]))
@@ -74,7 +74,7 @@ def test_a_bad_answer_is_one_sentence(tmp_path: Path, case: str) -> None:
 def test_an_interpreter_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With all that it has started."""
+    """It is killed together with the processes it started."""
     monkeypatch.setattr(asking, "_TIMEOUT", 0.5)
     script = f"sleep 77 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(EnvironmentProblem, match=r"gave no answer within 0\.5 seconds"):

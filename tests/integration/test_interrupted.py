@@ -1,4 +1,4 @@
-"""Runs that are ended from outside: the earlier archive stands, and no stray file stays."""
+"""Runs ended from outside: the earlier archive is kept, and no stray files are left."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_signal_leaves_what_was_there(
 
 
 def test_a_signal_does_not_wait_for_a_block(tmp_path: Path, prefix: Path) -> None:
-    """Of a tar.zst it is compressed within one call, which takes most of a minute at level 19."""
+    """A zstd block is compressed in one call, which takes most of a minute at level 19."""
     source, out = tmp_path / "app", tmp_path / "out"
     shutil.copytree(prefix, source, symlinks=True)
     (source / "large").write_text("\n".join(map(str, range(6_000_000))), encoding="ascii")
@@ -109,7 +109,7 @@ def test_a_signal_does_not_wait_for_a_block(tmp_path: Path, prefix: Path) -> Non
 
 
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Path) -> None:
-    """After SIGKILL a partial file lies there, and the earlier archive; then the new one alone."""
+    """SIGKILL leaves a partial file and the earlier archive; the next run leaves only its own."""
     earlier = tmp_path / "app.zip"
     earlier.write_bytes(b"earlier")
     process = started(prefix, tmp_path, CompressionFormat.ZIP)
@@ -124,7 +124,7 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, prefix: Pat
 
 @needs("namespaces")
 def test_a_full_disk_is_one_error(tmp_path: Path, prefix: Path) -> None:
-    """On a file system without room nothing stays behind, and the earlier archive stands."""
+    """On a full file system nothing is left behind, and the earlier archive is kept."""
     script = (
         'mount -t tmpfs -o size=8m none "$1" && printf earlier > "$1/app.tar.zst"'
         ' && "$2" -m hatch_pack_venv pack "$3" -o "$1/app" --force --interpreter target'

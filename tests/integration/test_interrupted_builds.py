@@ -30,7 +30,7 @@ SAID: Final = "pack-venv: interrupted, nothing was written"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a project with an environment that takes seconds to pack, and what was packed of it."""
+    """Make a project with an earlier archive and an environment that takes seconds to pack."""
     folder = tmp_path_factory.mktemp("interrupted")
     env = folder / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
@@ -41,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def output(root: Path) -> dict[str, bytes]:
-    """Return what packing has made; a wheel that is there before it begins is hatchling's."""
+    """Return the packed files; a wheel that exists before packing begins is hatchling's."""
     return {path.name: path.read_bytes() for path in (root / "dist-venv").iterdir()}
 
 
@@ -85,10 +85,10 @@ def build_process(session: int) -> int:
 def test_a_signal_to_a_terminal(
     root: Path, offline: dict[str, str], number: signal.Signals, target: str
 ) -> None:
-    """Every process gets it: the build says one line, and what was there stays as it was.
+    """Every process gets it: the build prints one line, and earlier files are unchanged.
 
-    The status is that of Hatch, which SIGTERM and SIGHUP end at once, and which tells by 256 - 2
-    that SIGINT has ended the shell that it builds in.
+    The status is that of Hatch, which SIGTERM and SIGHUP kill at once, and which exits with 256 - 2
+    if SIGINT kills the shell in which it builds.
     """
     before = output(root)
     process = packing(root, offline, target)
@@ -141,7 +141,7 @@ main()
 
 
 def test_a_signal_while_the_command_imports(tmp_path: Path) -> None:
-    """One line and 130, whichever module Ctrl-C meets, and nothing is left."""
+    """Whichever import Ctrl-C interrupts, there is one line, status 130, and no file left."""
     env, out = tmp_path / "env", tmp_path / "out"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
     words = ("pack", env, "-o", out / "app", "--format", "tar.gz", "--interpreter", "target", "-q")

@@ -23,7 +23,7 @@ ONE_LINE = f"#!{SCRIPT_PREFIX}/bin/python3.11"
 
 
 def interpreters() -> list[str]:
-    """Return the CPythons at hand, at least the one that runs the tests."""
+    """Return the CPythons found, at least the one that runs the tests."""
     return [str(python.path) for python in newest_of_each()]
 
 
@@ -75,7 +75,7 @@ def test_docstring_everywhere(python: str, options: list[str]) -> None:
 
 
 def test_archive(tmp_path: Path) -> None:
-    """A zip archive behind a shebang stays one, and Python runs it."""
+    """A zip archive after a shebang is kept, and Python runs it."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("__main__.py", "print('from the archive')\n")
@@ -87,7 +87,7 @@ def test_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("python", interpreters())
 def test_entry_point_script(python: str, tmp_path: Path) -> None:
-    """A launcher runs on every CPython, also in the children that it spawns."""
+    """A launcher runs on every CPython, and in the child processes that it spawns."""
     (tmp_path / "pkg").mkdir()
     (tmp_path / "pkg" / "__init__.py").touch()
     (tmp_path / "pkg" / "cli.py").write_text(

@@ -36,7 +36,7 @@ def stack(tmp_path: Path) -> LayerStack:
 
 
 def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
-    """By the name that others need them by; extension modules and ambiguous names are not."""
+    """Libraries are linked by SONAME; extension modules and ambiguous names are not."""
     one = compile_library(tmp_path / "libone.so.1").read_bytes()
     module = compile_library(tmp_path / "_mod.cpython-311-x86_64-linux-gnu.so").read_bytes()
     entries: dict[str, Any] = {
@@ -68,7 +68,7 @@ def test_a_layer_collects_links_to_its_libraries(tmp_path: Path) -> None:
 
 
 def test_a_module_finds_the_library_of_a_layer(stack: LayerStack, tmp_path: Path) -> None:
-    """Its own search path stays in front; what it needs no layer for is not touched."""
+    """Its own search path stays first; modules that need no layer are not changed."""
     library = compile_library(stack.root / "base" / SITE / "one.libs/libone.so.1")
     libm = compile_library(tmp_path / "libm.so", "-lm")
     needing = compile_library(

@@ -26,7 +26,7 @@ pytestmark = needs("gcc")
 
 
 def collect(tmp_path: Path, *needed: Path, asked_for: tuple[str, ...] = ()) -> Libraries:
-    """Collect what a packed module that needs some libraries brings along."""
+    """Collect the libraries that a packed module needs."""
     flags = ["-Wl,--no-as-needed", *map(str, needed)]
     module = compile_library(tmp_path / "env/lib/module.so", *flags)
     file = ElfFile.from_path(module)
@@ -46,7 +46,7 @@ def paths(libraries: Libraries) -> dict[str, Path]:
 
 
 def test_what_is_needed_comes_along_with_what_that_needs(tmp_path: Path) -> None:
-    """Libraries are found through others, once, under the name they are asked for by."""
+    """Dependencies of libraries are found too, each once and under the name that is needed."""
     inner = compile_library(tmp_path / "system/libinner.so.2")
     outer = compile_library(
         tmp_path / "system/libouter.so.1", "-Wl,--no-as-needed", str(inner), "-lm"
@@ -65,7 +65,7 @@ def test_what_the_environment_holds_is_not_taken_again(tmp_path: Path) -> None:
     ("name", "key"), [("libreadline.so.8", "readline"), ("libgdbm.so.6", "gdbm")]
 )
 def test_gpl_libraries_come_along_only_if_asked_for(tmp_path: Path, name: str, key: str) -> None:
-    """readline and gdbm are left to the target, with who needs them, unless they are named."""
+    """Unless requested, readline and gdbm are left to the target, and their users are recorded."""
     library = compile_library(tmp_path / "system" / name)
     left = collect(tmp_path, library)
     assert left.found == {}
@@ -76,7 +76,7 @@ def test_gpl_libraries_come_along_only_if_asked_for(tmp_path: Path, name: str, k
 
 
 def test_drivers_are_one_note() -> None:
-    """Qt's plugins need many; one line names all of them, and counts who needs them."""
+    """One line names all drivers and counts the modules that need them (Qt's plugins need many)."""
     assert [*describe_drivers({})] == []
     users = {"libGL.so.1": {"a/gui.so"}, "libwayland-client.so.0": {"b/shell.so", "a/gui.so"}}
     assert [*describe_drivers(users)] == [
@@ -98,7 +98,7 @@ def test_drivers_are_left_to_the_target(tmp_path: Path, name: str) -> None:
 def test_what_only_the_library_path_finds_comes_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Module systems set LD_LIBRARY_PATH; without it the library is named as missing."""
+    """A library that is only in LD_LIBRARY_PATH is packed; without the variable it is missing."""
     answer = compile_library(tmp_path / "apps/libanswer.so.1")
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     missing = collect(tmp_path, answer)
@@ -138,7 +138,7 @@ def test_a_wheel_s_own_copy_of_a_driver_s_library_is_not_left_to_the_target(
 def test_another_library_than_at_home_is_told(
     tmp_path: Path, flags: Callable[[str], tuple[str, str]]
 ) -> None:
-    """What LD_LIBRARY_PATH gives comes before a DT_RUNPATH and the system's, after a DT_RPATH."""
+    """A different library in LD_LIBRARY_PATH is recorded: it wins over DT_RUNPATH, not DT_RPATH."""
     system = compile_library(tmp_path / "system/libanswer.so.1")
     other = compile_library(tmp_path / "apps/libanswer.so.1")
     path = flags(str(tmp_path / "system"))
@@ -162,7 +162,7 @@ def test_another_library_than_at_home_is_told(
     ],
 )
 def test_what_drivers_are_linked_with_is_the_target_s(tmp_path: Path, name: str) -> None:
-    """As OpenGL itself; an older copy would keep the target's driver from loading."""
+    """They are left to the target like OpenGL: an older copy could keep its driver from loading."""
     assert list(collect(tmp_path, compile_library(tmp_path / "system" / name)).left) == [name]
 
 
@@ -173,7 +173,7 @@ def test_what_drivers_are_linked_with_is_the_target_s(tmp_path: Path, name: str)
 def test_what_wheels_from_an_index_lack_is_optional(
     tmp_path: Path, tag: str, *, told: bool
 ) -> None:
-    """A module that was built here is named with the library it cannot find; numba's are not."""
+    """Missing libraries are reported for locally built modules, but not for index wheels."""
     wheel = distribution("numba", f"{SITE}/omppool.so")
     (tmp_path / wheel.metadata_dir).mkdir(parents=True)
     (tmp_path / wheel.metadata_dir / "WHEEL").write_text(f"Wheel-Version: 1.0\nTag: {tag}\n")
@@ -186,7 +186,7 @@ def test_what_wheels_from_an_index_lack_is_optional(
 
 
 def test_what_the_target_has_to_have(tmp_path: Path) -> None:
-    """Neither what is packed, nor a layer's, nor glibc's, nor what this machine lacks as well."""
+    """Libraries that are packed, in a layer, part of glibc or missing here too are not listed."""
     system = compile_library(tmp_path / "system/libsystem.so.1")
     private = compile_library(tmp_path / "opt/libprivate.so.2")
     own = compile_library(tmp_path / "env/own/libown.so.1")

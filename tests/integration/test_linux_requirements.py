@@ -42,12 +42,12 @@ def entries_of(paths: Iterable[Path]) -> list[FileEntry]:
 
 
 def read(entries: list[FileEntry]) -> LinuxFileRequirements:
-    """Read what files ask for, beside the interpreter that runs the tests."""
+    """Read what files require, with the interpreter that runs the tests."""
     return LinuxFileRequirements.read(entries, PYTHON, HeaderReader())
 
 
 def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
-    """Of all files the one that asks for most is named, whatever the order."""
+    """The file with the highest requirement is named, whatever the order."""
     high = compile_needing_glibc(tmp_path / "b/high.so", "9.100")
     lower = compile_needing_glibc(tmp_path / "a/lower.so", "9.99")
     entries = [*entries_of([lower, high, PYTHON]), file("note.so", b"\x7fELF damaged")]
@@ -58,7 +58,7 @@ def test_the_highest_version_and_its_file_are_found(tmp_path: Path) -> None:
 
 
 def test_a_file_that_stands_for_another_counts_alone(tmp_path: Path) -> None:
-    """What a wheel lays over an environment's file takes its floor away."""
+    """The floor of a file that a wheel replaces does not count."""
     high = entries_of([compile_needing_glibc(tmp_path / "x.so", "9.99")])
     over = [FileEntry(arcname=high[0].arcname, content=str(PYTHON), size=PYTHON.stat().st_size)]
     needs = read([*high, *over]).of([*high, *over])
@@ -113,7 +113,7 @@ def test_a_libstdcxx_in_the_same_wheel_asks_nothing_of_the_target(
 
 
 def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> list[FileEntry]:
-    """Return a bundle in which one module of the standard library loads what is for 9.99."""
+    """Return a bundle with a standard library module that loads a library for glibc 9.99."""
     library = compile_needing_glibc(tmp_path / "libfuture.so.1", "9.99")
     middle = compile_library(tmp_path / "libmiddle.so.1", "-Wl,--no-as-needed", str(library))
     loader = compile_library(tmp_path / "loader.so", "-Wl,--no-as-needed", str(middle))
@@ -129,7 +129,7 @@ def bundle_files(tmp_path: Path, module: str, *, user: str | None = None) -> lis
 
 
 def test_what_hardly_any_application_imports_refuses_no_system(tmp_path: Path) -> None:
-    """A library that comes for crypt alone is told, and is in neither the tag nor the check."""
+    """A library bundled only for crypt is reported, but affects neither the tag nor the check."""
     entries = bundle_files(tmp_path, "_crypt")
     needs = read(entries).of(entries)
     facts = needs.facts("linux_x86_64")
@@ -152,7 +152,7 @@ def test_what_anything_else_loads_counts(tmp_path: Path, module: str, user: str 
     needs = read(entries).of(entries)
     assert needs.glibc == Floor(version=(9, 99), file="lib/libfuture.so.1")
     assert needs.optional_modules == {}
-    # What the interpreter loads at its start is the loader's to tell.
+    # What the interpreter needs to start is reported by the loader itself.
     assert (needs.check() == "") == (user == "lib/libpython3.11.so.1.0")
 
 
@@ -169,7 +169,7 @@ def test_a_library_of_musl_is_known_by_its_name(tmp_path: Path) -> None:
 
 
 def test_left_out_files_ask_for_nothing(tmp_path: Path) -> None:
-    """A file that a pattern excludes leaves the tag as it is."""
+    """A file that a pattern excludes does not affect the tag."""
     high = compile_needing_glibc(tmp_path / "x.so", "9.99").read_bytes()
     entries = [file(f"{SITE}/a/x.so", high)]
     floors = read(entries)

@@ -1,4 +1,4 @@
-"""The search for shared libraries, compared with the real loader where that can be asked."""
+"""The search for shared libraries, compared with ldconfig and ldd where possible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def loader(tmp_path: Path) -> Loader:
 
 
 def test_the_cache_is_read_as_ldconfig_prints_it(tmp_path: Path) -> None:
-    """Every library that ldconfig lists for any processor is found at the same place."""
+    """Every x86-64 or AArch64 library that ldconfig lists is found in the same place."""
     command = [shutil.which("ldconfig", path="/sbin:/usr/sbin") or "ldconfig", "-p"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     kind = read(compile_library(tmp_path / "libmine.so"))
@@ -71,7 +71,7 @@ def test_the_search_paths_count_as_for_the_real_loader(tmp_path: Path, loader: L
 
 
 def test_libraries_of_another_machine_are_passed_over(tmp_path: Path) -> None:
-    """A file of the right name for another processor, or one that is none, is not taken."""
+    """A file with the right name that is for another processor, or not ELF, is skipped."""
     right = compile_library(tmp_path / "right/libwanted.so.1")
     other = bytearray(right.read_bytes())
     other[18:20] = b"\x16\x00"  # e_machine: IBM S/390
@@ -85,7 +85,7 @@ def test_libraries_of_another_machine_are_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"ld.so-1.7.0", b"glibc-ld.so.cache1.1" + b"\xff" * 40])
 def test_a_damaged_cache_holds_nothing(tmp_path: Path, content: bytes) -> None:
-    """A cache that cannot be read is as none, as it is for the loader."""
+    """A cache that cannot be read is ignored, as the loader ignores it."""
     cache = tmp_path / "ld.so.cache"
     cache.write_bytes(content)
     mine = read(compile_library(tmp_path / "libmine.so"))

@@ -1,6 +1,6 @@
-"""Files in an environment that nobody meant: a result or one sentence, at once, in little memory.
+"""Malformed files in an environment give a result or one sentence, quickly, in little memory.
 
-Each is packed by the command, in a process of its own.
+Each environment is packed by the command, in its own process.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS: Final = 2.0
-"""Of the processor, which a busy machine does not change much; half a second is usual."""
+"""Processor time, which varies little on a busy machine; half a second is usual."""
 MEBIBYTES: Final = 300
 PYTHON: Final = os.path.realpath(sys.executable)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where things are in an environment."""
+    """Paths in an environment, and ways to damage it."""
 
     prefix: Path
     site: Path
@@ -82,7 +82,7 @@ def _large(path: Path, size: int) -> None:
 
 
 def _chain(places: Places) -> None:
-    """Folders that lead to one another without an end."""
+    """Make folders with links to each other, which never end."""
     for name, other in (("a", "b"), ("b", "a")):
         (places.site / name).mkdir()
         (places.site / name / "next").symlink_to(f"../{other}")
@@ -152,7 +152,7 @@ class Measured:
     mebibytes: int
 
 
-# A process that is forked from this one would have its memory counted as its own.
+# A process forked from this one would have this one's memory counted as its own.
 _MEASURING: Final = """
 import json, os, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
@@ -165,7 +165,7 @@ with open(sys.argv[1], "w") as file:
 
 
 def measured(*words: object, cwd: Path) -> Measured:
-    """Run the command; what computes for long is ended."""
+    """Run the command with limits on processor time and memory."""
     facts = cwd / "measured.json"
     command = [sys.executable, "-I", "-S", "-c", _MEASURING, facts]
     command += [sys.executable, "-m", "hatch_pack_venv", *words]
@@ -177,7 +177,7 @@ def measured(*words: object, cwd: Path) -> Measured:
 
 
 def check(done: Measured, out: Path) -> None:
-    """An archive, or one sentence and nothing."""
+    """Check that there is an archive, or an error message and no output."""
     print(f"status {done.status}, {done.seconds:.2f} s, {done.mebibytes} MiB, {done.said!r}")
     assert done.status in (0, 1)
     assert all(line.isprintable() for line in done.said.decode().splitlines())
@@ -192,7 +192,7 @@ def check(done: Measured, out: Path) -> None:
 
 @pytest.mark.parametrize("case", ODD)
 def test_an_odd_file(template: Path, tmp_path: Path, case: str) -> None:
-    """Status 0 or 1, one sentence at most, within two seconds and 300 MiB."""
+    """The status is 0 or 1, within two seconds of processor time and 300 MiB."""
     prefix, out = tmp_path / "env", tmp_path / "out"
     shutil.copytree(template, prefix, symlinks=True)
     (site,) = prefix.glob("lib/python3*/site-packages")
@@ -202,7 +202,7 @@ def test_an_odd_file(template: Path, tmp_path: Path, case: str) -> None:
 
 
 def test_a_deleted_working_folder(template: Path, tmp_path: Path) -> None:
-    """Absolute paths do, relative ones are one sentence."""
+    """Absolute paths work; relative ones are one error."""
     gone, out = tmp_path / "gone", tmp_path / "out"
     gone.mkdir()
     script = f'rmdir "{gone}"; exec "$@"'

@@ -1,4 +1,4 @@
-"""What a real interpreter imports from elsewhere is asked once, and told."""
+"""Folders outside the environment on a real interpreter's search path are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    """Make an empty environment beside a folder that holds a module."""
+    """Make an empty environment next to a folder that contains a module."""
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "shared.py").touch()
     run(tool("uv"), "venv", "--quiet", "--python", sys.executable, tmp_path / "env")
@@ -38,7 +38,7 @@ def site(prefix: Path) -> Path:
 
 
 def test_a_folder_that_a_path_file_s_code_names_is_refused(prefix: Path) -> None:
-    """By the file's name, unless a pattern leaves the file out."""
+    """The file is named in the error, unless a pattern excludes it."""
     overlay = site(prefix) / "_uv_ephemeral_overlay.pth"
     overlay.write_text(f"import site; site.addsitedir('{prefix.parent}/shared')\n")
     with pytest.raises(PlanError) as caught:
@@ -57,7 +57,7 @@ def test_a_folder_that_code_finds_out_is_noted(prefix: Path) -> None:
 
 
 def test_what_start_up_code_prints_is_no_search_path(prefix: Path) -> None:
-    """Neither JSON that is printed at the end, nor another process that keeps the output open."""
+    """JSON printed at exit and a process that keeps the output open do not affect the answer."""
     code = "import atexit, os, subprocess; atexit.register(print, 5); "
     folder = "os.path.join(sys.prefix, '..', 'shared')"
     code += f"subprocess.Popen(['sleep', '0.2']); import sys; sys.path.append({folder})\n"

@@ -41,7 +41,7 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 
 @pytest.fixture
 def nobodys(scene: Scene) -> Iterator[Scene]:
-    """Give an environment of a user without rights, where that user can reach it."""
+    """Make an environment owned by an unprivileged user, in a folder that user can access."""
     with tempfile.TemporaryDirectory() as folder:
         shared = Scene(root=Path(folder).resolve() / "shared")
         shutil.copytree(scene.env, shared.env, symlinks=True)
@@ -66,7 +66,7 @@ def convert_as_nobody(scene: Scene) -> str:
 
 
 def test_roots_file_is_copied_for_a_normal_user(nobodys: Scene) -> None:
-    """Where the system forbids a hard link to a file of root (fs.protected_hardlinks), a copy."""
+    """A file of root is copied, because hard links may be forbidden (fs.protected_hardlinks)."""
     link = nobodys.link(LINK, "/etc/passwd")
     assert convert_as_nobody(nobodys) == "converted"
     assert not link.is_symlink()
@@ -76,7 +76,7 @@ def test_roots_file_is_copied_for_a_normal_user(nobodys: Scene) -> None:
 
 
 def test_what_a_user_may_not_look_at_is_named(nobodys: Scene) -> None:
-    """A link into a folder of somebody else says that, and not that nothing is there."""
+    """A link into an inaccessible folder is reported as such, not as dangling."""
     (nobodys.root / "closed").mkdir(mode=0)
     link = nobodys.link(LINK, nobodys.root / "closed/f")
     before = tree_state(nobodys.env)
@@ -84,7 +84,7 @@ def test_what_a_user_may_not_look_at_is_named(nobodys: Scene) -> None:
     assert tree_state(nobodys.env) == before
 
 
-@needs("root")  # only root can make a file of somebody else
+@needs("root")  # only root can create another user's file
 def test_what_a_user_may_not_read_leaves_all_as_it_was(nobodys: Scene) -> None:
     """A target that cannot be copied stops everything before the first link is replaced."""
     secret = nobodys.root / "secret"
@@ -101,7 +101,7 @@ def test_what_a_user_may_not_read_leaves_all_as_it_was(nobodys: Scene) -> None:
 
 
 def test_links_in_a_folder_that_cannot_be_written_are_left(nobodys: Scene) -> None:
-    """If one folder is closed, the links of all others are as they were again."""
+    """If one folder is not writable, the links in all others are restored."""
     first = nobodys.link("a/first", nobodys.env / "data/f")
     nobodys.link("b/second", nobodys.root)
     nobodys.link("b/second", nobodys.env / "data/f")

@@ -17,7 +17,7 @@ SITE = "lib/python3.11/site-packages"
 
 
 def test_an_interpreter_that_does_not_run_is_refused(prefix: Path) -> None:
-    """An interpreter that fails is told with its last words."""
+    """An interpreter that fails is reported with its last line of output."""
     script = prefix.parent / "base" / "python3.11"
     script.write_text("#!/bin/sh\necho first >&2\necho no luck >&2\nexit 3\n")
     script.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The command in the folder of a project that configures its archives: what `hatch build` packs."""
+"""The command in a configured project's folder packs what `hatch build` packs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_dry_run_tells_what_the_build_will_pack(
 
 
 def test_options_override_the_table(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """-o, its suffix and a key take the place of what is configured; the rest stays."""
+    """-o, its suffix and other options override the table; other keys still apply."""
     (result,) = told(capsys, "pack", "-o", root / "out" / "x.tar", "--install-target", "top")
     assert result["path"] == str(root / "out" / "x.tar")
     with tarfile.open(result["path"]) as tar:
@@ -80,7 +80,7 @@ def test_options_override_the_table(root: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_export_writes_what_the_build_packs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The project's table counts there too, its formats apart; options override it."""
+    """The project's table applies to exports too, except its formats; options override it."""
     text = (root / "pyproject.toml").read_text()
     (root / "pyproject.toml").write_text(text.replace('format = "tar.gz"', 'format = "zip"'))
     build(root)
@@ -101,7 +101,7 @@ def test_export_writes_what_the_build_packs(root: Path, capsys: pytest.CaptureFi
 def test_a_wrong_key_of_the_table_is_a_problem_of_the_file(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told by its TOML path and exits 1; a wrong option beside it is wrong usage."""
+    """It is reported by its TOML path, with exit status 1; a wrong option is a usage error (2)."""
     (root / "pyproject.toml").write_text(PYPROJECT + TABLE + 'check = "wran"\n')
     assert run("pack") == 1
     said = capsys.readouterr().err
@@ -129,7 +129,7 @@ def test_other_environments_are_not_the_projects(
 def test_a_broken_file_is_told_with_the_way_around_it(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It names the option by which another environment is packed; a build names none."""
+    """The command's message suggests --no-project; a build's does not."""
     other = tmp_path / "other"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
     (root / "pyproject.toml").write_text("[project\n")
@@ -148,7 +148,7 @@ def test_a_broken_file_is_told_with_the_way_around_it(
 def test_a_wheel_of_the_project_is_taken_instead_of_built(
     root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Other build backends: the wheel is named; a build that fails says so and names the way."""
+    """If the project's wheel cannot be built, the message suggests --wheel, which is then used."""
     build(root, directory=str(tmp_path / "wheels"))
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
     text = (root / "pyproject.toml").read_text()
@@ -165,7 +165,7 @@ def test_a_wheel_of_the_project_is_taken_instead_of_built(
 def test_what_is_no_archive_of_ours_is_not_replaced(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the command without --force, and by a build; an archive of ours is."""
+    """The command without --force and a build replace only archives of ours."""
     assert run("pack", "-o", "x.tar") == 0
     assert run("pack", "-o", "x.tar") == 0
     Path("x.tar").write_bytes(b"mine")
@@ -198,7 +198,7 @@ def test_what_is_no_archive_of_ours_is_not_replaced(
 def test_keys_that_do_not_fit_together_are_told_in_words_of_the_file(
     root: Path, capsys: pytest.CaptureFixture[str], keys: str, said: str
 ) -> None:
-    """What would mend it can be written into the table."""
+    """The message names keys, not options."""
     with (root / "pyproject.toml").open("a") as file:
         file.write(f"{keys}\n")
     assert run("pack") == 1
@@ -215,7 +215,7 @@ def test_keys_that_do_not_fit_together_are_told_in_words_of_the_file(
 def test_nothing_lies_beside_a_folder(
     capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
-    """It is refused where it is asked for; the table's own is for archives."""
+    """Options for files next to an archive are refused for an export."""
     assert run("export", ".venv", "out", *words) == 2
     assert said in capsys.readouterr().err
     assert not Path("out").exists()

@@ -40,7 +40,7 @@ def main():
     print(words.HELLO, *sys.argv[1:])
     sys.exit(len(sys.argv) - 1)
 """
-# Each behaves in its own way when it is imported.
+# Each behaves differently when it is imported.
 _ODD = {
     "exits": "import sys; sys.exit(3)",
     "crashes": "import os; os.abort()",
@@ -101,7 +101,7 @@ def home(
 
 @pytest.fixture(params=["bubblewrap", "namespaces"])
 def maker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let one of both make the rooms."""
+    """Make the rooms with bubblewrap or with our own namespaces."""
     if request.param == "namespaces":
         monkeypatch.setattr(shutil, "which", _without_bwrap(shutil.which))
     else:
@@ -138,7 +138,7 @@ def proved(prefix: Path, out: Path, **table: Any) -> Proof:
 def test_a_start_is_the_interpreter_and_the_project(
     template: Path, tmp_path: Path, maker: str
 ) -> None:
-    """Modules and entry points of the project alone are asked for; the facts stand beside."""
+    """Only the project's modules and entry points are tried; the .json records the proof."""
     proof = proved(template, tmp_path, prove="start", interpreter="bundled")
     assert {count.title: count.ran for count in proof.counts} == {
         "interpreter": 1,
@@ -157,7 +157,7 @@ def test_a_start_is_the_interpreter_and_the_project(
 
 @pytest.mark.usefixtures("maker")
 def test_all_compares_with_the_environment(template: Path, tmp_path: Path, home: Path) -> None:
-    """What fails at home does not count, however it fails; all else runs; nothing is written."""
+    """What fails in the environment too is excused; all else runs, and nothing is written."""
     base = separate_python()
     assert base is not None
     stdlib = base.prefix / f"lib/python{base.minor}"
@@ -218,7 +218,7 @@ def test_what_hangs_at_home_hangs_once(
 
 
 def test_what_the_archive_lacks_is_an_error(template: Path, tmp_path: Path) -> None:
-    """The last line and the cause are told; the earlier archive stands, and nothing beside it."""
+    """The last line and the cause are reported; only the earlier archive is left."""
     (tmp_path / "app.tar").write_bytes(b"earlier")
     with pytest.raises(ProofError) as caught:
         packed(template, tmp_path, prove="start", exclude_files=["**/my_app/words.py"])
@@ -235,7 +235,7 @@ def test_what_the_archive_lacks_is_an_error(template: Path, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("maker")
 def test_commands_end_as_at_home(template: Path, tmp_path: Path) -> None:
-    """Each runs with the scripts folder on PATH; a status that is also that at home is right."""
+    """Each runs with the scripts folder on PATH; a failure with the same status is excused."""
     proof = proved(
         template, tmp_path, prove=["my-app", "my-app 'two words'", "python -m my_app.cli"]
     )
@@ -257,7 +257,7 @@ def test_a_command_that_ends_otherwise_is_an_error(template: Path, tmp_path: Pat
 def test_the_originals_are_out_of_sight(
     template: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No environment, home, cache or network; a path with a space, nothing to be written there."""
+    """The environment, home and network are hidden; the read-only path has a space."""
     (home / "secret").write_text("x")
     monkeypatch.setenv("SETTING", "kept")
     monkeypatch.setenv("DATA_OF_MINE", str(tmp_path))
@@ -291,7 +291,7 @@ assert len([name for name in os.listdir('/proc') if name.isdigit()]) < 6
 
 @pytest.mark.parametrize("interpreter", ["bundled", "target"])
 def test_a_bare_room_has_nothing_else(template: Path, tmp_path: Path, interpreter: str) -> None:
-    """There is a C library, a shell, and of a target's interpreter what it loads."""
+    """It has only a C library, a shell and, in target mode, what the interpreter loads."""
     env = tmp_path / "copy/my-app"
     shutil.copytree(template, env, symlinks=True)
     (site,) = env.glob("lib/python*/site-packages")
@@ -312,7 +312,7 @@ def test_a_bare_room_has_nothing_else(template: Path, tmp_path: Path, interprete
 
 @needs("gcc")
 def test_a_bare_room_has_what_an_archive_asks_of_the_target(template: Path, tmp_path: Path) -> None:
-    """Of the target's libraries those that the archive says it needs, and no others."""
+    """It has the libraries that the archive lists as needs of the target, and no others."""
     env = tmp_path / "copy/my-app"
     shutil.copytree(template, env, symlinks=True)
     (site,) = env.glob("lib/python*/site-packages")
@@ -327,7 +327,7 @@ def test_a_bare_room_has_what_an_archive_asks_of_the_target(template: Path, tmp_
 
 
 def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) -> None:
-    """Where the kernel makes none, one line says so; what was asked for by name is an error."""
+    """If the kernel allows none, one line says so; an explicitly requested proof is an error."""
     forbid = "for each in user mnt pid; do echo 0 > /proc/sys/user/max_${each}_namespaces; done"
     shell = f'{forbid}; exec "$@"'
     command = ["unshare", "-Ur", "sh", "-c", shell, "sh", sys.executable, "-m", "hatch_pack_venv"]
@@ -358,7 +358,7 @@ def test_without_namespaces_the_build_goes_on(template: Path, tmp_path: Path) ->
 @needs("setpriv", "root")
 @pytest.mark.parametrize("bwrap", [True, False])
 def test_an_ordinary_user_has_rooms_too(tmp_path: Path, bwrap: bool) -> None:
-    """Without root's rights a user namespace is made as well, with bubblewrap and without."""
+    """Without root privileges, rooms work with a user namespace, with and without bubblewrap."""
     require("bwrap" if bwrap else "Python for others")
     out = tmp_path / "out"
     out.mkdir()
@@ -397,7 +397,7 @@ def running(marker: str) -> list[str]:
 def test_nothing_is_left_of_a_run_that_is_ended(
     template: Path, tmp_path: Path, number: signal.Signals, bwrap: bool, wait: float
 ) -> None:
-    """No process, no mount, and no file but what the next run removes."""
+    """No process or mount is left, and no file that the next run does not remove."""
     if bwrap:
         require("bwrap")
     seconds = f"7{os.getpid()}{number:d}{int(bwrap)}{int(wait * 10)}"
@@ -434,14 +434,14 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 
 
 def test_a_room_ends_with_its_process_group(template: Path, tmp_path: Path, maker: str) -> None:
-    """At any moment, as its first process is in it; what runs has a group of its own."""
+    """Its first process stays in the outer process group; the command has its own."""
     code = "import os; assert (os.getpgid(1), os.getpgrp()) == (0, os.getpid())"
     proof = proved(template, tmp_path, prove=[f'python -c "{code}"'])
     assert (proof.made_by, proof.passed_over) == (maker, ())
 
 
 def test_what_outlives_a_process_is_waited_for(tmp_path: Path) -> None:
-    """As long as it could write into the folder that is removed afterwards, but not for ever."""
+    """A child process that could still write to the folder is waited for before its removal."""
     late = "import pathlib, sys, time; time.sleep(0.7); pathlib.Path(sys.argv[1]).touch()"
     leaves = (
         "import subprocess, sys\n"
@@ -512,7 +512,7 @@ def test_verify_runs_what_an_archive_was_released_with(template: Path, tmp_path:
 def test_verify_finds_the_interpreter_that_an_archive_needs(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
 ) -> None:
-    """It is seen in the room although it lies in a home, or where there is nothing else."""
+    """It is visible in the room although it is in the home folder, and in a bare room."""
     base = separate_python()
     assert base is not None
     monkeypatch.setenv("PATH", f"{base.path.parent}{os.pathsep}{os.environ['PATH']}")

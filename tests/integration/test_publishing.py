@@ -1,4 +1,4 @@
-"""Publishing and monorepos: what real tools take of what was built."""
+"""Publishing and monorepos: which built files real tools pick up."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def environment(python: Python, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_tools_that_publish_never_see_the_archive(
     tmp_path: Path, environment: Path, offline: dict[str, str]
 ) -> None:
-    """`twine check dist/*` passes after `hatch build`, and uploads are wheel and sdist alone."""
+    """`twine check dist/*` passes after `hatch build`, and only wheel and sdist are uploaded."""
     root = make_project(tmp_path / "project", environment)
     run(tool("hatch"), "build", cwd=root, env=offline)
     assert files(root, "dist-venv") == PACKED
@@ -119,7 +119,7 @@ def test_a_uv_workspace_of_editable_members_packs(
 def test_what_nothing_brings_is_told(
     tmp_path: Path, environment: Path, offline: dict[str, str]
 ) -> None:
-    """An import that no requirement declares, of a project that the environment does not have."""
+    """An import that no requirement declares and the environment lacks stops the build."""
     app, _ = make_workspace(tmp_path, environment, TABLE + 'source = "../../.venv"\n')
     (tmp_path / ".venv").symlink_to(environment)
     command = [tool("hatch"), "build", "-t", "wheel"]
@@ -138,7 +138,7 @@ def test_hatch_builds_a_whole_workspace(
     """`hatch build --all` twice: every package in the root's `dist`, the archive in its project."""
     root = tmp_path / "workspace"
     app, library = make_workspace(root, environment, TABLE + 'source = "../../.venv"\n')
-    (app / "my_app" / "__init__.py").write_text("def main(): ...\n")  # nothing brings the library
+    (app / "my_app" / "__init__.py").write_text("def main(): ...\n")  # nothing installs the library
     (root / ".venv").symlink_to(environment)
     members = '[tool.hatch.envs.default.workspace]\nmembers = ["packages/*"]\n'
     (root / "pyproject.toml").write_text(members)

@@ -38,8 +38,8 @@ def test_every_format_is_read_by_what_it_holds(
     if format == "zip":
         expected = [name for name in expected if name not in ("env/lib64", "env/bin/𝜋thon")]
     read = names(nameless)
-    # Copies lie where files do, and links behind all files; an image is in layers, and squashfs in
-    # the order of names.
+    # Copies are among the files, but links come after all files; an image has layers, and squashfs
+    # is sorted by name.
     assert sorted(read) == sorted(expected)
     assert read == expected or format in ("zip", "oci", "squashfs")
     assert read[-1] == f"{expected[0]}/share/venv/metadata/pack-venv.json"
@@ -50,7 +50,7 @@ def test_every_format_is_read_by_what_it_holds(
 def test_an_archive_that_was_cut_off_is_one_sentence(
     archives: dict[str, Path], format: str, part: float, tmp_path: Path
 ) -> None:
-    """A download that broke off is told as such, at every length."""
+    """A download that was cut off is reported as one error, whatever its length."""
     whole = archives[format].read_bytes()
     cut = tmp_path / "cut"
     cut.write_bytes(whole[: int(len(whole) * part)])

@@ -1,4 +1,4 @@
-"""Recipes: their lines are run, as they stand in the documents."""
+"""Recipes: their lines are run as they are in the documents."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sh(lines: str, folder: Path, **variables: str) -> str:
 
 
 def test_every_recipe_is_listed() -> None:
-    """With whether its lines are run."""
+    """The README of the recipes links to each of them."""
     text = (RECIPES / "README.md").read_text(encoding="utf-8")
     for path in RECIPES.glob("*.md"):
         assert path.name == "README.md" or f"]({path.name})" in text
@@ -55,7 +55,7 @@ POINTS = b"[console_scripts]\ngreet = app:main\n"
 
 @needs("namespaces")
 def test_the_recipe_for_systemd(tmp_path: Path) -> None:
-    """Two versions lie side by side, and the link leads to the one unpacked last."""
+    """Two versions are installed side by side, and the link points to the one unpacked last."""
     root = tmp_path / "opt"
     project = copy_project("greeter", tmp_path / "greeter")
     env = make_environment(project / ".venv", newest_of_each()[-1], by="uv")
@@ -103,7 +103,7 @@ def test_the_recipe_for_other_backends(tmp_path: Path) -> None:
 
 
 def ci_project(root: Path, plugin_wheels: Path) -> Path:
-    """A checkout of a locked project, with the plugin's wheel in it."""
+    """Make a checkout of a locked project that contains the plugin's wheel."""
     project = copy_project("greeter", root)
     shutil.copytree(plugin_wheels, project / "wheels")
     variables = {**os.environ, "UV_SYSTEM_CERTS": "1"}
@@ -112,7 +112,7 @@ def ci_project(root: Path, plugin_wheels: Path) -> Path:
 
 
 def own_folders(folder: Path) -> dict[str, str]:
-    """Variables by which Hatch leaves nothing behind."""
+    """Return the variables that keep Hatch's files in a folder."""
     names = ("HATCH_DATA_DIR", "HATCH_CACHE_DIR")
     return {**{name: str(folder / "hatch") for name in names}, "UV_SYSTEM_CERTS": "1"}
 

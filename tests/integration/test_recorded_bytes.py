@@ -1,8 +1,8 @@
-"""The bytes of archives: what is packed here from fixed inputs has, on every machine and with every
-version of Python and of the compressors, the hashes that are recorded here.
+"""The bytes of archives: those of fixed inputs have the hashes recorded here, on every machine and
+with every version of Python and of the compressors.
 
-A change that is meant to change archives changes the hashes in the same commit; a failing test
-shows what they are now.
+A commit that is meant to change archives also changes the hashes; a failing test shows the new
+ones.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ PROMISED: Final = "/nowhere/python/bin/python3.11"
 TIME: Final = 1_600_000_000
 _POINTS: Final = "[console_scripts]\nhello = hello:main\n"
 
-# By what is packed and how: the digest of the content, and SHA-256 of the tar and of the zip in
-# which nothing is compressed. Of `create_archive` (linked): SHA-256 of the tar, of one with later
-# times clamped, and of what the zip says of its members.
+# By what is packed and how: the content digest, and the SHA-256 of the uncompressed tar and zip.
+# For `create_archive` (linked): the SHA-256 of the tar, of one with later times clamped, and of the
+# zip's listing.
 RECORDED: Final[Mapping[str, tuple[str, ...]]] = {
     "Linux, as it is": (
         "fa46beda8552681b8717281c16bc43e005ded43121cac28b51eb6184cf053be2",
@@ -146,7 +146,7 @@ def _write(root: Path, files: Mapping[str, bytes | str], *executable: str) -> No
 
 
 def _dated(root: Path) -> None:
-    """Give everything a time of its own, by its place among the names, with parts of a second."""
+    """Give every path a different time, in the order of names, with fractions of a second."""
     for number, path in enumerate(sorted(root.rglob("*"), key=str)):
         nanoseconds = (TIME + number) * 10**9 + 999_999_999
         os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
@@ -164,7 +164,7 @@ def _distribution(site: str, name: str, *files: str, more: str = "") -> dict[str
     }
 
 
-# Answers like a CPython 3.11.7 that is installed above the environments, whatever really runs.
+# Answers like a CPython 3.11.7 installed next to the environments, whichever Python really runs.
 _ANSWER: Final = """\
 import json, os, subprocess, sys
 word = sys.argv[-1]
@@ -399,7 +399,7 @@ def _inner(path: Path) -> bytes:
 
 
 def _listing(path: Path) -> list[tuple[object, ...]]:
-    """Return all that a zip archive says of its members but what compressing changes."""
+    """Return all that a zip archive records about its members, except what compression changes."""
     with zipfile.ZipFile(path) as archive:
         return [
             (i.filename, i.file_size, i.CRC, i.external_attr, i.date_time, i.flag_bits, i.extra)
@@ -425,7 +425,7 @@ def packed(root: Path, prefix: Path, **table: Any) -> tuple[str, ...]:
         assert _sha256(_inner(result.path)) == tar.sha256, result.path.name
         assert result.content_digest == tar.content_digest
         assert result.entry_count == tar.entry_count
-    if str(options["interpreter"]).startswith("/"):  # which no zip can hold a link to
+    if str(options["interpreter"]).startswith("/"):  # to which a zip cannot contain a link
         return tuple(found)
     stored, deflated = one("zip", level=0)["zip"], one("zip", level=3)["zip"]
     assert stored.content_digest == deflated.content_digest == tar.content_digest
@@ -463,12 +463,12 @@ def test_an_environment_of_linux(root: Path, name: str, table: dict[str, Any]) -
 
 
 def test_a_wheel_laid_over_an_environment(root: Path) -> None:
-    """What a wheel brings, its launchers and its RECORD among it, is as recorded."""
+    """A wheel's files, with its launchers and its RECORD, are as recorded."""
     check("Linux, a wheel", packed(root, _linux(root), wheels=[_wheel(root)]))
 
 
 def test_an_environment_beside_neighbours(root: Path) -> None:
-    """Links to neighbours, and what is written of layers and their runtime, are as recorded."""
+    """Links to neighbours, and metadata about layers and their runtime, are as recorded."""
     layers = root / "layers"
     for name in ("runtime", "framework"):
         _write(
@@ -506,7 +506,7 @@ def test_an_environment_beside_neighbours(root: Path) -> None:
 
 @pytest.mark.parametrize("trim", ["none", "default", "minimal"])
 def test_an_environment_of_windows_with_its_interpreter(root: Path, trim: str) -> None:
-    """A bundle for Windows, whatever stays out of it, is as recorded."""
+    """A bundle for Windows is as recorded with each trim."""
     env = _windows(root, bundled=True)
     check(f"Windows, {trim}", packed(root, env, interpreter="bundled", interpreter_trim=trim))
 

@@ -41,7 +41,7 @@ assert large.read_bytes() == data
 
 @needs("mounts", "mkfs.btrfs")
 def test_an_export_shares_blocks_and_no_inode(tmp_path: Path) -> None:
-    """On btrfs a large file's copy takes no room, is a file of its own, and patches are applied."""
+    """On btrfs, a large file's copy shares blocks but no inode; a patched copy shares neither."""
     image, disk = tmp_path / "image", tmp_path / "disk"
     disk.mkdir()
     with image.open("wb") as stream:

@@ -1,6 +1,4 @@
-"""Bills of materials of real environments, judged by others' tools, and the command that prints
-them.
-"""
+"""Bills of materials and other release documents of real environments, checked with other tools."""
 
 from __future__ import annotations
 
@@ -41,9 +39,9 @@ if TYPE_CHECKING:
 
     from hatch_pack_venv import PackResult
 
-SECRET = "ghp_s3cretT0ken"  # noqa: S105 - of nobody
+SECRET = "ghp_s3cretT0ken"  # noqa: S105 - not a real one
 CDX = ".cdx.json"
-# Of this machine, where it has a name that no word of a licence holds.
+# This machine's names, if they are long enough not to occur in a licence.
 _OF_HERE = (os.uname().nodename, os.path.expanduser("~"))
 PRIVATE = (SECRET, "jane", *(word for word in _OF_HERE if len(word) > 5))
 
@@ -94,7 +92,7 @@ def archive(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bundle_holds_a_valid_bill_of_materials(archive: Path) -> None:
-    """It is valid, has what the manifest has, and lies beside the archive as well."""
+    """It is valid, is listed in the manifest, and is also next to the archive."""
     document = checked_sbom(archive)
     names = {each["name"] for each in walk(document)}
     assert {"CPython", "first", "second"} <= names
@@ -104,7 +102,7 @@ def test_a_bundle_holds_a_valid_bill_of_materials(archive: Path) -> None:
 
 
 def test_nothing_of_the_builder_is_in_it(archive: Path, released: Path) -> None:
-    """No path, user, host or token of this machine, nor of where a distribution came from."""
+    """It contains no path, user, host or token, neither of this machine nor of an origin URL."""
     text = read_member(archive, SBOM).decode()
     assert f"git+https://git.example.org/o/r.git@{'c' * 40}" in text
     assert [word for word in PRIVATE if word in text] == []
@@ -112,7 +110,7 @@ def test_nothing_of_the_builder_is_in_it(archive: Path, released: Path) -> None:
 
 
 def test_two_builds_give_the_same_one(released: Path, tmp_path: Path) -> None:
-    """A copy of the environment elsewhere, packed in another format, has the same bytes."""
+    """A copy of the environment elsewhere, packed in another format, gives the same document."""
     other = tmp_path / "another/place/env"
     shutil.copytree(released, other, symlinks=True)
     one = packed(released, tmp_path / "one")
@@ -122,7 +120,7 @@ def test_two_builds_give_the_same_one(released: Path, tmp_path: Path) -> None:
 
 
 def test_a_changed_file_changes_the_serial_number(released: Path, tmp_path: Path) -> None:
-    """The number is made from all that is packed besides; versions alone do not tell it."""
+    """The number depends on the packed files, not only on the listed components."""
     other = tmp_path / "env"
     shutil.copytree(released, other, symlinks=True)
     (site,) = other.glob("lib/python*/site-packages")
@@ -137,7 +135,7 @@ def test_a_changed_file_changes_the_serial_number(released: Path, tmp_path: Path
 
 
 def test_cyclonedx_py_finds_nothing_more(archive: Path, tmp_path: Path) -> None:
-    """What the project of CycloneDX finds in the unpacked bundle is in ours."""
+    """Every component that cyclonedx-py finds in the unpacked bundle is in our document."""
     shutil.unpack_archive(archive, tmp_path, filter="data")
     (bundle,) = tmp_path.iterdir()
     found = json.loads(
@@ -169,7 +167,7 @@ def test_the_command_prints_what_is_packed(archive: Path, released: Path, tmp_pa
 
 
 def test_one_beside_an_archive_has_to_be_of_it(released: Path, tmp_path: Path) -> None:
-    """With "beside" nothing is inside; the command takes it, and refuses another's."""
+    """With "beside" none is inside; the command reads the file, but not another archive's."""
     table = {"interpreter": "target", "sbom": "beside"}
     result = packed(released, tmp_path / "app", **table)
     beside = tmp_path / f"app.tar.gz{CDX}"
@@ -192,7 +190,7 @@ def test_one_beside_an_archive_has_to_be_of_it(released: Path, tmp_path: Path) -
 
 
 def test_none_is_written_where_none_is_wanted(released: Path, tmp_path: Path) -> None:
-    """`sbom = false` writes none, and neither does the API that is a drop-in."""
+    """`sbom = false` writes none, and neither does `create_archive`."""
     packed(released, tmp_path / "app", interpreter="target", sbom=False)
     create_archive(released, tmp_path / "seed", show_progress=False, format="tar")
     assert {each.name for each in tmp_path.iterdir()} == {
@@ -204,7 +202,7 @@ def test_none_is_written_where_none_is_wanted(released: Path, tmp_path: Path) ->
 
 
 def test_none_of_an_earlier_archive_is_left_beside(released: Path, tmp_path: Path) -> None:
-    """It would tell of other bytes; beside an archive that nothing proves to be ours it stays."""
+    """It is removed because it describes other bytes, but only if the archive is proven ours."""
     packed(released, tmp_path / "app", interpreter="target")
     beside = tmp_path / "app.tar.gz.cdx.json"
     assert beside.exists()
@@ -217,7 +215,7 @@ def test_none_of_an_earlier_archive_is_left_beside(released: Path, tmp_path: Pat
 
 
 def test_one_of_an_earlier_archive_is_replaced(released: Path, tmp_path: Path) -> None:
-    """What an exported folder holds of itself is not packed again beside the new one."""
+    """The document in an exported folder is not packed again along with the new one."""
     run(tool("pack-venv"), "export", "-q", "--interpreter", "target", "--exclude-files",
         "direct_url.json", released, tmp_path / "env")  # fmt: skip
     run(sys.executable, "-c", "pass")
@@ -228,7 +226,7 @@ def test_one_of_an_earlier_archive_is_replaced(released: Path, tmp_path: Path) -
 
 
 def test_a_lock_file_gives_the_hashes_of_wheels(released: Path, tmp_path: Path) -> None:
-    """Of the wheels that are locked it is the installed one's; a wheel laid over is hashed."""
+    """The hash is that of the locked wheel that is installed; a wheel laid over is hashed."""
     digest, other = "ab" * 32, "cd" * 32
     names = {"second-1.0-cp39-cp39-win32.whl": other, "second-1.0-py3-none-any.whl": digest}
     wheels = ", ".join(
@@ -251,7 +249,7 @@ def test_a_lock_file_gives_the_hashes_of_wheels(released: Path, tmp_path: Path) 
 
 
 def test_notices_name_everything_with_its_text(archive: Path, released: Path) -> None:
-    """Interpreter, libraries and distributions are named, licences are there, nothing else is."""
+    """They name all components and contain licence texts, but nothing about the build machine."""
     text = read_member(archive, "share/licenses/NOTICES.txt").decode()
     for component in checked_sbom(archive)["components"]:
         if component["type"] not in ("file", "operating-system"):
@@ -263,7 +261,7 @@ def test_notices_name_everything_with_its_text(archive: Path, released: Path) ->
 
 
 def test_licences_are_a_table(archive: Path) -> None:
-    """`inspect --licenses` names each component, and which of them have no text."""
+    """`inspect --licenses` lists each component with its licence and its licence texts."""
     found = json.loads(run(tool("pack-venv"), "inspect", "--licenses", "--json", archive))
     rows = {row["name"]: row for row in found["licenses"]}
     assert rows["first"]["license"] == "MIT"
@@ -277,7 +275,7 @@ def test_licences_are_a_table(archive: Path) -> None:
 
 
 def test_denied_licences_stop_the_packing(released: Path, tmp_path: Path) -> None:
-    """Each distribution under one is named, and what cannot be judged is told."""
+    """Distributions under a denied licence are named; those that cannot be judged are reported."""
     base = ("pack", released, "-o", tmp_path / "app.tar", "--interpreter", "target")
     options = ("--exclude-files", "direct_url.json")
     with pytest.raises(AssertionError, match=r"first 1\.0 is under MIT, which"):
@@ -295,7 +293,7 @@ def git(folder: Path, *words: str | Path) -> str:
 def test_provenance_states_what_was_packed(
     released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Archive, commit, wheels and lock file are in it; of the builder only what its CI tells."""
+    """It has the archive, the commit and the wheels, but nothing private to the builder."""
     require("git")
     for name in ("GITHUB_ACTIONS", "GITLAB_CI"):
         monkeypatch.delenv(name, raising=False)
@@ -352,7 +350,7 @@ def test_a_statement_can_be_signed_and_verified(released: Path, tmp_path: Path) 
 
 
 def test_a_ceiling_names_what_is_above_it(released: Path, tmp_path: Path) -> None:
-    """An interpreter of this system is above an old glibc, and an ancient system has none."""
+    """A bundled interpreter above max-glibc is named and refused; without it, packing succeeds."""
     with pytest.raises(PlanError) as caught:
         packed(released, tmp_path / "app", **{"max-glibc": "2.3"})
     (problem,) = [each for each in caught.value.problems if "the interpreter" in each]
@@ -389,7 +387,7 @@ class _Database(BaseHTTPRequestHandler):
 
 
 def test_pip_audit_reads_what_the_recipe_makes_of_it(archive: Path, tmp_path: Path) -> None:
-    """Every distribution of the bill of materials is asked for, and a finding is told."""
+    """pip-audit asks about every distribution in the bill of materials and reports a finding."""
     listed = [
         f"{each['name']}=={each['version']}"
         for each in checked_sbom(archive)["components"]

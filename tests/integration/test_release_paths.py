@@ -49,7 +49,7 @@ def members(sdist: str) -> list[str]:
         return sorted(tar.getnames())
 
 
-# What neither an sdist nor a wheel may take
+# What neither an sdist nor a wheel may include
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_an_sdist_would_take_stops_the_build(
 def test_what_an_sdist_would_take_is_found_without_a_format_too(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Where no format is configured, the environment's own is what the sdist would take."""
+    """If no format is configured, the environment's default is assumed."""
     configure(project, '[tool.hatch.build.targets.pack-venv]\ninterpreter = "target"\n')
     code, message = told(capfd, project, PackVenvBuilder, directory=str(project / "dist-venv"))
     assert code == 1
@@ -121,7 +121,7 @@ def test_what_an_sdist_would_take_is_found_without_a_format_too(
 def test_the_target_looks_after_the_wheel_too(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A wheel that lists the whole project would take the archive: its own line is told."""
+    """For a wheel that would include the whole project, the message has the line for the wheel."""
     text = PYPROJECT.replace('packages = ["my_app"]', 'only-include = ["."]')
     exclude = '[tool.hatch.build.targets.sdist]\nexclude = ["/dist-venv"]\n'
     (project / "pyproject.toml").write_text(text + exclude + TARGET_TABLE)
@@ -152,7 +152,7 @@ def test_the_target_looks_after_the_wheel_too(
 def test_the_line_to_add_keeps_what_is_there(
     project: Path, before: str, line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A list that is there already is told whole."""
+    """The message extends an existing list and keeps its items."""
     configure(project, before + WHEEL_TABLE)
     assert line in told(capfd, project)[1]
 
@@ -268,9 +268,9 @@ def test_an_sdist_is_judged_by_all_that_chooses_its_files(
     refusal: str | None,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """What hatchling would really take of the archives and the environment is told with a remedy.
+    """If hatchling would include the archives or the environment, the message says what to set.
 
-    Where nothing is told, the sdist after packing holds neither.
+    If it is not refused, the sdist built after packing contains neither.
     """
     shutil.copytree(environment, project / "env", symlinks=True)
     configure(project, SDIST + sdist + WHEEL_TABLE + 'source = "env"\n')
@@ -285,7 +285,7 @@ def test_an_sdist_is_judged_by_all_that_chooses_its_files(
 def test_what_version_control_ignores_needs_no_line(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """hatchling reads `.gitignore`, of the repository's root as well."""
+    """hatchling reads `.gitignore`, even that in the repository's root."""
     configure(project, WHEEL_TABLE)
     (project.parent / ".git").mkdir()
     (project.parent / ".gitignore").write_text("dist-venv/\n")
@@ -302,7 +302,7 @@ def test_the_projects_folder_takes_no_archives(
     assert "hooks.pack-venv.output-directory must be a separate folder" in message
 
 
-# Occasions
+# When archives are packed
 
 
 def test_an_unpacked_sdist_is_packed_on_request(
@@ -312,7 +312,7 @@ def test_an_unpacked_sdist_is_packed_on_request(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """With HATCH_PACK_VENV_SOURCE archives go beside the folder that takes the wheel."""
+    """With HATCH_PACK_VENV_SOURCE, archives go next to the folder that receives the wheel."""
     unpacked = tmp_path / "unpacked"
     (project / ".venv").unlink()
     shutil.copytree(project, unpacked)
@@ -354,7 +354,7 @@ def test_hooks_only_packs_nothing_and_needs_nothing(
 def test_a_hook_that_is_off_by_default(
     project: Path, variables: dict[str, str], packs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """hatchling's variables turn it on, its own hyphen included, and off."""
+    """hatchling's variables turn it on and off, even the one with a hyphen in its name."""
     configure(project, TABLE + "enable-by-default = false\n")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

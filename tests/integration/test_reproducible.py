@@ -40,7 +40,7 @@ def umask(mask: int) -> Iterator[None]:
 
 
 def build(root: Path, by: str, mode: str) -> dict[str, str]:
-    """Make a project with its environment, build it, and return its archives' facts by name."""
+    """Make a project with its environment, build it, and return its archives' hashes by name."""
     python = bundlable()[0] if mode == "bundled" else newest_of_each()[-1]
     copy_project("service", root)
     table = "[tool.hatch.build.hooks.pack-venv]\n"
@@ -98,15 +98,15 @@ def test_the_content_digest_is_the_same_in_every_format(tmp_path: Path) -> None:
 
 
 def test_installers_leave_their_marks_and_nothing_else(tmp_path: Path) -> None:
-    """Made by pip or uv, with byte code or without, only what they write of themselves differs."""
+    """Whether pip or uv installs, with bytecode or without, only INSTALLER and RECORD differ."""
     python = newest_of_each()[-1]
     requirements = ["humanize", "markupsafe"]
     made = [make_environment(tmp_path / "by pip", python)]
     run(made[0] / "bin/python", "-m", "pip", "install", *requirements)
     made.append(make_environment(tmp_path / "elsewhere/by uv", python, requirements, by="uv"))
-    # What venv installs by itself; setuptools until 3.11.
+    # What venv installs; setuptools only before 3.12.
     run(tool("uv"), "pip", "uninstall", "--python", made[0] / "bin/python", "pip", "setuptools")
-    # The documents name what was packed, which is called otherwise here.
+    # The documents contain the name of the environment, which differs here.
     table = {"interpreter": "target", "format": "tar", "sbom": False, "notices": False}
     options = PackOptions.from_mapping(table)
     hashes = []

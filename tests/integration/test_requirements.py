@@ -1,4 +1,4 @@
-"""The environment against the project, through the hook, the target and the command."""
+"""The environment checked against the project, by the hook, the target and the command."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def refused(root: Path, capfd: pytest.CaptureFixture[str], **arguments: Any) -> 
 
 
 def packed(root: Path, folder: str = "dist-venv") -> tuple[dict[str, Any], set[str]]:
-    """Return the facts beside the archive, and the names of its files."""
+    """Return the facts next to the archive, and the names of its files."""
     (archive,) = (root / folder).glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = {member.name.partition("/")[2] for member in tar if member.isfile()}
@@ -104,7 +104,7 @@ def test_a_release_whose_needs_are_not_met_is_not_packed(
 def test_it_is_packed_with_warnings_where_that_is_wished(
     environment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """`check = "warn"` tells the same and packs."""
+    """`check = "warn"` reports them as warnings and packs."""
     root = project(tmp_path / "project", environment, "web>=2", table='check = "warn"\n')
     build(root)
     assert distributions(packed(root)[0]) == ["my-app", "part-a", "part-b", "tool", "web"]
@@ -117,7 +117,7 @@ def test_it_is_packed_with_warnings_where_that_is_wished(
 def test_what_is_not_required_is_left_behind(
     environment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Packages, launchers and data go; a namespace keeps what is required; the rest stays."""
+    """Packages, launchers and data are left out, even in a shared namespace; unowned files stay."""
     root = project(tmp_path / "project", environment, "web", table='distributions = "required"\n')
     before = tree_state(environment)
     build(root)
@@ -135,7 +135,7 @@ def test_what_is_not_required_is_left_behind(
 
 
 def test_extras_and_what_is_kept_come_with_their_needs(environment: Path, tmp_path: Path) -> None:
-    """`extras` are the project's; `keep` brings what nothing requires, conflicts included."""
+    """`extras` adds the project's extras, `keep` a distribution that nothing requires."""
     table = 'distributions = "required"\nextras = ["b"]\n'
     root = project(tmp_path / "extras", environment, "web", table=table)
     build(root)
@@ -169,7 +169,7 @@ def test_an_editable_install_that_nothing_needs_is_no_problem(tmp_path: Path) ->
 def test_the_needs_of_a_project_that_stays_out_are_packed(
     environment: Path, tmp_path: Path, by: str
 ) -> None:
-    """With `project = "exclude"` what it requires is there without it."""
+    """With `project = "exclude"`, its requirements are packed without it."""
     table = 'distributions = "required"\nproject = "exclude"\n'
     root = project(tmp_path / "project", environment, "web", table=table)
     if by == "hook":
@@ -185,7 +185,7 @@ def test_the_needs_of_a_project_that_stays_out_are_packed(
 def test_a_lock_file_lies_in_the_project(
     environment: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its path is relative to the project; equal versions pass, others are told."""
+    """Its path is relative to the project; versions that differ from it are refused."""
     table = 'distributions = "required"\nlock = "locks/pylock.toml"\n'
     root = project(tmp_path / "project", environment, "web", table=table)
     (root / "locks").mkdir()
@@ -222,7 +222,7 @@ def command(*arguments: object) -> object:
 def test_the_command_begins_at_what_is_kept(
     environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--keep` names the roots; a dry run tells whose files stay behind and why, as JSON too."""
+    """`--keep` names the roots; a dry run says why files are left out, also as JSON."""
     choice = ["--distributions", "required", "--keep", "web", "--interpreter", "target"]
     assert command("pack", environment, "--dry-run", *choice) == 0
     assert "of tool 1.0, not required" in capsys.readouterr().out

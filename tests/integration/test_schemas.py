@@ -1,4 +1,4 @@
-"""Each JSON output, and the file beside an archive, is what the published schemas say."""
+"""JSON outputs, and the file next to an archive, match the published schemas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
 def test_outputs_are_as_their_schemas_say(
     environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interpreter: str
 ) -> None:
-    """For every command, with one archive and with several."""
+    """Outputs of `pack`, `export`, `inspect` and `verify` are valid, for one archive or several."""
     options = ["--interpreter", interpreter, "--format", "tar", "--exclude-files", "*.fish"]
     base = tmp_path / "out" / "app"
     packed = told(capsys, "pack", environment, "-o", base, *options)
@@ -64,7 +64,7 @@ def test_outputs_are_as_their_schemas_say(
 def test_a_refused_dry_run_is_as_its_schema_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], environment: Path
 ) -> None:
-    """What cannot be packed is listed, and all else is empty."""
+    """The output of a dry run that refuses to pack is valid."""
     options = ["--max-size", "1", "--interpreter", "target"]
     found = told(capsys, "pack", environment, "-o", tmp_path / "x", "--dry-run", *options)
     assert found["refused"]
@@ -73,7 +73,7 @@ def test_a_refused_dry_run_is_as_its_schema_says(
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
 def test_schemas_are_schemas_and_listed(path: Path) -> None:
-    """Each is valid itself, refuses an empty object, and stands in the list."""
+    """Each is a valid schema, rejects an empty object, and is listed in the README."""
     schema = json.loads(path.read_text())
     Draft202012Validator.check_schema(schema)
     assert not Draft202012Validator(schema).is_valid({})

@@ -37,7 +37,7 @@ def site(python: Python) -> str:
 
 @every_format
 def test_the_source_is_only_read(source: Path, format: CompressionFormat, python: Python) -> None:
-    """Every inode of the environment, of what it links to and of its interpreter is untouched."""
+    """Nothing in the environment, its parent or its interpreter's bin folder changes."""
     linked = source / "share/linked"
     linked.hardlink_to(source / "share/data")
     roots = [source, source.parents[1] / "source", python.prefix / "bin"]
@@ -51,7 +51,7 @@ def test_the_source_is_only_read(source: Path, format: CompressionFormat, python
 def test_what_goes_in_and_what_stays_out(
     source: Path, site: str, format: CompressionFormat
 ) -> None:
-    """No byte code, no RECORD, no pyvenv.cfg; only what is meant, and the post-install script."""
+    """Bytecode, RECORD and pyvenv.cfg are left out; the post-install script is added."""
     found = contents(packed(source, format))
     names = set(found)
     script = (files("hatch_pack_venv.injected") / "postinstall.py").read_bytes()
@@ -70,7 +70,7 @@ def test_what_goes_in_and_what_stays_out(
 def test_sitecustomize_is_left_out_and_named(
     source: Path, site: str, format: CompressionFormat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One directly in site-packages stays out with a word in the log; without one, no word."""
+    """One directly in site-packages is left out with a warning; without one, nothing is logged."""
     packed(source, format)
     assert caplog.messages == []
     arcname = f"{site}/sitecustomize.py"
@@ -187,7 +187,7 @@ def test_times_are_kept_and_clamped(source: Path, format: CompressionFormat) -> 
         }
 
     if format is CompressionFormat.ZIP:
-        # A copy has the time of the file that it is a copy of.
+        # A copy has the time of the original file.
         times |= {"inner": times["data"], "outer": OLD + 40}
     exact = 2 if format is CompressionFormat.ZIP else 1
     kept = {"": LATE, **times}
@@ -198,7 +198,7 @@ def test_times_are_kept_and_clamped(source: Path, format: CompressionFormat) -> 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "XYZ+3:30"])
 def test_a_naive_time_is_local(source: Path, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`datetime` without a zone means the clock on the wall; with one, the zone's."""
+    """A `datetime` without a time zone is local time; one with a time zone is in that zone."""
     if "/" in zone:
         require("time zones")
     monkeypatch.setenv("TZ", zone)
@@ -256,6 +256,6 @@ def test_the_install_target_is_the_top_folder(
 @pytest.mark.parametrize("target", ["", "..", "a/b", "/abs", "a\\b"])
 def test_an_install_target_that_leaves_is_refused(source: Path, target: str) -> None:
     """It is a folder's name and no path."""
-    with pytest.raises(ValueError, match="install_target must be a folder's name"):
+    with pytest.raises(ValueError, match="install_target must be a folder name"):
         packed(source, install_target=target)
     assert not (source.parents[1] / "out").exists()

@@ -64,7 +64,7 @@ def test_the_post_install_script_is_only_run_by_the_caller(source: Path) -> None
 
 
 def test_what_the_caller_raises_comes_through(source: Path) -> None:
-    """An error of `run_postinstall` is the caller's own; the export stands."""
+    """An error in `run_postinstall` is raised unchanged, and the export is kept."""
     target = source.parents[1] / "exported"
 
     def fail(_python: Path, _script: Path) -> None:

@@ -22,7 +22,7 @@ from hatch_pack_venv import (
 
 @pytest.mark.parametrize("name", ["rar", "tar.lzma", ".zip", "ZIP", " xz"])
 def test_an_unknown_format_is_a_value_error_with_the_choices(name: str, source: Path) -> None:
-    """The names that there are stand in the message; nothing is written."""
+    """The message lists the valid names, and nothing is written."""
     for call in (
         lambda: get_archive_path("app", name),
         lambda: CompressionFormat.get_format(name),
@@ -38,7 +38,7 @@ def test_an_unknown_format_is_a_value_error_with_the_choices(name: str, source: 
 def test_the_archive_is_where_get_archive_path_says(
     source: Path, format: CompressionFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is returned, what is told before and what is on the disk are one path."""
+    """The returned path, the predicted path and the file on disk are the same."""
     monkeypatch.chdir(source.parent)
     told = get_archive_path("deep/app-1.0", format)
     assert create_archive("env", "deep/app-1.0", show_progress=False, format=format) == told
@@ -46,7 +46,7 @@ def test_the_archive_is_where_get_archive_path_says(
 
 
 def test_by_default_it_is_a_tar_xz(source: Path) -> None:
-    """Without a format the archive is a tar.xz here, and really one."""
+    """Without a format, the archive is named .tar.xz and contains xz data."""
     path = packed(source)
     assert path.name == "app.tar.xz"
     assert path.read_bytes()[:6] == b"\xfd7zXZ\x00"
@@ -77,7 +77,7 @@ def shown(source: Path, arguments: str, columns: int = 80) -> str:
 
 @pytest.mark.parametrize("columns", [80, 0])
 def test_progress_is_shown_by_default(source: Path, columns: int) -> None:
-    """On a terminal, also one that does not know its size, there is a bar that counts bytes."""
+    """On a terminal, even one of unknown size, there is a bar that counts bytes."""
     (source / "share/big").write_bytes(os.urandom(30_000_000))
     seen = shown(source, "{}", columns)
     assert "Packing" in seen
@@ -100,7 +100,7 @@ def test_progress_is_silent_without_a_terminal(
 
 # temporary files
 
-# Prints each path that this process makes, opens for writing or renames.
+# Prints each path that this process creates, opens for writing or renames.
 WATCH: Final = """
 import os, sys
 from hatch_pack_venv import create_archive
@@ -121,7 +121,7 @@ print(*sorted(seen), sep="\\n")
 def test_temporary_files_go_to_the_work_dir(
     source: Path, tmp_path: Path, format: CompressionFormat
 ) -> None:
-    """Beside the archive there are only the partial archive and its facts; nothing is in TMPDIR."""
+    """Next to the archive only its facts and partial files are written; TMPDIR is not used."""
     work = tmp_path / "work"
     work.mkdir()
     base = tmp_path / "out/app"
@@ -146,7 +146,7 @@ def test_temporary_files_go_to_the_work_dir(
 
 
 def test_a_work_dir_that_is_not_there_is_refused(source: Path, tmp_path: Path) -> None:
-    """It is named before anything is read."""
+    """The error says that it does not exist."""
     with pytest.raises(PackVenvError, match=r"folder for temporary files.*does not exist"):
         packed(source, work_dir=tmp_path / "none")
 

@@ -1,4 +1,4 @@
-"""The seed API's calls as venvstacks 0.7 and later makes them, and what goes beyond them."""
+"""The seed API as venvstacks 0.7 and later call it, and features beyond that."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_is_not_changed_leaves_the_archive_as_it_is(source: Path) -> None:
 
 
 def test_an_export_is_prepared_in_its_place(source: Path) -> None:
-    """The caller gets the target, before the post-install script is to run; it stays whole."""
+    """The caller gets the target before the post-install script; the result verifies."""
     calls: list[tuple[Path, ...]] = []
     target = source.parents[1] / "exported"
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_packed_of_it_is_refused(source: Path) -> None:
 
 
 def test_record_files_are_true_for_what_is_packed(source: Path, python: Python) -> None:
-    """With `update` they are packed, without rows of what is not, with hashes of what changed."""
+    """With `update`, RECORD lists only packed files and has new hashes for changed ones."""
     site = f"lib/python{python.minor}/site-packages"
     rows = "pkg/__init__.py,sha256=x,1\npkg/__pycache__/__init__.cpython-311.pyc,,\n"
     rows += "pkg-1.0.dist-info/METADATA,,\npkg/gone.py,sha256=y,2\n"
@@ -166,7 +166,7 @@ def test_record_files_are_true_for_what_is_packed(source: Path, python: Python) 
 
 
 def test_an_export_can_share_its_files(source: Path) -> None:
-    """With `hard_links` what is unchanged is one inode with the source's file."""
+    """With `hard_links`, unchanged files are hard links to the source's files."""
     target = export_venv(source, source.parents[1] / "exported", hard_links=True)
     assert (target / "share/data").samefile(source / "share/data")
     plain = export_venv(source, source.parents[1] / "plain")

@@ -1,4 +1,4 @@
-"""Squashfs images, which mksquashfs makes: the plan as it is, and always the same bytes."""
+"""Squashfs images, made by mksquashfs: they contain the plan, and always have the same bytes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_any_tree_is_read_back_as_planned(planned: PackPlan) -> None:
 
 
 def test_always_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For any number of processors; another time, umask, zone and user change nothing."""
+    """The number of threads, the time zone, SOURCE_DATE_EPOCH and the umask change nothing."""
     planned = large_plan()
     first = written(planned, tmp_path / "one", SQUASHFS, 1).read_bytes()
     assert written(planned, tmp_path / "two", SQUASHFS, 2).read_bytes() == first
@@ -140,7 +140,7 @@ def test_who_packs_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_interrupted_start_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that nobody knows of, because its start was interrupted, makes no file anew."""
+    """A program whose start was interrupted does not create its file afterwards."""
     started: list[subprocess.Popen[bytes]] = []
 
     class Interrupted(subprocess.Popen[bytes]):
@@ -162,7 +162,7 @@ def test_an_interrupted_start_leaves_nothing(
 
 
 def test_times_are_kept_where_they_are_to_be(tmp_path: Path) -> None:
-    """Each file has its own, and the image that of the newest; none is beyond what fits."""
+    """Each file has its own time, and the image the newest; times beyond the limit are capped."""
     times = {"old": 5, "new": 1_700_000_000, "beyond": 1 << 33}
     entries = []
     for name, time in times.items():
@@ -206,7 +206,7 @@ def test_an_error_leaves_the_earlier_image_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_a_user_with_many_pipes_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has 64 MiB in pipes, as all containers of root together, may not enlarge one: pipe(7)."""
+    """A user at the limit for pipes, which all containers of root share, can pack: see pipe(7)."""
 
     real = fcntl.fcntl
 
@@ -221,7 +221,7 @@ def test_a_user_with_many_pipes_packs(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_process_without_standard_input_packs(tmp_path: Path) -> None:
-    """The file that is written has the descriptor 0 then, which is the program's input."""
+    """The image is correct even if its file gets descriptor 0, which is the program's input."""
     expected = image(tmp_path / "one", example()).read_bytes()
     kept = os.dup(0)
     os.close(0)
@@ -245,7 +245,7 @@ def test_a_process_without_standard_input_packs(tmp_path: Path) -> None:
 def test_a_program_that_fails_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
-    """With the last line that it has said, whenever it ends; nothing is left."""
+    """The error has its last line or its exit status, whenever it ends; nothing is left."""
     script = f"case $1 in -version) exec REAL -version ;; esac\n{script}"
     instead(tmp_path / "bin", script, monkeypatch)
     with pytest.raises(OutputProblem, match=f"mksquashfs cannot write the image: {said}$"):
@@ -256,7 +256,7 @@ def test_a_program_that_fails_is_one_sentence(
 def test_what_the_program_leaves_out_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends well where it has only warned; nothing may be missing in an image."""
+    """If an entry is missing, packing fails even if the program succeeds."""
     # The fourth member is an empty folder.
     script = """case $1 in -version) exec REAL -version ;; esac
         dd bs=512 count=4 iflag=fullblock of=/dev/null status=none; exec REAL "$@" """
@@ -269,7 +269,7 @@ def test_what_the_program_leaves_out_is_an_error(
 def test_without_the_program_one_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where it is too old to read a tar; before anything else is done."""
+    """A missing program, or one too old to read a tar, is reported first."""
     options = PackOptions.from_mapping({"format": "squashfs"})
     with monkeypatch.context() as patch:
         instead(tmp_path / "bin", "echo 'mksquashfs version 4.4 (2019/08/29)'", patch)

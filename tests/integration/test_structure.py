@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE: Final = ROOT / "src" / "hatch_pack_venv"
 NAME: Final = PACKAGE.name
 
-# Modules of a folder that is not its own floor, and so may know a front end or a terminal.
+# Modules whose folder is not a layer of its own, and which may use a front end or a terminal.
 KNOW_HATCHLING: Final = {f"{NAME}.hooks"}
 PRINT: Final = {f"{NAME}.cli.main", f"{NAME}.cli.output"}
 
@@ -70,7 +70,7 @@ def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    """There is no import circle, not even of imports for type checking."""
+    """There are no import cycles, not even through imports for type checking."""
     graph = {
         name: {found for found in imports(name, tree) if found in modules()} - {name, NAME}
         for name, tree in modules().items()
@@ -104,7 +104,7 @@ def test_only_the_command_prints_or_exits() -> None:
 
 
 def test_the_public_names_are_sorted_and_exist() -> None:
-    """`__all__` lists what the documentation promises."""
+    """`__all__` is sorted and lists existing names."""
     assert hatch_pack_venv.__all__ == sorted(hatch_pack_venv.__all__)
     for name in hatch_pack_venv.__all__:
         assert hasattr(hatch_pack_venv, name)
@@ -148,7 +148,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_package_alone_loads_nothing_of_itself() -> None:
-    """A build that packs nothing imports the package, and does not pay for what packs."""
+    """Importing the package loads none of its modules, as not every build packs."""
     loaded = loaded_by(f"import {NAME}")
     assert {name for name in loaded if name.startswith(f"{NAME}.")} == set()
 

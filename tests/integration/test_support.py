@@ -1,4 +1,4 @@
-"""The tests' own machinery: what it claims of trees, namespaces and environments is true."""
+"""The tests' own helpers do what they claim with trees, namespaces and environments."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_hidden_folders_are_empty_and_the_originals_stay(tree: Path, tmp_path: P
 
 @hides
 def test_any_path_can_be_hidden(tmp_path: Path) -> None:
-    """Names that a shell could take for something else are taken as they are."""
+    """Names with characters that are special to a shell are taken literally."""
     folders = [tmp_path / name for name in ("sp ace", "é", "-n", "q'uo\"te $HOME `x` *", "a/b")]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_a_read_only_folder_takes_no_file(tree: Path) -> None:
 
 @hides
 def test_the_command_gets_its_folder_variables_and_exit_code(tree: Path) -> None:
-    """Arguments arrive as they are, and so does the outcome."""
+    """Arguments, variables, the folder and the exit code are passed on unchanged."""
     script = 'printf %s "$PWD|$ONE|$1" && exit 7'
     variables = {"PATH": os.defpath, "ONE": "a b"}
     words = ["sh", "-c", script, "sh", "c 'd' $e"]
@@ -124,7 +124,7 @@ def test_the_command_gets_its_folder_variables_and_exit_code(tree: Path) -> None
 
 @hides
 def test_a_base_interpreter_can_be_hidden(tmp_path: Path) -> None:
-    """An environment is dead when its base is hidden: the hiding, not the test, decides."""
+    """An interpreter does not start if its folder is hidden."""
     python = Python(version="", path=tmp_path / "base/bin/python3")
     python.path.parent.mkdir(parents=True)
     python.path.symlink_to(sys.executable)
@@ -147,7 +147,7 @@ def test_interpreters_are_real_ones() -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("by", TOOLS)
 def test_each_tool_makes_an_environment_that_runs(by: str, tmp_path: Path) -> None:
-    """It is one, of the interpreter asked for, with what was installed; the base is only read."""
+    """It uses the requested interpreter and has the requested packages."""
     version = ".".join(map(str, sys.version_info[:3]))
     python = Python(version=version, path=type(tmp_path)(os.path.realpath(sys.executable)))
     environment = make_environment(tmp_path / "env", python, ["markupsafe"], by=by)

@@ -80,7 +80,7 @@ def test_other_programs_unpack_it(
 def test_other_programs_restore_links_in_zip_files(
     tmp_path: Path, large: PackPlan, command: list[str]
 ) -> None:
-    """What unzip and bsdtar make of it is what was planned, and verify finds it as packed."""
+    """unzip and bsdtar restore the planned links, and the result verifies."""
     require(command[0])
     with_links = CompressionOptions(zip_links=True)
     (result,) = write_archives(
@@ -139,7 +139,7 @@ def test_java_reads_gzip_and_zip(tmp_path: Path, large: PackPlan) -> None:
 
 @needs("xz")
 def test_xz_is_one_stream_of_blocks(tmp_path: Path, large: PackPlan) -> None:
-    """An xz file is one stream, for readers that stop after the first, code filtered."""
+    """An xz file is one stream, as some readers stop after the first; machine code is filtered."""
     path = written(large, tmp_path / "a", CompressionFormat.XZ, 2)
     listing = run("xz", "--list", "--robot", "--verbose", "--verbose", path)
     rows = [line.split("\t") for line in listing.splitlines()]

@@ -63,7 +63,7 @@ def test_an_archive_is_as_packed(archives: dict[str, Path], format: str) -> None
 
 
 def test_entries_are_counted_alike(archives: dict[str, Path], folder: Path) -> None:
-    """Every format has as many, copies in the place of links or not, and so has a folder."""
+    """Every format has the same number, with copies or links, and so has a folder."""
     counts = {name: verify(path).entry_count for name, path in archives.items()}
     counts["folder"] = verify(folder).entry_count
     counts["inspected"] = inspect(archives["zip"]).entry_count
@@ -79,7 +79,7 @@ def test_an_unpacked_folder_is_as_packed(folder: Path) -> None:
 
 @pytest.mark.parametrize("format", [*FORMAT_NAMES, SQUASHFS, "folder"])
 def test_progress_counts_what_is_read(archives: dict[str, Path], folder: Path, format: str) -> None:
-    """The bytes of an archive, or of a folder's files, are told as they are read, all of them."""
+    """All bytes of an archive, or of a folder's files, are reported as they are read."""
     path = folder if format == "folder" else archives[format]
     counted: list[int] = []
 
@@ -134,7 +134,7 @@ def test_nothing_beside_postinstall_is_imported(folder: Path, module: str) -> No
 
 @pytest.mark.parametrize("name", ["pyvenv.cfg", f"{SITE}/my_app/fifo.py", "bin/python3"])
 def test_postinstall_waits_for_no_fifo(folder: Path, name: str) -> None:
-    """A planted FIFO is replaced or passed over, and `verify` and `--check` name it."""
+    """A planted FIFO is named by `verify`, and postinstall.py replaces or skips it."""
     os.mkfifo(folder / name)
     assert ("added", name) in found(folder)
     run = partial(subprocess.run, capture_output=True, text=True, timeout=30, check=False)
@@ -143,7 +143,7 @@ def test_postinstall_waits_for_no_fifo(folder: Path, name: str) -> None:
 
 
 def test_devices_and_deep_folders_are_only_named(folder: Path) -> None:
-    """What has no end is not read, and 1,100 folders within one another are walked."""
+    """Devices are not read, and 1,100 nested folders are walked."""
     subprocess.run([sys.executable, folder / "postinstall.py", "-q"], check=True)
     (folder / "bin/python3").unlink()
     (folder / "bin/python3").symlink_to("/dev/zero")
@@ -155,14 +155,14 @@ def test_devices_and_deep_folders_are_only_named(folder: Path) -> None:
     try:
         told = found(folder)
     finally:
-        subprocess.run(["rm", "-r", folder / "d"], check=True)  # `shutil` does not reach the end
+        subprocess.run(["rm", "-r", folder / "d"], check=True)  # too deep for `shutil`
     assert ("leaves", "zero") in told
     assert ("connection", "pyvenv.cfg") in told
     assert len([name for what, name in told if what == "added" and name.startswith("d/")]) == 1099
 
 
 def told_of(path: Path) -> str:
-    """Return what is found, or the sentence of a damaged archive."""
+    """Return the findings, or the error for a damaged archive."""
     try:
         return str(found(path))
     except ArchiveProblem as problem:
@@ -237,7 +237,7 @@ def test_one_flipped_bit_of_the_manifest_is_found(folder: Path) -> None:
 
 
 def test_a_rewritten_manifest_has_another_digest(folder: Path) -> None:
-    """Who takes a folder away and makes the manifest whole again meets the content digest."""
+    """If a folder is removed and the manifest rewritten, the content digest no longer matches."""
     path = folder / ARCNAME
     data = json.loads(path.read_bytes())
     del data["manifest_sha256"]
@@ -248,7 +248,7 @@ def test_a_rewritten_manifest_has_another_digest(folder: Path) -> None:
 
 
 def middle_of_a_file(archive: Path, format: str, place: int) -> int:
-    """Return an offset in what a file became; between members lie bytes that mean nothing."""
+    """Return an offset within a file's data; bytes between members have no meaning."""
     if format in ("tar", "oci"):
         with tarfile.open(archive) as tar:
             filled = [each for each in tar if each.size and each.name != "oci-layout"]
@@ -267,7 +267,7 @@ def middle_of_a_file(archive: Path, format: str, place: int) -> int:
 
 
 def counts(data: bytes, offset: int, bit: int) -> bool:
-    """Tell whether a bit of a gzip file means anything: deflate has codes that nothing uses."""
+    """Return whether a bit of a gzip file matters: deflate has codes that nothing uses."""
     changed = bytearray(data)
     changed[offset] ^= bit
     try:
@@ -281,7 +281,7 @@ def counts(data: bytes, offset: int, bit: int) -> bool:
 def test_one_flipped_bit_of_an_archive_is_found(
     archives: dict[str, Path], format: str, place: int, tmp_path: Path
 ) -> None:
-    """In any format, without the facts beside it, in the parts that hold files."""
+    """In any format, it is found without the facts, in the parts that contain files."""
     data = bytearray(archives[format].read_bytes())
     data[middle_of_a_file(archives[format], format, place)] ^= 1 << place
     damaged = tmp_path / "damaged"
@@ -293,7 +293,7 @@ def test_one_flipped_bit_of_an_archive_is_found(
 def test_a_changed_file_in_an_archive_is_named(
     archives: dict[str, Path], format: str, tmp_path: Path
 ) -> None:
-    """Whoever packs it again with another content is found out by the file's name."""
+    """In an archive repacked with different content, the changed file is named."""
     packed = tmp_path / archives[format].name
     change = b"def main():\n    print('hullo')\n"
     if format == "zip":
@@ -310,7 +310,7 @@ def test_a_changed_file_in_an_archive_is_named(
 def test_the_facts_beside_an_archive_are_compared(
     archives: dict[str, Path], tmp_path: Path
 ) -> None:
-    """An archive that was compressed anew is as packed, but not the one its facts tell of."""
+    """An archive with the same content but other bytes differs only from its facts."""
     copy = tmp_path / archives["tar"].name
     shutil.copy(archives["tar"], copy)
     copy.write_bytes(copy.read_bytes() + bytes(512))
@@ -320,9 +320,9 @@ def test_the_facts_beside_an_archive_are_compared(
 
 
 def test_links_of_create_archive_are_accepted_on_request(tmp_path: Path) -> None:
-    """`bin/python` leads out of such archives; without the option that is a finding.
+    """`bin/python` leads out of such archives, which is a finding without the option.
 
-    Its zip files hold copies instead, and what postinstall.py makes of the tar's is a connection.
+    Zip files contain copies instead, and once postinstall.py has run, the link is a connection.
     """
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -340,7 +340,7 @@ def test_links_of_create_archive_are_accepted_on_request(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("format", ["tar.zst", "zip"])
 def test_inspect_tells_what_takes_the_room(archives: dict[str, Path], format: str) -> None:
-    """A distribution has the size of its files; the rest is told by where it lies."""
+    """A distribution has the size of its files; other files are listed by location."""
     inspection = inspect(archives[format])
     (app,) = inspection.distributions
     assert (app.name, app.version) == ("my-app", "2.0")
@@ -369,7 +369,7 @@ def test_inspect_tells_the_sizes_by_kind_of_file(archives: dict[str, Path]) -> N
 
 
 def test_inspect_knows_no_sizes_without_records(tmp_path: Path) -> None:
-    """Where RECORD files were left out, site-packages is told by its folders instead."""
+    """If RECORD files were left out, site-packages is listed by folder instead."""
     archive = make_packed(tmp_path, **{"record-files": "exclude"})["tar"]
     inspection = inspect(archive)
     assert [part.size for part in inspection.distributions] == [None]
@@ -379,7 +379,7 @@ def test_inspect_knows_no_sizes_without_records(tmp_path: Path) -> None:
 
 
 def test_bars_and_colours_follow_the_stream(archives: dict[str, Path]) -> None:
-    """Blocks where the encoding has them, ANSI codes only where they are wanted."""
+    """Block characters and ANSI codes are used only if the style has them."""
     inspection = inspect(archives["tar"])
     plain = "\n".join(inspection_lines(inspection, Style()))
     assert plain.isascii()

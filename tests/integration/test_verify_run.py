@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.network, needs("namespaces")]
 
 @pytest.fixture(scope="module")
 def interpreter() -> Python:
-    """Choose one that lies in a folder of its own."""
+    """Return the newest CPython found."""
     return newest_of_each()[-1]
 
 
@@ -76,7 +76,7 @@ def run_again(*words: str | Path, **environ: str) -> subprocess.CompletedProcess
 def test_what_lies_beside_an_archive_opens_no_room(
     template: Path, tmp_path: Path, interpreter: Python
 ) -> None:
-    """Its commands run, where nothing outside can be written; no room has to be asked for."""
+    """Its commands run in a room, unable to write outside, unless `--prove-room none` is given."""
     archive = packed(template, tmp_path)
     beside = tmp_path / "app.tar.json"
     mark = tmp_path / "written"
@@ -84,7 +84,7 @@ def test_what_lies_beside_an_archive_opens_no_room(
     facts["proof"] = {"prove": [f"touch {mark}"], "room": "none"}
     beside.write_text(json.dumps(facts))
     path = f"{interpreter.path.parent}:{os.environ['PATH']}"
-    assert run_again(archive, PATH=path).returncode == 1  # there is no such folder in the room
+    assert run_again(archive, PATH=path).returncode == 1  # that folder does not exist in the room
     assert not mark.exists()
     done = run_again(archive, "--prove-room", "none", PATH=path)
     assert done.returncode == 0, done.stderr
@@ -126,7 +126,7 @@ def test_an_interpreter_in_the_home_is_seen(
 def test_a_manifest_that_tells_too_little_is_told(
     template: Path, tmp_path: Path, where: Sequence[str], value: Any
 ) -> None:
-    """Of an unpacked folder, too, that somebody changed: one sentence."""
+    """For an unpacked folder whose manifest was changed, there is one sentence."""
     archive = packed(template, tmp_path)
     shutil.unpack_archive(archive, tmp_path, filter="fully_trusted")
     (folder,) = tmp_path.glob("my-app*")
@@ -151,7 +151,7 @@ def test_a_manifest_that_tells_too_little_is_told(
 def test_the_seconds_have_the_unpacking_in_them(
     template: Path, tmp_path: Path, interpreter: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As those of a proof when packing; most of the time of a large archive is spent there."""
+    """The reported seconds include unpacking, which takes most of the time for a large archive."""
 
     def slowly(*args: Any, **options: Any) -> Any:
         time.sleep(3)
@@ -169,7 +169,7 @@ def test_the_seconds_have_the_unpacking_in_them(
 def test_a_script_that_hangs_has_not_run(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That postinstall.py does not end is a failure."""
+    """If postinstall.py does not finish, the proof fails."""
     run = runner.Runner.run
 
     def hanging(self: runner.Runner, words: Sequence[str]) -> Ended:
@@ -186,7 +186,7 @@ def test_a_script_that_hangs_has_not_run(
 def test_systems_that_know_less_of_file_systems(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only Linux tells whether programs may start somewhere, and Windows tells nothing."""
+    """Proofs work without ST_NOEXEC, which only Linux has, and without statvfs, as on Windows."""
     monkeypatch.delattr(os, "ST_NOEXEC")
     assert api_proof._can_run(tmp_path)
     monkeypatch.delattr(os, "statvfs")
@@ -195,7 +195,7 @@ def test_systems_that_know_less_of_file_systems(
 
 
 def test_any_number_of_entry_points(tmp_path: Path, interpreter: Python) -> None:
-    """More than fit into one argument of a process; a file of them that nobody can read is none."""
+    """There may be too many for one argument of a process; an unreadable file counts as empty."""
     prefix = make_environment(tmp_path / "my-app", interpreter, by="uv")
     long = "one_of_many_functions_whose_names_say_at_length_what_they_do"
     points = "".join(f"point-{n} = many:{long}\n" for n in range(3000))  # 220 kB of questions

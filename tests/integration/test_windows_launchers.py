@@ -53,7 +53,7 @@ def uv(windows_wheels: dict[str, Path]) -> dict[str, bytes]:
 
 
 def shebang(launcher: bytes) -> bytes:
-    """Return the line between a launcher of distlib's kind and its archive."""
+    """Return the line between the stub and the archive of a distlib-like launcher."""
     program = PeFile.from_bytes(launcher)
     assert program is not None
     return launcher[program.end :].partition(b"\n")[0]
@@ -78,7 +78,7 @@ def relocated(name: str, content: bytes, home: Home = IN_ROOT) -> bytes:
 
 @pytest.mark.parametrize("quoted", [False, True])
 def test_distlibs_launcher_gets_a_relative_interpreter(tmp_path: Path, quoted: bool) -> None:
-    """Real ones, with spaces in the path too, name the interpreter from where they lie."""
+    """Real launchers, even with spaces in the path, name the interpreter relative to themselves."""
     executable = f'"{PYTHON}"' if quoted else PYTHON.replace("my app", "app")
     (tmp_path / "tool").write_bytes(b"#!python\n" + BODY)
     content = distlib_launcher(tmp_path, "tool", executable).read_bytes()
@@ -100,7 +100,7 @@ def test_options_and_the_windowed_interpreter_stay(tmp_path: Path) -> None:
 
 
 def test_a_stub_without_relative_interpreters_is_replaced(tmp_path: Path) -> None:
-    """A launcher of before distlib 0.3.0 gets the stub of today and keeps its archive."""
+    """A launcher from before distlib 0.3.0 gets the current stub and keeps its archive."""
     archive = archived()
     moved = relocated("tool.exe", old_stub() + f"#!{PYTHON}\n".encode() + archive)
     assert moved == stub() + b"#!<launcher_dir>\\..\\python.exe\n" + archive
@@ -108,7 +108,7 @@ def test_a_stub_without_relative_interpreters_is_replaced(tmp_path: Path) -> Non
 
 
 def test_an_archive_with_offsets_from_the_files_start_stays_in_its_place(tmp_path: Path) -> None:
-    """What `zipfile` appends to a file counts from the file's start; the line is filled up."""
+    """An archive appended by `zipfile` has absolute offsets, so the line is padded."""
     path = tmp_path / "tool.exe"
     path.write_bytes(stub() + f"#!{PYTHON}\n".encode())
     with zipfile.ZipFile(path, "a") as archive:
@@ -125,7 +125,7 @@ def test_an_archive_with_offsets_from_the_files_start_stays_in_its_place(tmp_pat
 def test_uvs_trampoline_gets_a_relative_interpreter(
     uv: dict[str, bytes], tmp_path: Path, kind: str
 ) -> None:
-    """Its resource tells the path and its length; nothing names the old place any more."""
+    """Its resource has the new path and its length, and the old path is gone."""
     name = "pythonw" if kind == "gui" else "python"
     python = rf"{BUILT_AT}\Scripts\{name}.exe"
     content = uv_launcher(uv[kind], python)
@@ -161,7 +161,7 @@ def test_uvs_trampoline_of_before_gets_a_relative_interpreter(
 
 
 def test_uvs_copies_of_python_are_no_launchers_of_scripts(uv: dict[str, bytes]) -> None:
-    """A trampoline that stands for the interpreter itself, or a bare one, is left alone."""
+    """A trampoline for the interpreter itself, or a bare one, is not changed."""
     python = uv["console"] + b"C:\\python.exe" + struct.pack("<I", 13) + b"UVPY"
     for content in (uv["console"], python):
         assert kind_of(content) == "program"
@@ -169,7 +169,7 @@ def test_uvs_copies_of_python_are_no_launchers_of_scripts(uv: dict[str, bytes]) 
 
 
 def test_an_entry_point_gets_a_whole_launcher(tmp_path: Path) -> None:
-    """It starts the function, with the name that a user has typed and the interpreter given."""
+    """The launcher calls the function, with its own name in argv and the given interpreter."""
     (tmp_path / "greeter").mkdir()
     (tmp_path / "greeter/__init__.py").touch()
     (tmp_path / "greeter/cli.py").write_text(

@@ -1,1 +1,1 @@
-"""Machinery of the tests: real interpreters, environments and namespaces; fakes for pure code."""
+"""Support for tests: real interpreters, environments and namespaces; fakes for pure code."""

@@ -1,4 +1,4 @@
-"""Archives: packed for a test, and read back by code that is not ours."""
+"""Archives: packed for a test, and read back by code other than ours."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _DECOMPRESS: dict[CompressionFormat, Callable[[bytes], bytes]] = {
 
 
 def planned_content(plan: PackPlan, format: CompressionFormat) -> Content:
-    """Return what an archive of a plan must hold, the manifest apart."""
+    """Return what an archive of a plan must contain, except for the manifest."""
     top = "" if plan.install_target == "." else f"{plan.install_target}/"
     if format is CompressionFormat.OCI:
         top = "venv/"
@@ -83,7 +83,7 @@ def planned_content(plan: PackPlan, format: CompressionFormat) -> Content:
 
 
 def read_archive(path: Path, format: CompressionFormat) -> Content:
-    """Return what an archive holds, the manifest apart, as the standard library reads it."""
+    """Return what an archive contains, without the manifest, as the standard library reads it."""
     if format is CompressionFormat.ZIP:
         return _read_zip(path)
     if format is CompressionFormat.SQUASHFS:
@@ -99,7 +99,7 @@ def read_archive(path: Path, format: CompressionFormat) -> Content:
 
 
 def read_image(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]:
-    """Return an image's manifest, its configuration and its blobs by digest, all compared."""
+    """Return an image's manifest, its configuration and its blobs by digest, all verified."""
     with tarfile.open(path, mode="r:") as tar:
         files = {m.name: _member(tar, m)[3] for m in tar.getmembers() if m.isreg()}
     assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
@@ -114,7 +114,7 @@ def read_image(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, by
 
 
 def own_layers(path: Path) -> list[bytes]:
-    """Return the layers of an image's environment, unpacked."""
+    """Return the layers of an image's environment, decompressed."""
     manifest, config, blobs = read_image(path)
     found = []
     for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
@@ -132,7 +132,7 @@ def _read_layer(data: bytes) -> Content:
 
 
 def _read_squashfs(path: Path) -> Content:
-    """Return what `unsquashfs` unpacks of an image, by names, the manifest last."""
+    """Return what `unsquashfs` unpacks from an image, sorted by name, the manifest last."""
     with TemporaryDirectory() as scratch:
         root = os.fsencode(scratch) + b"/root"
         command = ["unsquashfs", "-quiet", "-no-progress", "-dest", os.fsdecode(root), str(path)]
@@ -182,7 +182,7 @@ def _read_zip(path: Path) -> Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What an archive says of one of its members."""
+    """What an archive records about one of its members."""
 
     kind: str
     mode: int
@@ -193,7 +193,7 @@ class Member:
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """Open a tar, zstandard included."""
+    """Open a tar, including one compressed with Zstandard."""
     if path.suffix == ".run":
         return tarfile.open(fileobj=io.BytesIO(payload(path)))
     if path.suffix != ".zst":
@@ -268,7 +268,7 @@ def make_packed(folder: Path, **options: Any) -> dict[str, Path]:
 
 
 FORMATS = [each for each in CompressionFormat if each is not CompressionFormat.SQUASHFS]
-"""That are written without another program."""
+"""The formats that are written without another program."""
 FORMATS_HERE = [
     *FORMATS,
     pytest.param(CompressionFormat.SQUASHFS, marks=needs("mksquashfs")),
@@ -280,7 +280,7 @@ every_format = pytest.mark.parametrize(
     [each for each in FORMATS if not each.runs_where_it_is],
     ids=lambda format: format.name,
 )
-"""That `create_archive` writes."""
+"""Of those that `create_archive` writes."""
 
 
 def packed(source: Path, format: CompressionFormat | str | None = None, **more: object) -> Path:
@@ -303,7 +303,7 @@ def compressible(size: int, seed: int) -> bytes:
 
 
 def large_plan() -> PackPlan:
-    """Plan more than a few blocks of every compressor, machine code among them."""
+    """Plan more than a few blocks for every compressor, including machine code."""
     return plan(
         file("lib/a.so", compressible(3_300_000, 1)),
         file("lib/b.so.1", compressible(1 << 20, 2)),
@@ -342,6 +342,6 @@ def write_output(plan: PackPlan, out: Path, output: str, report: Reporter = sile
 
 
 def facts_below(folder: Path) -> list[dict[str, Any]]:
-    """Return what lies beside the archives in a folder and tells their hashes."""
+    """Return the contents of the JSON files with the hashes of the archives in a folder."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     return [each for each in found if "archive" in each]

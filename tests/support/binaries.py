@@ -22,7 +22,7 @@ def make_elf(
     """Return a shared object with some tags and their texts.
 
     Parameters:
-        wide: whether it is of the 64-bit kind.
+        wide: whether it is a 64-bit file.
         symbol_at: where in the string table a symbol's name begins; the first text begins at 1.
     """
     word, header_size, segment_size = ("Q", 64, 56) if wide else ("I", 52, 32)
@@ -79,7 +79,7 @@ MACOS, IOS = 1, 2
 
 
 def packed(version: Sequence[int]) -> int:
-    """Return a version as load commands hold it."""
+    """Return a version as load commands contain it."""
     major, minor, patch = (*version, 0, 0)[:3]
     return major << 16 | minor << 8 | patch
 
@@ -99,7 +99,7 @@ def build_version(minos: Sequence[int], platform: int = MACOS, order: str = "<")
 
 
 def version_min(minos: Sequence[int], order: str = "<") -> bytes:
-    """Return LC_VERSION_MIN_MACOSX, which came before."""
+    """Return LC_VERSION_MIN_MACOSX, the predecessor of LC_BUILD_VERSION."""
     return struct.pack(f"{order}4I", 0x24, 16, packed(minos), 0)
 
 
@@ -128,7 +128,7 @@ def thin(
 
 
 def fat(*parts: tuple[str, bytes], wide: bool = False) -> bytes:
-    """Return a universal file of some thin ones."""
+    """Return a universal file made from thin ones."""
     layout = ">IIQQII" if wide else ">IIIII"
     offset = 8 + struct.calcsize(layout) * len(parts)
     table, body = b"", b""
@@ -149,7 +149,7 @@ def module(
     rpaths: Sequence[str] = (),
     kind: int = BUNDLE,
 ) -> bytes:
-    """Return an extension module that wants some libraries."""
+    """Return an extension module that needs some libraries."""
     return thin(
         [
             *(text_command(LOAD, name) for name in (*loads, "/usr/lib/libSystem.B.dylib")),
@@ -250,7 +250,7 @@ def _resource_section(resources: dict[str, bytes], address: int) -> bytes:
 
 
 def programs_in(content: bytes) -> list[bytes]:
-    """Return the programs that lie in another one, as uv carries its trampolines."""
+    """Return the programs embedded in another one, as uv's trampolines are."""
     found = []
     start = content.find(b"MZ", 2)
     while start >= 0:
@@ -277,7 +277,7 @@ def compile_library(path: Path, *flags: str, source: str = "int x;") -> Path:
     """Compile a shared library.
 
     Parameters:
-        flags: of gcc, after the source: `-Wl,-rpath,…`, `-lz`.
+        flags: options of gcc after the source, such as `-Wl,-rpath,…` and `-lz`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text = path.with_suffix(".c")
@@ -303,9 +303,9 @@ def compile_needing_glibc(
     """Compile a shared library that needs a version of symbols which a library here may not have.
 
     Parameters:
-        node: what stands before the version: `GLIBC`, `GLIBCXX`.
-        library: which library is asked for it.
-        source: of the library, besides the use of that symbol.
+        node: the prefix of the version, such as `GLIBC` or `GLIBCXX`.
+        library: the library that must define it.
+        source: more source of the library, after the use of that symbol.
     """
     aside = path.parent / f"{path.stem}-future"
     aside.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Write what is made from the code into the documentation: `hatch run docs`."""
+"""Write the parts of the documentation that are generated from the code: `hatch run docs`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TABLE = re.compile(
 
 
 def with_table(text: str) -> str:
-    """Return README's text with the configuration table as the code has it."""
+    """Return README's text with the configuration table generated from the code."""
     text, count = _TABLE.subn(lambda _match: markdown(), text)
     assert count == 1, "README.md has lost the markers of its configuration table"
     return text
@@ -60,7 +60,7 @@ def _described(name: str, value: Any) -> Iterator[str]:
 
 
 def _declaration(name: str, value: Any) -> str:
-    """Return a signature as the source has it, without values that only a program can tell."""
+    """Return a signature as the source has it, with expressions instead of run-time values."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(value)))
     (node,) = tree.body
     if isinstance(node, ast.ClassDef):

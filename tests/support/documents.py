@@ -1,4 +1,4 @@
-"""Documents of releases, read by the libraries of those who define them."""
+"""Documents of releases, read by the libraries of those who define their formats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_member(archive: Path, arcname: str) -> bytes:
 
 
 def check_cyclonedx(text: bytes) -> dict[str, Any]:
-    """Return a bill of materials that is valid by the standard's own library."""
+    """Return a bill of materials that the standard's own library finds valid."""
     problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.decode())
     assert problem is None, str(problem)[:2000]
     document: dict[str, Any] = json.loads(text)
@@ -44,7 +44,7 @@ def check_cyclonedx(text: bytes) -> dict[str, Any]:
 
 
 def walk(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return all components, the application and files within others too."""
+    """Return all components, including the application and files within others."""
     found = [document["metadata"]["component"]]
     for each in document["components"]:
         found += [each, *each.get("components", ())]
@@ -59,7 +59,7 @@ def check_against_manifest(document: dict[str, Any], manifest: dict[str, Any]) -
         for each in document["components"]
         if each.get("purl", "").startswith("pkg:pypi/")
     }
-    assert told <= listed  # wheels may list others that they have a copy of
+    assert told <= listed  # wheels may list others that they vendor
     files = {each["path"]: each["sha256"] for each in manifest["files"]}
     hashes = {
         each["name"]: each["hashes"][0]["content"]
@@ -76,7 +76,7 @@ def check_against_manifest(document: dict[str, Any], manifest: dict[str, Any]) -
 
 
 def checked_sbom(archive: Path) -> dict[str, Any]:
-    """Return the bill of materials of an archive that is valid and lists what the manifest does."""
+    """Return an archive's bill of materials, which must be valid and match the manifest."""
     text = read_member(archive, SBOM)
     document = check_cyclonedx(text)
     check_against_manifest(document, json.loads(read_member(archive, MANIFEST)))

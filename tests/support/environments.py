@@ -32,7 +32,7 @@ def run(
 
 
 def tool(name: str) -> str:
-    """Return the path of a command that the tests' own environment brings."""
+    """Return the path of a command that is installed in the tests' own environment."""
     path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
     assert path is not None, f"{name} is not installed"
     return path
@@ -63,7 +63,7 @@ def shared(
 def install(
     environment: Path, *what: str | Path, variables: Mapping[str, str] | None = None
 ) -> None:
-    """Install into an environment by uv; what is given are requirements and options of uv."""
+    """Install into an environment with uv; `what` are requirements and options of uv."""
     command = (tool("uv"), "pip", "install", "--quiet", "--python", environment / "bin/python")
     run(*command, *what, env=variables)
 

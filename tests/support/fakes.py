@@ -114,7 +114,7 @@ def names(entries: Iterable[Entry]) -> list[str]:
 
 
 def direct_url(path: Path) -> str:
-    """Return what `direct_url.json` says of a project that is installed editable."""
+    """Return the `direct_url.json` of an editable install."""
     return json.dumps({"url": f"file://{path}", "dir_info": {"editable": True}})
 
 
@@ -149,7 +149,7 @@ class ListSink:
         self.contents[entry.arcname] = data
 
     def add_file(self, entry: FileEntry, stream: Content) -> None:
-        """Keep a file and what it holds."""
+        """Keep a file and its content."""
         data = stream.read()
         self.add_bytes(entry, data, stream.digest())
 
@@ -175,7 +175,7 @@ def editable(name: str, folder: Path, **changes: object) -> InstalledDistributio
 
 
 def copied(tmp_path: Path, *distributions: InstalledDistribution) -> ResolvedEditables:
-    """Settle distributions of an environment that lies below `tmp_path`."""
+    """Resolve the editable distributions of an environment below `tmp_path`."""
     prefix = tmp_path / "env"
     return resolve_editables(environment(*distributions, prefix=prefix, requested=prefix), "copy")
 
@@ -186,7 +186,7 @@ SCRIPT_PREFIX = "/srv/my env"
 def relocated_script(
     body: bytes, *, head: bytes = f"#!{SCRIPT_PREFIX}/bin/python3.11\n".encode()
 ) -> bytes:
-    """Return the body behind our header, checked to be Python wherever the original is."""
+    """Return the body behind our header, which must compile and not change if relocated again."""
     result = relocate_script(head + body, [SCRIPT_PREFIX])
     assert result is not None
     compile(result, "script", "exec")

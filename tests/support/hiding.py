@@ -1,7 +1,7 @@
-"""Running a command where the originals cannot be seen, or where there is nothing but glibc.
+"""Run commands where the originals are hidden, or where there is nothing but glibc.
 
 A moved interpreter silently falls back to the prefix it was compiled for, and an editable project
-imports as long as its folder exists: what is claimed of a moved tree counts only with these hidden.
+imports as long as its folder exists: a test of a moved tree counts only with these hidden.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-# Arguments: an empty folder; folders to hide, "--"; folders to make read-only, "--"; where to be;
-# the command. Everything stays in this process's private mount namespace.
+# Arguments: an empty folder; folders to hide, "--"; folders to make read-only, "--"; the working
+# directory; the command. Everything stays in this process's private mount namespace.
 _SCRIPT = """
 set -eu
 empty=$1; shift
@@ -70,7 +70,7 @@ def run_hidden(
     """Run a command in a private mount namespace in which some folders are empty.
 
     Parameters:
-        hide: folders; one that is not there needs no hiding.
+        hide: folders; those that do not exist are ignored.
         read_only: folders that cannot be written to.
 
     Raises:
@@ -99,14 +99,14 @@ def _outermost(folders: Iterable[Path]) -> list[Path]:
     return sorted(folder for folder in real if not real & set(folder.parents))
 
 
-# What every program may ask glibc for; all of it is of the same build as the loader.
+# The libraries of glibc that any program may need; all are of the same build as the loader.
 _PARTS = ("libc", "libm", "libdl", "libpthread", "librt", "libresolv", "libutil", "libanl")
 
 
 _NAME_SERVICE = ("libnss_files", "libnss_dns", "libnss_compat")
 
 
-# Arguments: the system's folder; pairs of a folder and where it is seen there, "--"; the command.
+# Arguments: the system's folder; pairs of a folder and its path there, "--"; the command.
 _BARE_SCRIPT = """
 set -eu
 root=$1; shift
@@ -162,10 +162,10 @@ def run_in_system(
     seen: Mapping[Path, str],
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a bare system, whose processes and changes of mounts are its own.
+    """Run a command on a bare system, in a mount namespace of its own.
 
     Parameters:
-        seen: folders of this machine and the paths at which they are seen there.
+        seen: folders of this machine and their paths there.
     """
     prefix = namespace()
     assert prefix is not None, "mount namespaces are not allowed here"

@@ -1,4 +1,4 @@
-"""The CPythons of this machine, and interpreters of other kinds that are made of one."""
+"""The CPythons of this machine, and interpreters of other kinds that are made from one."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class Python:
 
     @property
     def minor(self) -> str:
-        """Give X.Y."""
+        """Return X.Y."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def number(self) -> tuple[int, ...]:
-        """Give the version as numbers."""
+        """Return the version as numbers."""
         return tuple(map(int, self.version.split(".")))
 
     @property
     def prefix(self) -> Path:
-        """Give the folder it is installed in."""
+        """Return the folder that it is installed in."""
         return self.path.parent.parent
 
 
 @cache
 def find_pythons() -> tuple[Python, ...]:
-    """Return every ordinary CPython 3 on PATH and of pyenv, one for each version, oldest first."""
+    """Return every ordinary CPython 3 on PATH and from pyenv, one of each version, oldest first."""
     names = ["python3", *(f"python3.{minor}" for minor in range(6, 20))]
     folders = os.get_exec_path()
     candidates = [shutil.which(name, path=folder) for folder in folders for name in names]
@@ -66,19 +66,19 @@ def find_pythons() -> tuple[Python, ...]:
 
 
 def newest_of_each() -> tuple[Python, ...]:
-    """Return the newest found CPython of each minor version that environments may have."""
+    """Return the newest CPython found of each minor version that environments may have."""
     newest = {python.minor: python for python in find_pythons() if python.minor in SUPPORTED}
     return tuple(newest.values())
 
 
 def missing() -> list[str]:
-    """Return the minor versions that environments may have and that are not found."""
+    """Return the minor versions that environments may have and that were not found."""
     return [minor for minor in SUPPORTED if minor not in {p.minor for p in newest_of_each()}]
 
 
 @cache
 def bundlable() -> tuple[Python, ...]:
-    """Return the newest CPythons of each minor version that bring a shared library of their own."""
+    """Return the newest CPython of each minor version that has a shared library of its own."""
     return tuple(
         python
         for python in newest_of_each()
@@ -89,14 +89,14 @@ def bundlable() -> tuple[Python, ...]:
 
 @cache
 def separate_python() -> Python | None:
-    """Return the newest CPython that has a folder of its own, which can be hidden."""
+    """Return the newest CPython in a folder of its own, which can be hidden."""
     newest = reversed(newest_of_each())
     return next((python for python in newest if python.prefix != Path("/usr")), None)
 
 
 @cache
 def system_python() -> Python | None:
-    """Return the system's own Python, if it is of an age that environments may have."""
+    """Return the system's own Python, if it has a version that environments may have."""
     path = Path("/usr/bin/python3")
     if not path.exists():
         return None
@@ -121,7 +121,7 @@ def copy_prefix(python: Python, prefix: Path) -> Path:
 
 
 def make_static(python: Python, prefix: Path) -> Path:
-    """Make an installation whose executable holds all of CPython."""
+    """Make an installation whose executable contains all of CPython."""
     executable = copy_prefix(python, prefix)
     for library in prefix.glob("lib/libpython*"):
         library.unlink()
@@ -196,7 +196,7 @@ for name in sorted(names):
     else:
         print("+", name)
 """
-"""Run as a program: a line for each module, `+ name` or `- name reason`."""
+"""A program that prints a line for each module, `+ name` or `- name reason`."""
 
 
 def imported(output: str) -> set[str]:
@@ -205,6 +205,6 @@ def imported(output: str) -> set[str]:
 
 
 def failed(output: str) -> dict[str, str]:
-    """Return why modules were not."""
+    """Return why modules could not be imported."""
     lines = [line[2:] for line in output.splitlines() if line.startswith("- ")]
     return {line.split()[0]: line for line in lines}

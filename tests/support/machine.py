@@ -1,8 +1,8 @@
-"""What the tests can use of this machine: one registry, for skips, markers and pytest's header.
+"""What the tests can use on this machine: one registry for skips, markers and pytest's header.
 
-A test says what it needs by `pytestmark = needs("namespaces", "busybox")`, by a decorator of the
-same form, or in its course by `require("fish")`. What the machine lacks is named once, in the
-header, and the tests that need it are skipped with that name. Where `CI` is "true", a missing
+A test declares what it needs with `pytestmark = needs("namespaces", "busybox")`, with a decorator
+of the same form, or while it runs with `require("fish")`. What the machine lacks is named once, in
+the header, and the tests that need it are skipped with that name. If `CI` is "true", a missing
 program that `.ci/run` installs is a failure.
 """
 
@@ -43,8 +43,8 @@ class Resource:
     """Something that a machine may lack.
 
     Parameters:
-        title: in the header and in reasons of skips.
-        found: whether it is there.
+        title: its name in the header and in skip reasons.
+        found: whether this machine has it.
         by_ci: whether `.ci/run` installs it.
     """
 
@@ -65,7 +65,7 @@ def _has_minor(minor: str) -> Callable[[], bool]:
 
 
 def _can_mount() -> bool:
-    """Return whether a file system can be mounted from a file in a namespace: root's right."""
+    """Return whether a disk image can be mounted in a namespace, which only root may do."""
     return os.geteuid() == 0 and namespace() is not None and os.path.exists("/dev/loop-control")
 
 
@@ -74,7 +74,7 @@ def _has_squashfuse() -> bool:
 
 
 def _has_two_minors() -> bool:
-    """Return whether there are two CPythons that run the post-install script, of two versions."""
+    """Return whether CPythons of two versions can run the post-install script."""
     return len({python.minor for python in find_pythons() if python.number >= (3, 8)}) > 1
 
 
@@ -87,7 +87,7 @@ def _has_getpath_tests() -> bool:
 
 
 def _has_whole_library() -> bool:
-    """Return whether the standard library here is whole; distributions take it apart."""
+    """Return whether the standard library is complete here; distributions split it."""
     folder = Path(sysconfig.get_path("stdlib"))
     return all(
         (folder / name).exists() for name in ("ensurepip", "idlelib", "test/test_grammar.py")
@@ -95,7 +95,7 @@ def _has_whole_library() -> bool:
 
 
 def _may_others_start_python() -> bool:
-    """Return whether a user without rights may run this Python; homes are often closed."""
+    """Return whether an unprivileged user may run this Python; homes are often closed."""
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     if os.geteuid() != 0 or shutil.which(user[0]) is None:
         return False
@@ -191,7 +191,7 @@ REGISTRY: Final[dict[str, Resource]] = {
         by_ci="wine" not in os.environ.get("CI_LACKS", "").split(),
     ),
 }
-# Of needs, the markers that follow; conftest.py adds those that follow of fixtures.
+# The markers that follow from needs; conftest.py adds those that follow from fixtures.
 MARKERS: Final = {"namespaces": "namespaces", "gcc": "compiler", "wine": "wine"}
 IN_CI: Final = os.environ.get("CI") == "true"
 
@@ -203,7 +203,7 @@ def has(name: str) -> bool:
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
-    """Return the mark of tests that need what is named; names of the registry."""
+    """Return the mark of tests that need something, by its names in the registry."""
     unknown = set(names) - REGISTRY.keys()
     assert not unknown, f"not in support/machine.py: {', '.join(unknown)}"
     return pytest.mark.needs(*names)

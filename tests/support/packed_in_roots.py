@@ -1,4 +1,4 @@
-"""Environments of a root's own Python with a package of their own, packed there."""
+"""Environments of a root's own Python, with one package, packed in that root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APP: Final = "/opt/app"
-# Releases and one of their Pythons each: what environments are made of.
+# Releases and one of their Pythons each, which make the environments.
 SOURCES: Final = {
     **{suite: (suite, "python3") for suite in SUITES},
     "3.15 of sid": ("sid", "python3.15"),
@@ -94,7 +94,7 @@ def make_environment(root: Path, python: str, native: Path) -> str:
 
 
 def facts_of(folder: Path) -> Packed:
-    """Return what a manifest tells."""
+    """Return the facts of a manifest."""
     manifest = json.loads((folder / "share/venv/metadata/pack-venv.json").read_bytes())
     version = manifest["platform"].get("glibc", {"version": "2.2"})["version"]
     minor = ".".join(manifest["python"]["version"].split(".")[:2])
@@ -102,7 +102,7 @@ def facts_of(folder: Path) -> Packed:
 
 
 def no_lines_of_the_loader(done: subprocess.CompletedProcess[str]) -> None:
-    """Check that nothing is told but sentences."""
+    """Check that the output contains no line of a loader, a shell or a traceback."""
     told = done.stdout + done.stderr
     for words in ("not found (required by", "error while loading", "Traceback", ": not found"):
         assert words not in told, told

@@ -1,4 +1,4 @@
-"""What an environment answers, to compare it before and after it was packed and moved.
+"""Ask an environment, to compare its answers before and after it was packed and moved.
 
 Run as a script by the environment's own Python (3.9 or later): `python probing.py SCRIPTS_FOLDER`
 prints JSON. With `--briefly` scripts and modules are only named, and none is run.
@@ -52,7 +52,7 @@ def scripts(folder: str) -> dict[str, list[object]]:
 
 
 def installed() -> dict[str, list[str]]:
-    """Return the files of each distribution that are there, by its name."""
+    """Return the existing files of each distribution, by its name."""
     return {
         found.metadata["Name"]: sorted(
             str(file) for file in found.files or () if os.path.exists(str(found.locate_file(file)))
@@ -62,9 +62,9 @@ def installed() -> dict[str, list[str]]:
 
 
 def packages() -> dict[str, list[str]]:
-    """Return the distributions of each top-level package, as CPython 3.10 and later tell them."""
+    """Return the distributions of each top-level package, as CPython 3.10 and later list them."""
     tell = getattr(importlib.metadata, "packages_distributions", dict)
-    # Byte code of single modules is taken for a package of this name.
+    # Bytecode of single modules is taken for a package of this name.
     return {name: sorted(set(x)) for name, x in tell().items() if name != "__pycache__"}
 
 
@@ -91,7 +91,7 @@ def imported(name: str) -> str:
 
 
 def main() -> None:
-    """Ask everything and print it."""
+    """Print all answers."""
     folder, *options = sys.argv[1:]
     briefly = "--briefly" in options
     answers = {

@@ -82,7 +82,7 @@ format = "tar.gz"
 
 
 def make_project(root: Path, environment: Path, configuration: str = TABLE) -> Path:
-    """Make a project whose `.venv` leads to an environment."""
+    """Make a project whose `.venv` is a link to an environment."""
     (root / "my_app").mkdir(parents=True)
     (root / "my_app" / "__init__.py").write_text("def main():\n    print('hello')\n")
     (root / "pyproject.toml").write_text(PYPROJECT + configuration)
@@ -99,7 +99,7 @@ def build(
 
 
 def files(root: Path, folder: str) -> list[str]:
-    """Return the names in a folder of the project, with the archive's own called by its format."""
+    """Return the names in a folder of the project, with the archive's reduced to its format."""
     names = sorted(path.name for path in (root / folder).glob("*"))
     return [name.partition("linux_")[2].partition(".")[2] or name for name in names]
 
@@ -136,13 +136,13 @@ SETUPTOOLS: Final = "setuptools.build_meta"
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A project that brings a package with a subpackage, data and a console script.
+    """A project that has a package with a subpackage, data and a console script.
 
     Parameters:
-        below: the folder that the package lies in.
-        extra: text of its pyproject.toml.
-        files: besides, by name.
-        settings: of its backend, when it is installed.
+        below: the folder that contains the package.
+        extra: more text for its pyproject.toml.
+        files: more files, by name.
+        settings: settings for its backend when it is installed.
     """
 
     backend: str
@@ -152,7 +152,7 @@ class Sample:
     settings: str | None = None
 
     def write(self, folder: Path, name: str) -> Path:
-        """Write the project into a folder of its name, with tests beside its package."""
+        """Write the project into a folder of its name, with tests next to its package."""
         module, root = name.replace("-", "_"), folder / name
         package = f"{self.below}/{module}"
         files = {
@@ -243,10 +243,10 @@ PyMODINIT_FUNC PyInit_tally(void) { return PyModule_Create(&module); }
 
 @dataclass(frozen=True, kw_only=True)
 class Layered:
-    """The project with its environments.
+    """The layered project with its environments.
 
     Parameters:
-        archives: by layer.
+        archives: the archives by layer.
     """
 
     root: Path
@@ -255,31 +255,31 @@ class Layered:
 
     @property
     def layers(self) -> Path:
-        """Return the folder that holds the environments."""
+        """Return the folder that contains the environments."""
         return self.root / "layers"
 
     def build(self, name: str, env: Mapping[str, str]) -> str:
-        """Build one layer by `hatch build`, and return what was said."""
+        """Build one layer with `hatch build`, and return its output."""
         said = run(tool("hatch"), "build", "-t", "wheel", cwd=self.root / name, env=env)
         found = (self.root / "dist-venv").glob(f"{name}-*.tar.gz")
         (self.archives[name],) = found
         return said
 
     def unpack(self, folder: Path) -> Path:
-        """Unpack all archives side by side, by Python's own filter for data."""
+        """Unpack all archives side by side, with Python's `data` filter."""
         for archive in self.archives.values():
             with tarfile.open(archive) as tar:
                 extract(tar, folder)
         return folder
 
     def postinstall(self, side: Path, name: str, *words: str) -> tuple[int, str]:
-        """Run a layer's post-install script by the base runtime, with the originals hidden."""
+        """Run a layer's post-install script with the base runtime and the originals hidden."""
         command = (side / "cpython/bin/python3", side / name / "postinstall.py")
         done = self.hidden(*command, *words)
         return done.returncode, done.stdout + done.stderr
 
     def hidden(self, *command: str | Path, also: Sequence[Path] = ()) -> CompletedProcess[str]:
-        """Run a command with the originals hidden, and other folders."""
+        """Run a command with the originals, and other folders, hidden."""
         hide = [self.root, self.python.prefix, *also]
         return hiding.run_hidden(command, hide=hide, env=BARE)
 
@@ -305,7 +305,7 @@ def make_layered(root: Path, python: Python) -> Layered:
     make_environment(layers / "survey", python, ["--no-deps", str(tally)], by="uv")
     make_environment(layers / "forecast", python, [], by="uv")
     site = f"lib/python{python.minor}/site-packages"
-    # As environments see their layers while they are developed.
+    # As environments find their layers during development.
     see = layers / "survey" / site / "layers.pth"
     see.write_text(f"{layers}/framework/{site}\n")
     series = layers / "framework/share/series/series.json"
@@ -356,7 +356,7 @@ def _compiled_wheels(folder: Path, python: Python) -> tuple[Path, Path]:
 
 
 def variables(plugin_wheels: Path, home: Path) -> dict[str, str]:
-    """Return the variables by which Hatch finds this plugin."""
+    """Return the environment variables with which Hatch finds this plugin."""
     return {
         **os.environ,
         "PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {plugin_wheels}".strip(),
@@ -367,7 +367,7 @@ def variables(plugin_wheels: Path, home: Path) -> dict[str, str]:
 
 @contextmanager
 def upload_index() -> Iterator[tuple[str, list[str]]]:
-    """Serve; give the address and the list of file names that are uploaded."""
+    """Serve an index; yield its address and the list of uploaded file names."""
     names: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

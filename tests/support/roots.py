@@ -1,7 +1,7 @@
-"""Roots of other distributions: Debian's packages, unpacked and not configured.
+"""Roots of other distributions: Debian's packages, unpacked but not configured.
 
-apt fetches them with lists and a status of its own, once for all workers; unpacking takes two
-seconds. Nothing of this machine's own package system is read or changed but its mirror and keys.
+apt fetches them with separate lists and a separate status, once for all workers; unpacking takes
+two seconds. Of this machine's own package system only the keys are read, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WITH_PYTHON: Final = (
 
 @cache
 def can_be_made() -> bool:
-    """Return whether apt, the keys, the mirror and root's rights are there."""
+    """Return whether apt, the keys, the mirror and root's rights are available."""
     if os.geteuid() != 0 or namespace() is None or not KEYS.is_file():
         return False
     helper = Path("/usr/lib/apt/apt-helper")
@@ -59,10 +59,10 @@ def fetch(
     *,
     wanted: Sequence[str] = (),
 ) -> list[Path]:
-    """Fetch packages of a suite and all that they depend on; return the files.
+    """Fetch packages of a suite and all their dependencies; return the files.
 
     Parameters:
-        wanted: further ones, where the suite has them.
+        wanted: further packages, if the suite has them.
     """
     for name in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def fetch(
 
 
 def unpack(packages: Sequence[Path], root: Path) -> Path:
-    """Make a root of packages, as their maintainers' scripts would leave what tests need."""
+    """Make a root from packages, set up for tests as their maintainer scripts would."""
     for name in ("bin", "lib", "lib64", "sbin"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
@@ -121,8 +121,8 @@ def unpack(packages: Sequence[Path], root: Path) -> Path:
     return root
 
 
-# Arguments: the root; pairs of a folder and where it is seen there, "--"; the command. The root
-# becomes that of the namespace: the kernel allows no further ones behind a mere chroot.
+# Arguments: the root; pairs of a folder and its path there, "--"; the command. The root becomes
+# that of the namespace: the kernel allows no further namespaces inside a mere chroot.
 _SCRIPT: Final = """
 set -eu
 root=$1; shift
@@ -145,7 +145,7 @@ BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 
 @contextmanager
 def emulated(machine: str) -> Iterator[None]:
-    """Let the kernel run programs of another machine by qemu, as its package would set it up."""
+    """Let the kernel run programs of another machine with qemu, as its package would set it up."""
     rule = Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf").read_text().strip()
     name = f"pack-venv-{machine}-{os.getpid()}"
     mounted = (BINFMT / "register").exists()
@@ -175,8 +175,8 @@ def run_in_root(
     """Run a command in a root.
 
     Parameters:
-        command: its program by its path.
-        seen: folders of this machine and the paths at which they are seen there.
+        command: starts with the path of its program.
+        seen: folders of this machine and their paths there.
     """
     return subprocess.run(
         entering(root, command, seen or {}),
@@ -195,9 +195,9 @@ def entering(root: Path, command: Sequence[str], seen: Mapping[Path, str]) -> li
 
 
 def pack_in_root(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the packer in a root, by this machine's Python with its own loader and libraries.
+    """Run the packer in a root, with this machine's Python, loader and libraries.
 
-    This machine is seen at `/host`; what is written there stays.
+    This machine is visible at `/host`; files written there stay.
     """
     loader = next(Path("/").glob("lib*/ld-linux*.so.2")).resolve()
     multiarch = sysconfig.get_config_var("MULTIARCH") or ""
@@ -215,7 +215,7 @@ def pack_in_root(root: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def glibc_of(root: Path) -> tuple[int, ...]:
-    """Return the version of a root's glibc, by its library."""
+    """Return the version of a root's glibc, according to its library."""
     done = run_in_root(root, ["/bin/busybox", "strings", str(_libc(root))])
     line = next(each for each in done.stdout.splitlines() if "GNU C Library" in each)
     version = line.rpartition("version ")[2].strip(" .\n")

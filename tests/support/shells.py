@@ -23,10 +23,10 @@ class Way:
     """One way of sourcing the script, whose path is the first argument.
 
     Parameters:
-        path, cwd: the script's path and where the shell is.
-        before: what the shell does before its state is noted.
-        source: what sources the script, where it is not the dialect's way.
-        around: what stands around the activation and all that follows.
+        path, cwd: the script's path and the shell's current folder.
+        before: commands that run before the shell's state is recorded.
+        source: the command that sources the script, if not the dialect's.
+        around: the text around the activation and everything after it.
     """
 
     path: str = "{bin}/{name}"
@@ -42,13 +42,13 @@ class Dialect:
 
     Parameters:
         script: the script's name.
-        source: what sources the first argument.
-        state: what defines `state`, which notes the shell's state in files below `$OUT`.
-        path_states: what makes PATH empty, and what removes it.
-        another: what sources the script of the environment `$OTHER`.
-        python: what asks Python for its prefix, which goes to a file below `$OUT`.
-        attempt: what sources the first argument and tells whether it failed.
-        expands: whether the prompt is expanded, so that what is special there has to go.
+        source: the command that sources the first argument.
+        state: the definition of `state`, which records the shell's state in files below `$OUT`.
+        path_states: the commands that make PATH empty and that unset it.
+        another: the command that sources the script of the environment `$OTHER`.
+        python: the command that runs `$CODE` in Python, with its output in a file below `$OUT`.
+        attempt: the command that sources the first argument and reports whether it failed.
+        expands: whether the prompt is expanded, so that special characters are replaced in it.
     """
 
     script: str
@@ -62,7 +62,7 @@ class Dialect:
     expands: bool = True
 
     def write(self, folder: Path, way: Way) -> Path:
-        """Write a file that notes the shell's state before, while and after activation."""
+        """Write a file that records the shell's state before, during and after activation."""
         active = f"{way.source or self.source}\nstate active\ndeactivate\nstate after\n"
         begin, end = way.around
         text = f"{begin}\n" if begin == end == _INNER else f"{begin}\n{active}{end}\n"
@@ -76,13 +76,13 @@ class Dialect:
         return folder / "script"
 
     def write_attempt(self, folder: Path) -> Path:
-        """Write a file that notes the shell's state before and after a failing activation."""
+        """Write a file that records the shell's state before and after a failing activation."""
         path = folder / "attempt"
         path.write_text(f"{self.state}state before\n{self.attempt}\nstate after\n")
         return path
 
 
-# csh expands aliases before it starts a subshell: what it runs there lies in a file.
+# csh expands aliases before it starts a subshell: what it runs there has to be in a file.
 _INNER: Final = "(source $OUT:q/inner)"
 
 
@@ -217,7 +217,7 @@ def require_shell(shell: str) -> None:
     require(SHELLS[shell][1][0])
 
 
-# Variables that shells change by themselves.
+# Variables that shells change on their own.
 NOISE: Final = re.compile(
     r"'?\W'?|_|_AST_FEATURES|0|x|argv|BASH_\w+(%%)?|BASHPID|FUNCNAME|KSH_MATCH|LINENO|OPTIND|PIPESTATUS|PPID"
     r"|RANDOM|SECONDS|SHLVL|status|pipestatus|TTYIDLE|ZSH_\w+|zsh_eval_context|EPOCH\w+|\.sh\.\w+"
@@ -225,7 +225,7 @@ NOISE: Final = re.compile(
 
 
 def _variables(dump: Path) -> list[str]:
-    """Return the lines of what `set` says, without what changes by itself."""
+    """Return the lines that `set` prints, without variables that change on their own."""
     lines = dump.read_text(errors="surrogateescape").splitlines()
     return sorted(line for line in lines if not NOISE.fullmatch(re.split("[=\t ]", line)[0]))
 
@@ -238,7 +238,7 @@ def _exported(dump: Path) -> dict[str, str]:
 
 
 def _difference(given: object, expected: object) -> object:
-    """Return what tells two values apart, briefly."""
+    """Return the difference between two values, briefly."""
     if isinstance(given, dict) and isinstance(expected, dict):
         given, expected = ([*map(str, value.items())] for value in (given, expected))
     if isinstance(given, list) and isinstance(expected, list):
@@ -247,10 +247,10 @@ def _difference(given: object, expected: object) -> object:
 
 
 def unrestored(out: Path) -> dict[str, object]:
-    """Return what `deactivate` (or a refusal to activate) did not leave as it was before.
+    """Return what `deactivate` (or a refusal to activate) did not restore.
 
     Parameters:
-        out: where the shell's states were noted.
+        out: the folder in which the shell's states were recorded.
     """
     states = ("before", "after")
     checks: dict[str, list[object]] = {
@@ -269,10 +269,10 @@ def unrestored(out: Path) -> dict[str, object]:
 def wrong_with(
     out: Path, root: Path, dialect: Dialect, prompt: str | None = None
 ) -> dict[str, object]:
-    """Return what was not as it should be while and after an environment was active.
+    """Return what was wrong while an environment was active, and afterwards.
 
     Parameters:
-        out: where the shell's states were noted.
+        out: the folder in which the shell's states were recorded.
         root: the environment.
         prompt: the name in the prompt; by default the folder's.
     """
@@ -328,14 +328,14 @@ def shown_on_a_terminal(command: Sequence[str | Path], columns: int = 80) -> tup
 def unmeasured() -> dict[str, str]:
     """Return the environment variables for a process that will be interrupted.
 
-    Without those of coverage: its collector takes a lock, and a `KeyboardInterrupt` that comes just
-    then leaves the lock taken, so that the process waits for ever.
+    Those of coverage are left out: its collector takes a lock, and a `KeyboardInterrupt` at that
+    moment leaves the lock taken, so that the process waits for ever.
     """
     return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
 
 
 def opened_in(folder: Path) -> list[str]:
-    """Return which files in a folder processes have open, also if these were removed."""
+    """Return the files in a folder that processes have open, even if they were removed."""
     found = []
     for path in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):

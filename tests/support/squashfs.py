@@ -1,4 +1,4 @@
-"""Squashfs images made by hand, with any damage; none of it is compressed."""
+"""Squashfs images made by hand, with any damage; nothing in them is compressed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Tree = dict[str, Any]
 class Maker:
     """Makes an image of a tree; tests change what it writes.
 
-    A folder is a `dict`, a link a `str`, a file `bytes`; whatever else is the inode's bytes after
-    its head, with its type.
+    A folder is a `dict`, a link a `str`, a file `bytes`; anything else is a pair of an inode's type
+    and its bytes after the head.
     """
 
     def __init__(self) -> None:

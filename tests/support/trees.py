@@ -41,7 +41,7 @@ State: TypeAlias = dict[str, tuple[object, ...]]
 
 
 def write(root: Path, *paths: str, **contents: str) -> Path:
-    """Write files: empty ones by path, those with a content by a name in which `__` is `/`."""
+    """Write files: empty ones by path, others by path and content."""
     for path, content in {**dict.fromkeys(paths, ""), **contents}.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +50,13 @@ def write(root: Path, *paths: str, **contents: str) -> Path:
 
 
 def extract(tar: tarfile.TarFile, folder: Path, by: Literal["data", "tar"] = "data") -> None:
-    """Unpack an archive of the tests' own, through a filter where this Python has them."""
+    """Unpack an archive of the tests' own, through a filter if this Python has them."""
     arguments: dict[str, Any] = {"filter": by} if HAS_FILTERS else {}
     tar.extractall(folder, **arguments)  # noqa: S202
 
 
 def tree_state(root: Path) -> State:
-    """Return names, modes, times, link counts, link texts and hashes of a tree, by name."""
+    """Return modes, times, link counts, inodes, link targets and hashes of a tree, by name."""
     found: State = {".": _facts(root)}
     for folder, folders, files in os.walk(root):
         for name in [*folders, *files]:
@@ -84,17 +84,17 @@ class Scene:
 
     @property
     def env(self) -> Path:
-        """Give the environment."""
+        """Return the environment."""
         return self.root / "env"
 
     @property
     def out(self) -> Path:
-        """Give the folder outside."""
+        """Return the folder outside."""
         return self.root / "out"
 
     @classmethod
     def make(cls, root: Path) -> Scene:
-        """Make everything but the links that a test is about."""
+        """Make everything except the links that a test is about."""
         scene = cls(root=root)
         for name, content in {
             "base/python3.11": b"\x7fELF interpreter",
@@ -145,7 +145,7 @@ class Scene:
         return result.path
 
     def unpack(self, archive: Path) -> Path:
-        """Unpack safely at another place."""
+        """Unpack in another place."""
         place = self.root / "unpacked"
         place.mkdir()
         if archive.suffix == ".zip":
@@ -157,7 +157,7 @@ class Scene:
         return place / "app"
 
     def hide(self) -> None:
-        """Take away everything that the environment could lead to, and itself."""
+        """Hide everything that the environment could link to, and the environment itself."""
         hidden = self.root / "hidden"
         hidden.mkdir()
         for name in ("base", "env", "env2", "f", "out", "alias"):
@@ -165,7 +165,7 @@ class Scene:
                 (self.root / name).rename(hidden / name)
 
     def move_env(self) -> Path:
-        """Move the environment elsewhere and hide what it stood beside."""
+        """Move the environment elsewhere and hide everything that was next to it."""
         place = self.root / "elsewhere/deep/moved"
         place.parent.mkdir(parents=True)
         shutil.move(self.env, place)
@@ -188,7 +188,7 @@ def read(path: Path) -> bytes | dict[str, bytes]:
 
 
 def links_below(root: Path) -> dict[str, str]:
-    """Return the links of a tree and their texts."""
+    """Return the links of a tree and their targets."""
     return {
         os.path.relpath(path, root): os.readlink(path)
         for folder, folders, files in os.walk(root)
@@ -199,7 +199,7 @@ def links_below(root: Path) -> dict[str, str]:
 
 @contextmanager
 def shallow_stack(more: int = 200) -> Iterator[None]:
-    """Leave Python's stack room for so many calls: trees need not be deep to be too deep."""
+    """Leave room on Python's stack for only `more` calls, so that small trees are too deep."""
     before, depth = sys.getrecursionlimit(), 0
     frame = sys._getframe()
     while frame.f_back is not None:
@@ -301,7 +301,7 @@ def layer_of(stack: LayerStack, name: str = "base") -> Layer:
 
 
 def lasting_state(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a tree is; only the times of folders may change and change back."""
+    """Return the state of a tree, except for what may change and change back in folders."""
     return {
         name: (mode, inode, content)
         if isinstance(mode, int) and stat.S_ISDIR(mode)
@@ -311,7 +311,7 @@ def lasting_state(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def remove_large_files(root: Path) -> None:
-    """Remove files from a quarter of a mebibyte on, as far as they can be, and nothing mounted."""
+    """Remove files of at least a quarter of a mebibyte, if possible, and nothing mounted."""
     device = root.stat().st_dev
     for folder, below, names in os.walk(root):
         below[:] = [name for name in below if os.lstat(f"{folder}/{name}").st_dev == device]

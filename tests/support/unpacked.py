@@ -31,7 +31,7 @@ each_python = pytest.mark.parametrize("python", PYTHONS, ids=lambda python: pyth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a run of the script did."""
+    """The result of a run of the script."""
 
     status: int
     out: str
@@ -68,7 +68,7 @@ class Tree:
         return Done(status=done.returncode, out=out, err=err)
 
     def moved(self, target: Path) -> Tree:
-        """Move the tree; nothing stays at the old place."""
+        """Move the tree; nothing stays in the old place."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self.root.rename(target)
         there = Tree.__new__(Tree)
@@ -77,7 +77,7 @@ class Tree:
         return there
 
     def snapshot(self) -> dict[str, tuple[object, ...]]:
-        """Return all that a run could change: identity, time and text of every name."""
+        """Return all that a run could change: inode, time, and size or target of every name."""
         found: dict[str, tuple[object, ...]] = {}
         for path in sorted(self.root.rglob("*")):
             facts = path.lstat()
@@ -92,7 +92,7 @@ class Tree:
         return done.stdout.rstrip("\n")
 
     def assert_connected(self, to: Path | None = None) -> None:
-        """Check pyvenv.cfg, the links, and that the interpreter runs at home."""
+        """Check pyvenv.cfg, the links, and that the interpreter runs with its prefix."""
         base, name = to or self.python.path, f"python{self.python.minor}"
         links = {link: os.readlink(self.root / "bin" / link) for link in ("python", "python3")}
         assert links == {"python": name, "python3": name}

@@ -1,7 +1,7 @@
-"""Environments, interpreters and archives of Windows, laid out on this machine; Wine to run them.
+"""Windows environments, interpreters and archives, laid out on this machine; Wine to run them.
 
-What runs on Windows alone is stood in for by programs with true headers; wheels, launchers and
-trampolines are the real ones.
+Programs that run only on Windows are replaced by stubs with valid headers; wheels, launchers and
+trampolines are real.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def make_environment(
     home: str | Path = HOME,
     machine: str = "amd64",
 ) -> Path:
-    """Lay out what a maker of environments writes on Windows, and install wheels into it."""
+    """Lay out what a tool such as venv writes on Windows, and install wheels into it."""
     scripts = prefix / "Scripts"
     scripts.mkdir(parents=True)
     (prefix / SITE).mkdir(parents=True)
@@ -217,7 +217,7 @@ def distlib_launcher(folder: Path, specification: str, executable: str) -> Path:
     maker._is_nt = True
     maker.clobber = maker.force = True
     maker.variants = {""}
-    # distlib defines what it needs for them on Windows alone.
+    # distlib defines what it needs for launchers only on Windows.
     here = Path(distlib.__file__).parent
     maker._get_launcher = lambda kind: (here / f"{kind}64.exe").read_bytes()
     maker._build_shebang = lambda executable, options: b"#!" + executable + options + b"\n"
@@ -233,13 +233,13 @@ def stub(section: str = "console", machine: str = "win-amd64") -> bytes:
 
 
 def old_stub() -> bytes:
-    """Return a launcher as distlib had it before it knew of relative interpreters."""
+    """Return a launcher as distlib had it before it supported relative interpreters."""
     word = "<launcher_dir>\\".encode("utf-16-le")
     return stub().replace(word, bytes(len(word)))
 
 
 def trampolines(uv_wheel: Path) -> dict[str, bytes]:
-    """Take the trampolines out of uv's program for Windows, by `console` and `gui`."""
+    """Extract the trampolines from uv's program for Windows, by `console` and `gui`."""
     with zipfile.ZipFile(uv_wheel) as wheel:
         name = next(each for each in wheel.namelist() if each.endswith("/uv.exe"))
         found = programs_in(wheel.read(name))
@@ -254,7 +254,7 @@ def _section(program: bytes) -> str:
 
 
 def uv_launcher(trampoline: bytes, python: str, body: bytes = BODY) -> bytes:
-    """Return what uv writes for a script, by its trampoline's resources."""
+    """Return what uv writes for a script, as resources of its trampoline."""
     script = archived(f"#!{python}\n".encode() + body)
     resources = {
         "UV_TRAMPOLINE_KIND": b"\x01",
@@ -265,14 +265,14 @@ def uv_launcher(trampoline: bytes, python: str, body: bytes = BODY) -> bytes:
 
 
 def old_uv_launcher(trampoline: bytes, python: str, *, magic: bytes = b"UVSC") -> bytes:
-    """Return what uv wrote before, by what it appended to its trampoline."""
+    """Return what earlier versions of uv wrote, appended to their trampoline."""
     path = python.encode()
     script = archived(f"#!{python}\n".encode() + BODY)
     return trampoline + script + path + struct.pack("<I", len(path)) + magic
 
 
 def setuptools_launcher(bits: int = 64) -> bytes:
-    """Return setuptools' launcher, out of the wheel that virtualenv brings."""
+    """Return setuptools' launcher, from the wheel that virtualenv contains."""
     folder = Path(os.path.dirname(virtualenv.__file__), "seed", "wheels", "embed")
     wheel = max(folder.glob("setuptools-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
@@ -283,14 +283,14 @@ MANIFEST = "share/venv/metadata/pack-venv.json"
 
 
 def one(results: list[PackResult]) -> dict[str, bytes]:
-    """Return what the one zip archive of a pack holds, below its top folder."""
+    """Return the files of the only zip archive of a pack, by name below its top folder."""
     (result,) = results
     assert result.path.suffix == ".zip"
     return members(result.path)
 
 
 def members(path: Path) -> dict[str, bytes]:
-    """Return the files of a zip archive, of which none is a link."""
+    """Return the files of a zip archive, none of which may be a link."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         assert not [i for i in archive.infolist() if i.external_attr >> 28 == 0xA]
@@ -303,7 +303,7 @@ def options(**table: Any) -> PackOptions:
 
 
 def shebang(launcher: bytes) -> str:
-    """Return what a launcher of distlib's kind starts."""
+    """Return the `#!` line of a launcher like distlib's."""
     program = PeFile.from_bytes(launcher)
     assert program is not None
     return launcher[program.end :].partition(b"\n")[0].decode()
@@ -315,8 +315,8 @@ def facts(files: dict[str, bytes]) -> dict[str, Any]:
     return found
 
 
-# Stands for python.exe: Wine starts a file with `#!` as this system does, and does not wait for it.
-# It gets paths of Windows, whose drive Z: is the root, and notes what it was and what came of it.
+# Replaces python.exe: Wine starts a file with `#!` as this system does, and does not wait for it.
+# It gets Windows paths, whose drive Z: is the root, and records its own path and its output.
 STAND_IN = f"""\
 #!{sys.executable} -I
 import json, os, re, subprocess, sys
@@ -338,7 +338,7 @@ def wine() -> str | None:
 
 
 class Wine:
-    """A drive C: of its own, which takes some seconds to make."""
+    """Wine with a drive C: of its own, which takes some seconds to make."""
 
     def __init__(self, prefix: Path) -> None:
         self.output = prefix / "output"
@@ -352,7 +352,7 @@ class Wine:
         }
 
     def run(self, *command: str | Path, **variables: str) -> list[str]:
-        """Run a program of Windows and return the lines that it writes."""
+        """Run a Windows program and return the lines that it writes."""
         # No pipe: what Wine leaves running for a while would keep it open.
         with self.output.open("wb") as output:
             subprocess.run(
@@ -367,7 +367,7 @@ class Wine:
         return self.output.read_text("utf-8", "replace").splitlines()
 
     def said(self, *command: str | Path, **variables: str) -> tuple[Path, str]:
-        """Run a launcher; return which interpreter it started, and what that wrote."""
+        """Run a launcher; return the interpreter that it started, and that one's output."""
         said = self.output.with_name("said")
         said.unlink(missing_ok=True)
         output = self.run(*command, SAID=str(said), **variables)
@@ -384,7 +384,7 @@ class Wine:
 
 
 def running_wine(prefix: Path) -> Iterator[Wine]:
-    """Give Wine, for as long as a fixture lasts."""
+    """Yield Wine for as long as a fixture lasts."""
     prefix.mkdir()
     made = Wine(prefix)
     try:

@@ -55,8 +55,8 @@ class Moved:
     """An environment that was packed, connected and moved.
 
     Parameters:
-        source: what it was made from.
-        folder: holds what shells are to do, and their states.
+        source: the environment that it was made from.
+        folder: holds the tasks of the shells, and their states.
     """
 
     source: Path
@@ -64,7 +64,7 @@ class Moved:
     folder: Path
 
     def call(self, shell: str, name: str, way: Way, variables: dict[str, str]) -> Call:
-        """Write what a shell is to do, and return how to call it."""
+        """Write the task of a shell, and return the call that runs it."""
         dialect, command = SHELLS[shell]
         out = self.out(name)
         out.mkdir(parents=True)
@@ -80,11 +80,11 @@ class Moved:
         return name, argv, way.cwd.format(**places), {**variables, **own}
 
     def out(self, name: str) -> Path:
-        """Return where a call notes the shell's states."""
+        """Return the folder in which a call records the shell's states."""
         return self.folder / "out" / name.replace("/", "|")
 
     def run(self, calls: list[Call], hide: Sequence[Path] = ()) -> dict[str, Outcome]:
-        """Run commands where some folders, by default the original environment's, are empty."""
+        """Run commands while some folders, by default the original environment's, are hidden."""
         task = self.folder / "task.json"
         task.write_text(json.dumps(calls))
         command: list[str | Path] = [sys.executable, "-c", DRIVER, task]
@@ -93,7 +93,7 @@ class Moved:
         return {name: tuple(rest) for name, *rest in map(json.loads, done.stdout.splitlines())}
 
     def check(self, shell: str, calls: list[Call], prompt: str | None = None) -> None:
-        """Run what `call` returned, and look at what the shells noted."""
+        """Run what `call` returned, and check what the shells recorded."""
         wrong: list[tuple[str, object]] = []
         for name, outcome in self.run(calls).items():
             if outcome != (0, "", ""):
@@ -105,7 +105,7 @@ class Moved:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Make an environment, export it and connect the export; return both places."""
+    """Make an environment, export it and connect the export; return both folders."""
     folder = tmp_path_factory.mktemp("activation")
     python = newest_of_each()[-1]
     source = make_environment(folder / "source/.venv", python, by="venv --without-pip")
@@ -131,7 +131,7 @@ def move(exported: tuple[Path, Path], folder: Path, place: str = PLACES["plain"]
 
 
 def places_of(shell: str) -> list[str]:
-    """Return where a shell's script can be: csh reads paths from lines."""
+    """Return the places that a shell supports: csh reads paths line by line."""
     return list(PLACES)[:2] if SHELLS[shell][0] is CSH else list(PLACES)
 
 
@@ -152,7 +152,7 @@ def test_every_way_of_sourcing(
 def test_what_was_not_set_is_not_set_after(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
-    """Without the variables, with empty ones and without PATH, all is again as it was."""
+    """`deactivate` restores everything if the variables, or PATH, were empty or unset."""
     require_shell(shell)
     moved = move(exported, tmp_path)
     no_path = dict(zip(("PATH empty", "PATH unset"), SHELLS[shell][0].path_states, strict=True))
@@ -171,7 +171,7 @@ def test_what_was_not_set_is_not_set_after(
 def test_the_place_it_came_from_is_there(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
-    """Activated after the original and before it, each is what runs; the first is left."""
+    """After or before the original, the environment activated last runs and the first is left."""
     require_shell(shell)
     moved = move(exported, tmp_path)
     dialect = SHELLS[shell][0]
@@ -195,9 +195,9 @@ def test_the_place_it_came_from_is_there(
 
 
 def leftovers(found: dict[str, object]) -> dict[str, object]:
-    """Return what is wrong but for what venv's scripts leave of theirs and ours, in the shell only.
+    """Return what is wrong, except for the shell variables that venv's scripts leave behind.
 
-    They define their `deactivate` before they call the one that was there, which is lost so.
+    They define their `deactivate` before they call the earlier one, which is thereby lost.
     """
     what = "variables after"
     match found.get(what):
@@ -212,7 +212,7 @@ def leftovers(found: dict[str, object]) -> dict[str, object]:
 def test_the_prompt_of_the_configuration(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
-    """A `prompt` in pyvenv.cfg, quoted or not, is shown, and is no code."""
+    """A `prompt` in pyvenv.cfg, quoted or not, is shown and never run as code."""
     require_shell(shell)
     moved = move(exported, tmp_path)
     config = moved.root / "pyvenv.cfg"
@@ -228,7 +228,7 @@ def test_the_prompt_of_the_configuration(
 def test_a_place_that_path_cannot_name(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
-    """Below a folder with a colon it says so, fails, and changes nothing."""
+    """Below a folder with a colon in its name the script says so, fails and changes nothing."""
     require_shell(shell)
     moved = move(exported, tmp_path, "one:two/app")
     told = attempt(moved, shell)
@@ -241,7 +241,7 @@ def test_a_place_that_path_cannot_name(
 def test_a_shell_that_cannot_tell_where_the_file_lies(
     exported: tuple[Path, Path], shell: str, tmp_path: Path
 ) -> None:
-    """Where neither the shell nor /proc tells, it says so, fails, and changes nothing."""
+    """A script that neither the shell nor /proc can locate says so, fails and changes nothing."""
     require_shell(shell)
     moved = move(exported, tmp_path)
     told = attempt(moved, shell, hide=[moved.source.parent, Path("/proc")])
@@ -249,7 +249,7 @@ def test_a_shell_that_cannot_tell_where_the_file_lies(
 
 
 def attempt(moved: Moved, shell: str, hide: Sequence[Path] = ()) -> str:
-    """Source a script that refuses, and return what it says."""
+    """Source a script that refuses, and return its message."""
     dialect, command = SHELLS[shell]
     out = moved.out("attempt")
     out.mkdir(parents=True)
@@ -265,7 +265,7 @@ def attempt(moved: Moved, shell: str, hide: Sequence[Path] = ()) -> str:
 @needs("nu")
 @pytest.mark.parametrize("place", PLACES)
 def test_nushell(exported: tuple[Path, Path], place: str, tmp_path: Path) -> None:
-    """The overlay activates the environment that holds the script; hiding it restores all."""
+    """The overlay activates the environment of the script; hiding it restores everything."""
     moved = move(exported, tmp_path, PLACES[place])
     config = moved.root / "pyvenv.cfg"
     config.write_text(config.read_text() + "prompt = 'a $(b)'\n")
@@ -318,7 +318,7 @@ print(json.dumps([
 
 @pytest.mark.parametrize("place", ["plain", "nasty"])
 def test_activate_this(exported: tuple[Path, Path], place: str, tmp_path: Path) -> None:
-    """A running Python gets the packages, first, and the variables that its children need."""
+    """A running Python gets the packages, first on its path, and the variables for its children."""
     moved = move(exported, tmp_path, PLACES[place])
     newest = newest_of_each()[-1]
     site = moved.root / f"lib/python{newest.minor}/site-packages"
@@ -341,7 +341,7 @@ def test_activate_this(exported: tuple[Path, Path], place: str, tmp_path: Path) 
 
 
 def test_activate_this_refuses(exported: tuple[Path, Path], tmp_path: Path) -> None:
-    """For another Python, and below a folder with a colon, it says so and changes nothing."""
+    """For another Python, or below a folder with a colon, it says so and changes nothing."""
     newest, *others = reversed(newest_of_each())
     for python, place, expected in [
         *[(other, "another/app", "the environment is for another Python than") for other in others],
@@ -356,7 +356,7 @@ def test_activate_this_refuses(exported: tuple[Path, Path], tmp_path: Path) -> N
 
 @needs("shared CPython")
 def test_a_bundled_interpreter_is_what_an_activated_shell_runs(tmp_path: Path) -> None:
-    """With everything it came from hidden, `python` is the bundle's own."""
+    """With everything that it was made from hidden, `python` is the bundle's own."""
     python = bundlable()[-1]
     source = make_environment(tmp_path / "source/.venv", python, by="venv --without-pip")
     root = tmp_path / "moved to/app"
@@ -375,7 +375,7 @@ def test_a_bundled_interpreter_is_what_an_activated_shell_runs(tmp_path: Path) -
 
 
 def test_the_seed_api_ships_them(exported: tuple[Path, Path], tmp_path: Path) -> None:
-    """`export_venv` writes the same scripts as the other doors."""
+    """`export_venv` writes the same activation scripts as `export`."""
     source, target = exported
     root = export_venv(source, tmp_path / "seed")
     for entry in activation_scripts("bin"):
@@ -386,7 +386,7 @@ def test_the_seed_api_ships_them(exported: tuple[Path, Path], tmp_path: Path) ->
 def test_an_interpreter_that_does_not_start_is_told_of(
     exported: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Every shell is activated, and says which glibc the archive needs."""
+    """Every shell is activated, and reports which glibc the archive needs."""
     moved = move(exported, tmp_path)
     python = moved.root / "bin/python"
     python.unlink()

@@ -1,4 +1,4 @@
-"""Environments made by one path and packed by another."""
+"""Environments made through one path and packed through another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGET: Final = PackOptions.from_mapping({"interpreter": "target", "format": "ta
 
 @pytest.mark.parametrize("by", ["venv --without-pip", "uv"])
 def test_made_through_a_link_and_packed_by_the_real_path(tmp_path: Path, by: str) -> None:
-    """As where `/home` is a link: launchers, also hand-made ones, run elsewhere with all hidden."""
+    """As where `/home` is a link: no file names that path, and a hand-made script runs moved."""
     python = newest_of_each()[-1]
     (tmp_path / "var/home").mkdir(parents=True)
     (tmp_path / "home").symlink_to("var/home")

@@ -1,4 +1,4 @@
-"""What an unpacked bundle can do besides running its own: children, installers, certificates."""
+"""An unpacked bundle beyond running its programs: children, installers, certificates."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ KINDS: Final = {"shared": bundlable()[-1:], "system": [p for p in [system_python
 
 @dataclass(frozen=True, kw_only=True)
 class Unpacked:
-    """An archive of the service, unpacked, with what it was made of."""
+    """An unpacked archive of the service, and the originals that it was made from."""
 
     root: Path
     python: Python
     environment: Path
 
     def run(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command with the environment hidden, and the interpreter unless it is /usr's."""
+        """Run a command with the originals hidden."""
         return hiding.run_hidden(command, hide=self.hidden, env={**BARE, **variables})
 
     @property
     def hidden(self) -> list[Path]:
-        """Return what the bundle was made of."""
+        """Return the originals that the bundle was made from."""
         library = Path(f"/usr/lib/python{self.python.minor}")
         base = library if self.python.prefix == Path("/usr") else self.python.prefix
         return [self.environment, base]
 
     def must(self, *command: str | Path, **variables: str) -> str:
-        """Do as `run`, successfully, and return what was printed."""
+        """Run a command that must succeed, and return its output."""
         done = self.run(*command, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -89,7 +89,7 @@ each_kind = pytest.mark.parametrize("kind", [kind for kind, found in KINDS.items
 def test_its_child_environments_run(
     service: Callable[[str], Unpacked], tmp_path: Path, kind: str, by: str
 ) -> None:
-    """venv (with pip), virtualenv and uv make environments of it that can be installed to."""
+    """venv (with pip), virtualenv and uv make environments from it that take installations."""
     bundle = service(kind)
     python = bundle.root / "bin/python"
     child = tmp_path / "child"
@@ -120,7 +120,7 @@ def test_its_child_environments_run(
 def test_installers_install_into_it(
     service: Callable[[str], Unpacked], tmp_path: Path, kind: str
 ) -> None:
-    """What pip and uv install lies in its site-packages; uv's launchers survive another move."""
+    """pip and uv install into its site-packages, and uv's launchers survive another move."""
     shutil.copytree(service(kind).root, tmp_path / "copy/app", symlinks=True)
     bundle = Unpacked(
         root=tmp_path / "copy/app",
@@ -156,7 +156,7 @@ def test_installers_install_into_it(
 def test_nothing_foreign_is_imported(
     service: Callable[[str], Unpacked], tmp_path: Path, kind: str
 ) -> None:
-    """Packages of the same name in the user site are not seen; PYTHONPATH is honoured."""
+    """Packages of the same name in the user site are ignored; PYTHONPATH is honoured."""
     bundle = service(kind)
     user = tmp_path / f".local/lib/python{bundle.python.minor}/site-packages"
     user.mkdir(parents=True)
@@ -176,7 +176,7 @@ def test_nothing_foreign_is_imported(
 def test_a_foreign_libpython_of_the_same_minor_is_not_loaded(
     service: Callable[[str], Unpacked], tmp_path: Path
 ) -> None:
-    """Another build of the same library on LD_LIBRARY_PATH is passed over."""
+    """Another build of the same library on LD_LIBRARY_PATH is ignored."""
     bundle = service("shared")
     name = f"libpython{bundle.python.minor}.so.1.0"
     shutil.copyfile(bundle.python.prefix / "lib" / name, tmp_path / name)
@@ -200,7 +200,7 @@ def test_a_foreign_libpython_of_the_same_minor_is_not_loaded(
 def test_certificates_are_found_where_the_target_keeps_them(
     service: Callable[[str], Unpacked], tmp_path: Path, layout: str, found: bool
 ) -> None:
-    """OpenSSL trusts the target's certificates, whatever distribution it is; none are made up."""
+    """OpenSSL trusts the target's certificates on every distribution, and none without them."""
     bundle = service("shared")
     system = make_system(tmp_path / "root")
     (authorities,) = Path(sys.prefix).glob("lib/python3*/site-packages/pip/_vendor/certifi/*.pem")
@@ -221,7 +221,7 @@ def test_certificates_are_found_where_the_target_keeps_them(
 
 @each_kind
 def test_a_thread_ends_where_there_is_only_glibc(kind: str, tmp_path: Path) -> None:
-    """For pthread_exit(3) glibc opens libgcc_s, which no file of most interpreters names."""
+    """A bundle has libgcc_s, which glibc opens for pthread_exit(3) though few files name it."""
     (python,) = KINDS[kind]
     environment = make_environment(tmp_path / "env", python, [], by="uv")
     export(environment, tmp_path / "app", PackOptions.from_mapping({}))
@@ -239,8 +239,8 @@ def test_a_thread_ends_where_there_is_only_glibc(kind: str, tmp_path: Path) -> N
 
 
 def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> None:
-    """With include-system-site-packages the base's packages are packed, the environment's first."""
-    from support.interpreters import copy_prefix  # its compiler is needed by others only
+    """With include-system-site-packages the base's packages are packed; the environment's win."""
+    from support.interpreters import copy_prefix  # only other tests need its compiler
 
     python = bundlable()[-1]
     base = tmp_path / "base"
@@ -276,7 +276,7 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
 
 @needs("busybox")
 def test_a_packed_module_with_a_search_path_of_its_own_finds_the_libraries(tmp_path: Path) -> None:
-    """A DT_RUNPATH would hide the bundle's folder: the copy has a DT_RPATH, its RECORD is true."""
+    """A DT_RUNPATH would hide the bundle's folder: the copy has a DT_RPATH and a correct RECORD."""
     environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
     module = compile_library(
         tmp_path / "libmine.so",
@@ -321,7 +321,7 @@ int main(void) { puts(zlibVersion()); return 0; }
 def test_a_packed_program_finds_the_libraries_by_itself(
     tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In its own process nobody else's search path applies; one with a payload stays as it is."""
+    """A program gets a search path of its own; one with appended data is left unchanged."""
     environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
     (tmp_path / "tool.c").write_text(PROGRAM)
     flags = [] if path == "none" else runpath("$ORIGIN/nowhere")

@@ -1,4 +1,4 @@
-"""Byte code of every CPython found: the same bytes anywhere, right and up to date after a move."""
+"""Bytecode of every CPython found: the same bytes anywhere, correct and current after a move."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [needs("namespaces"), pytest.mark.network]
 BARE: Final = {"PATH": "/usr/bin:/bin"}
 REQUIREMENTS: Final = ["six==1.15.0", "typing-extensions", "markupsafe"]
 
-# Half of the standard library's top is enough for the tests of every CPython.
+# Half of the standard library's top-level modules are enough to test every CPython.
 FEW: Final = {
     "exclude-files": ["/lib/python3.*/*/**/*.pyc"],
     "include-files": [
@@ -37,7 +37,7 @@ FEW: Final = {
         "/lib/python3.*/site-packages/**/*.pyc",
     ],
 }
-# Before CPython 3.11 such a set lies in another order in each process.
+# Before CPython 3.11 such a set has a different order in each process.
 LINE: Final = "return x in {0, (None, 0), (None, 1), (None, 2), (None, 3), (None, 4)} and 1 / 0"
 SHOWS: Final = f"VALUE = 1\n\n\ndef fail(x):\n    {LINE}\n".encode()
 TELL: Final = """
@@ -56,7 +56,7 @@ print(shows.VALUE)
 
 @dataclass(frozen=True, kw_only=True)
 class Twins:
-    """Two environments of the same packages at two places, and a project's wheel."""
+    """Two environments with the same packages in two places, and a project's wheel."""
 
     python: Python
     folders: tuple[Path, Path]
@@ -64,7 +64,7 @@ class Twins:
 
     @property
     def mode(self) -> str:
-        """Return who brings the interpreter in these tests."""
+        """Return the interpreter mode of these tests."""
         return "bundled" if self.python in bundlable() else "target"
 
     def options(self, **changes: object) -> PackOptions:
@@ -77,7 +77,7 @@ class Twins:
         return PackOptions.from_mapping({**facts, **changes})
 
     def exported(self, target: Path, options: PackOptions) -> Path:
-        """Write the first one elsewhere, and connect it in target mode."""
+        """Export the first environment elsewhere, and connect it in target mode."""
         export(self.folders[0], target, options)
         if options.interpreter == "target":
             run(self.python.path, target / "postinstall.py", "--no-compile", env=BARE)
@@ -97,7 +97,7 @@ class Twins:
 
 
 def made(folder: Path, python: Python) -> Twins:
-    """Make the twins; their files have other times, and one has more links to them."""
+    """Make the twins, and change the time of a file of the second one."""
     places = (folder / "one", folder / "another place")
     for place in places:
         make_environment(place, python, REQUIREMENTS, by="uv")
@@ -121,7 +121,7 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Twins:
 
 
 def byte_code(folder: Path, options: PackOptions, threads: int) -> dict[str, str]:
-    """Return the hashes of an environment's byte code."""
+    """Return the hashes of an environment's bytecode."""
     environment = read_environment(folder)
     plan = plan_source(Source.of(environment, options), None)
     patterns = Selection(exclude=options.exclude_files, include=options.include_files)
@@ -137,7 +137,7 @@ def byte_code(folder: Path, options: PackOptions, threads: int) -> dict[str, str
 
 
 def test_the_bytes_depend_on_no_place_time_or_number_of_processes(twins: Twins) -> None:
-    """Two places, one process and three: the same files, the template apart."""
+    """Two places, with one process or three, give the same bytecode, and none for a template."""
     options = twins.options(**FEW)
     found = [
         byte_code(folder, options, threads)
@@ -153,7 +153,7 @@ def test_the_bytes_depend_on_no_place_time_or_number_of_processes(twins: Twins) 
 
 
 def test_tracebacks_and_sources_are_those_of_the_new_place(twins: Twins, tmp_path: Path) -> None:
-    """Byte code is used as it is, names the files where they are now, and none is added."""
+    """Bytecode is used unchanged and names the files in their new place, and none is added."""
     root = twins.exported(tmp_path / "Zwei é", twins.options(**FEW))
     (site,) = root.glob("lib/python3.*/site-packages")
     shows = site / "shows.py"
@@ -168,7 +168,7 @@ def test_tracebacks_and_sources_are_those_of_the_new_place(twins: Twins, tmp_pat
 
 
 def test_checked_byte_code_gives_way_to_an_edited_source(newest: Twins, tmp_path: Path) -> None:
-    """It is used for the source it was made of, and for no other."""
+    """Checked bytecode is used for the source that it was compiled from, and for no other."""
     kind = {"bytecode": "checked-hash", "interpreter": "target"}
     root = newest.exported(tmp_path / "moved", newest.options(**kind))
     (shows,) = root.glob("lib/python3.*/site-packages/shows.py")
@@ -191,7 +191,7 @@ print([name for name in missing if not os.path.exists(name)])
 
 
 def test_nothing_is_written_by_imports(newest: Twins, tmp_path: Path) -> None:
-    """All that is imported has its byte code, where it can be written and where it cannot."""
+    """Every imported module has its bytecode already, whether the folder can be written or not."""
     require("shared CPython")
     root = newest.exported(tmp_path / "moved", newest.options())
     before = tree_state(root)
@@ -204,12 +204,12 @@ def test_nothing_is_written_by_imports(newest: Twins, tmp_path: Path) -> None:
 
 @pytest.fixture
 def connected(newest: Twins, tmp_path: Path) -> Path:
-    """Return a moved environment in target mode, with byte code."""
+    """Return a moved environment in target mode, with bytecode."""
     return newest.exported(tmp_path / "moved", newest.options(interpreter="target"))
 
 
 def test_an_upgrade_in_place_runs_the_new_code(connected: Path, newest: Twins) -> None:
-    """The installer removes the byte code that RECORD lists, which no import would question."""
+    """The installer removes the bytecode that RECORD lists, which no import would check."""
     code = "import six; print(six.__version__)"
     assert newest.run(connected, code) == ["1.15.0"]
     install(connected, "--upgrade", "six==1.16.0")
@@ -218,7 +218,7 @@ def test_an_upgrade_in_place_runs_the_new_code(connected: Path, newest: Twins) -
 
 @pytest.mark.parametrize("by", ["uv", "pip"])
 def test_an_uninstallation_leaves_no_byte_code(connected: Path, newest: Twins, by: str) -> None:
-    """uv and pip remove all of a distribution and nothing of the others."""
+    """uv and pip remove every file of a distribution and none of the others."""
     (site,) = connected.glob("lib/python3.*/site-packages")
     left = {path.name.split(".")[0] for path in (site / "__pycache__").iterdir()}
     assert {"six", "typing_extensions"} < left
@@ -233,7 +233,7 @@ def test_an_uninstallation_leaves_no_byte_code(connected: Path, newest: Twins, b
 
 
 def test_the_post_install_script_leaves_it_as_it_is(connected: Path, newest: Twins) -> None:
-    """The archive's byte code stays; what an import has put beside it is made by hash, too."""
+    """The archive's bytecode stays; what an import has added becomes hash-based as well."""
     (site,) = connected.glob("lib/python3.*/site-packages")
     (site / "added.py").write_text("x = 1\n")
     run(connected / "bin/python", "-c", "import added", env=BARE)
@@ -247,6 +247,6 @@ def test_the_post_install_script_leaves_it_as_it_is(connected: Path, newest: Twi
 
 
 def byte_code_of_the_archive(site: Path) -> dict[str, object]:
-    """Return the state of all byte code but that of `added.py`."""
+    """Return the state of all bytecode except that of `added.py`."""
     state = tree_state(site)
     return {name: state[name] for name in state if name.endswith(".pyc") and "added" not in name}

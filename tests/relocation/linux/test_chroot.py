@@ -1,4 +1,4 @@
-"""Bundles in a system that holds nothing but glibc, its loader, a busybox and /proc."""
+"""Bundles on a system that has nothing but glibc, its loader, busybox and /proc."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def unpack(environment: Path, folder: Path, **keys: object) -> Path:
-    """Pack an environment into an archive and unpack that as a user does."""
+    """Pack an environment into an archive and unpack it as a user does."""
     options = PackOptions.from_mapping({"format": "tar", **keys})
     (result,) = pack(environment, folder / "app", options)
     with tarfile.open(result.path) as tar:
@@ -73,7 +73,7 @@ def unpack(environment: Path, folder: Path, **keys: object) -> Path:
 def test_everything_runs_where_there_is_nothing(
     system: Path, wheel: Callable[[str], Path], tmp_path: Path, python: Python
 ) -> None:
-    """All entry points run, and all modules of the standard library import that did at home."""
+    """All entry points run, and so do imports of all standard modules that import at home."""
     for name, commands in ENTRY_POINTS.items():
         folder = tmp_path / name
         environment = make_environment(folder / "app", python, [str(wheel(name))], by="uv")
@@ -90,7 +90,7 @@ def test_everything_runs_where_there_is_nothing(
         if name == "service":  # the standard library is the same in both
             python_there = f"{where}/bin/python"
             done = run_in_system(system, [python_there, "-I", "-c", IMPORT_ALL], seen=seen)
-            # Without byte code: other tests compare the base before and after.
+            # Without writing bytecode: other tests compare the base before and after.
             home = imported(run(environment / "bin/python", "-I", "-B", "-c", IMPORT_ALL))
             lost = home & failed(done.stdout).keys() - LEFT_TO_THE_TARGET
             assert [failed(done.stdout)[module] for module in lost] == []

@@ -1,4 +1,4 @@
-"""Editable installs of every backend, by pip and by uv: packed, moved, run with all hidden."""
+"""Editable installs of every backend, by pip and uv: packed, moved, run with originals hidden."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Installed:
         return [name.replace("-", "_") for name in self.names]
 
     def plan(self, **options: object) -> PackPlan:
-        """Decide what would be packed."""
+        """Return the plan for packing the environment."""
         keys = {key.replace("_", "-"): value for key, value in options.items()}
         parsed = PackOptions.from_mapping({"interpreter": "target", **keys})
         return plan_source(Source.of(read_environment(self.prefix), parsed), None)
@@ -98,7 +98,7 @@ class Installed:
 def installed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Installed:
-    """Install every sample, with the backends gone afterwards."""
+    """Install every sample, and uninstall the backends afterwards."""
     by: str = request.param
     folder = tmp_path_factory.mktemp(by)
     python = bundlable()[-1] if by == "uv" else bundlable()[0]
@@ -139,12 +139,12 @@ def moved(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def facts_of(root: Path) -> State:
-    """Return what a tree is but for link counts, which others that use uv's cache change."""
+    """Return the state of a tree without link counts, which other users of uv's cache change."""
     return {name: (*facts[:2], *facts[3:]) for name, facts in tree_state(root).items()}
 
 
 def hidden(installed: Installed, *command: str | Path) -> str:
-    """Run a command where the environment, the projects and the interpreter cannot be seen."""
+    """Run a command where the environment, the projects and the interpreter are hidden."""
     hide = [installed.prefix, installed.projects, installed.python.prefix]
     done = hiding.run_hidden(command, hide=hide, env=BARE)
     assert done.returncode == 0, done.stderr
@@ -157,7 +157,7 @@ def site_of(root: Path) -> Path:
 
 
 def test_copies_run_where_nothing_of_the_source_is(installed: Installed, moved: Path) -> None:
-    """Packages, modules, data and extension modules import; every console script runs."""
+    """Packages and modules import, extension modules too, with their data; every script runs."""
     prefix, path = json.loads(
         hidden(installed, moved / "bin/python", "-c", CHECK, *installed.modules)
     )
@@ -196,7 +196,7 @@ def record_of(site: Path, module: str) -> Iterator[tuple[Path, str, str]]:
 
 
 def test_records_of_copies_are_true(installed: Installed, moved: Path) -> None:
-    """Each RECORD lists what was copied, with the hashes and sizes that the files have."""
+    """Each RECORD lists the copied files, with their actual hashes and sizes."""
     site = site_of(moved)
     for module in installed.modules:
         rows = list(record_of(site, module))
@@ -210,7 +210,7 @@ def test_records_of_copies_are_true(installed: Installed, moved: Path) -> None:
 
 
 def test_copies_can_be_uninstalled(installed: Installed, moved: Path, tmp_path: Path) -> None:
-    """What was copied is an ordinary distribution to pip, which removes every file of it."""
+    """A copy is an ordinary distribution to pip, which removes every file of it."""
     root = tmp_path / "copy"
     run("cp", "-a", moved, root)
     listed = json.loads(
@@ -227,7 +227,7 @@ def test_copies_can_be_uninstalled(installed: Installed, moved: Path, tmp_path: 
 
 
 def test_each_is_refused_by_name(installed: Installed) -> None:
-    """By default one sentence counts them, names each with its source folder, and the ways out."""
+    """By default one sentence counts them, and names some with source folders, and the remedies."""
     with pytest.raises(PlanError) as caught:
         installed.plan()
     (problem,) = caught.value.problems
@@ -240,7 +240,7 @@ def test_each_is_refused_by_name(installed: Installed) -> None:
 
 
 def test_excluded_ones_leave_nothing(installed: Installed) -> None:
-    """With `exclude` no file of them is planned, and no path file of theirs."""
+    """With `exclude` none of their files is planned, not even a path file."""
     planned = installed.plan(editables="exclude")
     names = [entry.arcname for entry in planned.entries]
     assert [name for name in names if name.startswith("bin/run-") or "old-script" in name] == []
@@ -255,7 +255,7 @@ def test_excluded_ones_leave_nothing(installed: Installed) -> None:
 def test_the_project_follows_the_rule_too_if_asked_for_as_installed(
     installed: Installed, rule: str
 ) -> None:
-    """With `project = "installed"` an editable project is one like the others."""
+    """With `project = "installed"` an editable project is treated like the others."""
     table = {"interpreter": "target", "project": "installed", "editables": rule}
     environment = read_environment(installed.prefix)
     project = Project(name="ha-src", wheel=installed.projects / "not-used.whl")
@@ -265,7 +265,7 @@ def test_the_project_follows_the_rule_too_if_asked_for_as_installed(
 
 
 def test_what_is_packed_may_not_require_excluded_ones(installed: Installed, tmp_path: Path) -> None:
-    """A wheel that requires an excluded one is named with it; a false marker asks nothing."""
+    """A wheel that requires an excluded one is reported with it; a false marker does not count."""
     requires = b"Requires-Dist: fl-it>=1\nRequires-Dist: po-it; python_version < '3'\n"
     wheel = make_wheel(tmp_path, {}, metadata=requires)
     with pytest.raises(PlanError) as caught:
@@ -275,7 +275,7 @@ def test_what_is_packed_may_not_require_excluded_ones(installed: Installed, tmp_
 
 
 def test_a_wheel_replaces_every_style(installed: Installed, tmp_path: Path) -> None:
-    """Nothing but its wheel's files is left of each, the project's own included."""
+    """Only the files of its wheel are left of each editable install, including the project's."""
     wheels = [
         make_wheel(tmp_path, {f"{module}/new.py": b""}, f"{module}-2.0-py3-none-any.whl")
         for module in installed.modules

@@ -1,4 +1,4 @@
-"""Archives on a system that is too old for them: one sentence, wherever they are begun."""
+"""Archives on a system that is too old for them: one sentence, however they are started."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Unpacked:
 
 
 def unpack(folder: Path, native: bytes, table: dict[str, Any]) -> Unpacked:
-    """Pack an environment with a wheel laid over it, whose module the system does not fit."""
+    """Pack and unpack an environment with a wheel whose module does not suit the system."""
     python = bundlable()[-1]
     environment = make_environment(folder / "env", python, by="uv")
     files = {
@@ -70,7 +70,7 @@ def unpack(folder: Path, native: bytes, table: dict[str, Any]) -> Unpacked:
 
 @pytest.fixture(scope="module", params=["bundled", "target"])
 def unpacked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
-    """Return an archive whose module is for a glibc to come."""
+    """Return an archive whose module needs a future glibc."""
     folder = tmp_path_factory.mktemp(request.param)
     native = compile_needing_glibc(folder / "_native.so", "9.99").read_bytes()
     unpacked = unpack(folder, native, {"interpreter": request.param})
@@ -82,7 +82,7 @@ def unpacked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def wanting_libstdcxx(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Unpacked:
-    """Return an archive whose module is for a libstdc++ to come, which the target has to bring."""
+    """Return an archive whose module needs a future libstdc++, which the target must have."""
     folder = tmp_path_factory.mktemp(request.param)
     library = "libstdc++.so.6"
     native = compile_needing_glibc(
@@ -96,7 +96,7 @@ def wanting_libstdcxx(
 def test_an_entry_point_tells_of_a_libstdcxx_that_is_too_old(
     wanting_libstdcxx: Unpacked, tmp_path: Path, name: str
 ) -> None:
-    """In one sentence, when its module is imported: at the start or by the application."""
+    """One sentence reports it when the module is imported: at the start or by the application."""
     root = shutil.copytree(wanting_libstdcxx.root, tmp_path / "a b", symlinks=True)
     if not (root / "bin/python").exists():
         (root / "bin/python").symlink_to(wanting_libstdcxx.python.path)
@@ -112,7 +112,7 @@ def test_an_entry_point_tells_of_a_libstdcxx_that_is_too_old(
 def test_postinstall_tells_of_a_libstdcxx_that_is_too_old(
     wanting_libstdcxx: Unpacked, options: list[str]
 ) -> None:
-    """With the version that the target's Python finds; nothing is written."""
+    """The script names the version that the target's Python finds, and writes nothing."""
     before = sorted(wanting_libstdcxx.root.rglob("*"))
     script = wanting_libstdcxx.root / "postinstall.py"
     python = wanting_libstdcxx.python.path
@@ -126,7 +126,7 @@ def test_postinstall_tells_of_a_libstdcxx_that_is_too_old(
 
 
 def test_the_manifest_tells_version_and_file(unpacked: Unpacked) -> None:
-    """The archive's platform is what its most demanding file asks for."""
+    """The archive's platform is the one that its most demanding file requires."""
     platform = unpacked.head["platform"]
     assert platform["tag"] == "manylinux_9_99_x86_64"
     assert platform["libc"] == "glibc"
@@ -135,7 +135,7 @@ def test_the_manifest_tells_version_and_file(unpacked: Unpacked) -> None:
 
 
 def test_an_entry_point_says_it_in_one_sentence(unpacked: Unpacked, tmp_path: Path) -> None:
-    """The application is not imported; in target mode a tree that was connected elsewhere."""
+    """The application is not imported, not even in target mode in a tree connected elsewhere."""
     root = shutil.copytree(unpacked.root, tmp_path / "a b", symlinks=True)
     if not (root / "bin/python").exists():
         (root / "bin/python").symlink_to(unpacked.python.path)
@@ -146,7 +146,7 @@ def test_an_entry_point_says_it_in_one_sentence(unpacked: Unpacked, tmp_path: Pa
 
 @pytest.mark.parametrize("options", [[], ["--check"]])
 def test_postinstall_says_it(unpacked: Unpacked, options: list[str]) -> None:
-    """With and without --check, by any Python; nothing is written."""
+    """The script says it with and without --check, under any Python, and writes nothing."""
     before = sorted(unpacked.root.rglob("*"))
     script = unpacked.root / "postinstall.py"
     pythons: list[str | Path] = ["/usr/bin/python3", unpacked.root / "bin/python"]
@@ -161,7 +161,7 @@ def test_postinstall_says_it(unpacked: Unpacked, options: list[str]) -> None:
 
 
 def test_inspect_and_the_line_after_packing_tell_it(unpacked: Unpacked) -> None:
-    """The command tells what the target must have."""
+    """`pack-venv inspect` reports what the target must have."""
     archive = unpacked.root.parent.parent / "app.tar"
     told = run(tool("pack-venv"), "inspect", archive)
     assert "manylinux_9_99_x86_64" in told
@@ -169,7 +169,7 @@ def test_inspect_and_the_line_after_packing_tell_it(unpacked: Unpacked) -> None:
 
 
 def test_the_record_knows_the_launcher_that_checks(unpacked: Unpacked) -> None:
-    """RECORD and the manifest hold the hashes of what is there."""
+    """The manifest's hashes and the size in RECORD match the unpacked launcher."""
     told = run(tool("pack-venv"), "verify", unpacked.root)
     assert "as packed" in told
     site = next(unpacked.root.glob("lib/python3*/site-packages"))

@@ -1,4 +1,4 @@
-"""OCI images: read and unpacked by others' programs, and started in exactly what they hold."""
+"""OCI images: read and unpacked by other programs, and started in exactly what they contain."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ exec chroot --userspec=65532:65532 "$root" "$@"
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """Make an environment with a dependency; return it, and what is hidden from what runs."""
+    """Make an environment with a dependency; return it, and the originals of an image."""
     folder = tmp_path_factory.mktemp("image")
     python: Python = bundlable()[-1]
     wheel = make_wheel(folder, {"dependency.py": b""}, "dependency-1.0-py3-none-any.whl")
@@ -72,7 +72,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Pa
 def build(
     environment: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., PackResult]:
-    """Return what packs the environment with a project of some version into an image."""
+    """Return a function that packs the environment and a version of a project into an image."""
 
     def build(version: str = "1.5", code: bytes = TELL, **keys: object) -> PackResult:
         folder = tmp_path_factory.mktemp("build")
@@ -99,7 +99,7 @@ def image(build: Callable[..., PackResult]) -> Path:
 
 
 def unpacked(image: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Unpack an image by skopeo and umoci; return its root and its configuration."""
+    """Unpack an image with skopeo and umoci; return its root and its configuration."""
     run("skopeo", "copy", "-q", f"oci-archive:{image}", f"oci:{folder}/layout:it")
     run("umoci", "unpack", "--image", f"{folder}/layout:it", folder / "bundle")
     process = json.loads((folder / "bundle/config.json").read_text())["process"]
@@ -107,7 +107,7 @@ def unpacked(image: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def started(root: Path, process: dict[str, Any], *arguments: str) -> dict[str, Any]:
-    """Run what an image starts in exactly its root, as its user and with its variables."""
+    """Run an image's command in exactly its root, as its user and with its variables."""
     prefix = namespace()
     assert prefix is not None
     assert process["user"]["uid"] == process["user"]["gid"] == 65532
@@ -126,8 +126,8 @@ def started(root: Path, process: dict[str, Any], *arguments: str) -> dict[str, A
 
 @needs("skopeo", "umoci")
 def test_it_runs_in_exactly_its_own_root(image: Path, tmp_path: Path) -> None:
-    """As nobody in particular, without a shell, with certificates, time zones and a place for
-    temporary files; and what is unpacked verifies.
+    """It runs unprivileged and without a shell, with certificates, time zones and a folder for
+    temporary files, and verifies once unpacked.
     """
     root, process = unpacked(image, tmp_path)
     assert process["args"] == ["/venv/bin/python", "/venv/bin/tell"]
@@ -147,7 +147,7 @@ def test_it_runs_in_exactly_its_own_root(image: Path, tmp_path: Path) -> None:
 
 @needs("skopeo", "umoci", "bwrap")
 def test_who_is_not_root_can_unpack_and_run_it(image: Path, tmp_path: Path) -> None:
-    """Unpacked without changing owners, started by bubblewrap in exactly that root."""
+    """An image unpacked without changing owners starts in bubblewrap with exactly that root."""
     run("skopeo", "copy", "-q", f"oci-archive:{image}", f"oci:{tmp_path}/layout:it")
     bundle = tmp_path / "bundle"
     run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:it", bundle)
@@ -162,8 +162,8 @@ def test_who_is_not_root_can_unpack_and_run_it(image: Path, tmp_path: Path) -> N
 
 
 def test_the_base_has_a_bill_of_materials(image: Path) -> None:
-    """With the packages of this machine, as it knows them itself, and the system that they are of;
-    that of the environment is not changed by them.
+    """It lists the packages of this machine, as dpkg knows them, and their system; the bill of the
+    environment does not include them.
     """
     manifest, _, blobs = read_image(image)
     layer = gzip.decompress(blobs[manifest["layers"][0]["digest"]])
@@ -188,7 +188,7 @@ def test_the_base_has_a_bill_of_materials(image: Path) -> None:
 def test_layers_are_compressed_by_zstd_if_asked(
     image: Path, build: Callable[..., PackResult], tmp_path: Path
 ) -> None:
-    """As skopeo reads them, which makes an image of gzip of it again; smaller, always the same."""
+    """Such layers are smaller and reproducible, and skopeo decompresses them to the same bytes."""
     keys = {"image-compression": "zstd"}
     packed = build(**keys).path
     assert build(**keys).path.read_bytes() == packed.read_bytes()
@@ -210,7 +210,7 @@ def test_layers_are_compressed_by_zstd_if_asked(
 
 @needs("skopeo")
 def test_its_labels_are_the_project_s_metadata(image: Path) -> None:
-    """As skopeo reads them."""
+    """skopeo reads the project's metadata as the image's labels."""
     told = json.loads(run("skopeo", "inspect", f"oci-archive:{image}"))
     labels = told["Labels"]
     key = "org.opencontainers.image"
@@ -231,7 +231,7 @@ def test_its_labels_are_the_project_s_metadata(image: Path) -> None:
 
 @needs("skopeo")
 def test_docker_load_finds_its_way(image: Path, tmp_path: Path) -> None:
-    """By `manifest.json`, which skopeo reads as Docker does; the name is the image's."""
+    """`manifest.json`, which skopeo reads as Docker does, names the image and its layers."""
     target = tmp_path / "again.tar"
     run("skopeo", "copy", "-q", f"docker-archive:{image}:teller:1.5", f"oci-archive:{target}")
     assert read_image(target)[1]["rootfs"] == read_image(image)[1]["rootfs"]
@@ -247,7 +247,7 @@ def test_docker_load_finds_its_way(image: Path, tmp_path: Path) -> None:
 def test_a_change_of_the_project_changes_the_last_layer_only(
     image: Path, build: Callable[..., PackResult]
 ) -> None:
-    """A new version with other code keeps the digests of all the others, byte by byte."""
+    """A new version with other code keeps the digests of all other layers."""
     before = read_image(image)[0]["layers"]
     same = build().path
     assert same.read_bytes() == image.read_bytes()
@@ -260,7 +260,7 @@ def test_a_change_of_the_project_changes_the_last_layer_only(
 
 
 def test_what_is_in_which_layer(image: Path, environment: tuple[Path, list[Path]]) -> None:
-    """Nothing twice, and nothing that names the building machine's places."""
+    """No file is in two layers, and none names the folder that the image was built in."""
     seen: list[set[str]] = []
     for layer in own_layers(image):
         assert bytes(environment[0].parent) not in layer
@@ -277,7 +277,7 @@ def test_what_is_in_which_layer(image: Path, environment: tuple[Path, list[Path]
 
 
 def rootfs_image(root: Path, folder: Path) -> Path:
-    """Make an image of a root by umoci, as an OCI layout."""
+    """Make an image of a root with umoci, as an OCI layout."""
     layout = folder / "base"
     run("umoci", "init", "--layout", layout)
     run("umoci", "new", "--image", f"{layout}:base")
@@ -303,7 +303,7 @@ def rootfs_image(root: Path, folder: Path) -> Path:
 def test_it_is_laid_upon_a_base(
     build: Callable[..., PackResult], tmp_path: Path, kind: str
 ) -> None:
-    """An image layout, in a folder or a tar: its layers stay as they are, its variables too."""
+    """The base is an image layout in a folder or a tar; its files and variables are kept."""
     system = make_system(tmp_path / "system")
     (system / "tmp").chmod(0o1777)
     (system / "etc/passwd").write_text("somebody:x:65532:65532::/:/bin/sh\n")
@@ -332,7 +332,7 @@ def test_it_is_laid_upon_a_base(
 def test_it_is_laid_upon_a_system_of_debian(
     build: Callable[..., PackResult], tmp_path: Path
 ) -> None:
-    """One that debootstrap has made: it runs there, and the system's own programs do, too."""
+    """It runs on a system made by debootstrap, and so do the system's own programs."""
     mirror = "http://deb.debian.org/debian"
     run("debootstrap", "--variant=minbase", "bookworm", tmp_path / "system", mirror)
     system = tmp_path / "system"
@@ -348,7 +348,7 @@ def test_it_is_laid_upon_a_system_of_debian(
 
 @needs("umoci", "busybox")
 def test_a_wrong_base_is_one_sentence(build: Callable[..., PackResult], tmp_path: Path) -> None:
-    """What is no image, one that was damaged, one for another machine; nothing is written."""
+    """A base that is no image, is damaged or is for another machine is refused in one sentence."""
     (tmp_path / "text").write_text("no image")
     (tmp_path / "folder").mkdir()
     base = rootfs_image(make_system(tmp_path / "system"), tmp_path)
@@ -365,7 +365,7 @@ def test_a_wrong_base_is_one_sentence(build: Callable[..., PackResult], tmp_path
 
 
 def test_damage_is_found(image: Path, tmp_path: Path) -> None:
-    """A flipped bit in any blob, and an image that was cut off."""
+    """A flipped bit anywhere, or a truncated image, is reported."""
     data = image.read_bytes()
     for part in (0.02, 0.5, 0.98):
         changed = bytearray(data)
@@ -381,7 +381,7 @@ def test_damage_is_found(image: Path, tmp_path: Path) -> None:
 def test_what_an_image_cannot_hold_or_be_called_is_refused(
     environment: tuple[Path, list[Path]], build: Callable[..., PackResult], tmp_path: Path
 ) -> None:
-    """Names that hide others' files in a layer, and names that no registry takes."""
+    """Names that would hide another file in a layer, or that no registry accepts, are refused."""
     with pytest.raises(PackVenvError, match=r"image-name gives 'Über:1\.5', which is not a valid"):
         build(**{"image-name": "Über:{version}"})
     copy = shutil.copytree(environment[0], tmp_path / "env", symlinks=True)

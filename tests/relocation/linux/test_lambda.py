@@ -39,12 +39,12 @@ HANDLER = b"def handler(event, context):\n    return {'hello': event['name']}\n"
 
 
 class RuntimeApi(BaseHTTPRequestHandler):
-    """Has one invocation, and notes the answer (`docs.aws.amazon.com`, "runtimes-api")."""
+    """Has one invocation, and records the answer (`docs.aws.amazon.com`, "runtimes-api")."""
 
     answers: list[object]
 
     def do_GET(self) -> None:
-        """Hand out the invocation; the answer ends the connection, and the function with it."""
+        """Hand out the invocation; after the answer close the connection to end the function."""
         if self.answers:
             return
         body = b'{"name": "World"}'
@@ -56,7 +56,7 @@ class RuntimeApi(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
-        """Note the answer."""
+        """Record the answer."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.answers.append((self.path.rpartition("/")[2], json.loads(body)))
         self.send_response(202)

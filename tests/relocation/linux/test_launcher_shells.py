@@ -38,7 +38,7 @@ state = {"executable": sys.executable, "arguments": sys.argv[1:], "pid": os.getp
 print(json.dumps(state))
 """
 
-# Runs in a mount namespace of its own, where it changes /bin/sh.
+# Runs in a mount namespace of its own, where it replaces /bin/sh.
 DRIVER: Final = """\
 import json, os, subprocess, sys
 task = json.load(sys.stdin)
@@ -54,7 +54,7 @@ Call = tuple[list[str], str, str]
 
 
 def run_calls(shell: str, calls: dict[str, Call]) -> dict[str, tuple[int, int, str, str]]:
-    """Run what is called with a shell in the place of /bin/sh."""
+    """Run calls with a shell in place of /bin/sh."""
     require(shell)
     command, path = namespace() or (), shutil.which(shell) or shell
     environ = {"LC_ALL": "C.UTF-8", "PYTHONPATH": "/ignored"}
@@ -68,7 +68,7 @@ def run_calls(shell: str, calls: dict[str, Call]) -> dict[str, tuple[int, int, s
 
 
 def make_tree(root: Path) -> Path:
-    """An environment with a launcher, an interpreter beside it and links to it from elsewhere."""
+    """Make an environment with a launcher, an interpreter next to it, and links from elsewhere."""
     bin_folder = root / "env/bin"
     bin_folder.mkdir(parents=True)
     (bin_folder / "python").symlink_to(Path(sys.executable).resolve())
@@ -94,7 +94,7 @@ def make_tree(root: Path) -> Path:
 
 
 def ways(root: Path, script: Path) -> dict[str, Call]:
-    """Every way to call it: command, current folder and PATH."""
+    """Return every way to call it: command, current folder and PATH."""
     here, bin_folder, system = str(root), str(script.parent), "/usr/bin:/bin"
     links = f"{root}/links"
     found = f"{bin_folder}:{system}"
@@ -131,7 +131,7 @@ def ways(root: Path, script: Path) -> dict[str, Call]:
 
 
 def is_bare_yash(shell: str, way: str) -> bool:
-    """Whether the shell has no `[`: yash, as sh, takes builtins only that PATH has commands for."""
+    """Whether the shell has no `[`: as sh, yash has only builtins whose command is on PATH."""
     return shell == "yash" and way.startswith("no PATH")
 
 
@@ -139,12 +139,12 @@ def is_bare_yash(shell: str, way: str) -> bool:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_way_of_calling(shell: str, place: str, tmp_path: Path) -> None:
-    """The interpreter beside the script replaces the shell, with its options and arguments."""
+    """The interpreter next to the script replaces the shell, with its options and arguments."""
     root = tmp_path / PLACES[place]
     script = make_tree(root)
     calls = ways(root, script)
     if shell == "yash":
-        del calls["no PATH, link"]  # see is_bare_yash(): it cannot tell a link then
+        del calls["no PATH, link"]  # see is_bare_yash(): it cannot recognise a link then
     failures = {}
     for way, (pid, code, out, err) in run_calls(shell, calls).items():
         state = json.loads(out) if code == 0 else {"executable": "/none/python"}
@@ -168,7 +168,7 @@ def test_every_way_of_calling(shell: str, place: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["plain", "nasty"])
 @pytest.mark.parametrize("shell", [s for s in SHELLS if s in {"bash", "ksh93", "zsh"}])
 def test_name_that_the_shell_finds(shell: str, place: str, tmp_path: Path) -> None:
-    """`sh name` runs the launcher where the shell itself looks for scripts in PATH."""
+    """`sh name` runs the launcher if the shell itself looks for scripts on PATH."""
     script = make_tree(tmp_path / PLACES[place])
     argv = ["/bin/sh", NAME, *ARGUMENTS]
     calls: dict[str, Call] = {"": (argv, "/", f"{script.parent}:/usr/bin:/bin")}
@@ -206,7 +206,7 @@ def test_no_interpreter(shell: str, place: str, tmp_path: Path) -> None:
 TELLS = 'print("ld.so (Here GLIBC {0}-9) stable release version {0}.\\nCopyright, version 9.")'
 NEEDED = "glibc 2.38 or later (bin/python3.13)"
 STARTS: Final = {
-    # loader (None: there is none), interpreter, what is told (None: it runs)
+    # loader (None: there is none), interpreter, message (None: it runs)
     "newer": (TELLS.format("2.38"), "fails", None),
     "newer, of a later series": (TELLS.format("2.40.9000"), "fails", None),
     "older": (TELLS.format("2.36"), "fails", f"needs {NEEDED}; this system has 2.36"),
@@ -222,11 +222,11 @@ STARTS: Final = {
 @pytest.mark.parametrize("minor", [38, None], ids=["version", "loader alone"])
 @pytest.mark.parametrize("shell", SHELLS)
 def test_an_interpreter_that_does_not_start(shell: str, minor: int | None, tmp_path: Path) -> None:
-    """One sentence says what it needs; nothing is refused that starts."""
+    """One sentence says what it needs; an interpreter that starts is never refused."""
     calls, expected = {}, {}
     for number, (loader, interpreter, told) in enumerate(STARTS.values()):
         if minor is None and loader is not None:
-            told = None  # whether there is a loader is all that is looked at
+            told = None  # only the presence of a loader is checked
         script = tree_that_checks(tmp_path / str(number), loader, interpreter, minor)
         calls[str(number)] = ([str(script), "x"], "/", "/usr/bin:/bin")
         runs = (0, "ran x\n", "") if interpreter == "starts" else (1, "", "loader's lines\n")
@@ -238,7 +238,7 @@ def test_an_interpreter_that_does_not_start(shell: str, minor: int | None, tmp_p
 
 
 def own_glibc() -> str:
-    """The version that getconf tells where the loader does not tell its own; 38 is not enough."""
+    """Return the version that getconf reports if the loader does not; it must be below 2.38."""
     version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[1]
     if version >= "2.38":
         pytest.skip(f"this machine's glibc, {version}, is newer than the one that is needed")
@@ -246,7 +246,7 @@ def own_glibc() -> str:
 
 
 def tree_that_checks(root: Path, loader: str | None, interpreter: str, minor: int | None) -> Path:
-    """Make a launcher beside an interpreter that starts or not, and the loader it is told of."""
+    """Make a launcher next to an interpreter that starts or not, and the loader that it checks."""
     root.mkdir()
     programs = {
         "python": "import sys; print('ran', *sys.argv[2:])" if interpreter == "starts" else FAILS,
@@ -272,7 +272,7 @@ FAILS = """exit("loader's lines")"""
 @needs("namespaces")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_programs_of_the_callers_path_are_not_run(shell: str, tmp_path: Path) -> None:
-    """The system's readlink follows links, and no text of PATH is taken for a command."""
+    """Links are followed by the system's readlink, and no text of PATH is run as a command."""
     script = make_tree(tmp_path)
     trap, odd = tmp_path / "trap", tmp_path / "'x';cd ..;touch sprung;"
     trap.mkdir()
@@ -290,7 +290,7 @@ def test_programs_of_the_callers_path_are_not_run(shell: str, tmp_path: Path) ->
 
 
 def test_entry_point_by_any_shell_is_the_same_header() -> None:
-    """What these tests run is the header of the entry points' launchers too."""
+    """The header that these tests run is also that of the launchers of entry points."""
     entry_point = EntryPoint(name="x", module="m", attr="f")
     made = relocate_script(b"#!/env/bin/python\n", ["/env"], [entry_point])
     rewritten = relocate_script(b"#!/env/bin/python\n", ["/env"])

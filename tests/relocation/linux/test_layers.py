@@ -79,7 +79,7 @@ def test_the_applications_run_and_again_after_all_was_moved(
 
 
 def test_links_to_neighbours_stay_relative(layered: Layered) -> None:
-    """An absolute link into a layer is packed as a relative one, and nothing else leads out."""
+    """An absolute link into a layer is packed as a relative one; no other link leads outside."""
     outside = {}
     for name, archive in layered.archives.items():
         with tarfile.open(archive) as tar:
@@ -106,7 +106,7 @@ def test_the_data_filter_takes_each_archive_alone(layered: Layered, tmp_path: Pa
 
 
 def test_the_manifest_records_the_neighbours(layered: Layered) -> None:
-    """Paths from the install target, what is relied on with versions, and the archives' digests."""
+    """It has paths from the install target, the versions relied on, and the archives' digests."""
     digests = {name: head_of(path)["content_digest"] for name, path in layered.archives.items()}
     minor = layered.python.minor
     recorded = head_of(layered.archives["survey"])["manifest"]
@@ -130,15 +130,15 @@ def test_the_manifest_records_the_neighbours(layered: Layered) -> None:
 
 
 def test_what_was_unpacked_is_verified(layered: Layered, side: Path) -> None:
-    """Connected layers and their archives are as they were packed."""
-    layered.facts(side, "forecast")  # Python writes byte code of what connecting wrote
+    """Connected layers and their archives verify."""
+    layered.facts(side, "forecast")  # Python compiles what connecting wrote
     for name in ("forecast", "survey"):
         run(tool("pack-venv"), "verify", side / name)
         run(tool("pack-venv"), "verify", layered.archives[name])
 
 
 def test_a_stack_is_proved_where_it_lies(layered: Layered, side: Path, tmp_path: Path) -> None:
-    """Applications run beside their layers, as folders and as archives; without them none does."""
+    """Applications run next to their layers, as folders and as archives, and not without them."""
     for name in ("forecast", "survey"):
         archive = layered.archives[name]
         for suffix in ("", ".json"):
@@ -155,7 +155,7 @@ def test_a_stack_is_proved_where_it_lies(layered: Layered, side: Path, tmp_path:
 
 @pytest.fixture
 def apart(side: Path, tmp_path: Path) -> Path:
-    """Return an application with layers that a test may spoil: links and small files."""
+    """Return an application with layers that a test may damage: links and small files."""
     folder = tmp_path / "apart"
     (folder / "framework/share/venv/metadata").mkdir(parents=True)
     shutil.copytree(side / "forecast", folder / "forecast", symlinks=True)
@@ -172,7 +172,7 @@ def manifest_in(folder: Path) -> Path:
 
 
 def told(folder: Path, *words: str) -> list[str]:
-    """Return what postinstall.py says of an application."""
+    """Return the messages of postinstall.py about an application."""
     done = subprocess.run(
         [folder / "cpython/bin/python3", folder / "forecast/postinstall.py", *words],
         capture_output=True,
@@ -184,7 +184,7 @@ def told(folder: Path, *words: str) -> list[str]:
 
 
 def test_a_missing_neighbour_is_one_sentence(apart: Path) -> None:
-    """It is named where it should be, with what to do, and nothing is connected."""
+    """The sentence gives the path where it should be and what to do; nothing is connected."""
     shutil.rmtree(apart / "framework")
     before = (apart / "forecast/pyvenv.cfg").read_bytes()
     expected = f"The neighbour '{apart}/framework' is missing: unpack its archive there."
@@ -209,7 +209,7 @@ def test_a_missing_neighbour_is_one_sentence(apart: Path) -> None:
 def test_a_neighbour_that_does_not_fit_is_one_sentence(
     apart: Path, change: dict[str, Any], said: str
 ) -> None:
-    """Another Python, another version or another archive is told, before anything is written."""
+    """Another Python, another version or another archive is reported in one sentence."""
     manifest = json.loads(manifest_in(apart).read_text())
     (numpy,) = [each["version"] for each in manifest["distributions"] if each["name"] == "numpy"]
     manifest_in(apart).write_text(json.dumps({**manifest, **change}))
@@ -219,7 +219,7 @@ def test_a_neighbour_that_does_not_fit_is_one_sentence(
 
 
 def test_what_is_no_neighbour_is_one_sentence(apart: Path) -> None:
-    """A folder without a manifest, and a base runtime without an interpreter, are told."""
+    """A folder without a valid manifest is refused as a neighbour."""
     manifest_in(apart).write_text("{")
     (sentence,) = told(apart)
     assert "is none: it has no manifest share/venv/metadata/pack-venv.json" in sentence
@@ -228,7 +228,7 @@ def test_what_is_no_neighbour_is_one_sentence(apart: Path) -> None:
 def test_a_base_runtime_without_an_interpreter_is_one_sentence(
     layered: Layered, apart: Path, side: Path
 ) -> None:
-    """A runtime that is connected to another interpreter itself brings none."""
+    """A runtime that is itself connected to another interpreter is refused."""
     (apart / "cpython").unlink()
     python = apart / "cpython/bin" / f"python{layered.python.minor}"
     python.parent.mkdir(parents=True)
@@ -249,7 +249,7 @@ def test_a_base_runtime_without_an_interpreter_is_one_sentence(
 
 
 def test_a_neighbour_that_only_links_lead_into_is_missed(layered: Layered, apart: Path) -> None:
-    """A folder that is neither a layer nor a base runtime has to be there all the same."""
+    """A folder that is neither a layer nor a base runtime must exist if links lead into it."""
     manifest = apart / "forecast/share/venv/metadata/pack-venv.json"
     head = json.loads(manifest.read_text())
     head["neighbours"]["linked"] = ["../data", "../framework"]
@@ -264,16 +264,16 @@ def test_a_neighbour_that_only_links_lead_into_is_missed(layered: Layered, apart
 
 
 def test_neighbours_may_be_links(layered: Layered, apart: Path) -> None:
-    """A layer may be a link to a release of its own, and a Python from anywhere connects it."""
+    """A neighbour may be a link to a release elsewhere, and any suitable Python can connect it."""
     run(layered.python.path, apart / "forecast/postinstall.py", "--no-compile")
     settings = (apart / "forecast/pyvenv.cfg").read_text()
     assert f"home = {(apart / 'cpython').resolve()}/bin" in settings
 
 
 def test_layers_on_the_targets_python(layered: Layered, tmp_path: Path) -> None:
-    """With the target's interpreter layers are seen too, whatever its library customises.
+    """The target's interpreter finds layers even if its library has a `sitecustomize`.
 
-    Debian's Python has one in its standard library, which is imported in the place of ours.
+    Debian's Python has one in its standard library, which is imported instead of ours.
     """
     python = tmp_path / "python"
     version = layered.python.minor
@@ -314,7 +314,7 @@ def test_layers_on_the_targets_python(layered: Layered, tmp_path: Path) -> None:
 
 
 def test_the_functions_keep_links_to_neighbours_too(layered: Layered, tmp_path: Path) -> None:
-    """`convert_symlinks` with a containing folder, then `create_archive`."""
+    """`convert_symlinks` with a containing folder keeps them, and so does `create_archive`."""
     source = make_environment(tmp_path / "layers/app", layered.python, by="uv")
     data = tmp_path / "layers/data/values.txt"
     data.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Environments of every maker and every CPython found: packed, moved, connected, run hidden."""
+"""Environments of every tool and CPython found, packed, moved and run with originals hidden."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def hatch_environment(project: Path, python: Python, variables: dict[str, str]) 
 
 @pytest.mark.parametrize("python", newest_of_each(), ids=lambda python: python.version)
 def test_every_python_found_can_be_the_targets(tmp_path: Path, python: Python) -> None:
-    """An environment of each CPython is connected to it again elsewhere, twice."""
+    """An environment of each CPython is reconnected to it elsewhere, twice."""
     environment = make_environment(tmp_path / "environment", python, REQUIREMENTS, by="uv")
     root = packed(environment, tmp_path, "target")
     run(python.path, root / "postinstall.py", env=BARE)

@@ -1,4 +1,4 @@
-"""Of a bundled compiler library and the target's own, the newer serves the process."""
+"""Of a bundled compiler library and the target's own, the process uses the newer one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Scene:
     hidden: tuple[Path, ...]
 
     def run(self, code: str, env: Mapping[str, str] | None = None) -> str:
-        """Run a line in the bundle; return what it prints, or how it ends."""
+        """Run a line in the bundle; return its output, or the last line of its error."""
         command = [str(self.root / "bin/python"), "-c", code]
         done = run_hidden(command, hide=self.hidden, env=env or {"PATH": "/usr/bin:/bin"})
         return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
@@ -73,7 +73,7 @@ def newest(library: Path, name: str) -> tuple[str, str]:
 
 @pytest.fixture
 def scene(tmp_path: Path, python: Python, name: str, request: pytest.FixtureRequest) -> Scene:
-    """Pack an environment with a module that needs a library; the argument alters a copy of it."""
+    """Pack an environment with a module that needs a library; the parameter alters its copy."""
     system = of_system(name)
     version, symbol = newest(system, name)
     alter = getattr(request, "param", lambda version: version[:-1] + "X")
@@ -99,7 +99,7 @@ def scene(tmp_path: Path, python: Python, name: str, request: pytest.FixtureRequ
 @each_python
 @each_library
 def test_the_target_s_newer_library_serves_all(scene: Scene, name: str) -> None:
-    """Whether ctypes loads a library first, or a package a module; and none is loaded early."""
+    """It is used whether ctypes or a module loads it first, and neither is loaded early."""
     assert scene.run(scene.draw) == "drawn"
     assert scene.run(f"import built; {scene.draw}") == "drawn"
     assert scene.run(f"import _json, _struct; {LOADED % name}") == "set()"
@@ -110,7 +110,7 @@ def test_the_target_s_newer_library_serves_all(scene: Scene, name: str) -> None:
 @each_library
 @pytest.mark.parametrize("scene", [lambda version: version], indirect=True, ids=["equal"])
 def test_of_two_of_one_version_the_bundled_one_serves(scene: Scene, name: str) -> None:
-    """So that what was tested is what runs."""
+    """The bundled library is preferred, so that what was tested is what runs."""
     assert scene.run(f"import built; {LOADED % name}") == repr({f"{scene.root}/lib/{name}"})
     assert scene.run(scene.draw) == "drawn"
 
@@ -120,7 +120,7 @@ def test_of_two_of_one_version_the_bundled_one_serves(scene: Scene, name: str) -
 def test_what_the_library_path_names_is_the_target_s(
     scene: Scene, name: str, tmp_path: Path
 ) -> None:
-    """Module systems give a newer compiler's library so; one for another machine is passed over."""
+    """LD_LIBRARY_PATH wins, as module systems need; a library for another machine is skipped."""
     content = of_system(name).read_bytes()
     for folder, copy in {
         "newer": content,

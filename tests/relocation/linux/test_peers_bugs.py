@@ -1,6 +1,6 @@
-"""What other packers of environments get wrong, as observed with them: each one right here.
+"""Bugs observed in other packers of environments, none of which this one has.
 
-Of the packer of venvstacks 0.8.0, venv-pack2 0.9.2 and conda-pack 0.9.2.
+They are those of the packer of venvstacks 0.8.0, venv-pack2 0.9.2 and conda-pack 0.9.2.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LIMIT: Final = datetime(2020, 2, 2, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def python() -> Python:
-    """Give the newest CPython that environments may have."""
+    """Return the newest CPython that environments may have."""
     return newest_of_each()[-1]
 
 
@@ -60,14 +60,14 @@ def template(tmp_path_factory: pytest.TempPathFactory, python: Python) -> Path:
 
 @pytest.fixture
 def env(template: Path, tmp_path: Path) -> Path:
-    """Copy the environment for one test; its name names the archive's top folder."""
+    """Copy the environment for one test; its name becomes the archive's top folder."""
     shutil.copytree(template, tmp_path / "made/env", symlinks=True)
     return tmp_path / "made/env"
 
 
 @pytest.fixture
 def other_device() -> Iterator[Path]:
-    """Give a folder on another file system."""
+    """Yield a folder on another file system."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
 
@@ -90,7 +90,7 @@ every_door = pytest.mark.parametrize("door", [seed_archive, plugin_archive])
 
 
 def lost_links(env: Path, change: Callable[[], object]) -> set[str]:
-    """Return the names of links whose place is empty afterwards."""
+    """Return the names of links that a change has removed."""
     names = set(links_below(env))
     with suppress(PackVenvError):
         change()
@@ -98,7 +98,7 @@ def lost_links(env: Path, change: Callable[[], object]) -> set[str]:
 
 
 def test_a_link_to_a_folder_outside_is_not_lost(env: Path, tmp_path: Path) -> None:
-    """Conversion makes a tree of it; theirs removes the link and fails with PermissionError."""
+    """Conversion copies the folder; theirs removes the link and fails with PermissionError."""
     (tmp_path / "cache/pkg").mkdir(parents=True)
     (tmp_path / "cache/pkg/mod.py").write_text("VALUE = 1\n")
     (env / "pkg").symlink_to(tmp_path / "cache/pkg")
@@ -117,7 +117,7 @@ def test_a_link_to_another_device_is_not_lost(env: Path, other_device: Path) -> 
 
 
 def test_a_dangling_link_is_not_lost(env: Path) -> None:
-    """It is named, and the link is still there; theirs removes it and fails."""
+    """The error names it and the link stays; theirs removes it and fails."""
     (env / "gone").symlink_to("/nowhere/at/all")
     with pytest.raises(PackVenvError, match=r"env/gone leads nowhere \(/nowhere/at/all\)"):
         convert_symlinks(env)
@@ -128,7 +128,7 @@ def test_a_dangling_link_is_not_lost(env: Path) -> None:
 def test_what_leaves_by_dots_is_outside(
     env: Path, tmp_path: Path, door: Callable[..., Path]
 ) -> None:
-    """A text full of `..` is followed; theirs counts it as inside and ships it dangling."""
+    """A target full of `..` is resolved; theirs counts it as inside and packs it dangling."""
     (tmp_path / "extdir").mkdir()
     (tmp_path / "extdir/f.py").write_text("outside\n")
     site = next(env.glob("lib/python*/site-packages"))
@@ -147,7 +147,7 @@ def test_what_leaves_by_dots_is_outside(
 def test_every_format_works(
     env: Path, format: CompressionFormat, door: Callable[..., Path]
 ) -> None:
-    """Not only the platform's own; theirs ends in an AssertionError for all others."""
+    """Not only the platform's own works; theirs ends in an AssertionError for all others."""
     path = door(env, format)
     assert path.name == f"app{format.suffix}"
     assert any(name.endswith("humanize/__init__.py") for name in members(path))
@@ -158,9 +158,9 @@ def test_every_format_works(
 def test_archives_are_stable(
     env: Path, format: CompressionFormat, door: Callable[..., Path]
 ) -> None:
-    """Each format gives the same bytes twice, gzip included, under another umask, too.
+    """Each format, including gzip, gives the same bytes twice, even under another umask.
 
-    The modes of the environment itself count for the seed API alone, which adds no bit to them.
+    Only the seed API keeps the modes of the environment itself, to which it adds no bits.
     """
     first = door(env, format).read_bytes()
     mask = os.umask(0o077)
@@ -182,7 +182,7 @@ def test_archives_are_stable(
 def test_shared_inodes_are_no_hard_link_members(
     env: Path, format: CompressionFormat, door: Callable[..., Path]
 ) -> None:
-    """Two names of one file are two files; theirs writes a hard link, or not, by who installed."""
+    """Two names of one file are two files; in theirs it depends on the installer."""
     alone = {name: each.content for name, each in members(door(env, format)).items()}
     (env / "one").write_text("shared")
     (env / "two").hardlink_to(env / "one")
@@ -197,7 +197,7 @@ def test_shared_inodes_are_no_hard_link_members(
 def test_standalone_use_on_a_plain_environment(
     env: Path, tmp_path: Path, python: Python, format: CompressionFormat
 ) -> None:
-    """The injected script connects it, with the original hidden; theirs wants its own metadata."""
+    """The injected script connects it with the original hidden; theirs needs its own metadata."""
     require("unzip" if format is CompressionFormat.ZIP else "xz")
     archive = seed_archive(env, format)
     place = tmp_path / "some where é"
@@ -219,7 +219,7 @@ def test_standalone_use_on_a_plain_environment(
 
 @needs("shared CPython")
 def test_a_seed_archive_takes_the_targets_interpreter(env: Path, tmp_path: Path) -> None:
-    """Where the build's interpreter is not: its link dangles until the script has replaced it."""
+    """Without the build's interpreter its link dangles until the script has replaced it."""
     python = bundlable()[-1]
     assert os.path.realpath(env / "bin/python") == str(python.path)
     archive = seed_archive(env, CompressionFormat.GZIP)
@@ -278,7 +278,7 @@ def test_conversion_then_packing(env: Path, tmp_path: Path, python: Python) -> N
 def test_packing_changes_no_time_through_hard_links(
     env: Path, tmp_path: Path, format: CompressionFormat, python: Python
 ) -> None:
-    """Not even of an interpreter that became a hard link; theirs does so for zip files."""
+    """Not even the times of a hard-linked interpreter change; theirs changes them for zip files."""
     other = tmp_path / "cache"
     other.mkdir()
     (other / "late").write_text("late")
@@ -299,7 +299,7 @@ def test_packing_changes_no_time_through_hard_links(
 def test_no_names_differ_by_case_only(
     env: Path, format: CompressionFormat, door: Callable[..., Path]
 ) -> None:
-    """`activate.ps1` and `Activate.ps1` are never both there: one would hide the other."""
+    """`activate.ps1` and `Activate.ps1` are never both packed: one would hide the other."""
     (env / "bin/activate.ps1").write_text("# as virtualenv and uv name it\n")
     (env / "bin/Activate.ps1").write_text("# as venv names it\n")
     names = [name.lower() for name in members(door(env, format))]
@@ -311,9 +311,9 @@ def test_no_names_differ_by_case_only(
 def test_owner_names_and_modes_are_normal(
     env: Path, format: CompressionFormat, door: Callable[..., Path]
 ) -> None:
-    """Whoever owns the files, with whatever modes: no owner, 755 or 644, no time of the disk.
+    """No entry has an owner, a mode other than 755 or 644, or a time of the disk.
 
-    The seed API takes bits away and adds none.
+    The seed API removes mode bits and adds none.
     """
     path = env / "odd"
     path.write_text("odd")
@@ -334,7 +334,7 @@ def test_owner_names_and_modes_are_normal(
 
 
 def test_relocatable_uv_environments(tmp_path: Path, python: Python) -> None:
-    """No absolute link to Python, no `home`, no path of the build, the same bytes twice."""
+    """They have no absolute links, no `pyvenv.cfg` and no build path, and the same bytes twice."""
     env = tmp_path / "made/env"
     run(tool("uv"), "venv", "--quiet", "--relocatable", "--python", python.path, env)
     archives = [plugin_archive(env, CompressionFormat.GZIP, name) for name in ("app", "again")]
@@ -346,7 +346,7 @@ def test_relocatable_uv_environments(tmp_path: Path, python: Python) -> None:
 
 
 def test_uvs_links_into_its_cache_need_no_cache(tmp_path: Path, python: Python) -> None:
-    """With `--link-mode=symlink` every file is a link; what is packed runs without the cache."""
+    """With `--link-mode=symlink` every file is a link; the archive runs without the cache."""
     env, cache = tmp_path / "made/env", tmp_path / "cache"
     make_environment(env, python, by="uv")
     variables = {**os.environ, "UV_CACHE_DIR": str(cache)}
@@ -369,7 +369,7 @@ def test_uvs_links_into_its_cache_need_no_cache(tmp_path: Path, python: Python) 
     code += "\n        assert f.hash is None or f.size == f.locate().stat().st_size, f"
     done = hiding.run_hidden([root / "bin/python", "-c", code], hide=hidden, env=BARE)
     assert done.returncode == 0, done.stderr
-    # In place, too: after conversion the cache can go.
+    # In place as well: after conversion the cache can be removed.
     convert_symlinks(env)
     assert not [text for text in links_below(env).values() if text.startswith("/")]
     code = "import humanize, markupsafe._speedups"

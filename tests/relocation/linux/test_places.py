@@ -1,4 +1,4 @@
-"""Compiled modules, kernels and data files of an environment that has moved, run hidden."""
+"""Compiled modules, kernels and data files of a moved environment, with originals hidden."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ print(module.__file__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """An environment with a kernel and a compiled module, and what was unpacked of it."""
+    """An environment with a kernel and a compiled module, and its unpacked archives."""
 
     python: Python
     environment: Path
@@ -100,7 +100,7 @@ def dynamic_segment(elf: bytes) -> Any:
 
 
 def search_paths(elf: bytes) -> list[str]:
-    """Ask another reader than the packer's own."""
+    """Return the search paths as a reader other than the packer's own finds them."""
     return [
         getattr(tag, tag.entry.d_tag[3:].lower())
         for tag in dynamic_segment(elf).iter_tags()
@@ -109,7 +109,7 @@ def search_paths(elf: bytes) -> list[str]:
 
 
 def test_the_originals_named_their_places(made: Made) -> None:
-    """What the other tests are about: a search path to the base, a kernel with its full path."""
+    """The originals have a search path to the base and a kernel with its full path."""
     assert search_paths(extension(made.environment).read_bytes()) == [f"{made.python.prefix}/lib"]
     spec = json.loads((made.environment / "share/jupyter/kernels/here/kernel.json").read_text())
     assert spec["argv"][0].startswith(str(made.environment))
@@ -119,7 +119,7 @@ def test_the_originals_named_their_places(made: Made) -> None:
 def test_a_compiled_module_names_no_place_and_loads(
     made: Made, mode: str, expected: list[str]
 ) -> None:
-    """Its search path leads to the bundled library or is gone, and its RECORD is true."""
+    """Its search path leads to the bundled library or is gone, and its RECORD is correct."""
     root = made.roots[mode]
     content = extension(root).read_bytes()
     assert search_paths(content) == expected
@@ -129,7 +129,7 @@ def test_a_compiled_module_names_no_place_and_loads(
 
 
 def test_the_fast_reader_sees_what_another_reader_sees(made: Made) -> None:
-    """Libraries, search paths and the names of all symbols, whichever hash table counts them."""
+    """Both find the same libraries, search paths and symbol names, whatever the hash table."""
     libraries = [extension(made.environment), *made.python.prefix.glob("lib/libpython3.*.so.1.0")]
     for path in [*libraries, made.python.path]:
         content = path.read_bytes()
@@ -148,7 +148,7 @@ def test_the_environment_and_the_cache_are_only_read(made: Made) -> None:
 
 
 def test_nothing_else_names_a_place_of_the_machine(made: Made) -> None:
-    """The report is empty, and so is a search of our own in all that was unpacked as text."""
+    """There are no findings, and no unpacked text file contains the environment's path."""
     assert [result.findings for result in made.results.values()] == [(), ()]
     for root in made.roots.values():
         for path in root.rglob("*"):
@@ -159,7 +159,7 @@ def test_nothing_else_names_a_place_of_the_machine(made: Made) -> None:
 
 
 def test_the_kernel_starts_where_it_was_unpacked(made: Made, tmp_path: Path) -> None:
-    """jupyter_client starts the installed kernel with the moved interpreter, with no step."""
+    """jupyter_client starts the kernel with the moved interpreter, without another step."""
     variables = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(tmp_path),
@@ -174,7 +174,7 @@ def test_the_kernel_starts_where_it_was_unpacked(made: Made, tmp_path: Path) -> 
 
 
 def test_a_script_that_would_break_stops_the_packing(made: Made, tmp_path: Path) -> None:
-    """A head that no rule rewrites is an error by name, before anything appears."""
+    """A script whose head no rule rewrites is named in an error before anything is written."""
     environment = make_environment(tmp_path / "environment", made.python, by="uv")
     script = environment / "bin/build-site"
     script.write_text(f"#!{environment}/bin/node\n")

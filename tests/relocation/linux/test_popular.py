@@ -1,7 +1,7 @@
 """Environments of popular distributions answer after a move as they did before.
 
-Everything that is compared is asked of the environment itself first, then of what was unpacked and
-moved twice, with the environment and its base interpreter hidden.
+Everything that is compared is asked of the environment itself first, then of its archive after it
+was unpacked and moved twice, with the environment and its base interpreter hidden.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ VARIABLES: Final = {
     "HOME": "/nonexistent",
     "COLUMNS": "80",
     "PYTHONWARNINGS": "ignore",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message tells a time
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # its message contains a time
 }
 
-# Its answer is what it finds on PATH, and in which order pip lists what is installed.
+# Its answer depends on PATH, and on the order in which pip lists distributions.
 TELLS_OF_THE_MACHINE: Final = {"jupyter-troubleshoot"}
 
-# What is left out by rule, in the words of the README.
+# Files that are left out by rule, as the README describes them.
 LEFT_OUT: Final = re.compile(r"(^|/)__pycache__/|\.dist-info/(direct_url|uv_cache|uv_build)\.json$")
 
 
@@ -106,9 +106,9 @@ def probe(
     """Ask an environment through its interpreter.
 
     Parameters:
-        places: what is replaced in the answers, since it differs after a move.
-        cache: takes the bytecode, which no process may write beside the sources.
-        options: of the program that asks.
+        places: the paths to replace in the answers, since they differ after a move.
+        cache: the folder for bytecode, which no process may write next to the sources.
+        options: options of the program that asks.
     """
     variables = {**VARIABLES, "PYTHONPYCACHEPREFIX": str(cache)}
     command: list[str | Path] = [python, str(probing.__file__), str(python.parent), *options]
@@ -120,7 +120,7 @@ def probe(
         printed = run(*command, env=variables, cwd="/")
     answers: dict[str, Any] = json.loads(printed[printed.index("{") :])
     for said in [*filter(None, answers["scripts"].values()), answers["pip check"]]:
-        # Some help texts are wrapped to lines, wherever a path ends then.
+        # Some help texts are wrapped, even in the middle of a path.
         said[1] = "".join(said[1].split())
         for place in places:
             said[1] = said[1].replace("".join(str(place).split()), "~")
@@ -131,7 +131,7 @@ def probe(
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Check that whatever worked before works the same after."""
+    """Check that whatever worked before works the same afterwards."""
     for kind in ("scripts", "modules"):
         assert before[kind].keys() == after[kind].keys()
         worked = {name: x for name, x in before[kind].items() if x == "imported" or x[0] == 0}
@@ -160,14 +160,14 @@ def moved(environment: Path, folder: Path) -> Path:
 
 
 def lines_with(root: Path, needle: bytes) -> list[str]:
-    """Return the files below a folder that hold some bytes."""
+    """Return the files below a folder that contain some bytes."""
     found = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
     return [str(path.relative_to(root)) for path in found if needle in path.read_bytes()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The large environment as uv makes it, the versions in it, and what it answers."""
+    """The large environment as uv makes it, the versions in it, and its answers."""
 
     environment: Path
     versions: Path
@@ -180,7 +180,7 @@ def add_kernel(environment: Path) -> None:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    """Make the environment, and ask it all that the others must answer after they were moved."""
+    """Make the environment, and record the answers that the others must give after a move."""
     python = bundlable()[-1]
 
     def fill(folder: Path) -> None:
@@ -202,7 +202,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 
 
 def make(path: Path, python: Python, by: str, versions: Path) -> Path:
-    """Make the large environment in another way, of the same versions."""
+    """Make the large environment in another way, with the same versions."""
     wanted: list[str | Path] = ["--constraint", versions, *POPULAR]
     if by == "pip":
         make_environment(path, python)
@@ -227,7 +227,7 @@ def test_popular_distributions_answer_as_before(
 ) -> None:
     """Scripts, modules, `pip check` and installed files are the same after two moves.
 
-    What scripts and modules answer before is asked once, of an environment of the same versions.
+    The answers of scripts and modules before the moves come from one environment of these versions.
     """
     python = bundlable()[-1]
     environment = make(tmp_path / "environment", python, by, reference.versions)
@@ -244,7 +244,7 @@ def test_popular_distributions_answer_as_before(
     assert lines_with(root, os.fsencode(environment)) == []
 
 
-# All four of these go with fewer distributions: integration/test_proof.py.
+# integration/test_proof.py runs all four combinations with fewer distributions.
 @pytest.mark.parametrize(("interpreter", "room"), [("bundled", "bare"), ("target", "hidden")])
 def test_proofs_raise_no_false_alarm(
     tmp_path: Path, reference: Reference, interpreter: str, room: str

@@ -1,4 +1,4 @@
-"""The test projects: built by a real `hatch build`, unpacked elsewhere, run with all hidden."""
+"""The test projects: built by a real `hatch build`, unpacked, run with the originals hidden."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BARE: Final = {"PATH": "/usr/bin:/bin"}
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """A project that was built, and its originals."""
+    """A built project, and its originals."""
 
     name: str
     mode: str
@@ -47,7 +47,7 @@ class Built:
 
     @property
     def originals(self) -> list[Path]:
-        """Return what has to be hidden; in target mode the interpreter is the target's own."""
+        """Return the folders to hide; in target mode the interpreter is the target's own."""
         return [self.project] if self.mode == "target" else [self.project, self.python.prefix]
 
     def unpack(self, folder: Path, archive: Path | None = None) -> Path:
@@ -63,7 +63,7 @@ class Built:
         return root
 
     def connect(self, root: Path) -> None:
-        """Do what the mode asks for after unpacking or moving."""
+        """Do what the mode requires after unpacking or moving."""
         if self.mode == "target":
             run(self.python.path, root / "postinstall.py", "--no-compile", env=BARE)
 
@@ -98,7 +98,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Call
 def _build(
     name: str, mode: str, python: Python, root: Path, plugin_wheels: Path, more: str
 ) -> bool:
-    """Build a copy of a project; return whether environment and base are as they were."""
+    """Build a copy of a project; return whether environment and base are unchanged."""
     copy_project(name, root)
     configuration = root / "pyproject.toml"
     table = "[tool.hatch.build.hooks.pack-venv]\n"
@@ -160,7 +160,7 @@ def ways(built: Built, root: Path, command: str) -> dict[str, str]:
 def test_it_runs_wherever_it_is_moved(
     build: Callable[..., Built], name: str, mode: str, tmp_path: Path
 ) -> None:
-    """Unpacked and moved twice, in every way of calling, the application runs from its place."""
+    """Unpacked and moved three times, the application runs from its place however it is called."""
     built = build(name, mode)
     command = {"greeter": "greet", "service": "service-admin", "dev-env": "devtool"}[name]
     root = built.unpack(tmp_path / "unpacked")
@@ -182,7 +182,7 @@ def test_it_runs_wherever_it_is_moved(
 def test_its_bill_of_materials_is_valid_and_whole(
     build: Callable[..., Built], name: str, mode: str
 ) -> None:
-    """It lists every distribution and library of the manifest, by the standard's own library."""
+    """It lists every distribution and library of the manifest, and fits the standard's schema."""
     for archive in build(name, mode).archives:
         checked_sbom(archive)
 
@@ -217,7 +217,7 @@ def test_the_service_works_elsewhere(
 def test_a_development_environment_gives_a_correct_archive(
     build: Callable[..., Built], mode: str, tmp_path: Path
 ) -> None:
-    """The project is the wheel's and not editable; tools run; in every format the same."""
+    """In every format the project comes from its wheel, is not editable, and the tools run."""
     built = build("dev-env", mode)
     assert [archive.name.partition(".tar")[2] or archive.suffix for archive in built.archives] == [
         ".zst",
@@ -285,7 +285,7 @@ def test_installers_work_where_it_was_unpacked(build: Callable[..., Built], tmp_
 
 
 def test_the_bundles_own_library_is_loaded(build: Callable[..., Built], tmp_path: Path) -> None:
-    """A foreign libpython on LD_LIBRARY_PATH is not: the search path comes before it."""
+    """A foreign libpython on LD_LIBRARY_PATH is ignored: the search path comes before it."""
     built = build("service", "bundled")
     root = built.unpack(tmp_path / "here")
     foreign = tmp_path / "foreign"
@@ -316,7 +316,7 @@ def test_packages_of_the_user_stay_out(build: Callable[..., Built], tmp_path: Pa
 def test_archives_are_safe_to_unpack(
     build: Callable[..., Built], name: str, mode: str, tmp_path: Path
 ) -> None:
-    """The `data` filter takes every tar; no name and no link leaves the install target."""
+    """The `data` filter accepts every tar; no name and no link leaves the install target."""
     built = build(name, mode)
     for archive in built.archives:
         if archive.suffix == ".zip":
@@ -360,7 +360,7 @@ def test_the_originals_are_only_read(build: Callable[..., Built], name: str, mod
 def test_nothing_names_the_build_machine(
     build: Callable[..., Built], name: str, mode: str, tmp_path: Path
 ) -> None:
-    """No text file of the archive holds the project's folder."""
+    """No file of the archive contains the path of the project's folder."""
     built = build(name, mode)
     root = built.unpack(tmp_path / "here")
     wanted = str(built.project).encode()

@@ -31,7 +31,7 @@ def main():
 
 
 class Made:
-    """An environment, and what was packed of it."""
+    """An environment, which can be packed and unpacked."""
 
     def __init__(self, folder: Path, python: Python) -> None:
         self.folder, self.python = folder, python
@@ -55,7 +55,7 @@ class Made:
         return root
 
     def answer(self, root: Path, base: Path) -> None:
-        """Check that the application runs at home, with the environment hidden."""
+        """Check that the application runs from its root, with the environment hidden."""
         command = [root / "bin/my-app"]
         done = hiding.run_hidden(command, hide=[self.environment], env={"PATH": "/usr/bin:/bin"})
         assert done.returncode == 0, done.stderr
@@ -99,7 +99,7 @@ def test_it_runs_with_no_step_and_again_after_a_move(made: Made) -> None:
 
 
 def test_another_interpreter_can_take_its_place(one: Made, tmp_path: Path) -> None:
-    """An interpreter that is not here is promised; postinstall.py connects to another."""
+    """Where the promised interpreter is missing, postinstall.py connects to another."""
     fixed_path = tmp_path / "opt/bin/python"
     archive = one.pack(fixed_path, "promised")
     root = one.unpack(archive)
@@ -120,7 +120,7 @@ def test_another_interpreter_can_take_its_place(one: Made, tmp_path: Path) -> No
 def test_a_promise_that_is_kept_later_is_enough(
     one: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What could not be looked at is told, and runs where the interpreter is."""
+    """An interpreter that could not be checked is reported, and serves once it exists."""
     fixed_path = tmp_path / "opt/bin/python"
     root = one.unpack(one.pack(fixed_path, "later"))
     assert f"{fixed_path} is not on this machine, so it could not be checked" in caplog.text
@@ -132,7 +132,7 @@ def test_a_promise_that_is_kept_later_is_enough(
 
 @needs("tarfile filters")
 def test_the_data_filter_refuses_the_link(one: Made, tmp_path: Path) -> None:
-    """Python's own unpacker has to be told that the link is wanted; tar needs no telling."""
+    """Python's `data` filter refuses the link, and its `tar` filter accepts it."""
     archive = one.pack(PYTHON.path, "filtered")
     with tarfile.open(archive) as tar:
         with pytest.raises(tarfile.AbsoluteLinkError):
@@ -144,7 +144,7 @@ def test_the_data_filter_refuses_the_link(one: Made, tmp_path: Path) -> None:
 
 @needs("two CPythons")
 def test_an_interpreter_of_another_version_is_refused(one: Made, tmp_path: Path) -> None:
-    """What is there is looked at while packing; one that does not run is refused too."""
+    """An existing interpreter is checked while packing; one that does not run is refused too."""
     other = next(python for python in PYTHONS if python.minor != PYTHON.minor)
     with pytest.raises(PackVenvError, match=rf"is CPython {other.minor}, but .* needs"):
         one.pack(other.path, "wrong")
@@ -157,7 +157,7 @@ def test_an_interpreter_of_another_version_is_refused(one: Made, tmp_path: Path)
 
 
 def test_a_link_that_leads_elsewhere_is_found(one: Made) -> None:
-    """Only the promised path may be outside, and only the interpreter's name may lead there."""
+    """Only the interpreter's link may lead outside, and only to the promised path."""
     archive = one.pack(PYTHON.path, "tampered")
     told = run(tool("pack-venv"), "inspect", archive)
     assert f"promised: cpython {PYTHON.version} at {PYTHON.path}" in " ".join(told.split())

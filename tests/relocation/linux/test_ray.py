@@ -30,13 +30,13 @@ pytestmark = [
 
 
 def answers(told: str, word: str) -> list[dict[str, Any]]:
-    """Return what lines that begin with a word say."""
+    """Return the JSON of the lines that begin with a word."""
     lines = [line.removeprefix(f"{word} ") for line in told.splitlines() if line.startswith(word)]
     return [json.loads(line) for line in lines]
 
 
 def test_workers_run_the_archives_interpreter(tmp_path: Path) -> None:
-    """From the zip as working_dir (Ray leaves links of a tar out); so does the driver, unpacked."""
+    """Workers run from the zip as working_dir (Ray drops a tar's links), the driver unpacked."""
     python = next(each for each in bundlable() if each.number >= (3, 11))
     project = copy_project("ray-job", tmp_path / "build" / "ray-job")
     make_environment(project / ".venv", python, ["ray", "humanize"], by="uv")

@@ -1,4 +1,4 @@
-"""`distributions = "required"` against what uv resolves, with real distributions."""
+"""`distributions = "required"` compared with what uv resolves, for real distributions."""
 
 from __future__ import annotations
 
@@ -66,16 +66,16 @@ BARE: Final = {"PATH": "/usr/bin:/bin"}
 
 
 def installed(prefix: Path) -> dict[str, str]:
-    """Return the versions of what is installed, as uv sees it."""
+    """Return the versions of the installed distributions, as uv sees them."""
     listed = run(tool("uv"), "pip", "list", "--format=json", "--python", prefix / "bin/python")
     found = json.loads(listed[listed.index("[") : listed.rindex("]") + 1])
     return {canonicalize_name(each["name"]): each["version"] for each in found}
 
 
 def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path, Path, Path]:
-    """Pack the service from a development environment; return project, wheel and what was packed.
+    """Pack the service from a development environment; return project, wheel and unpacked root.
 
-    The environment holds the tools of a developer, and the project editable.
+    The environment contains the tools of a developer, and the project as an editable install.
     """
     project = copy_project("service", folder / "project")
     environment = make_environment(
@@ -99,7 +99,7 @@ def pack_service(folder: Path, plugin_wheels: Path, **table: Any) -> tuple[Path,
 def test_a_development_environment_gives_what_uv_resolves(
     tmp_path: Path, plugin_wheels: Path
 ) -> None:
-    """Packed are the distributions that the wheel brings into an empty environment; they run."""
+    """Exactly the distributions that the wheel needs in an empty environment are packed and run."""
     project, wheel, root = pack_service(tmp_path, plugin_wheels)
     python = bundlable()[-1]
     fresh = make_environment(tmp_path / "fresh", python, [str(wheel)], by="uv")
@@ -142,14 +142,14 @@ def _only_json(folder: Path) -> str:
 
 
 def names(entries: Iterable[ScannedEntry]) -> set[str]:
-    """Return the arcnames of files, links and folders, byte code apart."""
+    """Return the arcnames of files, links and folders, except for bytecode."""
     return {entry.arcname for entry in entries if "__pycache__" not in entry.arcname}
 
 
 def test_applications_are_what_a_fresh_installation_gives(tmp_path: Path) -> None:
-    """Out of one environment with all of them, each has the distributions and files of its own.
+    """Out of one environment with all of them, each gets exactly its own distributions and files.
 
-    They are compared with what uv installs for it alone into an empty environment.
+    They are compared with those that uv installs for it alone into an empty environment.
     """
     python = bundlable()[-1]
     environment = read_environment(

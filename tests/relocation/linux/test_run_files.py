@@ -1,4 +1,4 @@
-"""Run files: unpacked once, by whoever comes first, and started from there."""
+"""Run files: unpacked once, by the process that comes first, and started from there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main():
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Path]]:
-    """Pack an application; return the run file, the tar.gz, and what is to be hidden."""
+    """Pack an application; return the run file, the tar.gz, and the folders to hide."""
     folder = tmp_path_factory.mktemp("packed")
     python: Python = bundlable()[-1]
     environment = make_environment(folder / "teller", python, by="uv")
@@ -63,7 +63,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[P
 
 @pytest.fixture
 def there(packed: tuple[Path, Path, list[Path]], tmp_path: Path) -> Path:
-    """Copy the run file to where it is used."""
+    """Copy the run file to the folder in which it is used."""
     return Path(shutil.copy2(packed[0], tmp_path / "tell me.run"))
 
 
@@ -95,7 +95,7 @@ def told(done: CompletedProcess[str]) -> dict[str, object]:
 
 
 def wrapper(folder: Path, name: str, script: str) -> str:
-    """Put a program before the one of its name; return the PATH that finds it."""
+    """Put a program ahead of the one with its name; return the PATH that finds it."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
@@ -111,7 +111,7 @@ SHELLS: Final[dict[str, list[str]]] = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_runs_under_every_shell(there: Path, home: Path, hide: list[Path], shell: str) -> None:
-    """Arguments, exit status and umask are the application's, the second time as the first."""
+    """Arguments, exit status and umask are the application's, both the first and second time."""
     if SHELLS[shell]:
         require(SHELLS[shell][0])
     command: list[str | Path] = [*SHELLS[shell], there, "two words", "", "--pack-venv-inform", "*"]
@@ -131,7 +131,7 @@ def test_it_runs_under_every_shell(there: Path, home: Path, hide: list[Path], sh
 
 @needs("busybox")
 def test_it_runs_where_there_is_nothing(there: Path, tmp_path: Path) -> None:
-    """On a system with nothing but glibc and a busybox, by its name and by its path."""
+    """It runs on a system with nothing but glibc and busybox, by its name and by its path."""
     system = make_system(tmp_path / "system")
     for applet in ("tail", "wc", "tar", "gzip", "sha256sum", "mkdir", "rm", "mv", "ln", "uname"):
         (system / "bin" / applet).symlink_to("busybox")
@@ -145,9 +145,9 @@ def test_it_runs_where_there_is_nothing(there: Path, tmp_path: Path) -> None:
 
 @needs("busybox")
 def test_a_missing_program_is_named(there: Path, tmp_path: Path) -> None:
-    """What a system lacks for unpacking is one sentence."""
+    """A program that the system lacks for unpacking is named in one sentence."""
     system = make_system(tmp_path / "system")
-    # BusyBox's shell has all of its programs in it.
+    # BusyBox's shell contains all of its programs.
     script = "command() { [ \"$2\" != tar ]; }; . '/opt/here/tell me.run'"
     done = run_in_system(
         system, ["/bin/sh", "-c", script], seen={there.parent: "/opt/here"}, env={"PATH": "/bin"}
@@ -157,7 +157,7 @@ def test_a_missing_program_is_named(there: Path, tmp_path: Path) -> None:
 
 
 def test_ten_at_once_unpack_once(there: Path, home: Path, hide: list[Path], tmp_path: Path) -> None:
-    """Each answers, one unpacks, and nothing else is left."""
+    """Each process answers, one unpacks, and nothing else is left."""
     log = tmp_path / "log"
     path = wrapper(tmp_path / "bin", "gzip", f'echo once >>"{log}"; sleep 1; exec /bin/gzip "$@"')
     script = 'for n in 0 1 2 3 4 5 6 7 8 9; do "$0" $n & done; wait'
@@ -173,7 +173,7 @@ def test_ten_at_once_unpack_once(there: Path, home: Path, hide: list[Path], tmp_
 def test_after_a_kill_the_next_is_right(
     there: Path, home: Path, hide: list[Path], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """What a killed run has left, its lock among it, neither is taken for whole nor stays."""
+    """What a killed run leaves, including its lock, is not taken for complete and is removed."""
     path = wrapper(tmp_path / "bin", "gzip", '/bin/gzip "$@"; sleep 60')
     process = subprocess.Popen(
         [there], env=variables(home, PATH=path), start_new_session=True, stderr=subprocess.DEVNULL
@@ -199,7 +199,7 @@ unpacking() { until ls -d "$cache"/.teller-*/tree/*; do sleep 0.05; done &>/dev/
 
 
 def ended(script: str, there: Path, home: Path, hide: list[Path], gzip: str) -> list[str]:
-    """Run a script with a slow gzip; return what it says, in lines."""
+    """Run a script with a slow gzip; return the lines of its output."""
     path = wrapper(home.parent / "bin", "gzip", gzip)
     done = run_hidden(
         ["timeout", "60", "bash", "-c", f"{UNPACKING}{script}", there],
@@ -213,7 +213,7 @@ def ended(script: str, there: Path, home: Path, hide: list[Path], gzip: str) -> 
 def test_who_has_the_number_of_a_killed_one_is_not_the_killed_one(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """A container that is started again has its name and its process 1 again."""
+    """A restarted container has the name and process number of the killed one, but not its lock."""
     script = """
     sed '/^exit$/q' "$0" >"$HOME/head"  # of a file with binary data bash reads nothing
     set -m
@@ -234,7 +234,7 @@ def test_who_has_the_number_of_a_killed_one_is_not_the_killed_one(
 def test_two_containers_of_one_name_leave_each_other_alone(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """The number of a process means nothing in another namespace of them."""
+    """A process number means nothing in another PID namespace."""
     script = """
     unshare -p -f --mount-proc sh -c ': | :; : | :; "$0" first; exit $?' "$0" &
     unpacking
@@ -251,7 +251,7 @@ def test_two_containers_of_one_name_leave_each_other_alone(
 def test_an_owner_that_cannot_be_asked_is_waited_for_for_half_a_minute(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """And its lock goes; this test's clock runs fast."""
+    """Then its lock is removed; `sleep` is replaced here, so that nothing really waits."""
     told_here(there, home, hide)
     (name,) = cached(home)
     folder = home / ".cache/pack-venv"
@@ -266,7 +266,7 @@ def test_an_owner_that_cannot_be_asked_is_waited_for_for_half_a_minute(
 def test_what_outlives_the_one_that_was_ended_leaves_nothing(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """Supervisors end the process that they have started, and not what that has."""
+    """Supervisors end the process that they started, but not its children; these clean up."""
     script = """
     "$0" & unpacking
     kill $!
@@ -281,7 +281,7 @@ def test_what_outlives_the_one_that_was_ended_leaves_nothing(
 def test_a_folder_that_cannot_be_replaced_is_told(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """By what the system says; the next place is taken where there is one."""
+    """The sentence gives the system's own reason, and nothing else is left in the cache."""
     name = Path(str(told_here(there, home, hide)["prefix"])).name
     folder = home / "cache" / name
     folder.mkdir(parents=True)
@@ -299,7 +299,7 @@ def test_a_folder_that_cannot_be_replaced_is_told(
 def test_names_are_written_as_the_locale_says(
     there: Path, home: Path, hide: list[Path], tmp_path: Path, variable: str
 ) -> None:
-    """bsdtar goes by the locale, whichever variable has set it."""
+    """bsdtar follows the locale, whichever variable sets it."""
     path = wrapper(tmp_path / "bin", "tar", 'exec bsdtar "$@"')
     found = told_here(there, home, hide, **{"PATH": path, variable: "C.UTF-8"})
     assert Path(str(found["prefix"]), "share/tellér").is_file()
@@ -308,7 +308,7 @@ def test_names_are_written_as_the_locale_says(
 def test_what_a_cleaner_of_temporary_files_has_left_is_unpacked_again(
     there: Path, home: Path, hide: list[Path]
 ) -> None:
-    """A tree that has lost its launcher is no tree."""
+    """A tree that has lost its launcher is not used."""
     prefix = Path(str(told_here(there, home, hide)["prefix"]))
     (prefix / "bin/tell").unlink()
     assert told_here(there, home, hide)["prefix"] == str(prefix)
@@ -321,7 +321,7 @@ def told_here(archive: Path, home: Path, hide: list[Path], **more: str) -> dict[
 
 
 def refused(archive: Path, home: Path, *arguments: str, **more: str) -> str:
-    """Return the one sentence that a run file says."""
+    """Return the one sentence with which a run file refuses."""
     done = subprocess.run(
         [archive, *arguments],
         env=variables(home, **more),
@@ -338,7 +338,7 @@ def refused(archive: Path, home: Path, *arguments: str, **more: str) -> str:
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
 def test_a_flipped_bit_is_refused(there: Path, home: Path, part: float) -> None:
-    """Before anything is unpacked."""
+    """The damage is found before anything is unpacked."""
     data = bytearray(there.read_bytes())
     data[int(len(data) * part)] ^= 1
     there.write_bytes(data)
@@ -348,14 +348,14 @@ def test_a_flipped_bit_is_refused(there: Path, home: Path, part: float) -> None:
 
 @pytest.mark.parametrize("part", [0.1, 0.9])
 def test_a_download_that_was_cut_off_is_refused(there: Path, home: Path, part: float) -> None:
-    """By its size, with both in the sentence."""
+    """It is recognised by its size, and the sentence gives both sizes."""
     data = there.read_bytes()
     there.write_bytes(data[: int(len(data) * part)])
     assert f"has {int(len(data) * part)} bytes instead of {len(data)}" in refused(there, home)
 
 
 def test_a_head_that_was_cut_off_runs_nothing(there: Path, home: Path) -> None:
-    """The shell finds no end, and nothing was run before."""
+    """The shell misses the end of the head, and has run nothing until then."""
     there.write_bytes(there.read_bytes()[:5000])
     done = subprocess.run([there], env=variables(home), capture_output=True, check=False)
     assert done.returncode != 0
@@ -374,7 +374,7 @@ def test_another_machine_is_told(there: Path, home: Path, tmp_path: Path) -> Non
 def test_an_interpreter_that_does_not_start_is_told(
     there: Path, home: Path, tmp_path: Path
 ) -> None:
-    """With what it says and with what the file needs."""
+    """The sentence contains the interpreter's own message and what the file needs."""
     script = '/bin/tar "$@"; echo "#!/bin/sh\necho no libc; exit 1" >"$4/teller/bin/python"'
     path = wrapper(tmp_path / "bin", "tar", script)
     sentence = refused(there, home, PATH=path)
@@ -395,7 +395,7 @@ exec "$@"
 def on_disks(
     archive: Path, home: Path, hide: list[Path], how: str, *, also: Path | None = None
 ) -> CompletedProcess[str]:
-    """Run it with another file system at its home, and at another place."""
+    """Run it with another file system on its home, and on another folder if given."""
     return run_hidden(
         ["sh", "-c", ON_DISKS, "sh", how, home, also or "", archive],
         hide=hide,
@@ -407,7 +407,7 @@ def on_disks(
 def test_where_the_home_cannot_be_used_a_temporary_folder_is(
     there: Path, home: Path, hide: list[Path], tmp_path: Path, how: str
 ) -> None:
-    """A full disk, a read-only home and one that lets no programs run are passed over."""
+    """A home that is full, read-only or allows no programs to run is skipped."""
     found = told(on_disks(there, home, hide, how))
     assert str(found["prefix"]).startswith(f"{tmp_path}/pack-venv-{os.getuid()}/teller-")
     assert os.stat(tmp_path / f"pack-venv-{os.getuid()}").st_mode & 0o777 == 0o700
@@ -426,7 +426,7 @@ def test_where_the_home_cannot_be_used_a_temporary_folder_is(
 def test_where_no_folder_can_be_used_each_is_named(
     there: Path, home: Path, hide: list[Path], tmp_path: Path, how: str, why: str
 ) -> None:
-    """In one sentence, with the reason and with the variable that names another."""
+    """One sentence names each, with the reason, and the variable that selects another."""
     also = tmp_path / "also"
     also.mkdir()
     done = on_disks(there, home, hide, how, also=also)
@@ -443,7 +443,7 @@ def test_where_no_folder_can_be_used_each_is_named(
 def test_a_folder_of_somebody_else_is_not_trusted(
     there: Path, home: Path, hide: list[Path], tmp_path: Path, wrong: str
 ) -> None:
-    """In a temporary folder that all share, and in a home that another user owns."""
+    """Neither one in a shared temporary folder nor one in a home is used."""
     base = tmp_path / f"pack-venv-{os.getuid()}"
     prefix = Path(str(told_here(there, home, hide)["prefix"]))
     (prefix / "bin/tell").write_text("#!/bin/sh\necho taken over\n")
@@ -461,7 +461,7 @@ def test_a_folder_of_somebody_else_is_not_trusted(
 def test_a_folder_for_all_can_be_named(
     there: Path, home: Path, hide: list[Path], tmp_path: Path
 ) -> None:
-    """HATCH_PACK_VENV_CACHE is used as it is; XDG_CACHE_HOME where it is absolute."""
+    """HATCH_PACK_VENV_CACHE is used unchanged; XDG_CACHE_HOME is used if it is absolute."""
     folder = tmp_path / "shared cache"
     found = told_here(there, home, hide, HATCH_PACK_VENV_CACHE=str(folder))
     assert Path(str(found["prefix"])).parent == folder
@@ -478,7 +478,7 @@ def test_a_folder_for_all_can_be_named(
 def test_it_can_be_unpacked_for_good(
     there: Path, packed: tuple[Path, Path, list[Path]], home: Path, tmp_path: Path
 ) -> None:
-    """`--pack-venv-extract` gives what the tar.gz holds, and replaces nothing."""
+    """`--pack-venv-extract` gives the contents of the tar.gz, and replaces nothing."""
     folder = tmp_path / "for good"
     done = subprocess.run([there, "--pack-venv-extract", folder], env=variables(home), check=True)
     assert done.returncode == 0
@@ -505,7 +505,7 @@ def tree_contents(root: Path) -> dict[str, object]:
 
 
 def test_nothing_of_the_builder_is_in_it(packed: tuple[Path, Path, list[Path]]) -> None:
-    """Neither in the script nor in what follows it."""
+    """Neither the script nor the archive after it contains the folder that it was built in."""
     data = packed[0].read_bytes()
     offset = Found.read(data).offset
     place = os.fsencode(packed[0].parents[1])
@@ -526,7 +526,7 @@ def test_it_tells_what_it_is(there: Path, home: Path, hide: list[Path]) -> None:
 
 
 def test_it_is_hardly_larger_than_the_archive(packed: tuple[Path, Path, list[Path]]) -> None:
-    """Its script is a thousandth of it."""
+    """Its script adds less than a hundredth."""
     archive, tar, _ = packed
     assert archive.stat().st_size < 1.01 * tar.stat().st_size
     assert os.access(archive, os.X_OK)
@@ -534,7 +534,7 @@ def test_it_is_hardly_larger_than_the_archive(packed: tuple[Path, Path, list[Pat
 
 
 def test_the_second_start_costs_next_to_nothing(there: Path, home: Path, hide: list[Path]) -> None:
-    """Less than 10 ms of CPU time more than the launcher that it starts."""
+    """It takes less than 10 ms of CPU time more than the launcher that it starts."""
     launcher = Path(str(told_here(there, home, hide)["prefix"])) / "bin/tell"
     best = dict.fromkeys((there, launcher), 1.0)
     for _ in range(20):
@@ -544,7 +544,7 @@ def test_the_second_start_costs_next_to_nothing(there: Path, home: Path, hide: l
 
 
 def cpu_seconds(path: Path, home: Path) -> float:
-    """Return what a program takes; the machine may be busy with others."""
+    """Return the CPU time that a program takes, since the machine may be busy with others."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     actions = [(os.POSIX_SPAWN_DUP2, nowhere, 1)]
     process = os.posix_spawn(path, [str(path)], variables(home), file_actions=actions)

@@ -49,7 +49,7 @@ def moved(env: Path, tmp_path: Path) -> Path:
 def test_of_two_scripts_of_one_name_the_last_runs_as_at_home(
     python: Python, tmp_path: Path, order: tuple[str, str], *, edited: bool
 ) -> None:
-    """Whichever distribution was installed last, and with what somebody wrote into its launcher."""
+    """The launcher is that of the distribution installed last, including what was edited in it."""
     (tmp_path / "there").mkdir()
     env = make_environment(tmp_path / "env", python, by="uv")
     for name in order:

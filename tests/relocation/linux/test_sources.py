@@ -41,7 +41,7 @@ FILES: Final = {
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a relocatable installation with one distribution, as venvstacks' runtimes are."""
+    """Make a relocatable installation with one distribution, like the runtimes of venvstacks."""
     assert PYTHON is not None
     prefix = tmp_path_factory.mktemp("installation") / "cpython"
     name = copy_prefix(PYTHON, prefix).name
@@ -78,7 +78,7 @@ def prefix_of(root: Path, *command: str, hide: Path) -> str:
 
 @pytest.mark.network
 def test_an_installation_becomes_a_bundle(installation: Path, tmp_path: Path) -> None:
-    """The interpreter with what is installed in it; what came with it or by hand is not that."""
+    """The interpreter and its installed distributions are packed, but no file added by hand."""
     before = tree_state(installation)
     options = PackOptions.from_mapping({"format": "tar"})
     (result,) = pack(installation, tmp_path / "app", options)
@@ -106,7 +106,7 @@ def test_what_is_installed_is_connected_to_a_target(installation: Path, tmp_path
 
 @pytest.mark.network
 def test_the_seed_api_packs_an_installation_whole(installation: Path, tmp_path: Path) -> None:
-    """As venvstacks packs its runtimes: everything, and it runs after its post-install."""
+    """As venvstacks packs its runtimes, everything is included, and runs after its post-install."""
     limit = datetime.fromtimestamp(1_500_000_000, UTC)
     path = create_archive(
         installation, tmp_path / "app", format="tar", clamp_mtime=limit, show_progress=False
@@ -142,7 +142,7 @@ def orphan(tmp_path: Path) -> Path:
 def test_an_environment_without_its_interpreter_is_packed_for_a_target(
     orphan: Path, tmp_path: Path
 ) -> None:
-    """What has to be known is read from the tree; a target's Python runs it."""
+    """The interpreter's facts are read from the tree, and a target's Python runs it."""
     assert PYTHON is not None
     options = PackOptions.from_mapping({"format": "tar", "interpreter": "target"})
     (result,) = pack(orphan, tmp_path / "app", options)
@@ -157,7 +157,7 @@ def test_an_environment_without_its_interpreter_is_packed_for_a_target(
 
 
 def test_it_cannot_be_bundled(orphan: Path, tmp_path: Path) -> None:
-    """That the interpreter is gone is one error, and so is byte code that nothing can make."""
+    """A missing interpreter is one error, and so is bytecode that nothing can compile."""
     with pytest.raises(PackVenvError, match=r"the interpreter of .*/env is gone"):
         pack(orphan, tmp_path / "app", PackOptions())
     options = PackOptions.from_mapping({"interpreter": "target", "bytecode": "checked-hash"})
@@ -166,7 +166,7 @@ def test_it_cannot_be_bundled(orphan: Path, tmp_path: Path) -> None:
 
 
 def test_its_machine_is_that_of_what_is_compiled(orphan: Path, tmp_path: Path) -> None:
-    """And its ABI is in the names of modules."""
+    """The machine comes from compiled modules, and the ABI from their names."""
     assert PYTHON is not None
     elf = bytearray(make_elf())
     elf[18] = 183  # e_machine: AArch64
@@ -186,7 +186,7 @@ def test_its_machine_is_that_of_what_is_compiled(orphan: Path, tmp_path: Path) -
 def test_a_layer_is_linked_to_a_neighbour_by_its_name_on_the_target(
     orphan: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, connected: bool
 ) -> None:
-    """It need not be there, and without pyvenv.cfg venvstacks' own file tells the version."""
+    """It need not exist yet, and without pyvenv.cfg venvstacks' own file gives the version."""
     assert PYTHON is not None
     name = f"python{PYTHON.minor}"
     python = orphan / "bin/python"
@@ -210,7 +210,7 @@ def test_a_layer_is_linked_to_a_neighbour_by_its_name_on_the_target(
 
 
 def test_what_is_no_interpreters_own_is_refused(tmp_path: Path) -> None:
-    """A system's Python has no site-packages beside its library; one that fell back is not home."""
+    """A prefix without site-packages, or whose interpreter's home is elsewhere, is refused."""
     assert PYTHON is not None
     name = f"python{PYTHON.minor}"
     prefix = tmp_path / "usr"

@@ -30,7 +30,7 @@ FAST_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def pythons() -> tuple[Python, Python]:
-    """Return a driver's and an executors' Python: Spark wants one minor version of both."""
+    """Return Pythons for driver and executors, for which Spark needs the same minor version."""
     driver = system_python()
     same = [python for python in bundlable() if driver and python.minor == driver.minor]
     if driver is None or not same:
@@ -39,7 +39,7 @@ def pythons() -> tuple[Python, Python]:
 
 
 def submit(driver: Path, project: Path, archives: dict[str, Path], hide: list[Path]) -> str:
-    """Run the job with an archive for each folder's name; return what it prints."""
+    """Run the job with an archive for each folder's name; return its output."""
     listed = ",".join(f"{path}#{folder}" for folder, path in archives.items())
     settings = {
         "spark.ui.enabled": "false",
@@ -63,7 +63,7 @@ def submit(driver: Path, project: Path, archives: dict[str, Path], hide: list[Pa
 
 
 def test_executors_run_the_archives_interpreter(tmp_path: Path) -> None:
-    """From a tar.gz and from a zip: its own Python, its numpy, its project, and a pandas UDF."""
+    """From a tar.gz and a zip they use its Python, its numpy and its project, also in a UDF."""
     system, python = pythons()
     driver = make_environment(tmp_path / "driver", system, ["pyspark", *DEPENDENCIES], by="uv")
     project = copy_project("spark-job", tmp_path / "build" / "spark-job")
@@ -87,7 +87,7 @@ def test_executors_run_the_archives_interpreter(tmp_path: Path) -> None:
 
 
 def check(answer: dict[str, Any]) -> None:
-    """Check what the executors said of themselves."""
+    """Check what the executors reported about themselves."""
     assert answer["total"] == 22.5
     assert len(answer["workers"]) == 2
     for worker in answer["workers"]:

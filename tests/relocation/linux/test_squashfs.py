@@ -1,4 +1,4 @@
-"""Squashfs images: mounted read-only, and run from there with the originals out of sight."""
+"""Squashfs images: mounted read-only, and run from there with the originals hidden."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MOUNTS: Final = [
 def packed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Path], bool]:
-    """Pack an application; return the image, what is to be hidden, and whether byte code is in."""
+    """Pack an application; return the image, the folders to hide, and whether it has bytecode."""
     folder = tmp_path_factory.mktemp("packed")
     python: Python = bundlable()[-1]
     environment = make_environment(folder / "teller", python, by="uv")
@@ -79,7 +79,7 @@ def packed(
 def test_it_runs_where_it_is_mounted(
     packed: tuple[Path, list[Path], bool], tmp_path: Path, how: str
 ) -> None:
-    """By its launcher, which needs no step before; nothing is or can be written."""
+    """Its launcher runs without a step before; nothing is or can be written."""
     image, hidden, with_byte_code = packed
     place = tmp_path / "any place"
     place.mkdir()
@@ -99,7 +99,7 @@ def test_it_runs_where_it_is_mounted(
 def test_what_is_mounted_verifies(
     packed: tuple[Path, list[Path], bool], tmp_path: Path, how: str
 ) -> None:
-    """As the image itself does."""
+    """A mounted tree verifies as the image itself does."""
     image = packed[0]
     assert verify(image).findings == ()
     place = tmp_path / "mnt"
@@ -115,7 +115,7 @@ def test_what_is_mounted_verifies(
 
 @needs("root", "squashfuse")
 def test_the_recipe(packed: tuple[Path, list[Path], bool], tmp_path: Path) -> None:
-    """The lines of docs/recipes/mount.md, in a namespace of their own."""
+    """The lines of docs/recipes/mount.md work, in a namespace of their own."""
     page = Path(__file__).parents[3] / "docs/recipes/mount.md"
     (lines,) = re.findall(r"<!-- run -->\n```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     image, hidden, _ = packed
@@ -128,7 +128,7 @@ def test_the_recipe(packed: tuple[Path, list[Path], bool], tmp_path: Path) -> No
 def test_nothing_of_the_builder_is_in_it(
     packed: tuple[Path, list[Path], bool], tmp_path: Path
 ) -> None:
-    """Neither in a file nor in a link, as another program unpacks it."""
+    """Unpacked by another program, no file names the build's folder and no link is absolute."""
     require("unsquashfs")
     folder = tmp_path / "unpacked"
     run("unsquashfs", "-quiet", "-no-progress", "-dest", folder, packed[0])

@@ -1,7 +1,7 @@
-"""venvstacks itself, with this package in the place of its `pack_venv`: from lock to export.
+"""venvstacks itself, with this package in place of its `pack_venv`: from lock to export.
 
-venvstacks downloads a CPython for its runtimes. Nothing is downloaded here but packages of the
-index: a copy of a CPython of this machine, made relocatable, stands in for it.
+venvstacks downloads a CPython for its runtimes. Here only packages are downloaded from the index: a
+relocatable copy of a CPython of this machine is used instead.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Stacks:
         self.python = root / "tools/bin/python"
 
     def make(self, plugin_wheels: Path) -> None:
-        """Lock once, and build, publish and export with either module."""
+        """Lock once, build and publish with each module, and export with ours."""
         assert PYTHON is not None
         self._prepare(PYTHON, plugin_wheels)
         self.call("own", "lock")
@@ -152,7 +152,7 @@ class Stacks:
 
     @property
     def originals(self) -> Iterator[Path]:
-        """What must not be needed: the builds, the stand-in, and what that was made of."""
+        """Yield what must not be needed: the builds, the stand-in, and the original of that."""
         assert PYTHON is not None
         yield from (self.root / name for name in ("build-own", "build-ours", "stand-in", "tools"))
         yield PYTHON.prefix
@@ -175,7 +175,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, plugin_wheels: Path) -> Sta
 
 
 def test_the_manifest_is_that_of_its_own_module(stacks: Stacks) -> None:
-    """Names, versions, targets and requirements are the same; only sizes and hashes are not."""
+    """Names, versions, targets and requirements are the same; only sizes and hashes differ."""
     own, ours = stacks.manifest("own"), stacks.manifest("ours")
     assert own == ours
     targets = [layer["install_target"] for layers in ours["layers"].values() for layer in layers]
@@ -183,7 +183,7 @@ def test_the_manifest_is_that_of_its_own_module(stacks: Stacks) -> None:
 
 
 def check_runs(stacks: Stacks, place: Path) -> None:
-    """Run both applications where nothing of the build is seen."""
+    """Run both applications where everything of the build is hidden."""
     for name, framework, others in (
         ("app-report", "msgpack", "markupsafe"),
         ("app-small", "markupsafe", "msgpack"),
@@ -200,7 +200,7 @@ def check_runs(stacks: Stacks, place: Path) -> None:
 
 
 def test_the_archives_run_side_by_side(stacks: Stacks, tmp_path: Path) -> None:
-    """Unpacked, and connected by a Python of another version that has nothing to do with them."""
+    """They run once unpacked and connected by an unrelated Python of another version."""
     assert PYTHON is not None
     place = tmp_path / "un packed"
     for archive in sorted((stacks.root / "out-ours").glob("*.tar.xz")):
@@ -219,5 +219,5 @@ def test_the_archives_run_side_by_side(stacks: Stacks, tmp_path: Path) -> None:
 
 
 def test_the_local_export_runs(stacks: Stacks) -> None:
-    """Its post-install was run by venvstacks."""
+    """The export, whose post-install script venvstacks has run, runs as well."""
     check_runs(stacks, stacks.root / "exported")

@@ -1,6 +1,6 @@
-"""Trees of macOS environments, made of real wheels, packed and read back on this system.
+"""Trees of macOS environments, made from real wheels, packed and read back on this system.
 
-Their interpreters and their home are those of a Mac: nothing of them can run here.
+Their interpreters and their home are those of a Mac: none of them can run here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ pytestmark = [
 SITE = "lib/python3.12/site-packages"
 MAC = "/Users/me/app/.venv"
 FRAMEWORK = "/Library/Frameworks/Python.framework/Versions/3.12/bin"
-# One module; libraries beside a ctypes package (@rpath); libraries put in by delocate.
+# One module; libraries next to a ctypes package (@rpath); libraries added by delocate.
 REQUIREMENTS = ["markupsafe==3.0.2", "rtree==1.4.1", "shapely==2.1.2"]
 HELLO = {
     "hello.py": b"def main():\n    print('hello')\n",
@@ -50,7 +50,7 @@ HELLO = {
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Download wheels for macOS, and make one of a script."""
+    """Download wheels for macOS, and make one with a script."""
 
     def download(folder: Path) -> None:
         options = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.12"]
@@ -62,7 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def make_tree(prefix: Path, wheels: list[Path], base: str = FRAMEWORK) -> Path:
-    """Make what venv makes on a Mac, with wheels unpacked as pip does it."""
+    """Make what venv makes on a Mac, with wheels unpacked as pip does."""
     site = prefix / SITE
     site.mkdir(parents=True)
     scripts = prefix / "bin"
@@ -89,7 +89,7 @@ def make_tree(prefix: Path, wheels: list[Path], base: str = FRAMEWORK) -> Path:
 
 @pytest.fixture(scope="module")
 def tree(wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the environment of a framework's Python; neither is on this machine."""
+    """Return the environment of a framework's Python, which is not on this machine."""
     return make_tree(tmp_path_factory.mktemp("mac") / ".venv", wheels)
 
 
@@ -109,7 +109,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
 
 
 def source_files(prefix: Path) -> dict[str, bytes]:
-    """Return the files of site-packages that an archive has to hold."""
+    """Return the files of site-packages that an archive must contain."""
     files = {
         str(path.relative_to(prefix)): path.read_bytes()
         for path in (prefix / SITE).rglob("*")
@@ -126,7 +126,7 @@ def source_files(prefix: Path) -> dict[str, bytes]:
 def test_a_framework_environment_is_packed_file_by_file(
     tree: Path, tmp_path: Path, suffix: str
 ) -> None:
-    """Every file as it was, none of the Mac's own; launchers, manifest and RECORD are ours."""
+    """Every file is unchanged, those of Finder are left out; launchers and manifest are ours."""
     before = {path: path.lstat().st_mtime_ns for path in tree.rglob("*")}
     table = {"interpreter": "target", "format": suffix, "check": "off", "record-files": "exclude"}
     (result,) = pack(tree, tmp_path / "app", PackOptions.from_mapping(table))
@@ -159,7 +159,7 @@ def test_a_framework_environment_is_packed_file_by_file(
 def test_a_launcher_of_the_archive_is_a_shell_script_that_finds_python(
     tree: Path, tmp_path: Path
 ) -> None:
-    """Connected by hand to this machine's Python it runs; postinstall.py refuses to do that."""
+    """Linked by hand to this machine's Python it runs; postinstall.py refuses to connect it."""
     options = PackOptions.from_mapping({"interpreter": "target", "format": "tar", "check": "off"})
     (result,) = pack(tree, tmp_path / "app", options)
     with tarfile.open(result.path) as tar:
@@ -180,7 +180,7 @@ def test_a_launcher_of_the_archive_is_a_shell_script_that_finds_python(
 
 
 def test_a_wheel_for_the_mac_is_laid_over(tree: Path, tmp_path: Path) -> None:
-    """The project's wheel, with a launcher that knows no place."""
+    """The wheel's files replace those of the environment, and its launcher is ours."""
     wheel = make_wheel(
         tmp_path, {**HELLO, "hello.py": b"main = print\n"}, "hello-1.0-py3-none-any.whl"
     )
@@ -203,7 +203,7 @@ def test_a_wheel_for_the_mac_is_laid_over(tree: Path, tmp_path: Path) -> None:
 def test_only_wheels_for_the_mac_can_be_laid_over(
     tree: Path, tmp_path: Path, tag: str, fits: bool
 ) -> None:
-    """Those for its processor; what this machine could use does not count."""
+    """Wheels must fit its processor; what this machine could use does not count."""
     wheel = make_wheel(tmp_path, dict(HELLO), f"hello-1.0-{tag}.whl")
     table = {"interpreter": "target", "format": "tar", "check": "off", "wheels": [str(wheel)]}
     options = PackOptions.from_mapping(table)
@@ -215,7 +215,7 @@ def test_only_wheels_for_the_mac_can_be_laid_over(
 
 
 def test_markers_are_those_of_a_mac(tree: Path) -> None:
-    """Requirements are judged for the target's system."""
+    """Requirements are evaluated for the target's system."""
     values = marker_environment(read_environment(tree).interpreter)
     wanted = "sys_platform == 'darwin' and platform_machine == 'arm64' and os_name == 'posix'"
     assert Marker(f"{wanted} and platform_system == 'Darwin'").evaluate(dict(values))
@@ -231,7 +231,7 @@ def macho_files(wheels: list[Path]) -> Iterator[tuple[str, bytes]]:
 
 
 def test_real_files_are_read_as_macholib_reads_them(wheels: list[Path], tmp_path: Path) -> None:
-    """Libraries, search paths, own name and floor of every Mach-O file of the wheels."""
+    """Both find the same libraries, search paths, install name and floor in every Mach-O file."""
     seen = 0
     for name, content in macho_files(wheels):
         path = tmp_path / Path(name).name
@@ -286,7 +286,7 @@ def make_base(folder: Path, *loads: str) -> Path:
 def test_an_interpreter_that_finds_its_libraries_itself_is_bundled(
     wheels: list[Path], tmp_path: Path
 ) -> None:
-    """In the layout of python-build-standalone: not a byte of a Mach-O file is changed."""
+    """In the layout of python-build-standalone no byte of a Mach-O file is changed."""
     base = make_base(tmp_path / "python")
     tree = make_tree(tmp_path / ".venv", wheels[:1], f"{base}/bin")
     table = {"interpreter": "bundled", "format": "tar", "check": "off"}
@@ -325,7 +325,7 @@ def test_an_interpreter_that_finds_its_libraries_itself_is_bundled(
 def test_interpreters_that_name_their_place_are_refused(
     wheels: list[Path], tmp_path: Path, folder: str, load: str, why: str
 ) -> None:
-    """Homebrew's and framework builds: a sentence that names what could be done instead."""
+    """Homebrew's and framework builds are refused in a sentence that names an alternative."""
     base = make_base(tmp_path / folder, load)
     tree = make_tree(tmp_path / ".venv", wheels[:1], f"{base}/bin")
     with pytest.raises(PackVenvError, match=why) as error:
@@ -334,7 +334,7 @@ def test_interpreters_that_name_their_place_are_refused(
 
 
 def test_what_needs_the_macs_own_python_is_refused(tree: Path, tmp_path: Path) -> None:
-    """An interpreter that is not here cannot be bundled; it compiles nothing here either."""
+    """An interpreter that is not on this machine can neither be bundled nor compile bytecode."""
     for table, why in (
         ({"interpreter": "bundled"}, "it is not on this machine"),
         ({"interpreter": "target", "bytecode": "checked-hash"}, "cannot compile bytecode on"),
@@ -345,7 +345,7 @@ def test_what_needs_the_macs_own_python_is_refused(tree: Path, tmp_path: Path) -
 
 
 def test_the_environment_tells_what_its_interpreter_would(tree: Path, tmp_path: Path) -> None:
-    """Version, ABI and processor, from pyvenv.cfg, names and Mach-O files; free-threaded too."""
+    """Version, ABI and processor come from pyvenv.cfg, names and Mach-O files."""
     facts = read_environment(tree).interpreter
     assert (facts.version, facts.abi, facts.machine, facts.system) == (
         "3.12.4",

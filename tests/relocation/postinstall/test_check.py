@@ -1,4 +1,4 @@
-"""What `--check` finds, and what the post-install script prints and exits with."""
+"""What `--check` finds, and the output and exit status of the post-install script."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ tree = pytest.fixture(unpacked_tree)
 
 
 def test_check_tells_an_unconnected_tree_and_changes_nothing(tree: Tree) -> None:
-    """Before connecting, --check is one finding, and no file is touched."""
+    """Before connecting, --check reports one finding, and no file is touched."""
     before = tree.snapshot()
     done = tree.run("--check")
     assert (done.status, done.out) == (1, "")
@@ -30,7 +30,7 @@ def test_check_tells_an_unconnected_tree_and_changes_nothing(tree: Tree) -> None
 
 @needs("two CPythons")
 def test_check_tells_whether_the_running_python_would_fit(tree: Tree) -> None:
-    """Before connecting, --check by a wrong Python names what does not fit, too."""
+    """Before connecting, --check by a wrong Python also names what does not fit."""
     other = next(python for python in PYTHONS if python.minor != PYTHON.minor)
     done = tree.run("--check", by=other.path)
     assert done.status == 1
@@ -38,7 +38,7 @@ def test_check_tells_whether_the_running_python_would_fit(tree: Tree) -> None:
 
 
 def test_check_of_a_connected_tree_changes_nothing(tree: Tree) -> None:
-    """After connecting, --check is content whatever Python runs it, and writes no byte code."""
+    """After connecting, --check passes whatever Python runs it, and writes no bytecode."""
     (tree.site / "start.pth").write_text("import marker\n")
     assert tree.run("--no-compile").status == 0
     before = tree.snapshot()
@@ -51,12 +51,12 @@ def test_check_of_a_connected_tree_changes_nothing(tree: Tree) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a name."""
+    """Remove a file or a link."""
     path.unlink()
 
 
 def link_elsewhere(path: Path) -> None:
-    """Make a link that leads to something else."""
+    """Replace a name with a link to something else."""
     path.unlink()
     path.symlink_to("hello")
 
@@ -67,7 +67,7 @@ def rewrite(path: Path) -> None:
 
 
 def widen(path: Path) -> None:
-    """Let the system's packages in."""
+    """Make the system's packages visible."""
     path.write_text(path.read_text().replace("packages = false", "packages = true"))
 
 
@@ -85,7 +85,7 @@ def widen(path: Path) -> None:
 def test_check_finds_damage_and_the_next_run_repairs_it(
     tree: Tree, name: str, damage: Callable[[Path], None]
 ) -> None:
-    """Each damaged piece is one finding by name, and connecting again puts it right."""
+    """Each damaged piece is one finding that names it, and connecting again repairs it."""
     assert tree.run("--no-compile").status == 0
     damage(tree.root / name)
     done = tree.run("--check")
@@ -98,7 +98,7 @@ def test_check_finds_damage_and_the_next_run_repairs_it(
 
 
 def test_check_takes_a_patch_release_of_the_interpreter(tree: Tree) -> None:
-    """The interpreter may have had an update since: the same X.Y is still connected."""
+    """An interpreter that was updated since, within the same X.Y, is still connected."""
     assert tree.run("--no-compile").status == 0
     config = tree.root / "pyvenv.cfg"
     config.write_text(
@@ -110,14 +110,14 @@ def test_check_takes_a_patch_release_of_the_interpreter(tree: Tree) -> None:
 
 
 def test_quiet_prints_nothing_but_problems(tree: Tree) -> None:
-    """With -q a success is silent, and a problem is still told."""
+    """With -q a success is silent, and a problem is still reported."""
     assert "not connected" in tree.run("--check", "-q").err
     assert tree.run("-q") == Done(status=0, out="", err="")
     assert tree.run("-q", "--check") == Done(status=0, out="", err="")
 
 
 def test_a_name_that_the_terminal_cannot_show_does_no_harm(tree: Tree) -> None:
-    """A project's name in letters that standard output does not know is escaped."""
+    """A project's name is escaped if standard output cannot encode it."""
     tree.write_manifest(manifest(PYTHON) | {"name": "grüßer"})
     done = tree.run("--no-compile", wrapper=["env", "PYTHONIOENCODING=ascii"])
     assert done.status == 0
@@ -140,7 +140,7 @@ def test_an_archive_without_project_name_is_named_by_its_folder(tree: Tree) -> N
 
 
 def test_packages_that_the_base_has_to_have_are_looked_for(tree: Tree) -> None:
-    """Connecting and --check name the one that is not there, by its name and version."""
+    """Connecting and --check report a missing one with its name and version."""
     told = {"name": "no-such-package", "version": "2.5"}
     tree.write_manifest({**manifest(PYTHON), "base_distributions": [told]})
     for arguments in ((), ("--check",)):
@@ -152,7 +152,7 @@ def test_packages_that_the_base_has_to_have_are_looked_for(tree: Tree) -> None:
 
 
 def test_another_version_that_the_base_has_is_told(tree: Tree) -> None:
-    """It may do, so that connecting and --check go on."""
+    """It may suffice, so connecting and --check only warn."""
     info = tree.site / "numbers-2.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numbers\nVersion: 2.0\n")
@@ -168,7 +168,7 @@ def test_another_version_that_the_base_has_is_told(tree: Tree) -> None:
 
 @needs("gcc")
 def test_libraries_that_the_system_has_to_have_are_tried(tree: Tree, tmp_path: Path) -> None:
-    """One that is not there is told when connecting, and --check fails by it."""
+    """One that is missing is reported when connecting, and makes --check fail."""
     folder = compile_library(tmp_path / "opt/libprivate.so.1").parent
     lost = compile_library(tmp_path / "lost/liblost.so.1")
     compile_library(tmp_path / "opt/libhalf.so.1", "-Wl,--no-as-needed", str(lost))
@@ -181,7 +181,7 @@ def test_libraries_that_the_system_has_to_have_are_tried(tree: Tree, tmp_path: P
     tree.write_manifest({**manifest(PYTHON), "target_libraries": named})
     done = tree.run("--no-compile", "--quiet")
     assert (done.status, done.out) == (0, "")
-    ending, half, missing = done.err.splitlines()  # also those behind one that ends what loads it
+    ending, half, missing = done.err.splitlines()  # also those after one that ends the process
     assert "libends.so.1 cannot be loaded on this system (the process that loads it ends)" in ending
     assert half.startswith(
         "postinstall.py: The library libhalf.so.1 cannot be loaded on this system"
@@ -196,7 +196,7 @@ def test_libraries_that_the_system_has_to_have_are_tried(tree: Tree, tmp_path: P
 
 
 def test_packages_that_the_interpreter_does_not_look_for_are_told(tree: Tree) -> None:
-    """An interpreter that runs but never sees what is packed is no success."""
+    """An interpreter that runs but does not find the packages fails the check."""
     unseen = tree.root / "lib/python3/vendor-packages"
     unseen.mkdir(parents=True)
     layout = manifest(PYTHON)["layout"]
@@ -223,7 +223,7 @@ def with_modules(tree: Tree, *names: str) -> None:
 
 
 def test_check_finds_what_is_packed_and_runs_none_of_it(tree: Tree) -> None:
-    """Modules, packages and extension modules are found where they lie, and none is imported."""
+    """Modules, packages and extension modules are found in place, and none is imported."""
     tag = PYTHON.minor.replace(".", "")
     own = f"own.cpython-{tag}-{platform.machine()}-linux-gnu.so"
     stale = "stale.cpython-27m-x86_64-linux-gnu.so"
@@ -234,7 +234,7 @@ def test_check_finds_what_is_packed_and_runs_none_of_it(tree: Tree) -> None:
 
 
 def test_check_tells_modules_that_the_interpreter_does_not_find(tree: Tree) -> None:
-    """One sentence names the first, and says how many there are."""
+    """One sentence names the first, and says how many more there are."""
     tag = PYTHON.minor.replace(".", "")
     with_modules(tree, "one.py", f"own.cpython-{tag}-{platform.machine()}-linux-gnu.so", "two.py")
     assert tree.run("--no-compile").status == 0

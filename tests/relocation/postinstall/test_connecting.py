@@ -1,4 +1,4 @@
-"""Which Python an unpacked archive is connected to, from any place, again and after moves."""
+"""The Python that an unpacked archive is connected to: in any place, again and after moves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ tree = pytest.fixture(unpacked_tree)
 
 
 def flat_python(root: Path, python: Python) -> None:
-    """Put an interpreter and a small standard library of its own into a tree."""
+    """Put an interpreter and a small standard library into a tree."""
     stdlib = subprocess.check_output(
         [str(python.path), "-I", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"],
         text=True,
@@ -60,7 +60,7 @@ def flat_python(root: Path, python: Python) -> None:
 
 @each_python
 def test_every_cpython_connects_and_compiles(tmp_path: Path, python: Python) -> None:
-    """The Python that runs the script becomes the environment's, and byte code is written."""
+    """The Python that runs the script becomes the environment's, and bytecode is written."""
     tree = Tree(tmp_path / "app", python)
     done = tree.run()
     assert done == Done(
@@ -74,7 +74,7 @@ def test_every_cpython_connects_and_compiles(tmp_path: Path, python: Python) -> 
 
 @each_python
 def test_a_promised_interpreter_is_checked_and_replaced(tmp_path: Path, python: Python) -> None:
-    """Connected by the archive to what is not there: --check says so, a run connects."""
+    """If the promised interpreter is missing, --check says so and a run connects another."""
     promised = str(tmp_path / "opt/bin/python")
     tree = Tree(tmp_path / "app", python, interpreter="promised", interpreter_path=promised)
     (tree.root / f"bin/python{python.minor}").symlink_to(promised)
@@ -104,7 +104,7 @@ def test_a_virtual_environments_python_gives_its_base(
 @needs("two CPythons")
 @each_python
 def test_a_copied_python_whose_folder_has_another_python3(tmp_path: Path, python: Python) -> None:
-    """Where python3 of the base's folder is of another version, it is not taken for the base."""
+    """A python3 of another version in the base's folder is not taken for the base."""
     another = next(each for each in PYTHONS if each.minor != python.minor)
     base = tmp_path / "base/bin"
     base.mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_a_copied_python_whose_folder_has_another_python3(tmp_path: Path, python
 
 @each_python
 def test_a_second_run_changes_nothing_whoever_runs_it(tmp_path: Path, python: Python) -> None:
-    """Run again by the interpreter or by the environment's own Python, all stays as it is."""
+    """Run again by the interpreter or by the environment's own Python, it changes nothing."""
     tree = Tree(tmp_path / "app", python)
     assert tree.run().status == 0
     before = tree.snapshot()
@@ -135,7 +135,7 @@ def test_a_second_run_changes_nothing_whoever_runs_it(tmp_path: Path, python: Py
 
 @each_python
 def test_a_copied_interpreter_is_replaced_by_a_link(tmp_path: Path, python: Python) -> None:
-    """A zip's copies of the interpreter, running the script themselves, give way to the links."""
+    """A zip's copies of the interpreter, which run the script themselves, are replaced by links."""
     tree = Tree(tmp_path / "app", python)
     for name in ("python", "python3", f"python{python.minor}"):
         shutil.copy(python.path, tree.root / "bin" / name)
@@ -145,7 +145,7 @@ def test_a_copied_interpreter_is_replaced_by_a_link(tmp_path: Path, python: Pyth
 
 @each_python
 def test_it_connects_again_after_a_move(tmp_path: Path, python: Python) -> None:
-    """Moved, with the old place gone, it is connected by its own or by the machine's Python."""
+    """After a move, its own Python or the machine's connects it, with the old place gone."""
     tree = Tree(tmp_path / "app", python)
     assert tree.run().status == 0
     there = tree.moved(tmp_path / "deep er/ünï/app 2")
@@ -179,7 +179,7 @@ def test_it_follows_an_interpreter_that_has_moved(tmp_path: Path, python: Python
     "name", ["two words", "ünï çödé", "new\nline", "q'uo\"te$HOME`x`", "-dash", "[a]*{}%s"]
 )
 def test_a_prefix_may_have_any_name(tmp_path: Path, name: str) -> None:
-    """Spaces, other letters, line breaks and quotes in the prefix do no harm."""
+    """Spaces, non-ASCII letters, line breaks and quotes in the prefix do no harm."""
     tree = Tree(tmp_path / name, PYTHON)
     assert tree.run().status == 0
     tree.assert_connected()
@@ -188,7 +188,7 @@ def test_a_prefix_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_prefix_that_is_not_utf_8_gives_no_traceback(tmp_path: Path) -> None:
-    """Bytes that no encoding knows in the prefix: messages still can be written."""
+    """With bytes in the prefix that are not UTF-8, messages can still be written."""
     root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
     tree = Tree(root, PYTHON)
     done = tree.run("--check")
@@ -212,7 +212,7 @@ def test_it_works_by_a_relative_path(tree: Tree) -> None:
 
 
 def test_the_name_of_a_free_threaded_interpreter_has_a_t() -> None:
-    """Its links are those that its own venv makes: python3.13t, and not python3.13."""
+    """Its links have the names that its own venv uses: python3.13t, not python3.13."""
     content = manifest(PYTHON)
     content["python"] |= {"version": "3.13.1", "abi": "cp313t"}
     tree = postinstall.parse_manifest(json.dumps(content).encode(), "/app")
@@ -222,7 +222,7 @@ def test_the_name_of_a_free_threaded_interpreter_has_a_t() -> None:
 
 
 def test_a_frameworks_python_is_linked_by_what_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its program lies in Resources/Python.app, and would not know the environment."""
+    """The program that runs, in Resources/Python.app, would not recognise the environment."""
     version = "{}.{}".format(*sys.version_info)
     prefix = f"/Library/Frameworks/Python.framework/Versions/{version}"
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -235,7 +235,7 @@ def test_a_frameworks_python_is_linked_by_what_starts_it(monkeypatch: pytest.Mon
 def test_with_and_without_a_gil_are_two_interpreters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, other: str
 ) -> None:
-    """A copied Python of one kind guesses python3 of its base's folder, which is of the other."""
+    """A copied Python of one kind does not take a python3 of the other kind for its base."""
     plain = "python{}.{}".format(*sys.version_info)
     (tmp_path / f"{plain}{other}").touch()
     (tmp_path / "python3").symlink_to(f"{plain}{other}")
@@ -247,7 +247,7 @@ def test_with_and_without_a_gil_are_two_interpreters(
 def test_no_candidate_lies_where_one_happens_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CPython 3.6 does not tell its base; a folder that is called like a Python is none."""
+    """CPython 3.6 does not report its base; a folder named like a Python is not taken for it."""
     (tmp_path / "python3.1").mkdir()
     monkeypatch.chdir(tmp_path / "python3.1")
     monkeypatch.setattr(sys, "_base_executable", None)
@@ -257,7 +257,7 @@ def test_no_candidate_lies_where_one_happens_to_be(
 def test_a_framework_launcher_is_not_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By __PYVENV_LAUNCHER__ another Python would take itself for the one that asks it."""
+    """With __PYVENV_LAUNCHER__ another Python would take itself for the one that asks it."""
     asked = tmp_path / "python"
     asked.write_text(f'#!/bin/sh\n[ -z "$__PYVENV_LAUNCHER__" ] && exec {PYTHON.path} "$@"\n')
     asked.chmod(0o755)
@@ -274,7 +274,7 @@ def test_packages_that_print_at_start_do_no_harm(tree: Tree) -> None:
 
 
 def test_a_bundled_archive_needs_no_step(tmp_path: Path) -> None:
-    """With its interpreter inside, any Python says so, and all is left as it was."""
+    """If the archive contains its interpreter, any Python says so and changes nothing."""
     tree = Tree(tmp_path / "app", PYTHON, interpreter="bundled")
     flat_python(tree.root, PYTHON)
     before = tree.snapshot()
@@ -300,7 +300,7 @@ def test_a_bundled_archive_is_compiled_by_its_own_interpreter(tmp_path: Path) ->
 
 
 def test_a_bundled_interpreter_that_is_not_its_own_is_found(tmp_path: Path) -> None:
-    """--check of a bundled archive tells an interpreter that runs for another place or not."""
+    """--check of a bundle reports an interpreter that runs for another place or not at all."""
     tree = Tree(tmp_path / "app", PYTHON, interpreter="bundled")
     (tree.root / "bin/python").symlink_to(PYTHON.path)
     done = tree.run("--check")

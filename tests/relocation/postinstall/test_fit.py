@@ -1,4 +1,4 @@
-"""What an archive needs of Python and machine, and what its manifest lacks: told in sentences."""
+"""Sentences about the Python and machine that an archive needs, and what its manifest lacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ tree = pytest.fixture(unpacked_tree)
 @needs("two CPythons")
 @each_python
 def test_another_version_is_refused_before_anything_changes(tmp_path: Path, python: Python) -> None:
-    """A Python of another X.Y is told which one is needed, and nothing is changed."""
+    """A Python of another X.Y is refused with the one that is needed, and nothing is changed."""
     other = next(each for each in PYTHONS if each.minor != python.minor)
     tree = Tree(tmp_path / "app", other)
     before = tree.snapshot()
@@ -60,7 +60,7 @@ def test_a_python_older_than_the_script_is_told_so(tree: Tree, python: Python) -
 def test_each_thing_that_does_not_fit_is_named(
     tree: Tree, part: str, key: str, value: object, sentence: str
 ) -> None:
-    """Each misfit alone is one sentence and one way out."""
+    """Each mismatch alone is one sentence and one remedy."""
     content = manifest(PYTHON)
     content[part][key] = value
     tree.write_manifest(content)
@@ -76,7 +76,7 @@ def test_each_thing_that_does_not_fit_is_named(
 def test_a_glibc_that_is_too_old_is_one_sentence(
     tmp_path: Path, python: Python, options: list[str]
 ) -> None:
-    """Version, file and what this system has are told, and nothing is changed."""
+    """It gives the version needed, the file and this system's version; nothing is changed."""
     tree = Tree(tmp_path / "app", python)
     file = f"lib/python{python.minor}/site-packages/marker/_x.so"
     tree.write_manifest(needing_glibc(python, "9.99", file))
@@ -91,7 +91,7 @@ def test_a_glibc_that_is_too_old_is_one_sentence(
 
 @each_python
 def test_a_glibc_that_is_new_enough_is_passed_over(tmp_path: Path, python: Python) -> None:
-    """Versions are compared by their numbers: 2.9 is older than 2.36."""
+    """Versions are compared as numbers: 2.9 is older than 2.36."""
     tree = Tree(tmp_path / "app", python)
     tree.write_manifest(needing_glibc(python, "2.9", "bin/x"))
     assert tree.run("--no-compile").status == 0
@@ -110,7 +110,7 @@ def needing_glibc(python: Python, version: str, file: str) -> dict[str, Any]:
 
 
 def test_all_that_does_not_fit_is_told_together(tree: Tree) -> None:
-    """Several misfits are told in one go, with the machine to go to."""
+    """Several mismatches are reported together, with the machine to use instead."""
     content = manifest(PYTHON)
     content["python"] |= {"version": "3.99.1", "abi": "cp399td"}
     content["platform"] |= {"system": "plan9", "machine": "m68k"}
@@ -154,7 +154,7 @@ def test_the_release_of_macos_is_that_of_its_kernel(monkeypatch: pytest.MonkeyPa
 @needs("libstdc++")
 @each_python
 def test_the_systems_libstdcxx_is_asked_for_its_version(tmp_path: Path, python: Python) -> None:
-    """Enough is passed over, too little is one sentence; no ctypes or no /proc is no reason."""
+    """A version that suffices, or is unknown, passes; one that is too old is one sentence."""
     tree = Tree(tmp_path / "app", python)
     content = manifest(python)
     for version, status in (("3.4.9", 0), ("3.4.999", 1)):
@@ -173,7 +173,7 @@ def test_the_systems_libstdcxx_is_asked_for_its_version(tmp_path: Path, python: 
 
 
 def test_an_archive_for_both_processors_of_macs_fits_either() -> None:
-    """universal2 is Apple's and Intel's."""
+    """universal2 is for both Apple's and Intel's."""
     assert all(postinstall.fits("machine", "universal2", each) for each in ("arm64", "x86_64"))
     assert not postinstall.fits("machine", "universal2", "ppc")
     assert not postinstall.fits("machine", "arm64", "x86_64")

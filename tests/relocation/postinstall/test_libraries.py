@@ -1,4 +1,4 @@
-"""Packed for a target's interpreter, an archive knows which libraries the target has to have."""
+"""An archive for the target's interpreter knows which libraries the target must have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [needs("namespaces", "gcc")]
 
 @pytest.mark.parametrize("mode", ["target", "promised"])
 def test_a_library_that_is_not_there_is_told_by_name(tmp_path: Path, mode: str) -> None:
-    """With the file that needs it; where it is there, nothing is said."""
+    """The sentence names the file that needs it; where the library exists, nothing is printed."""
     python = newest_of_each()[-1]
     library = compile_library(tmp_path / "opt/libquote.so.4")
     env = make_environment(tmp_path / "made/env", python, by="uv")

@@ -1,4 +1,4 @@
-"""Layers that venvstacks has built, connected as their own file says, by whichever Python."""
+"""Layers built by venvstacks, connected as their own file says, by any Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WRAPPER: Final = '#!/bin/sh\nLD_LIBRARY_PATH=/of/layers exec "${0%/*}/python_" "
 
 
 class Stack:
-    """An application upon a framework upon a runtime, unpacked side by side."""
+    """An application on a framework on a runtime, unpacked side by side."""
 
     def __init__(self, root: Path, python: Python) -> None:
         name = f"python{python.minor}"
@@ -56,7 +56,7 @@ class Stack:
 
 
 def without_customisation() -> Python:
-    """Return a Python whose own library has no sitecustomize.py, as Debian's has."""
+    """Return a Python whose own library has no sitecustomize.py, unlike Debian's."""
     return next(
         each
         for each in PYTHONS
@@ -73,7 +73,7 @@ def unrelated_to(python: Python) -> Path:
 def test_a_layer_is_connected_by_any_python(
     tmp_path: Path, python: Python, *, wrapped: bool
 ) -> None:
-    """It runs with its base and sees what is below; its interpreter stays the link it was."""
+    """It runs with its base and finds the layers below; its interpreter is not changed."""
     stack = Stack(tmp_path / "stack", python)
     if wrapped:
         stack.wrap()
@@ -99,7 +99,7 @@ def test_a_layer_is_connected_by_any_python(
 
 
 def test_a_stack_is_moved_as_a_whole(tmp_path: Path) -> None:
-    """What sees the layers holds at the new place; running the script again mends pyvenv.cfg."""
+    """The layers are found in the new place; running the script again repairs pyvenv.cfg."""
     stack = Stack(tmp_path / "stack", PYTHON)
     assert stack.app.run().status == 0
     (tmp_path / "stack").rename(tmp_path / "elsewhere")
@@ -114,7 +114,7 @@ def test_a_stack_is_moved_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_the_base_may_be_unpacked_later(tmp_path: Path) -> None:
-    """Everything is written; that it is missing is said, and an error of `--check` only."""
+    """Everything is written; the missing base is reported, and an error only for `--check`."""
     stack = Stack(tmp_path / "stack", without_customisation())
     stack.runtime.rename(tmp_path / "not-yet")
     done = stack.app.run()
@@ -150,7 +150,7 @@ def test_a_runtime_needs_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_layer_is_one_sentence(tmp_path: Path, change: Any) -> None:
-    """Nothing outside of the stack's folder is named or written, and nothing else happens."""
+    """A file that is malformed or leads outside the stack's folder is refused, changing nothing."""
     stack = Stack(tmp_path / "stack", PYTHON)
     stack.write({**stack.config, **change} if isinstance(change, dict) else change)
     before = stack.app.snapshot()
@@ -162,7 +162,7 @@ def test_a_broken_layer_is_one_sentence(tmp_path: Path, change: Any) -> None:
 
 
 def test_a_layer_of_ours_is_none_of_venvstacks(tmp_path: Path) -> None:
-    """An archive that brings its interpreter does not look at the file."""
+    """An archive that contains its interpreter ignores the file."""
     stack = Stack(tmp_path / "stack", PYTHON)
     stack.write("{")
     manifest = json.loads((stack.app.root / "share/venv/metadata/pack-venv.json").read_text())

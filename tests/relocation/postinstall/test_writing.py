@@ -1,4 +1,4 @@
-"""What the post-install script writes, byte code too: where it cannot, at once, when killed."""
+"""What the post-install script writes, bytecode too: where it cannot, concurrently, when killed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_read_only_mount_is_named(tree: Tree, in_namespace: Callable[[str], li
 def test_a_connected_read_only_tree_needs_no_writing(
     tree: Tree, in_namespace: Callable[[str], list[str]]
 ) -> None:
-    """What is right already is not written again, so a read-only tree passes."""
+    """Files that are already correct are not written again, so a read-only tree passes."""
     assert tree.run("--no-compile").status == 0
     setup = f"mount --bind {tree.root} {tree.root} && mount -o remount,bind,ro {tree.root}"
     assert tree.run(wrapper=in_namespace(setup)).status == 0
@@ -65,7 +65,7 @@ def test_a_connected_read_only_tree_needs_no_writing(
 
 
 def test_a_folder_of_somebody_else_is_named(tree: Tree) -> None:
-    """Without permission to write one sentence names the folder."""
+    """Without permission to write, one sentence names the folder."""
     tree.root.chmod(0o555)
     wrapper: list[str] = []
     if os.geteuid() == 0:
@@ -99,7 +99,7 @@ def test_a_full_disk_is_named(
 
 
 def test_no_compile_writes_no_byte_code(tree: Tree) -> None:
-    """With --no-compile the tree is connected and holds no byte code."""
+    """With --no-compile the tree is connected and contains no bytecode."""
     assert tree.run("--no-compile").status == 0
     tree.assert_connected()
     assert list(tree.root.rglob("*.pyc")) == []
@@ -115,7 +115,7 @@ def test_sources_that_do_not_compile_are_passed_over(tree: Tree) -> None:
 
 
 def test_one_source_that_does_not_compile_costs_no_second_round(tree: Tree) -> None:
-    """The interpreter is asked to compile once, whatever it finds."""
+    """The interpreter is started once to compile, whatever it finds."""
     (tree.site / "marker/template.py").write_text("print '{{ name }}'\n")
     assert tree.run("--no-compile").status == 0
     log = tree.root / "log"
@@ -128,7 +128,7 @@ def test_one_source_that_does_not_compile_costs_no_second_round(tree: Tree) -> N
 
 
 def test_a_new_version_unpacked_over_an_old_one_is_what_runs(tree: Tree) -> None:
-    """Of the same size and time, compiled or imported before: with no run and after one."""
+    """Even of the same size and time, with or without a run, compiled or imported before."""
     source = tree.site / "marker/__init__.py"
     for compiled_by_import in (False, True):
         source.write_text("VERSION = 1\n")
@@ -149,7 +149,7 @@ def test_a_new_version_unpacked_over_an_old_one_is_what_runs(tree: Tree) -> None
 def test_a_read_only_tree_is_told_that_nothing_was_compiled(
     tree: Tree, in_namespace: Callable[[str], list[str]]
 ) -> None:
-    """One sentence, and no failure: the tree is connected and runs."""
+    """It is one sentence and no failure: the tree is connected and runs."""
     assert tree.run("--no-compile").status == 0
     setup = f"mount --bind {tree.root} {tree.root} && mount -o remount,bind,ro {tree.root}"
     done = tree.run(wrapper=in_namespace(setup))
@@ -161,7 +161,7 @@ def test_a_read_only_tree_is_told_that_nothing_was_compiled(
 def test_a_package_that_cannot_be_written_is_told(
     tree: Tree, in_namespace: Callable[[str], list[str]]
 ) -> None:
-    """One package on a read-only mount: its folder is named, the others are compiled."""
+    """If one package is on a read-only mount, its folder is named and the others are compiled."""
     other = tree.site / "other"
     other.mkdir()
     (other / "__init__.py").touch()
@@ -173,14 +173,14 @@ def test_a_package_that_cannot_be_written_is_told(
 
 
 def compiled(tree: Tree, mode: str) -> bytes:
-    """Compile as an archive may have been; return the byte code of the one module."""
+    """Compile as an archive may have been; return the bytecode of the only module."""
     options = ["-q", "--invalidation-mode", mode, str(tree.site)]
     subprocess.run([str(PYTHON.path), "-m", "compileall", *options], check=True, env=ENVIRON)
     return tree.bytecode()[0].read_bytes()
 
 
 def test_unchecked_byte_code_of_other_sources_is_replaced(tree: Tree) -> None:
-    """What an older archive brought, and a newer one did not bring along."""
+    """Bytecode of an older archive is replaced if a newer one brought only the sources."""
     before = compiled(tree, "unchecked-hash")
     assert tree.run().status == 0
     assert tree.bytecode()[0].read_bytes() == before
@@ -193,14 +193,14 @@ def test_unchecked_byte_code_of_other_sources_is_replaced(tree: Tree) -> None:
 def test_it_compiles_where_no_process_pool_works(
     tree: Tree, in_namespace: Callable[[str], list[str]]
 ) -> None:
-    """Without a writable /dev/shm, which pools of processes need, byte code is still written."""
+    """Without a writable /dev/shm, which process pools need, bytecode is still written."""
     done = tree.run(wrapper=in_namespace("mount -t tmpfs -o ro none /dev/shm"))
     assert (done.status, done.err) == (0, "")
     assert len(tree.bytecode()) == 1
 
 
 def test_byte_code_of_the_archive_is_kept(tree: Tree) -> None:
-    """Byte code checked by hash that came with the archive is not written anew."""
+    """Hash-checked bytecode that came with the archive is not rewritten."""
     before = compiled(tree, "checked-hash")
     assert tree.run().status == 0
     assert tree.bytecode()[0].read_bytes() == before
@@ -208,7 +208,7 @@ def test_byte_code_of_the_archive_is_kept(tree: Tree) -> None:
 
 @pytest.mark.parametrize("name", ["app", "[a]*{}"])
 def test_temporary_names_of_a_killed_run_are_swept(tmp_path: Path, name: str) -> None:
-    """Old temporary names are removed; young ones may be another run's and stay."""
+    """Old temporary names are removed; recent ones may be another run's and stay."""
     tree = Tree(tmp_path / name, PYTHON)
     old = [
         tree.root / ".pyvenv.cfg.pack-venv-1-ab.tmp",
@@ -227,7 +227,7 @@ def test_temporary_names_of_a_killed_run_are_swept(tmp_path: Path, name: str) ->
 def test_each_piece_is_replaced_in_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old piece stays until the new one takes its place, which no other run has named."""
+    """The old piece stays until the new one, under a unique name, takes its place."""
     spec = importlib.util.spec_from_file_location("postinstall", SCRIPT)
     assert spec
     assert spec.loader
@@ -249,7 +249,7 @@ def test_each_piece_is_replaced_in_one_step(
 
 
 def test_a_killed_run_is_put_right_by_the_next(tmp_path: Path) -> None:
-    """Killed at any moment, the tree is connected by another run."""
+    """After a run was killed at any moment, another run connects the tree."""
     tree = Tree(tmp_path / "app", PYTHON)
     for step in range(12):
         command = [str(PYTHON.path), str(tree.root / "postinstall.py"), "-q"]

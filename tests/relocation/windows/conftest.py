@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lay out the CPython for Windows that environments of one module are made of."""
+    """Lay out the CPython for Windows that environments of one module are made from."""
     return make_base(tmp_path_factory.mktemp("base") / "Python312")

@@ -60,7 +60,7 @@ def real(
 def test_an_environment_of_real_wheels_is_packed_file_by_file(
     real: Path, tmp_path: Path, interpreter: str
 ) -> None:
-    """Every file is there as it was installed, but for those that name their place."""
+    """Every file is packed as installed, except for those that contain their location."""
     before = tree_state(real)
     files = one(pack(real, tmp_path / "app", options(interpreter=interpreter)))
     assert tree_state(real) == before
@@ -90,14 +90,14 @@ def test_an_environment_of_real_wheels_is_packed_file_by_file(
 
 @pytest.mark.parametrize("interpreter", ["bundled", "target"])
 def test_the_bill_of_materials_is_valid(real: Path, tmp_path: Path, interpreter: str) -> None:
-    """It lists what the manifest does, and the interpreter where it is packed."""
+    """It lists what the manifest does, and the interpreter if it is packed."""
     (result,) = pack(real, tmp_path / "app", options(interpreter=interpreter))
     names = {each["name"] for each in checked_sbom(result.path)["components"]}
     assert ("CPython" in names) == (interpreter == "bundled")
 
 
 def test_records_are_true_for_what_is_packed(real: Path, tmp_path: Path) -> None:
-    """Each hash is that of the member, the changed launchers' among them."""
+    """Each hash is that of the member, including those of changed launchers."""
     files = one(pack(real, tmp_path / "app", options(interpreter="target")))
     rows = 0
     for record in (name for name in files if name.endswith("/RECORD")):
@@ -132,7 +132,7 @@ def test_the_manifest_tells_platform_and_path_budget(real: Path, tmp_path: Path)
 def test_the_budget_is_printed(
     real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After packing, and when an archive is looked at."""
+    """Both `pack` and `inspect` print it."""
     output = str(tmp_path / "app")
     commands = (
         ["pack", str(real), "-o", output, "--interpreter", "target", "-q"],
@@ -148,7 +148,7 @@ def test_the_budget_is_printed(
 
 
 def test_zip_is_the_default_and_tar_holds_copies(tmp_path: Path, base: Path) -> None:
-    """A tar archive for Windows holds no links either, and has the same content digest."""
+    """A tar archive for Windows contains no links either, and has the same content digest."""
     prefix = make_environment(tmp_path / "env", home=base)
     (prefix / "share").mkdir()
     (prefix / "share/file").write_text("text")
@@ -170,7 +170,7 @@ def test_zip_is_the_default_and_tar_holds_copies(tmp_path: Path, base: Path) -> 
 
 
 def test_all_names_that_windows_cannot_hold_are_one_error(tmp_path: Path) -> None:
-    """Devices, ends, characters and names that differ by case are listed together."""
+    """Device names, trailing dots, characters and names that differ by case are listed together."""
     prefix = make_environment(tmp_path / "env")
     site = prefix / SITE
     for name in ("aux.py", "what?.txt", "end.", "Data.txt", "data.txt", "fine.py"):
@@ -188,7 +188,7 @@ def test_all_names_that_windows_cannot_hold_are_one_error(tmp_path: Path) -> Non
 
 
 def test_the_top_folders_name_is_one_of_them(tmp_path: Path) -> None:
-    """What Windows cannot hold is no install target; none at all is."""
+    """A name that Windows does not allow is refused as the install target; none at all is fine."""
     prefix = make_environment(tmp_path / "env")
     with pytest.raises(PlanError, match="the top-level folder 'nul' is the device NUL on Windows"):
         pack(prefix, tmp_path / "app", options(interpreter="target", install_target="nul"))
@@ -202,7 +202,7 @@ def test_the_top_folders_name_is_one_of_them(tmp_path: Path) -> None:
 def test_archives_are_named_for_the_programs_in_them(
     tmp_path: Path, machine: str, tag: str
 ) -> None:
-    """The platform's tag stands in the archive's name."""
+    """The archive's name contains the platform tag."""
     prefix = make_environment(tmp_path / "env", machine=machine)
     project = Project(name="app", version="1.0")
     table = options(interpreter="target", project="installed")
@@ -211,7 +211,7 @@ def test_archives_are_named_for_the_programs_in_them(
 
 
 def test_a_library_for_a_newer_windows_decides(tmp_path: Path) -> None:
-    """The highest version that a header of this machine asks for counts."""
+    """The highest version that a header for the environment's machine requires counts."""
     prefix = make_environment(tmp_path / "env")
     (prefix / SITE / "new.pyd").write_bytes(small_pe(version=(10, 0)))
     (prefix / SITE / "arm.dll").write_bytes(small_pe("arm64", (11, 0)))
@@ -236,7 +236,7 @@ def test_a_module_for_another_machine_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_connected_environment_is_as_it_was_packed(tmp_path: Path) -> None:
-    """What postinstall.py writes on Windows is neither added nor changed."""
+    """What postinstall.py writes on Windows counts neither as added nor as changed."""
     prefix = make_environment(tmp_path / "env")
     (result,) = pack(prefix, tmp_path / "app", options(interpreter="target"))
     with zipfile.ZipFile(result.path) as archive:
@@ -254,7 +254,7 @@ def test_a_connected_environment_is_as_it_was_packed(tmp_path: Path) -> None:
 
 
 def test_the_seeds_functions_pack_it_too(tmp_path: Path) -> None:
-    """They leave the interpreter's names as they are, and no links."""
+    """They pack the interpreter's program unchanged, and pass its path to the caller."""
     prefix = make_environment(tmp_path / "env")
     before = tree_state(prefix)
     path = create_archive(prefix, tmp_path / "out", format="zip", show_progress=False)

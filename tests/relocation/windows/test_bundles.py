@@ -1,4 +1,4 @@
-"""Bundles for Windows: what they bring of the interpreter, and what cannot be bundled."""
+"""Bundles for Windows: what they contain of the interpreter, and what cannot be bundled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hatch_pack_venv.model.errors import InterpreterProblem, PlanError
 
 
 def expected_runtime(trim: str) -> set[str]:
-    """Return what a bundle brings of the interpreter that `make_base` lays out."""
+    """Return what a bundle contains of the interpreter that `make_base` lays out."""
     names = {
         *("python.exe", "pythonw.exe", "python3.dll", "python312.dll"),
         *("vcruntime140.dll", "vcruntime140_1.dll", "share/licenses/python/LICENSE.txt"),
@@ -41,7 +41,7 @@ def expected_runtime(trim: str) -> set[str]:
 @pytest.mark.parametrize("trim", ["none", "default", "minimal"])
 @pytest.mark.parametrize("kind", ["python.org", "python-build-standalone"])
 def test_a_bundle_is_an_installation_of_its_own(tmp_path: Path, kind: str, trim: str) -> None:
-    """`python.exe` lies in the root, beside its libraries; no `pyvenv.cfg` misleads `site`."""
+    """`python.exe` is in the root, next to its libraries; no `pyvenv.cfg` misleads `site`."""
     base = make_base(tmp_path / "base", kind=kind)
     prefix = make_environment(tmp_path / "env", home=base, by="uv")
     before = tree_state(base)
@@ -64,7 +64,7 @@ def test_a_bundle_is_an_installation_of_its_own(tmp_path: Path, kind: str, trim:
 def test_of_two_builds_in_one_folder_the_environments_is_bundled(
     tmp_path: Path, free: bool
 ) -> None:
-    """python.org installs the free-threaded build beside the ordinary one; one is `python.exe`."""
+    """If both builds share a folder, as python.org's do, the right one becomes `python.exe`."""
     base = make_base(tmp_path / "base", minor="3.13")
     names = ("python3.13t.exe", "pythonw3.13t.exe", "python313t.dll", "python3t.dll")
     tagged = "DLLs/_ssl.cp313t-win_amd64.pyd"
@@ -109,7 +109,7 @@ def test_the_bases_packages_come_along_where_they_are_seen(tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_bundled_is_told(tmp_path: Path, missing: str, message: str) -> None:
-    """An interpreter that is elsewhere, an embeddable package, and half an installation."""
+    """A missing interpreter, an embeddable package and half an installation are reported."""
     base = make_base(tmp_path / "base")
     (base / missing).unlink()
     prefix = make_environment(tmp_path / "env", home=base)
@@ -129,7 +129,7 @@ def test_what_cannot_be_bundled_is_told(tmp_path: Path, missing: str, message: s
 def test_what_needs_another_system_is_refused(
     tmp_path: Path, table: dict[str, str], message: str
 ) -> None:
-    """Nothing for Windows compiles here, and no promise of a POSIX path means anything there."""
+    """Nothing here compiles for Windows, and a promised POSIX path means nothing there."""
     prefix = make_environment(tmp_path / "env")
     with pytest.raises(InterpreterProblem, match=message):
         pack(prefix, tmp_path / "app", options(**table))
@@ -145,7 +145,7 @@ def test_a_bundle_that_collides_with_the_environment_is_an_error(tmp_path: Path)
 
 
 def test_the_users_packages_stay_out_of_a_bundle(tmp_path: Path, base: Path) -> None:
-    """The `.pth` file takes off what `site` has put before the archive's own packages."""
+    """The `.pth` file removes what `site` has put ahead of the archive's own packages."""
     prefix = make_environment(tmp_path / "env", home=base)
     files = one(pack(prefix, tmp_path / "app", options()))
     site = tmp_path / "site"
@@ -175,7 +175,7 @@ def test_the_users_packages_stay_out_of_a_bundle(tmp_path: Path, base: Path) -> 
 
 
 def test_a_preview_tells_the_interpreters_files_apart(tmp_path: Path, base: Path) -> None:
-    """What a bundle adds is of the interpreter; its names in `Scripts` stay behind."""
+    """What a bundle adds belongs to the interpreter; its names in `Scripts` are left out."""
     prefix = make_environment(tmp_path / "env", home=base, by="virtualenv")
     found = preview_pack(prefix, options()).to_dict()
     why = {

@@ -50,7 +50,7 @@ def with_entry_point(prefix: Path, name: str = "greet") -> Path:
 
 
 def test_uvs_launchers_are_packed_relative(windows_wheels: dict[str, Path], tmp_path: Path) -> None:
-    """Those of today's uv, with the interpreter's place in their resources."""
+    """Launchers of current uv, with the interpreter's path in their resources, become relative."""
     trampoline = trampolines(windows_wheels["uv"])["console"]
     launcher = uv_launcher(trampoline, PYTHON)
     prefix = with_script(make_environment(tmp_path / "env", by="uv"), "greet.exe", launcher)
@@ -62,7 +62,7 @@ def test_uvs_launchers_are_packed_relative(windows_wheels: dict[str, Path], tmp_
 
 
 def test_setuptools_launchers_are_packed_relative(tmp_path: Path) -> None:
-    """The program stays, and the script beside it names the interpreter below the prefix."""
+    """The program stays, and the script next to it names the interpreter below the prefix."""
     prefix = with_entry_point(make_environment(tmp_path / "env"))
     with_script(prefix, "greet.exe", setuptools_launcher())
     with_script(prefix, "greet-script.py", f"#!{PYTHON}\nprint()\n".encode())
@@ -72,7 +72,7 @@ def test_setuptools_launchers_are_packed_relative(tmp_path: Path) -> None:
 
 
 def test_an_unknown_launcher_of_an_entry_point_is_made_anew(tmp_path: Path) -> None:
-    """Another program of the same name is one that names its interpreter in its own way."""
+    """An unknown program with an entry point's name is replaced; any other program is kept."""
     prefix = with_entry_point(make_environment(tmp_path / "env"))
     with_script(prefix, "greet.exe", small_pe(tail=b"C:\\Python\\python.exe"))
     with_script(prefix, "tool.exe", small_pe(tail=b"a program"))
@@ -83,7 +83,7 @@ def test_an_unknown_launcher_of_an_entry_point_is_made_anew(tmp_path: Path) -> N
 
 
 def test_a_launcher_of_another_python_is_kept(tmp_path: Path) -> None:
-    """What starts none of the environment's Pythons is not ours to change."""
+    """A launcher that starts none of the environment's Pythons is not changed."""
     foreign = stub() + b"#!C:\\Other\\python.exe\n" + archived()
     prefix = with_script(make_environment(tmp_path / "env"), "other.exe", foreign)
     files = one(pack(prefix, tmp_path / "app", options(interpreter="target")))
@@ -113,7 +113,7 @@ def project_wheel(folder: Path, name: str = "greeter-2.0-py3-none-any.whl") -> P
 
 @pytest.mark.parametrize("interpreter", ["bundled", "target"])
 def test_the_projects_wheel_is_laid_over(tmp_path: Path, base: Path, interpreter: str) -> None:
-    """It replaces what the environment has of it, with launchers as installers make them."""
+    """It replaces the installed version, with launchers like those that installers make."""
     prefix = with_entry_point(make_environment(tmp_path / "env", home=base), name="old")
     with_script(prefix, "old.exe", stub() + f"#!{PYTHON}\n".encode() + archived())
     (prefix / SITE / "greeter-1.0.dist-info/RECORD").write_text("../../Scripts/old.exe,,\n")
@@ -141,10 +141,10 @@ def test_the_projects_wheel_is_laid_over(tmp_path: Path, base: Path, interpreter
 
 
 def test_a_wheel_has_to_be_for_windows(tmp_path: Path) -> None:
-    """One for this machine does not fit an environment of Windows; one for it does."""
+    """A wheel for this machine does not fit a Windows environment; one for Windows does."""
     prefix = make_environment(tmp_path / "env")
     here = project_wheel(tmp_path, "greeter-2.0-cp312-cp312-linux_x86_64.whl")
-    with pytest.raises(WheelProblem, match=r"does not fit .* CPython 3\.12\.4 on win-"):
+    with pytest.raises(WheelProblem, match=r"is not compatible with .* CPython 3\.12\.4 on win-"):
         pack(prefix, tmp_path / "app", options(interpreter="target", wheels=[str(here)]))
     there = project_wheel(tmp_path, "greeter-2.0-cp312-cp312-win_amd64.whl")
     pack(prefix, tmp_path / "app", options(interpreter="target", wheels=[str(there)]))
@@ -169,7 +169,7 @@ def test_path_files_of_windows_are_read_as_windows_reads_them(tmp_path: Path) ->
 
 
 def test_what_names_the_old_place_is_told(tmp_path: Path) -> None:
-    """A text with the path that the environment was made at on Windows is a finding."""
+    """A text with the path at which the environment was made on Windows is a finding."""
     prefix = make_environment(tmp_path / "env")
     (prefix / "share").mkdir()
     (prefix / "share/kernel.json").write_text(json.dumps({"argv": [PYTHON]}))

@@ -1,8 +1,8 @@
 """What CPython's own start-up code for Windows makes of an archive.
 
 The module `getpath` is frozen into every CPython since 3.11 and decides, from nothing but names and
-the text of `pyvenv.cfg`, where the prefix and the standard library are. Its tests bring a file
-system of Windows to run it on, on any system. It is given the names of an archive.
+the text of `pyvenv.cfg`, where the prefix and the standard library are. Its tests contain a mock of
+a Windows file system, so that it runs on any system. Here it is given the names of an archive.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ print(json.dumps(getpath(ns, dict.fromkeys(keys))))
 
 @cache
 def pythons() -> list[Python]:
-    """Return the CPythons of this machine that bring `getpath` and its tests."""
+    """Return the CPythons of this machine that have `getpath` and its tests."""
     found = []
     for python in find_pythons():
         minor = tuple(map(int, python.minor.rstrip("t").split(".")))
@@ -70,12 +70,12 @@ def started(python: Python, **task: Any) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # it tells what it looks at
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # it prints what it checks
     return found
 
 
 def names(path: Path, root: str) -> tuple[list[str], list[str]]:
-    """Return the files and folders of an archive as they lie on Windows."""
+    """Return the files and folders of an archive as paths on Windows."""
     with zipfile.ZipFile(path) as archive:
         below = [name.partition("/")[2] for name in archive.namelist()]
     files = [f"{root}\\{name}".replace("/", "\\") for name in below if name and name[-1] != "/"]
@@ -85,7 +85,7 @@ def names(path: Path, root: str) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
 def test_a_bundle_is_its_own_prefix(tmp_path: Path, python: Python) -> None:
-    """`python.exe` finds `Lib` and `DLLs` beside itself, and nothing outside of the archive."""
+    """`python.exe` finds `Lib` and `DLLs` next to itself, and nothing outside of the archive."""
     base = make_base(tmp_path / "base")
     prefix = make_environment(tmp_path / "env", home=base)
     (result,) = pack(prefix, tmp_path / "app", PackOptions())
@@ -102,7 +102,7 @@ def test_a_bundle_is_its_own_prefix(tmp_path: Path, python: Python) -> None:
 
 @pytest.mark.parametrize("python", pythons(), ids=lambda python: python.version)
 def test_a_connected_environment_finds_its_base(tmp_path: Path, python: Python) -> None:
-    """With what postinstall.py writes, the library is the base's and the prefix its own."""
+    """With what postinstall.py writes, the library is the base's and the executable its own."""
     prefix = make_environment(tmp_path / "env")
     (result,) = pack(prefix, tmp_path / "app", PackOptions(interpreter="target"))
     files, folders = names(result.path, ROOT)
@@ -135,5 +135,5 @@ def test_a_connected_environment_finds_its_base(tmp_path: Path, python: Python) 
 
 @needs("getpath tests")
 def test_there_is_a_start_up_to_ask() -> None:
-    """At least one CPython of this machine brings it, so that the tests above run."""
+    """At least one CPython of this machine has it, so that the tests above run."""
     assert pythons()

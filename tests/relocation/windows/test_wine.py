@@ -1,7 +1,7 @@
-"""Launchers and batch files of Windows, run for real by Wine in a moved environment.
+"""Windows launchers and batch files, run for real by Wine in a moved environment.
 
-`python.exe` is stood in for by a script that starts this machine's Python; the launchers and
-cmd.exe are programs of Windows. The tests' header tells whether Wine is there.
+A script that starts this machine's Python takes the place of `python.exe`; the launchers and
+cmd.exe are Windows programs. The header of the test run says whether Wine is available.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wine]:
 def roots(
     tmp_path_factory: pytest.TempPathFactory, windows_wheels: dict[str, Path]
 ) -> dict[str, Path]:
-    """Pack an environment with a launcher of each kind, and unpack it in a place with a space."""
+    """Pack an environment with a launcher of each kind, and unpack it to a path with a space."""
     folder = tmp_path_factory.mktemp("launchers")
     prefix = make_environment(folder / "app", home=make_base(folder / "base"))
     scripts, info = prefix / "Scripts", prefix / SITE / "greeter-1.0.dist-info"
@@ -81,7 +81,7 @@ def roots(
 def test_a_launcher_starts_the_archives_interpreter(
     drive: Wine, roots: dict[str, Path], kind: str, mode: str
 ) -> None:
-    """It finds `python.exe` from its own place, hands on the arguments, and its script runs."""
+    """It finds `python.exe` relative to itself, passes on the arguments, and its script runs."""
     root = roots[mode]
     python, said = drive.said(root / f"Scripts/{kind}.exe", "an argument", "b")
     assert python == root / ("python.exe" if mode == "bundled" else "Scripts/python.exe")
@@ -92,7 +92,7 @@ def test_a_launcher_starts_the_archives_interpreter(
 def test_a_launcher_made_anew_starts_its_entry_point(
     drive: Wine, roots: dict[str, Path], mode: str
 ) -> None:
-    """The one that stands for an unknown program calls the function."""
+    """The launcher that replaces an unknown program calls the function."""
     root = roots[mode]
     _, said = drive.said(root / "Scripts/made-anew.exe", PYTHONPATH=str(root / SITE))
     assert said == "of greeter\n"
@@ -102,7 +102,7 @@ def test_a_launcher_made_anew_starts_its_entry_point(
 def test_cmd_finds_interpreter_and_launchers_when_activated(
     drive: Wine, roots: dict[str, Path], mode: str
 ) -> None:
-    """activate.bat puts `Scripts`, and for a bundle the root, first; deactivate.bat takes both."""
+    """activate.bat puts `Scripts`, and a bundle's root, first on PATH; deactivate.bat undoes it."""
     root = roots[mode]
     script = root.parent / "session.bat"
     script.write_bytes(

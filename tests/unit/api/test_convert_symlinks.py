@@ -1,4 +1,4 @@
-"""`convert_symlinks`: what it promises beyond the single link (test_link_cases.py has those)."""
+"""`convert_symlinks` beyond the conversion of single links (see test_link_cases.py for those)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_it_returns_what_it_converted(scene: Scene) -> None:
 
 
 def test_nothing_but_links_is_touched(scene: Scene) -> None:
-    """Files of the environment and everything outside stay as they are, link counts apart."""
+    """Other files in the environment and everything outside stay the same, except link counts."""
     before = tree_state(scene.root)
     convert_symlinks(scene.env)
     after = tree_state(scene.root)
@@ -91,7 +91,7 @@ def test_a_containing_folder_is_the_boundary(scene: Scene) -> None:
 
 
 def test_the_containing_folder_may_be_the_environment_or_an_alias(scene: Scene) -> None:
-    """What is compared is where the folders really are."""
+    """The folders' real paths are compared."""
     (scene.root / "alias").symlink_to(".")
     convert_symlinks(scene.env, scene.root / "alias")
     assert os.readlink(scene.env / "b-file") == "../out/f"
@@ -111,7 +111,7 @@ def test_a_folder_that_does_not_contain_it_is_refused(scene: Scene, name: str) -
 
 @pytest.mark.parametrize("name", ["none", "f"])
 def test_what_is_no_folder_is_refused(scene: Scene, name: str) -> None:
-    """A missing environment and a file are one sentence."""
+    """A missing folder or a file gives a one-sentence error."""
     with pytest.raises(EnvironmentProblem, match="there is no environment at"):
         convert_symlinks(scene.root / name)
 
@@ -134,7 +134,7 @@ def test_if_one_link_cannot_be_replaced_none_is(
     error: BaseException,
     step: str,
 ) -> None:
-    """An error or Ctrl-C just before or after any of the replacements: every link is there."""
+    """After an error or Ctrl-C just before or after any replacement, every link is still there."""
     before = links_below(scene.env)
     content = read(scene.out)
     calls = []
@@ -160,7 +160,7 @@ def test_if_one_link_cannot_be_replaced_none_is(
 
 
 def test_a_folder_takes_a_links_place_in_one_step(scene: Scene) -> None:
-    """Whoever looks while it happens sees the link or the tree, never nothing."""
+    """At every moment either the link or the tree is there, never nothing."""
     new, link = scene.root / "new", scene.env / "c-tree"
     shutil.copytree(scene.out / "d", new)
     assert replacing.exchange(new, link), "this file system cannot exchange two names"

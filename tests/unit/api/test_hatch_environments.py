@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def test_a_locked_environment_has_a_lock_file(
     tmp_path: Path, name: str, configuration: str, expected: str | None
 ) -> None:
-    """Its name is Hatch's; a `pylock.toml` of another tool is left alone."""
+    """Its name is the one that Hatch gives it; another tool's `pylock.toml` is ignored."""
     (tmp_path / "pyproject.toml").write_text(configuration)
     (tmp_path / "locks").mkdir()
     for file in ("pylock.toml", "pylock.prod.toml", "pylock.test-py3-12.toml", "locks/prod.toml"):

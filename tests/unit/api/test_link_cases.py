@@ -1,7 +1,7 @@
-"""Every kind of link that was met in environments: converted in place, and packed in each way.
+"""Every kind of link that was found in environments: converted in place, and packed in each way.
 
-What a case leads to is read before; the same must be read afterwards, elsewhere, with everything
-outside hidden. What cannot be made so is refused by name, and nothing has changed.
+The content of each target is read first; it must be found again afterwards, elsewhere, with
+everything outside hidden. A link that does not allow this is refused by name, and nothing changes.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Case:
 
     Parameters:
         make: makes the link, and what it leads to.
-        text: the link's text when it was converted or packed; `None` if it leads outside.
-        outside: for links that lead outside, whether a file or a whole folder stands for them.
-        refused: what is said of a link that can be neither converted nor packed.
-        no_copy: what is said where formats without links cannot hold it.
-        look: what to read below a link to a folder that holds more.
-        packed_text: the text of a link that can stay one, since a copy is packed where it leads.
+        text: the link's text after conversion or packing; `None` if it leads outside.
+        outside: for links that lead outside, whether a file or a whole folder replaces them.
+        refused: part of the error for a link that can be neither converted nor packed.
+        no_copy: part of the error if formats without links cannot contain its target.
+        look: the path to read below a link to a folder that contains more.
+        packed_text: the text of a link that is packed as one, since its target is packed as a copy.
     """
 
     name: str
@@ -205,7 +205,7 @@ harmless = pytest.mark.parametrize(("text", "becomes"), HARMLESS.values(), ids=H
 
 @harmless
 def test_a_link_to_what_comes_later_is_kept(scene: Scene, text: str, becomes: str) -> None:
-    """In place and by the seed API, made relative; formats without links leave it out."""
+    """Conversion and the seed API's tars keep it, as a relative link; zip files leave it out."""
     scene.link(LINK, text.format(env=scene.env))
     unpacked = scene.unpack(scene.pack("tar", external_links=True))
     assert os.readlink(unpacked / LINK) == becomes
@@ -221,7 +221,7 @@ def test_a_link_to_what_comes_later_is_kept(scene: Scene, text: str, becomes: st
 def test_the_hooks_archives_hold_no_link_that_leads_nowhere(
     scene: Scene, text: str, becomes: str
 ) -> None:
-    """What it leads to would be missed: it is an error there."""
+    """The target would be missing after unpacking, so the link is an error."""
     scene.link(LINK, text.format(env=scene.env))
     (problem,) = problems_of(lambda: scene.pack("tar", external_links=False))
     assert f"{LINK} leads nowhere ({becomes})" in problem
@@ -229,7 +229,7 @@ def test_the_hooks_archives_hold_no_link_that_leads_nowhere(
 
 @pytest.mark.parametrize("text", ["../../../elsewhere/f", "{root}/later/f"])
 def test_a_link_to_nowhere_else_is_refused(scene: Scene, text: str) -> None:
-    """Not inside, not beside, or absolute: nothing on the target can make it right."""
+    """If it leads neither inside nor to a neighbour, or is absolute, it can never become valid."""
     scene.link(LINK, text.format(root=scene.root))
     before = tree_state(scene.root)
     for call in (
@@ -242,7 +242,7 @@ def test_a_link_to_nowhere_else_is_refused(scene: Scene, text: str) -> None:
 
 
 def test_an_interpreter_may_be_elsewhere(scene: Scene) -> None:
-    """The seed API keeps its link, whatever it names."""
+    """The seed API keeps the link to the interpreter, whatever its target."""
     scene.link("bin/python3", "/of/another/machine/python3")
     unpacked = scene.unpack(scene.pack("tar", external_links=True))
     assert os.readlink(unpacked / "bin/python3") == "/of/another/machine/python3"
@@ -250,7 +250,7 @@ def test_an_interpreter_may_be_elsewhere(scene: Scene) -> None:
 
 @accepted
 def test_a_second_time_there_is_nothing_to_convert(scene: Scene, case: Case) -> None:
-    """What was converted is right."""
+    """A converted environment is not changed again."""
     case.make(scene)
     convert_symlinks(scene.env)
     before = tree_state(scene.env)
@@ -261,7 +261,7 @@ def test_a_second_time_there_is_nothing_to_convert(scene: Scene, case: Case) -> 
 @pytest.mark.parametrize("format", ["tar", "zip"])
 @every_case
 def test_packed(scene: Scene, case: Case, format: str) -> None:
-    """The hook's archives hold what it leads to, by links that stay inside or as copies."""
+    """The hook's archives contain the target, through links that stay inside or as a copy."""
     case.make(scene)
     before = tree_state(scene.env)
     reason = case.refused or (case.no_copy if format == "zip" else "")
@@ -290,7 +290,7 @@ def test_packed(scene: Scene, case: Case, format: str) -> None:
 
 @every_case
 def test_packed_with_external_links(scene: Scene, case: Case) -> None:
-    """The seed API's tars keep the links that leave; those inside need nothing outside."""
+    """The seed API's tars keep links to the outside; links inside need nothing outside."""
     case.make(scene)
     if case.refused and "in a folder outside" not in case.name:
         problems = problems_of(lambda: scene.pack("tar", external_links=True))
@@ -340,7 +340,7 @@ def test_a_file_outside_becomes_a_hard_link(scene: Scene) -> None:
 
 
 def test_a_folder_outside_becomes_a_tree_of_its_own(scene: Scene) -> None:
-    """Whoever edits the copied tree does not edit the original; times and modes are kept."""
+    """The copied files are independent and keep their times and modes; the folders are writable."""
     (scene.out / "d/f").chmod(0o751)
     os.utime(scene.out / "d/f", (1e9, 1e9))
     (scene.out / "d/e").chmod(0o555)
@@ -353,7 +353,7 @@ def test_a_folder_outside_becomes_a_tree_of_its_own(scene: Scene) -> None:
 
 @pytest.fixture
 def other_device(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder on another file system."""
+    """Provide a folder on another file system."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         assert Path(folder).stat().st_dev != tmp_path.stat().st_dev
         yield Path(folder)
@@ -375,7 +375,7 @@ def test_a_target_on_another_device_is_copied(scene: Scene, other_device: Path) 
 
 
 def test_a_target_on_another_device_is_packed(scene: Scene, other_device: Path) -> None:
-    """Archives hold what lies on another file system."""
+    """Archives contain files and folders from another file system."""
     (other_device / "f").write_bytes(b"far f")
     scene.link(LINK, other_device / "f")
     scene.link("data/folder", other_device)
@@ -394,7 +394,7 @@ def test_root_does_not_link_to_somebody_elses_file(scene: Scene) -> None:
 
 
 def test_uv_like_links_into_a_cache(scene: Scene) -> None:
-    """Files that are links one by one (uv) follow every rule that real files follow."""
+    """Files that are individual links (uv) follow every rule that real files follow."""
     cache = scene.root / "cache"
     cache.mkdir()
     old = str(scene.env).encode()
@@ -417,7 +417,7 @@ def test_uv_like_links_into_a_cache(scene: Scene) -> None:
 
 @pytest.mark.parametrize("external_links", [False, True])
 def test_pdm_like_links_to_whole_folders(scene: Scene, external_links: bool) -> None:
-    """Rules hold in folders that come from a cache (PDM): no byte code, no RECORD, no notes."""
+    """The rules hold in folders from a cache (PDM): no bytecode, RECORD or installer's notes."""
     for name in ("pkg/mod.py", "pkg/__pycache__/mod.pyc", "pkg-1.dist-info/uv_cache.json"):
         path = scene.root / "cache" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -433,7 +433,7 @@ def test_pdm_like_links_to_whole_folders(scene: Scene, external_links: bool) -> 
 
 @pytest.mark.parametrize("kind", ["a FIFO", "a socket"])
 def test_special_files_are_refused_by_name(scene: Scene, kind: str) -> None:
-    """What no archive can hold is named; conversion does not mind it."""
+    """A file that no archive can contain is named; conversion ignores it."""
     path = scene.env / "data/special"
     if kind == "a FIFO":
         os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""Something moves on a terminal from the start, also before there is anything to count."""
+"""A terminal shows activity from the start, even before there is anything to count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 
     def isatty(self) -> bool:
-        """Say so."""
+        """Return `True`."""
         return True
 
 
@@ -32,7 +32,7 @@ def report(total: int) -> AbstractContextManager[Progress]:
 
 
 def test_seconds_are_shown_until_the_bar_appears(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line begins within a second, makes room for notes, and is gone before the bar comes."""
+    """The line appears within a second, makes room for notes, and is gone before the bar starts."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     logger = logging.getLogger("hatch_pack_venv")
@@ -53,7 +53,7 @@ def test_seconds_are_shown_until_the_bar_appears(monkeypatch: pytest.MonkeyPatch
 
 
 def test_nothing_is_shown_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in a file, and not where nothing is reported."""
+    """Nothing is shown if standard error is not a terminal, or if no progress is reported."""
     for stream, reporter in ((io.StringIO(), report), (Terminal(), silent)):
         monkeypatch.setattr(sys, "stderr", stream)
         with from_the_start(reporter) as reporting:

@@ -1,4 +1,4 @@
-"""Which archive of several is run."""
+"""Which of several archives is run."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from hatch_pack_venv.api import proof
 
 
 def test_every_format_has_its_place() -> None:
-    """A format that is added says how fast it is read."""
+    """Every format, including new ones, is ranked by reading speed."""
     assert {*proof._FASTEST_FIRST} == {*CompressionFormat}

@@ -18,7 +18,7 @@ def proof(asked: str, room: str | None = "hidden") -> Proof:
 
 
 def test_a_start_is_one_line() -> None:
-    """It stands among the other facts."""
+    """It is one of the lines about a result."""
     assert [*proof_lines(proof("start"), 80)] == [
         "  ran      the interpreter, 2 modules in a clean room, 2.0 s"
     ]
@@ -40,7 +40,7 @@ def test_nothing_is_no_line() -> None:
 
 
 def test_facts_are_the_same_whenever_it_is_proved() -> None:
-    """No seconds stand beside an archive, whose bytes are reproducible."""
+    """The facts next to an archive, which is reproducible, contain no seconds."""
     assert proof("all").facts() == {
         "prove": "all",
         "room": "hidden",

@@ -1,4 +1,4 @@
-"""The seed API's calls: their names and formats, progress and temporary files."""
+"""The seed API's calls: their signatures, and the names and formats of archives."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SUFFIXES: Final = {
 @pytest.mark.parametrize("name", SUFFIXES)
 @pytest.mark.parametrize("base", ["app", "app-1.0", "some/folder/app.v2", "/abs/app"])
 def test_the_archives_name_is_the_base_name_and_the_suffix(name: str | None, base: str) -> None:
-    """Every spelling of a format is known, and a dot in the base name is no suffix."""
+    """Every spelling of a format is accepted, and a dot in the base name starts no suffix."""
     assert get_archive_path(base, name) == Path(base + SUFFIXES[name])
     assert get_archive_path(Path(base), CompressionFormat.get_format(name)) == Path(
         base + SUFFIXES[name]
@@ -85,7 +85,7 @@ def test_the_archives_name_is_the_base_name_and_the_suffix(name: str | None, bas
 
 
 def test_a_base_name_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`~` is expanded, so that what is told is where the archive is."""
+    """`~` is expanded, so that the returned path is where the archive is."""
     monkeypatch.setenv("HOME", "/home/of/somebody")
     assert get_archive_path("~/app", "tar") == Path("/home/of/somebody/app.tar")
 

@@ -1,4 +1,4 @@
-"""Damaged ELF files: headers or a `DamagedElfError`, at once and without the memory they claim."""
+"""Damaged ELF files give headers or a `DamagedElfError`, quickly and in little memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(data: bytes) -> None:
 
 @pytest.mark.parametrize("width", ["<H", "<I", "<Q"])
 def test_each_changed_word_is_headers_or_an_error(width: str) -> None:
-    """Every word of the headers in turn takes every odd value, within a second and 8 MiB."""
+    """Each word takes each odd value in turn, and every file is read within a second and 8 MiB."""
     good = sample()
     size = struct.calcsize(width)
     tracemalloc.start()
@@ -68,7 +68,7 @@ def test_random_damage_is_headers_or_an_error() -> None:
 
 
 def test_a_file_on_disk_is_not_sought_beyond_its_end(tmp_path: Path) -> None:
-    """Systems refuse such offsets with an error of their own, which `BytesIO` does not."""
+    """Operating systems refuse such offsets with their own error, unlike `BytesIO`."""
     path = tmp_path / "x.so"
     good = sample()
     for word in WORDS:
@@ -81,7 +81,7 @@ def test_a_file_on_disk_is_not_sought_beyond_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_section_table_far_away_is_no_payload_of_its_own(word: int) -> None:
-    """Whatever a header says of where its sections are: an answer."""
+    """There is an answer wherever the header says that the section table is."""
     data = bytearray(sample())
     struct.pack_into("<Q", data, 40, word)
     assert has_appended_data(bytes(data)) in (True, False)

@@ -1,4 +1,4 @@
-"""Mach-O files, made by hand and real, as dyld reads them."""
+"""Mach-O files, made by hand, as dyld reads them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def only(content: bytes) -> Slice:
 
 
 def test_what_a_library_wants_is_read() -> None:
-    """Its own name, what it loads, weakly or not, where it looks, its floor and its signature."""
+    """Install name, libraries to load, search paths, minimum version and signature are read."""
     part = only(
         thin(
             [
@@ -71,7 +71,7 @@ def test_what_a_library_wants_is_read() -> None:
     [("x86_64", "<", True), ("i386", "<", False), ("ppc", ">", False), ("arm64", "<", True)],
 )
 def test_every_kind_of_thin_file_is_read(architecture: str, order: str, wide: bool) -> None:
-    """Of 32 and 64 bits, of both byte orders, with the older command for the floor."""
+    """It may be 32-bit or 64-bit, in either byte order, with the older minimum-version command."""
     content = thin(
         [text_command(LOAD, "@executable_path/x", order), version_min((10, 9), order)],
         architecture=architecture,
@@ -100,7 +100,7 @@ def test_universal_files_have_a_slice_for_each_architecture(wide: bool) -> None:
 
 
 def test_the_floor_of_another_system_is_none_of_macos() -> None:
-    """What is built for iOS tells no release of macOS."""
+    """A file that is built for iOS states no macOS version."""
     assert only(thin([build_version((17, 0), IOS)])).minos == ()
 
 
@@ -109,7 +109,7 @@ def test_the_floor_of_another_system_is_none_of_macos() -> None:
     [
         b"",
         b"\x7fELF",
-        b"\xca\xfe\xba\xbe\x00\x00\x00\x41" + bytes(100),  # a class of Java 21
+        b"\xca\xfe\xba\xbe\x00\x00\x00\x41" + bytes(100),  # a Java 21 class
         b"\xca\xfe\xba\xbe\x00\x00\x00\x01" + bytes(100),
         fat(("arm64", b"!<arch>\n" + bytes(60))),
         b"!<arch>\n",
@@ -121,7 +121,7 @@ def test_other_files_are_none(content: bytes) -> None:
 
 
 def test_damaged_files_are_none_and_no_error() -> None:
-    """Cut anywhere in its commands, or with commands that lie of their size."""
+    """It may be cut off anywhere in its commands, or a command may have a wrong size."""
     whole = module("@rpath/x.dylib", rpaths=["@loader_path"])
     end = len(whole) - len(b"text")
     assert read(whole[:end]) is not None

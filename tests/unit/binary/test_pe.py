@@ -13,7 +13,7 @@ from hatch_pack_venv.binary.pe import PeFile
 
 @pytest.mark.parametrize("machine", ["amd64", "arm64", "win32"])
 def test_headers_tell_machine_and_version(machine: str) -> None:
-    """The machine has the name that `sysconfig` ends its platform in."""
+    """The machine has the name that ends `sysconfig.get_platform()`."""
     program = PeFile.from_bytes(small_pe(machine, (6, 2), tail=b"appended"))
     assert program is not None
     assert (program.machine, program.version, program.gui) == (machine, (6, 2), False)
@@ -44,12 +44,12 @@ def test_real_launchers_are_read(content: bytes, machine: str, gui: bool) -> Non
     "content", [b"", b"MZ", b"#!python", b"\x7fELF", b"MZ" + bytes(100), small_pe()[:200]]
 )
 def test_damaged_files_are_no_programs(content: bytes) -> None:
-    """What is cut off or is something else is told by `None`."""
+    """A truncated file, or one that is something else, gives `None`."""
     assert PeFile.from_bytes(content) is None
 
 
 def test_resources_are_found_by_name() -> None:
-    """Bytes come back as they were put in, and others are not there."""
+    """Their bytes are read back unchanged, and other names are not found."""
     content = with_resources(stub(), {"ONE": b"first", "TWO": b"x" * 1000})
     program = PeFile.from_bytes(content)
     assert program is not None
@@ -61,7 +61,7 @@ def test_resources_are_found_by_name() -> None:
 
 
 def test_resources_of_other_types_are_passed_over() -> None:
-    """distlib's launcher has an icon and a version, and no bytes by name."""
+    """distlib's launcher has an icon and a version, but no named raw data."""
     program = PeFile.from_bytes(stub())
     assert program is not None
     assert program.resources
@@ -69,7 +69,7 @@ def test_resources_of_other_types_are_passed_over() -> None:
 
 
 def test_a_damaged_resource_is_not_there() -> None:
-    """One whose place lies outside the file is no error."""
+    """A resource located outside the file is not an error."""
     content = with_resources(small_pe(), {"ONE": b"first"})
     program = PeFile.from_bytes(content)
     assert program is not None

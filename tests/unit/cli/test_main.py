@@ -36,7 +36,7 @@ def run(*arguments: object) -> int:
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
-    """What argparse refuses, and values that an option does not have, are exit 2."""
+    """Arguments that argparse rejects, and values that an option does not accept, exit with 2."""
     assert run(*arguments) == 2
 
 
@@ -51,7 +51,7 @@ def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
 def test_an_unknown_option_is_told_with_the_one_that_was_meant(
     arguments: list[str], usage: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the command that does not have it; wrong usage is exit status 2."""
+    """The command that does not have it reports it, and exits with 2."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -62,14 +62,14 @@ def test_an_unknown_option_is_told_with_the_one_that_was_meant(
 
 @pytest.mark.parametrize("command", ["pack", "export"])
 def test_help_tells_defaults(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Help is exit 0 and tells what an option is where it is not given."""
+    """Help exits with 0 and shows the options' defaults."""
     assert run(command, "--help") == 0
     assert "(default: bundled)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_nothing_to_read_is_told(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A path where nothing is gives one sentence."""
+    """A path that does not exist gives a one-sentence error."""
     assert run(command, "/nowhere/a.tar.xz") == 1
     told = capsys.readouterr().err
     assert told == (
@@ -97,5 +97,5 @@ class Terminal(io.StringIO):
 def test_colours_are_for_terminals(
     stream: io.StringIO, variables: dict[str, str], colours: bool
 ) -> None:
-    """A terminal that wants them gets colours; a file, a pipe and NO_COLOR do not."""
+    """A terminal gets colours unless it is dumb or NO_COLOR is set; files and pipes do not."""
     assert Style.of_stream(stream, variables).colours is colours

@@ -1,4 +1,4 @@
-"""The page of an inspection: areas in proportion, names spelled out, nothing from elsewhere."""
+"""The page of an inspection: areas are in proportion, and names are escaped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Reader(HTMLParser):
 
 
 def test_names_from_files_are_text() -> None:
-    """Neither markup nor control characters in them act."""
+    """Neither markup nor control characters in them take effect."""
     name = "<script>alert(1)</script>\x1b[2J"
     found = Inspection(
         path=Path(f"{name}.tar"),

@@ -1,4 +1,4 @@
-"""What comes from files does not act on the terminal, and what goes wrong there is one sentence."""
+"""Text from files cannot control the terminal, and an error is one sentence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD = {
 
 @pytest.mark.parametrize("text", ODD)
 def test_what_would_act_is_spelled_out(text: str) -> None:
-    """Escape sequences, line breaks, C1 codes, marks of direction, bytes that are no text."""
+    """Escape sequences, line breaks, C1 codes, direction marks and undecodable bytes."""
     assert printable(text) == ODD[text]
     assert PackVenvError(f"{text} is wrong").for_terminal == f"{ODD[text]} is wrong"
     several = OptionsError("wrong", [text, "other"])
@@ -59,7 +59,7 @@ def test_only_our_own_colours_reach_a_terminal() -> None:
 
 
 def run(*arguments: object) -> object:
-    """Return the status, or what was told where it is 1."""
+    """Return the exit status, or the message if it is 1."""
     told = io.StringIO()
     with pytest.raises(SystemExit) as caught, contextlib.redirect_stderr(told):
         command.main([str(argument) for argument in arguments])
@@ -70,7 +70,7 @@ def run(*arguments: object) -> object:
 
 
 def test_names_in_errors_are_spelled_out(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A FIFO of an odd name cannot be packed; the message that names it is one line."""
+    """A FIFO with an odd name cannot be packed; the message escapes the name."""
     os.mkfifo(prefix / "f\x1b[31m\n")
     monkeypatch.setattr("hatch_pack_venv.scan.probe.ask_interpreter", fake_interpreter)
     code = run("pack", prefix, "--interpreter", "target", "-o", prefix.parent / "out")
@@ -88,7 +88,7 @@ class FullDisk(io.StringIO):
 
 
 def test_results_that_cannot_be_printed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence instead of a traceback, and nothing is tried again at the end."""
+    """There is one sentence instead of a traceback, and no second attempt to write at exit."""
     let_go: list[int] = []
     monkeypatch.setattr(output, "let_go_of_output", lambda: let_go.append(1))
     monkeypatch.setattr(sys, "stdout", FullDisk())
@@ -98,7 +98,7 @@ def test_results_that_cannot_be_printed_are_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_json_stays_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What programs read is not spelled in another way."""
+    """JSON output is not escaped for the terminal."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     parsed = parser(command._COMMANDS).parse_args(["inspect", "x", "--json"])
@@ -132,7 +132,7 @@ class Interrupting:
     def find_spec(
         self, name: str, _path: Sequence[str] | None = None, _target: object = None
     ) -> ModuleSpec | None:
-        """Raise where the command is looked for."""
+        """Raise when the command is looked up."""
         if name == "hatch_pack_venv.cli.main":
             raise KeyboardInterrupt
         return None
@@ -151,7 +151,7 @@ def test_ctrl_c_while_the_command_is_imported(
 
 
 def test_a_removed_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative paths are refused in one sentence; absolute ones are found."""
+    """A command that needs it is refused in one sentence; absolute paths still work."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -181,7 +181,7 @@ def test_a_removed_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_colours_can_be_forced(
     stream: io.StringIO, variables: dict[str, str], colours: bool
 ) -> None:
-    """FORCE_COLOR wants them where there is no terminal; NO_COLOR has the last word."""
+    """FORCE_COLOR turns them on without a terminal; NO_COLOR overrides it."""
     assert Style.of_stream(stream, variables).colours is colours
 
 
@@ -199,7 +199,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_completion_without_shtab(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What to install is told."""
+    """The error names the package to install."""
     monkeypatch.setitem(sys.modules, "shtab", None)
     with pytest.raises(SystemExit) as caught:
         command.main(["--print-completion", "bash"])
@@ -223,7 +223,7 @@ def test_help_is_wrapped_at_the_terminals_width(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """No text is longer; lines to type are not wrapped, and argparse's usage is its own affair."""
+    """No text is wider; lines to type are not wrapped, and argparse formats the usage itself."""
     monkeypatch.setenv("COLUMNS", str(columns))
     with pytest.raises(SystemExit):
         command.main([*words, "--help"])
@@ -237,7 +237,7 @@ def test_help_is_wrapped_at_the_terminals_width(
 
 
 def test_result_lines_fit() -> None:
-    """Texts are aligned and wrapped; paths and the next command are whole."""
+    """Texts are aligned, and wrapped at the width."""
     for width in (40, 80, 120):
         fields = [("needs", "glibc 2.35 or later " * 10), ("size", "1 MB")]
         lines = list(field_lines(fields, width))

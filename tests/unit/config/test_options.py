@@ -26,7 +26,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "layers": _LAYERS,
     "dynlib-dirs": _LAYERS,
 }
-"""What a key cannot be without."""
+"""Other keys that a key requires."""
 
 WHERE = "tool.hatch.build.hooks.pack-venv"
 
@@ -45,7 +45,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
         interpreter="bundled",
         project="wheel",
         editables="error",
-        formats=(),  # the own one of the environment
+        formats=(),  # the default for the environment
         compression_level=None,
         output_directory=Path("dist-venv"),
         archive_name="{name}-{version}-{python_tag}-{platform_tag}",
@@ -137,7 +137,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     ],
 )
 def test_each_key_is_read(key: str, value: Any, field: str, expected: Any) -> None:
-    """A right value of each key arrives in its field."""
+    """A valid value of each key ends up in its field."""
     table = {key: value, **BESIDE.get(key, {})}
     assert getattr(PackOptions.from_mapping(table), field) == expected
 
@@ -325,14 +325,14 @@ def test_a_misspelt_key_suggests_the_nearest(key: str, meant: str) -> None:
 
 
 def test_an_unknown_key_lists_the_keys() -> None:
-    """A key like no other is refused with all there are."""
+    """A key that resembles no other is refused with a list of all keys."""
     (problem,) = problems_of({"zzz": 1})
     assert problem.startswith(f"{WHERE}.zzz is unknown; the keys are source, hatch-env, ")
 
 
 @pytest.mark.parametrize("key", sorted(HATCHLING_HOOK_KEYS))
 def test_hatchlings_own_keys_may_stand_beside_ours(key: str) -> None:
-    """Keys that hatchling reads from the same table are no mistakes."""
+    """Keys that hatchling reads from the same table are accepted."""
     assert PackOptions.from_mapping({key: True}) == PackOptions()
 
 
@@ -355,7 +355,7 @@ def test_the_table_is_not_modified() -> None:
 
 @pytest.mark.parametrize("value", ["libssl", ["openssl"], [], 1, [["gdbm"]]])
 def test_only_gpl_libraries_are_asked_for_by_name(value: object) -> None:
-    """Other names, and what is neither true nor false nor a list, are refused with the choices."""
+    """Other names, empty lists and values of other types are refused with the choices."""
     (problem,) = problems_of({"vendor-libraries": value})
     assert problem.startswith(f"{WHERE}.vendor-libraries must be true, false, or a list of")
     assert "'readline' and 'gdbm'" in problem
@@ -376,13 +376,13 @@ def test_keys_about_a_bundled_interpreter_need_one() -> None:
     "value", ["", "python3", "./python3", "/python3", "/opt/../bin/python3", "/opt/py\nthon", 3]
 )
 def test_an_interpreter_that_is_promised_has_a_plain_absolute_path(value: object) -> None:
-    """What cannot stand in pyvenv.cfg, or depends on a folder, is refused."""
+    """A path that pyvenv.cfg cannot contain, or that is not absolute and normalised, is refused."""
     with pytest.raises(OptionsError, match="'target' or the absolute path of an interpreter"):
         PackOptions.from_mapping({"interpreter": value})
 
 
 def test_what_starts_by_itself_needs_an_interpreter() -> None:
-    """Bundled or promised; `entry-point` says what is started where something is."""
+    """It must be bundled or promised; keys about starting and images need a suitable format."""
     (problem,) = problems_of({"format": "run", "interpreter": "target"})
     assert problem == (
         f"{WHERE}.format cannot be 'run' if the interpreter is 'target', which postinstall.py"
@@ -413,7 +413,7 @@ def test_what_starts_by_itself_needs_an_interpreter() -> None:
 
 
 def test_a_zip_file_cannot_hold_the_link_to_a_promised_interpreter() -> None:
-    """It is refused with the other ways to go; a tar takes it."""
+    """A zip file is refused; a tar is accepted."""
     table = {"interpreter": "/opt/python/bin/python3", "format": ["tar.gz", "zip"]}
     with pytest.raises(OptionsError, match="a zip file cannot contain a link to it"):
         PackOptions.from_mapping(table)
@@ -432,7 +432,7 @@ LAYERED = {
 
 
 def test_a_layered_environment_is_configured() -> None:
-    """The keys of layers go together, and the archive's top folder is the environment's own."""
+    """The layer keys work together; by default, the top folder is named after the environment."""
     options = PackOptions.from_mapping(LAYERED)
     assert options.install_target == "{source}"
     named = PackOptions.from_mapping({**LAYERED, "install-target": "{name}"})
@@ -441,7 +441,7 @@ def test_a_layered_environment_is_configured() -> None:
 
 
 def test_layers_need_the_folder_that_holds_them() -> None:
-    """Each key that names a layer asks for `containing-dir`, all in one message."""
+    """Each key that names layers requires `containing-dir`; one message covers them all."""
     table = {key: value for key, value in LAYERED.items() if key != "containing-dir"}
     assert problems_of(table) == [
         f"{WHERE}.{key} needs {WHERE}.containing-dir, the folder that contains the environment and"
@@ -451,7 +451,7 @@ def test_layers_need_the_folder_that_holds_them() -> None:
 
 
 def test_all_that_is_wrong_with_layers_is_told_together() -> None:
-    """Every key is named with its path: what lies elsewhere, and who brings the interpreter."""
+    """Each wrong key is named, such as a path outside the folder or a second interpreter."""
     table = {
         "source": ".venv",
         "interpreter": "bundled",
@@ -478,7 +478,7 @@ def test_all_that_is_wrong_with_layers_is_told_together() -> None:
 
 
 def test_layers_need_an_interpreter_that_is_not_bundled() -> None:
-    """Without a base runtime the target has to bring the interpreter; libraries need an owner."""
+    """Without a base runtime, the target provides the interpreter; `dynlib-dirs` needs layers."""
     table = {"containing-dir": "layers", "layers": ["layers/a"]}
     (problem,) = problems_of(table)
     assert problem.startswith(f"{WHERE}.layers needs {WHERE}.base-runtime")

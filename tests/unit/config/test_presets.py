@@ -35,7 +35,7 @@ KEPT = [
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_leaves_out_what_it_says(name: str) -> None:
-    """Each leaves out its own, and none what is imported, read at run time or a licence."""
+    """Each excludes its own files, but none that are imported, read at run time or licences."""
     selection = Selection(exclude=("*.x", name))
 
     def left_out(path: str) -> bool:
@@ -48,6 +48,6 @@ def test_a_preset_leaves_out_what_it_says(name: str) -> None:
 
 
 def test_a_preset_takes_nothing_back_from_other_patterns() -> None:
-    """Wherever a name stands among patterns, what they exclude stays excluded."""
+    """What the patterns before a preset exclude stays excluded."""
     selection = Selection(exclude=("licenses/", "@tests"))
     assert selection.by_pattern(f"{SITE}/x-1.dist-info/licenses/LICENSE")

@@ -53,7 +53,7 @@ def test_an_empty_table_configures(tmp_path: Path) -> None:
 
 
 def test_hatch_toml_replaces_the_build_table(tmp_path: Path) -> None:
-    """The file and the path in it are those that count; without `build` pyproject.toml's do."""
+    """Its table counts, with its file and path; if it has no `build`, pyproject.toml's counts."""
     table = found(tmp_path, HOOK, '[build.targets.pack-venv]\nsource = "env"\n')
     assert table is not None
     assert (table.file, table.where) == ("hatch.toml", "build.targets.pack-venv")

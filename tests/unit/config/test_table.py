@@ -1,4 +1,4 @@
-"""The table of keys: what documentation, command and options make of it agrees."""
+"""The table of keys: documentation, command and options agree with it."""
 
 from __future__ import annotations
 

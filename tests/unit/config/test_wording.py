@@ -41,7 +41,7 @@ def test_a_value_suggests_the_nearest(
 
 
 def test_an_option_in_a_project_is_called_by_its_name() -> None:
-    """What was given as an option is spoken of as one, what stands in the table by its path."""
+    """A setting given as an option is called by its option, one in the table by its path."""
     names = Wording(where="build.hooks.pack-venv", options=frozenset({"wheels"}))
     assert problem({"wheels": "x"}, names).startswith("--wheel: 'x' is not ")
     assert problem({"check": "x"}, names).startswith("build.hooks.pack-venv.check must be ")
@@ -68,5 +68,5 @@ def test_an_option_in_a_project_is_called_by_its_name() -> None:
     ],
 )
 def test_messages_about_settings_speak_of_options(message: str, expected: str) -> None:
-    """The forms in which messages name settings become options; paths and prose stay."""
+    """Settings in messages are rewritten as options; paths and prose stay unchanged."""
     assert in_options(message) == expected

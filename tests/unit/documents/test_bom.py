@@ -44,7 +44,7 @@ def document(bom: Bom) -> dict[str, Any]:
 
 
 def test_requirements_are_the_graph() -> None:
-    """Components need what is packed and required; the application needs what is left."""
+    """Components depend on packed requirements; the application on what nothing else depends on."""
     bom = bom_of(
         distribution("app", requires=("Web_Server", "gone", 'other; python_version < "3"')),
         distribution("web-server", requires=("web-server[fast]",)),
@@ -61,7 +61,7 @@ def test_requirements_are_the_graph() -> None:
 
 
 def test_a_distribution_has_what_its_metadata_say() -> None:
-    """Licence, authors and summary are taken over; its name is spelled as package URLs have it."""
+    """Licence, authors and summary are copied; the package URL has the name in its own spelling."""
     about = About(summary="Does it.", authors=("Ann",), licence_expression="MIT")
     found = by_name(bom_of(distribution("Zope_Thing.x", about=about)))["Zope_Thing.x"]
     assert found.purl == "pkg:pypi/zope-thing.x@1.0"
@@ -85,7 +85,7 @@ def test_a_distribution_has_what_its_metadata_say() -> None:
     ],
 )
 def test_no_url_tells_who_may_read_it_or_a_local_path(url: str, public: str | None) -> None:
-    """Users, passwords, queries and fragments go; what only this machine can open has no URL."""
+    """Users (except `git`), passwords, queries and fragments are removed, local URLs dropped."""
     assert public_url(url) == public
 
 
@@ -167,7 +167,7 @@ def test_bills_of_materials_in_wheels_are_taken_over() -> None:
 
 
 def test_what_is_installed_knows_itself_best() -> None:
-    """Another's bill of materials changes nothing about it, above all not its licence."""
+    """Another distribution's bill of materials changes nothing about it, such as its licence."""
     a, b = distribution("a"), distribution("b", about=About(licence_expression="GPL-3.0-only"))
     said = {"bom-ref": "1", "name": "b", "version": "1.0", "purl": "pkg:pypi/b@1.0"}
     gpl = [{"expression": "GPL-2.0-only"}]
@@ -180,7 +180,7 @@ def test_what_is_installed_knows_itself_best() -> None:
 
 
 def test_names_that_are_no_utf_8_are_text() -> None:
-    """Strict readers of JSON refuse half a character; two such names stay two."""
+    """Strict JSON readers refuse lone surrogates; two such names stay distinct."""
     names = [f"{SITE}/a.libs/lib\udce9.so.1", f"{SITE}/a.libs/lib\udce8.so.1"]
     a = distribution("a", *names, about=About(authors=("\ud800",)))
     text = rendered(document(bom_of(a, entries=tuple(file(each, b"\x7fELF") for each in names))))
@@ -215,7 +215,7 @@ def test_a_file_of_two_has_a_reference_in_each() -> None:
     ],
 )
 def test_others_bills_of_materials_may_hold_anything(data: bytes) -> None:
-    """What is no bill of materials is passed over, and what is wrong in one left out."""
+    """A file that is not a bill of materials is ignored, and so are invalid parts of one."""
     a = distribution("a")
     bom = bom_of(a, entries=(file(f"{a.metadata_dir}/sboms/x.cdx.json", data),))
     assert {each.name for each in bom.components} <= {"a", "x"}
@@ -260,14 +260,14 @@ def test_the_interpreter_and_its_libraries_are_components() -> None:
 
 
 def test_an_interpreter_of_no_package_has_its_name_in_the_nvd() -> None:
-    """A CPE is what scanners know interpreters by that were compiled or downloaded."""
+    """Scanners identify interpreters that were compiled or downloaded by their CPE."""
     bundle = {**BUNDLE, "package": None, "libraries": []}
     python = by_name(bom_of(bundle=bundle))["CPython"]
     assert python.cpe == "cpe:2.3:a:python:python:3.11.7:*:*:*:*:*:*:*"
 
 
 def test_what_the_target_has_to_bring_is_told() -> None:
-    """Without a bundle the interpreter is expected, and the platform's floors always."""
+    """The platform and missing libraries are listed, and the interpreter if it is not bundled."""
     facts = dict(bom_of().root.facts)
     assert facts["needs:interpreter"] == "cpython 3.11 (cp311)"
     assert facts["platform"] == "linux_x86_64"
@@ -276,7 +276,7 @@ def test_what_the_target_has_to_bring_is_told() -> None:
 
 
 def test_the_serial_number_is_made_from_the_text() -> None:
-    """The same text has the same number; another content is told in it, and gives another."""
+    """The same text has the same number; another content digest is recorded and changes it."""
     bom = bom_of(distribution("a", about=About(summary="\udce9")))
     one, two = (cyclonedx(bom, digest * 64, lambda _: "f" * 64, "1.0") for digest in "de")
     assert one["serialNumber"].startswith("urn:uuid:")
@@ -287,7 +287,7 @@ def test_the_serial_number_is_made_from_the_text() -> None:
 
 
 def test_a_hash_that_is_no_content_changes_serial_number_and_namespace() -> None:
-    """A local `direct_url.json` is not packed, and what it tells of the wheel is listed."""
+    """A local `direct_url.json` is not packed, but the wheel's hash in it is listed."""
     local = {"url": "file:///home/ann/c.whl", "archive_info": {"hashes": {"sha256": "ab" * 32}}}
     one = document(bom_of(distribution("c")))
     two = document(bom_of(distribution("c", direct_url=json.dumps(local))))
@@ -297,7 +297,7 @@ def test_a_hash_that_is_no_content_changes_serial_number_and_namespace() -> None
 
 
 def test_spdx_has_the_same_components_and_edges() -> None:
-    """Each component is a package, each file of one too; relationships are the graph."""
+    """Each component is a package, and so is each of its files; relationships form the graph."""
     about = About(licence_expression="LicenseRef-Ours OR MIT", authors=("Ann",))
     files = (file("lib/libssl.so.3", b"x"), file("lib/libcrypto.so.3", b"x"))
     bom = bom_of(distribution("a", requires=("b",), about=about), distribution("b"),
@@ -326,9 +326,9 @@ def test_package_urls_are_quoted_as_the_standard_says() -> None:
 
 
 def test_metadata_that_patterns_leave_out_are_still_read() -> None:
-    """Licences have to be told, also where `exclude-files` leaves out their files.
+    """Licences must be stated, even if `exclude-files` leaves out their files.
 
-    The metadata of what a wheel replaces are not those of anything packed.
+    The metadata of a distribution that a wheel replaces describe nothing that is packed.
     """
     a = distribution("a")
     scanned = [file(f"{a.metadata_dir}/{name}", b"text\r\n") for name in ("LICENSE", "NOTICE")]

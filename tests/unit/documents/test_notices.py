@@ -31,7 +31,7 @@ def text_of(*distributions: InstalledDistribution, entries: tuple[ScannedEntry, 
 
 
 def test_each_text_is_there_once() -> None:
-    """Two components share a text that differs in the ends of its lines; numbers refer to it."""
+    """Two components share a text that differs only in line endings; numbers refer to it."""
     a, b = (
         distribution(name, about=About(licence_expression="MIT", licence_files=("TERMS",)))
         for name in ("a", "b")
@@ -44,7 +44,7 @@ def test_each_text_is_there_once() -> None:
             file(f"{b.metadata_dir}/TERMS", b"the terms\nof all\n\n"),
             file(f"{b.metadata_dir}/NOTICE.txt", "für b\n".encode()),
             file(f"{b.metadata_dir}/LICENSE.png", b"\x89PNG\0"),
-            file(f"{b.metadata_dir}/LICENSE-\udce9", b"the terms\nof all\n"),  # no UTF-8
+            file(f"{b.metadata_dir}/LICENSE-\udce9", b"the terms\nof all\n"),  # not UTF-8
         ),
     )
     assert text.count("the terms\nof all") == 1
@@ -69,7 +69,7 @@ def test_a_bundles_interpreter_and_libraries_are_named() -> None:
 
 
 def test_what_has_no_text_is_told() -> None:
-    """A component without a text is there, and says so."""
+    """A component without a text is listed, with a remark that none was found."""
     assert "a 1.0\n  licence: not stated\n  texts: none was found\n" in text_of(
         distribution("a"), entries=()
     )

@@ -90,7 +90,7 @@ def statement(**changes: Any) -> dict[str, Any]:
 
 
 def test_subjects_are_the_archive_and_the_projects_wheel() -> None:
-    """Both by name and SHA-256, as in-toto has it."""
+    """Both are given by name and SHA-256, as in-toto specifies."""
     found = statement(wheel=("app-1-py3-none-any.whl", "cd" * 32))
     assert found["_type"] == "https://in-toto.io/Statement/v1"
     assert found["predicateType"] == "https://slsa.dev/provenance/v1"
@@ -105,7 +105,7 @@ def test_subjects_are_the_archive_and_the_projects_wheel() -> None:
 
 
 def test_materials_are_what_has_a_hash() -> None:
-    """The commit, files and the distributions whose wheels are known."""
+    """They are the commit, files, and the distributions whose wheels' hashes are known."""
     commit = Commit(sha="0" * 40, remote="https://jane:secret@host.example/r.git", is_modified=True)
     found = statement(commit=commit, files=(("pylock.toml", "ef" * 32),))
     assert found["predicate"]["buildDefinition"]["resolvedDependencies"] == [
@@ -120,7 +120,7 @@ def test_materials_are_what_has_a_hash() -> None:
 
 
 def test_a_repository_on_this_machine_has_no_address() -> None:
-    """A commit is told without the path of the folder that it was cloned from."""
+    """A commit is recorded without the path of the folder that it was cloned from."""
     found = statement(commit=Commit(sha="0" * 40, remote="/srv/git/r.git"))
     source = found["predicate"]["buildDefinition"]["resolvedDependencies"][0]
     assert source == {"name": "source", "digest": {"gitCommit": "0" * 40}}

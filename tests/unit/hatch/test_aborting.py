@@ -1,4 +1,4 @@
-"""How a build ends: one message, names in it spelled out, and the status of a signal."""
+"""How a build is aborted: with one message, escaped names, and the exit status of a signal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ended(error: BaseException | None = None, number: int | None = None) -> Any:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_aborts_the_build_with_its_status(number: signal.Signals) -> None:
-    """One line instead of a traceback; afterwards signals do what they did."""
+    """There is one line instead of a traceback; afterwards, the previous handlers are back."""
     before = signal.getsignal(number)
     assert ended(number=number) == ("pack-venv: interrupted, nothing was written", 128 + number)
     assert signal.getsignal(number) == before
@@ -53,7 +53,7 @@ def test_names_in_problems_are_spelled_out() -> None:
 def test_notes_are_shown_as_they_are(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Names in them are spelled out; logging that another hook has set up sees none of them."""
+    """Only names in them are escaped; logging set up by another hook sees none of them."""
     app: Any = App()
     logger = logging.getLogger("hatch_pack_venv")
     with aborting(app):

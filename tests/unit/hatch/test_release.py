@@ -1,4 +1,4 @@
-"""What versions of the target may be built."""
+"""Which versions of the build target can be built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def release(**table: Any) -> Release:
 
 @pytest.mark.parametrize("interpreter", ["bundled", "target"])
 def test_a_version_has_its_interpreter_in_its_name(interpreter: str) -> None:
-    """So that both can lie in one folder; `standard` is as configured."""
+    """Both can be in one folder; `standard` is as configured."""
     options = release(format="tar").providing(interpreter).source.options
     assert options.interpreter == interpreter
     assert options.archive_name.endswith(f"-{interpreter}")
@@ -33,7 +33,7 @@ def test_a_version_has_its_interpreter_in_its_name(interpreter: str) -> None:
 def test_what_runs_where_it_is_brings_its_interpreter(
     format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing connects it where it runs, and whoever asks for it is told before it is packed."""
+    """Nothing connects it on the target, so version `target` is refused before packing."""
     monkeypatch.setattr(squashfs, "find_mksquashfs", lambda: "mksquashfs")
     assert release(format=format).providing("bundled").source.options.interpreter == "bundled"
     with pytest.raises(OptionsError) as caught:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def test_occasions(
     tmp_path: Path, folder: str, packs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Generated folders below the temporary one and tagged caches are a front end's own."""
+    """Generated folders in the temporary folder, and caches, belong to front ends."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "CACHEDIR.TAG").touch()
@@ -50,7 +50,7 @@ def test_a_cache_that_is_nowhere_is_none(tmp_path: Path) -> None:
 def test_a_project_in_a_generated_folder_is_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project that lies in a temporary folder itself is a project like any other."""
+    """A project that is itself in a temporary folder is treated like any other."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     project = tmp_path / "tmpabcd1234" / "project"
     project.mkdir(parents=True)

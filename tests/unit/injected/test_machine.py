@@ -32,7 +32,7 @@ I386, ARM, X86_64, AARCH64, S390X = 3, 40, 62, 183, 22
 def test_the_header_decides(
     tmp_path: Path, machine: int, wide: bool, kernel: str, expected: str
 ) -> None:
-    """A kernel also runs programs for another machine than the one it names."""
+    """A kernel also runs programs for machines other than the one it reports."""
     program = tmp_path / "python"
     content = bytearray(make_elf(wide=wide))
     content[18:20] = machine.to_bytes(2, "little")
@@ -41,7 +41,7 @@ def test_the_header_decides(
 
 
 def test_what_is_no_program_of_linux_says_nothing(tmp_path: Path) -> None:
-    """A script, or a file that cannot be read, leaves it at what the kernel says."""
+    """For a script, or a file that cannot be read, the kernel's answer is used."""
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\n")
     assert machine_of(str(script), "x86_64") == "x86_64"

@@ -1,4 +1,4 @@
-"""Where a library of the system is looked for."""
+"""Where a system library is looked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The post-install script on trees of the Windows layout, which it is told by the manifest."""
+"""The post-install script on trees with the Windows layout, which the manifest states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def make_tree(prefix: Path, *, abi: str = "cp312", bundled: bool = False) -> Tree:
-    """Return an unpacked environment of Windows as its manifest tells it."""
+    """Return an unpacked Windows environment, as its manifest describes it."""
     minor = f"3.{abi.removeprefix('cp3').rstrip('t')}"
     head = {
         "format_version": 1,
@@ -48,7 +48,7 @@ def make_tree(prefix: Path, *, abi: str = "cp312", bundled: bool = False) -> Tre
 
 
 def connect(tree: Tree, base: Path) -> None:
-    """Connect as the script does when the base interpreter has told its facts."""
+    """Connect as the script does once the base interpreter has reported its facts."""
     postinstall.write(tree, postinstall.pieces(tree, str(base / "python.exe"), "3.12.4"))
 
 
@@ -62,7 +62,7 @@ def connect(tree: Tree, base: Path) -> None:
 def test_redirectors_are_copied_and_home_is_written(
     tmp_path: Path, minor: str, sources: dict[str, str]
 ) -> None:
-    """The environment gets what venv of that version copies, and pyvenv.cfg names the base."""
+    """The environment gets what that version's venv copies, and pyvenv.cfg names the base."""
     base = make_base(tmp_path / "base", minor=minor)
     for name in sources.values():  # to tell them apart
         path = base / "Lib/venv/scripts/nt" / name
@@ -82,7 +82,7 @@ def test_redirectors_are_copied_and_home_is_written(
 
 
 def test_a_free_threaded_base_has_redirectors_of_its_own(tmp_path: Path) -> None:
-    """`python3.13t.exe` is made beside `python.exe`, as venv does."""
+    """`python3.13t.exe` is created next to `python.exe`, as venv does."""
     tree = make_tree(tmp_path / "app", abi="cp313t")
     todo = postinstall.pieces(tree, "/base/python3.13t.exe", "3.13.0")
     made = {path.rpartition("/")[2]: content for path, content in todo.items()}
@@ -138,14 +138,14 @@ def test_what_is_wrong_with_a_connection_is_told(tmp_path: Path) -> None:
 
 
 def test_the_interpreter_of_a_bundle_lies_in_its_root(tmp_path: Path) -> None:
-    """A bundle compiles with its own `python.exe`; a connected environment with the redirector."""
+    """A bundle runs with its own `python.exe`, a connected environment with the redirector."""
     bundle = make_tree(tmp_path / "one", bundled=True)
     assert bundle.python == str(tmp_path / "one/python.exe")
     assert make_tree(tmp_path / "two").python == str(tmp_path / "two/Scripts/python.exe")
 
 
 def test_a_redirector_that_runs_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows replaces no program while it runs; the message says which, and what to do."""
+    """Windows does not replace a running program; the message names it and says what to do."""
 
     class InUseError(PermissionError):
         winerror = 5
@@ -170,7 +170,7 @@ def test_a_python_of_another_system_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_machine_is_that_of_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 32-bit Python on 64-bit Windows fits its own archives, and AMD64 is `amd64`."""
+    """A 32-bit Python on 64-bit Windows has the machine `win32`, and AMD64 matches `amd64`."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "win32")
     assert postinstall.own_machine() == "win32"

@@ -35,12 +35,12 @@ def test_a_password_in_a_url_is_told_by_its_key(text: str, key: str) -> None:
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_stands_for_a_password_is_none(text: str) -> None:
-    """Variables, examples, comments, this machine's own services, names of users."""
+    """Variables, examples, comments, local services and user names do not count."""
     assert keys_with_credentials(text.encode()) == []
 
 
 def test_where_something_came_from_is_no_example() -> None:
-    """In `direct_url.json` every machine is meant."""
+    """In `direct_url.json`, example hosts count, too."""
     signed = b'{"url": "https://h.example.com/a.whl?X-Amz-Signature=S3CR3T"}'
     assert keys_with_credentials(signed, examples=False) == ["url"]
     assert keys_with_credentials(signed) == []

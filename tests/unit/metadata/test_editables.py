@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def finder(tmp_path: Path, text: str) -> list[tuple[str, str]] | None:
-    """Read a finder; paths are told relative to `tmp_path`."""
+    """Read a finder; the returned paths are relative to `tmp_path`."""
     (tmp_path / "finder.py").write_text(text.replace("ROOT", str(tmp_path)))
     found = read_finder(tmp_path / "finder.py")
     if found is None:
@@ -30,7 +30,7 @@ def finder(tmp_path: Path, text: str) -> list[tuple[str, str]] | None:
 
 @pytest.mark.parametrize("annotation", ["", ": dict[str, str]"])
 def test_setuptools_mapping_is_read(tmp_path: Path, annotation: str) -> None:
-    """Packages are folders, modules files of whatever kind, namespaces all their folders."""
+    """Packages are folders, modules are source or extension files, namespaces all their folders."""
     write(tmp_path, "pkg/__init__.py", "code/a.py", "mod.py", "ext.cpython-311.so", "ext.c", "ns/x")
     mapping = {"pkg": "pkg", "ns.sub": "code", "mod": "mod", "ext": "ext"}
     absolute = {name: f"{tmp_path}/{path}" for name, path in mapping.items()}
@@ -51,7 +51,7 @@ def test_a_mapping_to_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_the_editables_librarys_calls_are_read(tmp_path: Path) -> None:
-    """A package's `__init__` stands for its folder, a module for itself."""
+    """A package's `__init__` exposes its folder, a module only its file."""
     text = (
         "from editables.redirector import RedirectingFinder as F\nF.install()\n"
         "F.map_module('a', 'ROOT/src/a/__init__.py')\nF.map_module('b', 'ROOT/src/b.py')"
@@ -60,7 +60,7 @@ def test_the_editables_librarys_calls_are_read(tmp_path: Path) -> None:
 
 
 def test_scikit_build_cores_call_is_read(tmp_path: Path) -> None:
-    """Absolute files and folders are of the source tree; relative ones are installed already."""
+    """Absolute paths are in the source or build tree; relative ones are already installed."""
     text = (
         "def install(a, b, *c): ...\n"
         "install({'a': 'ROOT/src/a/__init__.py', 'a.data': 'ROOT/src/a/data.txt'},"
@@ -81,7 +81,7 @@ def test_scikit_build_cores_call_is_read(tmp_path: Path) -> None:
     "call", ["MesonpyMetaFinder('a', {'a'}, 'ROOT/build', [])", "install({'a'}, 'ROOT/build', [])"]
 )
 def test_mesons_install_plan_is_read(tmp_path: Path, call: str) -> None:
-    """What goes to site-packages is found where it was built or written, but for exclusions."""
+    """Files for site-packages are found where they were built or written, except for exclusions."""
     targets = {
         "build/_ext.so": "{py_platlib}/a/_ext.so",
         "a.py": "{py_purelib}/a.py",
@@ -116,7 +116,7 @@ def test_a_build_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     "text", ["import os\nprint(1)\n", "install('x')\n", "def (\n", "MAPPING = f()"]
 )
 def test_other_modules_are_no_finders(tmp_path: Path, text: str) -> None:
-    """A module that redirects nothing, or is no Python, is not taken for a finder."""
+    """A module that redirects nothing, or is not Python, is not mistaken for a finder."""
     assert finder(tmp_path, text) is None
 
 
@@ -124,13 +124,13 @@ def test_other_modules_are_no_finders(tmp_path: Path, text: str) -> None:
 
 
 def recognised(prefix: Path, recorded: dict[str, str], url: str | None = None) -> Editable | None:
-    """Recognise what a distribution that recorded some files of site-packages is."""
+    """Recognise a distribution that recorded these files in site-packages."""
     write(prefix / SITE, **recorded)
     return recognise(prefix, SITE, [f"{SITE}/{name}" for name in recorded], url)
 
 
 def test_a_path_file_is_enough(tmp_path: Path) -> None:
-    """Without `direct_url.json` the line that leaves tells, and the project is looked for."""
+    """Without `direct_url.json`, a line that leads outside identifies it; its project is found."""
     write(tmp_path / "project", "pyproject.toml", "src/a.py")
     line = str(tmp_path / "project/src")
     found = recognised(tmp_path / "env", {"a.pth": f"# a\n{line}\n", "other.py": ""})
@@ -144,7 +144,7 @@ def test_a_path_file_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hook", ["a.pth", "a.start"])
 def test_a_finder_is_enough(tmp_path: Path, hook: str) -> None:
-    """So does a finder that a `.pth` or `.start` file (PEP 829) of the same distribution runs."""
+    """It suffices that a `.pth` or `.start` file (PEP 829) runs a finder of the distribution."""
     line = "import _a_finder; _a_finder.install()" if hook == "a.pth" else "_a_finder:install"
     module = f"F.map_module('a', '{tmp_path}/a.py')"
     found = recognised(tmp_path / "env", {hook: line, "_a_finder.py": module})
@@ -154,7 +154,7 @@ def test_a_finder_is_enough(tmp_path: Path, hook: str) -> None:
 
 
 def test_a_regular_distribution_is_not_mistaken(tmp_path: Path) -> None:
-    """Path files that run code or stay inside, and a URL that is not editable, say nothing."""
+    """Path files that run code or stay inside, and a URL that is not editable, do not count."""
     recorded = {
         "distutils-precedence.pth": "import os; os.getcwd()\n",
         "inside.pth": f"vendored\n../../../share/code\n{tmp_path}/env/share\n",
@@ -174,7 +174,7 @@ def test_a_folder_inside_counts_if_it_is_declared(tmp_path: Path) -> None:
 
 
 def test_a_link_to_the_source_is_a_hook(tmp_path: Path) -> None:
-    """`flit install --symlink` links the package; a link into an installer's cache is none."""
+    """`flit install --symlink` links the package; a link to an installer's cache is not a hook."""
     write(tmp_path, "project/a/__init__.py", "cache/b.py", f"env/{SITE}/c.py")
     site = tmp_path / "env" / SITE
     (site / "a").symlink_to(tmp_path / "project/a")
@@ -187,7 +187,7 @@ def test_a_link_to_the_source_is_a_hook(tmp_path: Path) -> None:
 
 
 def test_an_unknown_style_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """What is declared editable and cannot be read cannot be copied, and says so."""
+    """An install that is declared editable but cannot be read is refused as impossible to copy."""
     found = recognised(
         tmp_path / "env", {"a.pth": "import _a\n", "_a.py": ""}, direct_url(tmp_path)
     )

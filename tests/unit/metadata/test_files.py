@@ -48,7 +48,7 @@ def make_loop(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [make_fifo, make_socket, make_endless, make_folder, make_loop])
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: object) -> None:
-    """Nothing is waited for, and no descriptor stays open."""
+    """The call does not block, and no descriptor stays open."""
     path = tmp_path / "odd"
     assert callable(make)
     make(path)
@@ -86,7 +86,7 @@ def test_a_file_without_a_size_is_read(tmp_path: Path) -> None:
 
 
 def test_text_keeps_what_is_no_utf_8(tmp_path: Path) -> None:
-    """Bytes survive; lines end in one way; an absent file is no error."""
+    """Bytes are kept, line endings are normalised, and an absent file is not an error."""
     path = tmp_path / "RECORD"
     assert read_text(path) is None
     assert read_text(tmp_path) is None
@@ -121,7 +121,7 @@ def nested(depth: int, pair: str = "[]") -> str:
     ],
 )
 def test_json_that_would_hurt_is_a_value_error(text: str) -> None:
-    """Whatever nests or unfolds is refused, also where strings hold the brackets."""
+    """JSON that is nested too deeply, expands too much or is invalid is refused."""
     for data in (text, text.encode("utf-8")):
         with pytest.raises(ValueError, match=r"."):
             parse_json(data)
@@ -142,13 +142,13 @@ def test_honest_json_is_read(text: str) -> None:
 
 
 def test_json_in_another_encoding_is_refused() -> None:
-    """`json` would guess UTF-16, in which brackets look otherwise."""
+    """`json` would detect UTF-16, in which brackets are encoded differently."""
     with pytest.raises(ValueError, match=r"."):
         parse_json('["\u0122", 1]'.encode("utf-16"))
 
 
 def test_folders_are_walked_however_deep(tmp_path: Path) -> None:
-    """`os.walk` before CPython 3.12 makes a RecursionError of such."""
+    """`os.walk` before CPython 3.12 raises a RecursionError for such a tree."""
     deep = tmp_path.joinpath(*"d" * 400)
     deep.mkdir(parents=True)
     (deep / "file").touch()

@@ -34,7 +34,7 @@ def files_of(root: Path) -> list[str]:
 
 
 def test_what_pip_listed_is_known(tmp_path: Path) -> None:
-    """`installed-files.txt` names files by their way from the metadata; none leads outside."""
+    """`installed-files.txt` names files relative to the metadata; those outside are ignored."""
     listed = "../old/__init__.py\n../../../../bin/old\nPKG-INFO\n../../../../../etc/passwd\n"
     info = {"old-1.0.egg-info/PKG-INFO": PKG_INFO, "old-1.0.egg-info/installed-files.txt": listed}
     write(tmp_path, {**info, "old/__init__.py": "", "old/other.py": ""})
@@ -42,7 +42,7 @@ def test_what_pip_listed_is_known(tmp_path: Path) -> None:
 
 
 def test_regular_packages_and_modules_are_known_by_their_names(tmp_path: Path) -> None:
-    """`top_level.txt` tells them; a folder without `__init__.py` may be others' too."""
+    """`top_level.txt` lists them; a folder without `__init__.py` is skipped: it may be shared."""
     info = {
         "old-1.0.dist-info/METADATA": PKG_INFO,
         "old-1.0.dist-info/top_level.txt": "old\n_old\nspace\n",
@@ -110,7 +110,7 @@ def test_a_description_is_no_metadata(prefix: Path) -> None:
 
 
 def test_leftovers_of_installers_are_passed_over_or_named(prefix: Path) -> None:
-    """pip's `~ame` folders are no distributions; one without a name is an error that names it."""
+    """pip's `~ame` folders are ignored; metadata without a name give an error that names them."""
     install(prefix, "~ool")
     assert list(installed_distributions(prefix, (SITE,))) == []
     (prefix / SITE / "half-1.0.dist-info").mkdir()

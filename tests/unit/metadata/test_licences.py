@@ -33,12 +33,12 @@ BSD = "Classifier: License :: OSI Approved :: BSD License\n"
     ],
 )
 def test_metadata_mean_one_licence(metadata: str, expected: Licence | None) -> None:
-    """An expression comes first, then what is one licence's classifier, then words."""
+    """An expression takes precedence, then a classifier of exactly one licence, then plain text."""
     assert licence_of(about_of(headers_of(f"Name: a\n{metadata}"))) == expected
 
 
 def test_authors_are_named_without_their_addresses() -> None:
-    """An address is told only where there is no name; names in any letters are as they are."""
+    """An address is used only if there is no name; names keep their non-ASCII letters."""
     text = "Name: a\nAuthor: Jürgen Groß\nAuthor-email: Ann <ann@example.org>, b@example.org\n"
     assert about_of(headers_of(text)).authors == ("Jürgen Groß", "Ann", "b@example.org")
 
@@ -92,7 +92,7 @@ def test_what_is_denied_and_what_cannot_be_judged_are_named() -> None:
 def test_a_classifier_that_means_several_is_denied_with_all_of_them(
     patterns: list[str], *, denied: bool
 ) -> None:
-    """PEP 639 forbids to choose one; what is left over cannot be judged."""
+    """PEP 639 forbids choosing one; if only some are denied, the component cannot be judged."""
     gpl = licence_of(about_of(headers_of(f"Name: a\n{GPL}")))
     sentences, notes = denied_licences([("a 1", gpl)], patterns)
     assert (len(sentences), len(notes)) == ((1, 0) if denied else (0, 1))

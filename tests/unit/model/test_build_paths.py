@@ -1,4 +1,4 @@
-"""Folders that say something of the build machine, and those that every machine has."""
+"""Folders that reveal something about the build machine, and those that every machine has."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ from hatch_pack_venv.model.build_paths import (
     ],
 )
 def test_folders_of_every_machine_tell_nothing(folder: str, tellable: bool) -> None:
-    """`/usr` is no needle, whoever's base prefix it is."""
+    """A system folder such as `/usr` is not searched for, even as a base prefix."""
     assert is_tellable(folder) is tellable

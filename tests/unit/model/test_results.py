@@ -24,5 +24,5 @@ from hatch_pack_venv.model.results import parsed_size
     ],
 )
 def test_sizes_are_read(text: str, size: int | None) -> None:
-    """Units of a thousand and of 1024 are told apart; without a unit it is bytes."""
+    """Units of 1000 and of 1024 are distinguished; a number without a unit is in bytes."""
     assert parsed_size(text) == size

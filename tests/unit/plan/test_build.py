@@ -48,12 +48,12 @@ def problems_of(*scanned: object, **changes: object) -> list[str]:
 
 
 def contents(made: PackPlan) -> dict[str, object]:
-    """Return what the files of a plan hold."""
+    """Return the contents of a plan's files by arcname."""
     return {entry.arcname: entry.content for entry in made.entries if isinstance(entry, FileEntry)}
 
 
 def test_an_empty_environment_still_has_its_folders_and_the_script() -> None:
-    """Activation scripts, site-packages, the manifest's folder, postinstall.py: always there."""
+    """Activation scripts, site-packages, the metadata folder and postinstall.py always exist."""
     assert names(plan().entries) == [
         "bin",
         "lib",
@@ -89,7 +89,7 @@ def test_entries_are_in_order_whatever_order_the_scan_had() -> None:
 
 
 def test_like_lies_beside_like() -> None:
-    """Folders, machine code, other files by their names' endings, then links."""
+    """Folders come first, then machine code, other files by extension, and links."""
     program = FileEntry(
         arcname="bin/python3.11", content=str(PREFIX / "x"), size=1, executable=True
     )
@@ -142,7 +142,7 @@ def test_like_lies_beside_like() -> None:
     ],
 )
 def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
-    """What a rule leaves out comes back by `include-files`, its layers do not."""
+    """`include-files` brings back the file that it names, and nothing else that rules leave out."""
     own = file(arcname, b"own")
     layer = file("bin/activate.xsh")
     assert own.content not in contents(plan(own, layer)).values()
@@ -152,7 +152,7 @@ def test_rules_leave_out_and_include_brings_back(arcname: str) -> None:
 
 
 def test_activation_scripts_are_ours_unless_excluded() -> None:
-    """Ours take the place of the environment's, in every mode; patterns leave them out."""
+    """Ours replace the environment's in every mode; patterns can exclude them."""
     scanned = [file("bin/activate", b"own"), file("bin/activate.fish", b"own")]
     ours = {entry.arcname: entry.content for entry in activation_scripts("bin")}
     for mode in ("target", "linked", "bundled"):
@@ -177,7 +177,7 @@ def test_patterns_are_gitignores() -> None:
 
 
 def test_folders_that_lost_all_they_held_go_too() -> None:
-    """A folder emptied by the rules is dropped, one that was empty stays."""
+    """A folder emptied by the rules is dropped; one that was already empty stays."""
     packed = names(
         plan(
             folder("a"), folder("a/__pycache__"), file("a/__pycache__/m.pyc"), folder("empty")
@@ -188,7 +188,7 @@ def test_folders_that_lost_all_they_held_go_too() -> None:
 
 
 def test_the_interpreter_stays_behind_in_target_mode() -> None:
-    """Links and copies of the interpreter are left out, other files of the folder are not."""
+    """Links to and copies of the interpreter are left out; other files in the folder are not."""
     scanned: list[ScannedEntry] = [
         link("bin/python", "python3.11", "/opt/python/bin/python3.11"),
         link("bin/python3.11", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11"),
@@ -201,7 +201,7 @@ def test_the_interpreter_stays_behind_in_target_mode() -> None:
 
 
 def test_the_interpreters_link_is_kept_when_links_may_leave() -> None:
-    """The seed API's archives keep `bin/python` the link it is."""
+    """The seed API's archives keep `bin/python` as a link."""
     python = link("bin/python", "/opt/python/bin/python3.11", "/opt/python/bin/python3.11")
     packed = plan(python, inputs=inputs(interpreter="linked", external_links=True))
     assert python.linkname in [e.linkname for e in packed.entries if isinstance(e, SymlinkEntry)]
@@ -216,7 +216,7 @@ def test_another_name_of_the_interpreter_points_at_the_one_in_the_archive() -> N
 
 
 def test_internal_links_stay_and_go_with_their_target() -> None:
-    """A link inside is packed; with its target left out it goes, and a note tells."""
+    """An internal link is packed; if its target is left out, so is the link, with a note."""
     packed = plan(
         file("data/a"),
         link("data/to-a", "a", "data/a"),
@@ -229,7 +229,7 @@ def test_internal_links_stay_and_go_with_their_target() -> None:
 
 
 def test_external_links_become_copies() -> None:
-    """What a link outside leads to stands in its place."""
+    """An external link is replaced with what it points to."""
     outside = SymlinkEntry(
         arcname="share/data",
         linkname="/srv/data",
@@ -271,7 +271,7 @@ def test_everything_that_cannot_be_packed_is_told_at_once() -> None:
 
 
 def test_what_is_excluded_is_no_problem() -> None:
-    """A FIFO or a dangling link that a pattern leaves out does not stop the packing."""
+    """A FIFO or a dangling link that a pattern excludes does not stop packing."""
     selection = Selection(exclude=("pipe", "gone"))
     plan(
         UnsupportedEntry(arcname="pipe", reason="is no file, folder or link"),
@@ -281,13 +281,13 @@ def test_what_is_excluded_is_no_problem() -> None:
 
 
 def test_a_link_that_leaves_by_its_text_is_refused() -> None:
-    """The last check looks at the text of every link, whatever the scan said."""
+    """The final check looks at the text of every link, whatever the scan reported."""
     (problem,) = problems_of(link("a/b", "../../out", "a/c"), file("a/c"))
     assert problem == "the link a/b leads outside the environment: exclude it"
 
 
 def test_launchers_find_their_own_place() -> None:
-    """Scripts of entry points are made anew, other scripts get a new head, foreign ones stay."""
+    """Entry point scripts are regenerated, other scripts get a new head, foreign ones stay."""
     point = EntryPoint(name="tool", module="tool.cli", attr="main")
     packed = plan(
         file("bin/tool", TOOL_LAUNCHER, executable=True),
@@ -306,7 +306,7 @@ def test_launchers_find_their_own_place() -> None:
 
 
 def test_path_files_point_inside_relatively() -> None:
-    """An absolute line into the environment becomes relative to site-packages."""
+    """A line with an absolute path into the environment becomes relative to site-packages."""
     packed = plan(file(f"{SITE}/x.pth", b"/build/env/share/code\nimport x\n"))
     content = {e.arcname: e.content for e in packed.entries if isinstance(e, FileEntry)}
     assert content[f"{SITE}/x.pth"] == b"../../../share/code\nimport x\n"
@@ -320,7 +320,7 @@ def test_path_files_point_inside_relatively() -> None:
     ],
 )
 def test_path_files_do_not_lead_out(line: str, leaves: bool) -> None:
-    """A line that adds a folder outside, absolute or relative, stops the packing."""
+    """A line that adds an outside folder, absolute or relative, stops packing."""
     entry = file(f"{SITE}/x.pth", f"{line}\n".encode())
     if leaves:
         assert problems_of(entry)[0].startswith(f"{SITE}/x.pth adds {line} to sys.path")
@@ -333,14 +333,14 @@ def test_path_files_do_not_lead_out(line: str, leaves: bool) -> None:
     [("file:///home/me/wheels/x.whl", False), ("https://files.example/x.whl", True)],
 )
 def test_direct_url_does_not_tell_a_local_path(url: str, packed: bool) -> None:
-    """`direct_url.json` is left out when it names a place of the build machine."""
+    """`direct_url.json` is left out if it names a path on the build machine."""
     name = f"{SITE}/x-1.0.dist-info/direct_url.json"
     content = f'{{"url": "{url}", "archive_info": {{}}}}'.encode()
     assert (name in names(plan(file(name, content)).entries)) is packed
 
 
 def test_the_excluded_project_goes_with_all_it_installed() -> None:
-    """Files by RECORD and the metadata folder go; what another distribution claims too stays."""
+    """Files in its RECORD and its metadata go; files that another distribution also claims stay."""
     mine = distribution("app", f"{SITE}/app.py", f"{SITE}/shared.py", "bin/app")
     other = distribution("other", f"{SITE}/shared.py")
     packed = plan(
@@ -358,7 +358,7 @@ def test_the_excluded_project_goes_with_all_it_installed() -> None:
 
 
 def test_times_are_one_rule() -> None:
-    """Reproducible times are the same for all; kept times are clamped; generated ones too."""
+    """Reproducible times are the same for all; kept and generated times are clamped."""
     fixed = plan(file("a", mtime=5), inputs=inputs(times=Times(fixed=7, generated=7)))
     assert {entry.mtime for entry in fixed.entries} == {7}
     kept = plan(file("a", mtime=5), file("b", mtime=99), inputs=inputs(times=Times(latest=50)))
@@ -368,13 +368,13 @@ def test_times_are_one_rule() -> None:
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused() -> None:
-    """Nothing can lie below a file."""
+    """Nothing can be below a file."""
     problems = problems_of(file("share"))
     assert problems[0].startswith("share/venv is below share, which is not a folder")
 
 
 def test_a_link_in_the_place_of_bin_is_one_problem() -> None:
-    """What belongs below it is counted; the way out is to put the folder there."""
+    """The error counts the entries below it and says to replace the link with the folder."""
     (problem,) = problems_of(
         link("bin", "scripts", "scripts", TargetKind.INTERNAL), folder("scripts")
     )
@@ -395,12 +395,12 @@ def test_the_head_names_python_and_platform() -> None:
 
 
 def outside(arcname: str, linkname: str, *copies: ScannedEntry) -> SymlinkEntry:
-    """Return a link that leads outside, with what can stand in its place."""
+    """Return an external link with the copies that can replace it."""
     return replace(link(arcname, linkname, "/out/f"), copies=copies or (file(arcname, b"out"),))
 
 
 def test_a_link_skips_another_that_was_left_out() -> None:
-    """Of a chain inside, a link in the middle may be excluded."""
+    """A link in the middle of an internal chain may be excluded."""
     scanned: list[ScannedEntry] = [
         file("data/f"),
         link("data/b", "f", "data/f"),
@@ -427,7 +427,7 @@ def test_a_chain_that_ends_outside_stays_a_chain() -> None:
 
 
 def test_a_text_with_dots_behind_a_name_is_not_trusted() -> None:
-    """`d/../f` may lead to another place than the text says: what it really leads to is packed."""
+    """`d/../f` may not lead where its text says, so what it really points to is packed."""
     found = {
         entry.arcname: entry
         for entry in plan(file("data/f", b"in"), outside("data/l", "d/../f")).entries
@@ -438,7 +438,7 @@ def test_a_text_with_dots_behind_a_name_is_not_trusted() -> None:
 
 
 def test_rules_hold_for_what_stands_in_a_links_place() -> None:
-    """Byte code, and what patterns exclude, stays out of a folder from outside; scripts move."""
+    """Bytecode and excluded files stay out of a copied outside folder; scripts are relocated."""
     copies = (
         folder("pkg"),
         folder("pkg/__pycache__"),

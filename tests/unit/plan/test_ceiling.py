@@ -1,4 +1,4 @@
-"""Ceilings: which files are above one, whose they are, and what helps."""
+"""Ceilings: which files exceed one, who owns them, and what helps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KIND = (62, True, "<")
 def test_versions_are_compared_by_their_numbers(
     version: tuple[int, ...], limit: tuple[int, ...] | None, above: bool
 ) -> None:
-    """A limit allows itself in any length; without one everything is allowed."""
+    """A limit allows itself at any length; without a limit everything is allowed."""
     assert exceeds(version, limit) is above
 
 
@@ -84,13 +84,13 @@ def test_each_file_above_a_ceiling_is_named_with_its_owner() -> None:
 
 
 def test_below_a_ceiling_everything_is_packed() -> None:
-    """What the ceiling allows, and what no ceiling limits, is no problem."""
+    """Files within the ceiling, or without one, are no problem."""
     assert problems((2, 36)) == []
     assert problems(None) == []
 
 
 def test_a_module_is_left_out_by_its_extension_alone() -> None:
-    """What Python says of a missing extension module is in its own module, which stays."""
+    """The Python module that reports a missing extension module stays."""
     trim = Trim(modules=("crypt", "dbm.gnu"))
     cut = ["_crypt.cpython-311-x86_64-linux-gnu.so", "_gdbm.cpython-311.so", "_crypt.so"]
     assert all(trim.cuts(Path(name)) for name in cut)

@@ -1,4 +1,4 @@
-"""What is left behind with distributions that nothing needs."""
+"""What is left out with distributions that nothing requires."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def pruned() -> PrunedDistributions:
 
 
 def test_what_a_distribution_installed_stays_behind() -> None:
-    """Modules, launchers, data, metadata and byte code go, and the folders that they leave empty.
+    """Modules, launchers, data, metadata and bytecode go, and the folders that this empties.
 
-    A file that one that stays has too stays, and so do folders of a namespace, files of no
-    distribution and folders that were empty.
+    A file that a kept distribution also has stays, and so do namespace folders, files that no
+    distribution owns, and folders that were already empty.
     """
     assert [entry.arcname for entry in pruned().applied(SCANNED, Selection().brings_back)] == [
         SITE,
@@ -74,7 +74,7 @@ def test_what_a_distribution_installed_stays_behind() -> None:
 
 
 def test_a_distribution_whose_files_are_unknown_stays() -> None:
-    """Without RECORD or older lists, nothing can be taken away, and that is told."""
+    """Without RECORD or an older file list it cannot be left out, and it is listed as unknown."""
     assert [each.name for each in pruned().unknown] == ["old"]
     assert [each.name for each in pruned().without(ENVIRONMENT).distributions] == ["app", "old"]
 
@@ -102,7 +102,7 @@ def told(**changes: Any) -> Any:
 
 
 def test_what_was_left_out_is_told() -> None:
-    """One line tells how much was packed; files of no distribution are counted, and named aside."""
+    """Notes say how much was packed and count unowned files, which the facts name."""
     made = told()
     assert f"{SITE}/tool/x.py" not in names(made.entries)
     assert list(made.notes[-3:]) == [

@@ -14,7 +14,7 @@ SITE = "lib/python3.11/site-packages"
 
 
 class Rest(PlatformRequirements):
-    """What is left without a distribution needs glibc 2.24."""
+    """The rest of the files, without a distribution's, requires glibc 2.24."""
 
     def facts(self, tag: str) -> dict[str, object]:
         """Return what the manifest would record."""
@@ -22,10 +22,10 @@ class Rest(PlatformRequirements):
 
 
 class Floors(FileRequirements):
-    """Answers for any files."""
+    """Gives the same answer for any files."""
 
     def of(self, entries: object) -> PlatformRequirements:  # noqa: ARG002
-        """Return what they need together."""
+        """Return what the files require together."""
         return Rest()
 
 
@@ -43,7 +43,7 @@ class Floors(FileRequirements):
 def test_who_sets_the_floor(
     path: str, version: str, interpreter: str, expected: str | None
 ) -> None:
-    """A distribution alone, several, the interpreter, or a library that comes along."""
+    """One distribution, several, the interpreter, or a bundled library is named."""
     planned = plan(file(path))
     platform = {"tag": "linux_x86_64", "glibc": {"version": version, "file": path}}
     owner = distribution("one", f"{SITE}/one/a.so", version="1.0")
@@ -58,7 +58,7 @@ def test_who_sets_the_floor(
 
 
 def test_what_was_left_out_is_counted_by_reason() -> None:
-    """The most bytes come first; what is packed is not counted."""
+    """The reason with the most bytes comes first; packed files are not counted."""
     entries = [file("a.py", b"12"), file("b.pyc", b"1"), file("c.pyc", b"12345")]
     planned = plan(*entries)
     planned = replace(planned, scanned=tuple(entries), entries=tuple(entries[:1]))

@@ -36,7 +36,7 @@ LAST = int(datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC).timestamp())
 
 @pytest.fixture(params=ZONES)
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Live in a time zone."""
+    """Set the process's time zone."""
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield request.param
@@ -76,7 +76,7 @@ def test_zip_times_stay_within_its_limits(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("zone")
 def test_zip_members_hold_utc_and_no_other_time(tmp_path: Path) -> None:
-    """The numbers in the file are those of UTC, and no extra field says anything else."""
+    """The times in the file are in UTC, and no extra field says anything else."""
     planned = plan(inputs=inputs(times=Times(fixed=DEFAULT_TIME)))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.ZIP])
     with zipfile.ZipFile(result.path) as zipped:
@@ -93,7 +93,7 @@ def test_zip_members_hold_utc_and_no_other_time(tmp_path: Path) -> None:
     "format", [f for f in CompressionFormat if f.is_tar_format], ids=lambda f: f.name
 )
 def test_tar_times_are_the_files(tmp_path: Path, format: CompressionFormat) -> None:
-    """No limit but the epoch itself; times that no octal field holds are held, too."""
+    """The epoch is the only limit; even times that no octal field can hold are kept."""
     times = [0, 1, FIRST, LAST, 1 << 33, 1 << 40]
     assert mtimes(tmp_path, format, times) == times
     assert mtimes(tmp_path, format, [-1, -(1 << 40)]) == [0, 0]
@@ -101,7 +101,7 @@ def test_tar_times_are_the_files(tmp_path: Path, format: CompressionFormat) -> N
 
 @pytest.mark.parametrize("text", ["0", "1", "315532800", "1700000000", "9999999999"])
 def test_source_date_epoch_is_every_time(text: str) -> None:
-    """The variable wins over what the files say, for files, folders, links and our own."""
+    """The variable overrides the times of files, folders, links and generated files."""
     times = Times.reproducible({"SOURCE_DATE_EPOCH": text})
     assert {times.of(moment) for moment in (None, 0, 5, 1 << 40)} == {int(text)}
 
@@ -116,7 +116,7 @@ def test_without_the_variable_the_time_is_hatchlings() -> None:
 
 @pytest.mark.parametrize("text", ["", " 1", "-1", "1.5", "0x10", "1e9", "now", "\u0661"])
 def test_a_wrong_source_date_epoch_is_one_sentence(text: str) -> None:
-    """What is no whole number of seconds is named, and not guessed at."""
+    """A value that is not a whole number of seconds is named and not guessed at."""
     with pytest.raises(PackVenvError, match="SOURCE_DATE_EPOCH is invalid: it must be") as caught:
         Times.reproducible({"SOURCE_DATE_EPOCH": text})
     assert repr(text) in str(caught.value)
@@ -124,7 +124,7 @@ def test_a_wrong_source_date_epoch_is_one_sentence(text: str) -> None:
 
 @pytest.mark.parametrize("text", [str(2**63), "253402300800", "1" * 5000])
 def test_a_source_date_epoch_beyond_all_calendars_is_refused(text: str) -> None:
-    """Tools that unpack would refuse it, or Python to read so many digits."""
+    """Tools would refuse to unpack it, or Python to parse so many digits."""
     with pytest.raises(PackVenvError, match="it must be at most 253402300799"):
         Times.reproducible({"SOURCE_DATE_EPOCH": text})
 
@@ -140,7 +140,7 @@ def test_clamped_times_keep_what_is_early() -> None:
 
 
 def test_what_stands_for_a_link_gets_its_time_too() -> None:
-    """The copies of a link that leaves are clamped as all other entries are."""
+    """The copies that replace an external link are clamped like all other entries."""
     odd = UnsupportedEntry(arcname="l/p", reason="is a FIFO")
     outside = replace(link("l", "/x", "/x"), copies=(folder("l", 9), file("l/f", mtime=9), odd))
     (entry,) = normalised([outside], Times(latest=4))
@@ -156,7 +156,7 @@ def test_modes_follow_the_owners_execute_bit() -> None:
 
 
 def test_modes_are_kept_on_request_as_far_as_they_are_safe() -> None:
-    """Bits are cleared and none is added: private stays private, read-only read-only."""
+    """Bits are cleared but never added: private stays private, and read-only stays read-only."""
     found = {0o600: 0o600, 0o444: 0o444, 0o7777: 0o755, 0o664: 0o644, 0o500: 0o500}
     files: list[Entry] = [replace(file("a"), mode=mode) for mode in found]
     folders: list[Entry] = [replace(folder("a"), mode=mode) for mode in found]
@@ -171,13 +171,13 @@ def test_modes_are_kept_on_request_as_far_as_they_are_safe() -> None:
 
 
 def test_the_order_is_that_of_the_parts_of_names() -> None:
-    """Files by their ending, then parents before children, siblings by code point."""
+    """Files are sorted by extension, then parents before children, and siblings by code point."""
     wanted = ["B", "a", "a/b", "a/b/c", "a b", "a-b", "a0", "é", "\U0001f600", "a.b"]
     assert names(in_order(map(file, reversed(wanted)))) == wanted
 
 
 def test_large_copies_lie_side_by_side() -> None:
-    """Files of one name and size go where the last of them is, unless small or machine code."""
+    """Files of the same name and size go where the last one is, except small or compiled ones."""
     large, small = bytes(256 << 10), bytes((256 << 10) - 1)
     entries = [
         file("a/1.js", large),

@@ -1,4 +1,4 @@
-"""RECORD files are true for what is packed."""
+"""RECORD files match what is packed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rows(planned: PackPlan, arcname: str) -> list[list[str]]:
 
 
 def test_an_installed_record_tells_what_is_packed(tmp_path: Path) -> None:
-    """Rows of what stays out go, rewritten files have new hashes, all others stay."""
+    """Rows of files left out are dropped, rewritten files get new hashes, other rows stay."""
     module = tmp_path / "module"
     module.write_bytes(b"123")
     planned = plan(
@@ -88,7 +88,7 @@ def test_an_installed_record_tells_what_is_packed(tmp_path: Path) -> None:
     ],
 )
 def test_a_record_with_nothing_to_change_stays_as_it_is(record: bytes) -> None:
-    """Whatever its order, line ends and quotes."""
+    """Order, line endings and quotes are kept."""
     planned = plan(
         FileEntry(arcname=f"{SITE}/tool/a.py", content="/source/a.py", size=1),
         FileEntry(arcname=f"{SITE}/tool/b.py", content="/source/b.py", size=1),
@@ -99,7 +99,7 @@ def test_a_record_with_nothing_to_change_stays_as_it_is(record: bytes) -> None:
 
 
 def test_a_folder_that_stands_for_a_link_is_listed_by_its_files() -> None:
-    """virtualenv lists its links into its cache; a folder besides its files is left out."""
+    """virtualenv lists links into its cache; a folder listed along with its files is dropped."""
     entries: list[ScannedEntry] = [
         *(folder(f"{SITE}/{name}") for name in ("tool", "tool/sub", "other")),
         *(file(f"{SITE}/{name}") for name in ("tool/__init__.py", "tool/sub/a.py", "other/x.py")),

@@ -1,4 +1,4 @@
-"""Patterns: what they name, and what they name in vain."""
+"""Patterns: which match something, and which match nothing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMES = frozenset({"bin/tool", f"{SITE}/pkg/__init__.py", f"{SITE}/pkg/tests", "
     ],
 )
 def test_patterns_that_name_something_are_not_noted(pattern: str) -> None:
-    """Nor are presets, comments and byte code, which comes and goes."""
+    """Nor are presets, comments and patterns for bytecode, which comes and goes."""
     assert [*Selection(exclude=(pattern,)).unused(NAMES)] == []
 
 
 @pytest.mark.parametrize("pattern", ["tests/x.py", "/tool", "*.h", "/", "a[b"])
 def test_patterns_that_name_nothing_are_noted(pattern: str) -> None:
-    """Each by its key and itself, whatever other patterns name."""
+    """The note names the key and the pattern, whatever the other patterns match."""
     selection = Selection(exclude=("bin/", pattern), include=(pattern,))
     assert [*selection.unused(NAMES)] == [
         f"{key} names {pattern!r}, which matches nothing: correct or remove it"
@@ -40,7 +40,7 @@ def test_patterns_that_name_nothing_are_noted(pattern: str) -> None:
 
 
 def test_what_venvstacks_writes_for_its_layers_is_not_noted() -> None:
-    """postinstall.py writes it again; any other customisation that stays out is told."""
+    """postinstall.py writes it again; a note names any other customisation that is left out."""
     name = f"{SITE}/sitecustomize.py"
     theirs = b'"""venvstacks layered environment site customization script\n\n* Calls'
     for content, noted in ((theirs, 0), (b"import sys\n", 1)):

@@ -1,4 +1,4 @@
-"""What an archive starts that starts something."""
+"""What a self-starting archive runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def started(own: InstalledDistribution | None, entry_point: str | None = None) -
 
 
 def test_the_project_s_only_console_script_is_started() -> None:
-    """A script with windows does not count; a name chooses any script that is packed."""
+    """GUI scripts do not count; an explicit name may choose any packed script."""
     assert started(project("greet")) == "bin/greet"
     assert started(project("greet", "window", gui=("window",))) == "bin/greet"
     assert started(project("greet"), "serve") == "bin/serve"
@@ -48,13 +48,13 @@ def test_the_project_s_only_console_script_is_started() -> None:
 def test_otherwise_a_name_is_asked_for(
     own: InstalledDistribution | None, entry_point: str | None, sentence: str
 ) -> None:
-    """With the names that there are."""
+    """The error lists the available names."""
     with pytest.raises(PlanError, match=sentence):
         started(own, entry_point)
 
 
 def test_the_head_is_as_long_whatever_the_digests_are() -> None:
-    """It is written twice; a name may hold what shells and terminals act on."""
+    """It is written twice; characters of the name that shells or terminals act on are replaced."""
     planned = plan(file("bin/x"))
     head = run_head(replace(planned, head={**planned.head, "name": "a'b\n$(c)\x1b[1m"}))
     assert head.name == "a_b___c___1m"

@@ -1,4 +1,4 @@
-"""Sizes, their limit, and the names for what rarely runs."""
+"""Size limits, names that cannot be packed, and notes on headers and nested environments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def test_what_is_too_large_names_the_largest() -> None:
-    """The sentence tells both sizes and whose files they are, byte code with its source."""
+    """The error gives both sizes and the owners of the files; bytecode counts with its source."""
     small, large = distribution("small", f"{SITE}/s.py"), distribution("large", f"{SITE}/l.py")
     entries = [file(f"{SITE}/s.py", b"x" * 10), file(f"{SITE}/l.py", b"x" * 2000), file("y", b"y")]
     made = plan(*entries, environment=environment(small, large))
@@ -49,13 +49,13 @@ def test_what_is_too_large_names_the_largest() -> None:
 
 @pytest.mark.parametrize("name", ["bin/..\\\\..\\\\x", "\\\\x", "a\\\\b", "a/C:\\\\x"])
 def test_names_that_windows_takes_for_folders_are_refused(name: str) -> None:
-    """When packing, and not by `verify` afterwards."""
+    """Packing refuses them; they are not left for `verify` to find."""
     with pytest.raises(PlanError, match="has a backslash or a drive in its name"):
         plan(file(name))
 
 
 def test_names_that_zip_has_no_encoding_for_are_refused(tmp_path: Path) -> None:
-    """All of them at once, before anything is written; tar formats hold them."""
+    """All are reported at once, before anything is written; tar formats can hold them."""
     made = plan(file("caf\udce9.txt"), file("n\udcff"), file("caf\u00e9"))
     with pytest.raises(PlanError) as caught:
         write_archives(made, tmp_path / "a", [CompressionFormat.GZIP, CompressionFormat.ZIP])
@@ -68,7 +68,7 @@ def test_names_that_zip_has_no_encoding_for_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
 def test_what_compiles_when_run_is_told_that_headers_stay_out(name: str) -> None:
-    """With the headers in the archive nothing is said, nor without such a distribution."""
+    """There is no note if headers are packed, or if there is no such distribution."""
     packed = plan(file("a"), environment=environment(distribution(name)))
     (note,) = headers_notes(packed)
     assert note.startswith(f"{name} may need Python.h to compile C at run time")
@@ -80,7 +80,7 @@ def test_what_compiles_when_run_is_told_that_headers_stay_out(name: str) -> None
 
 @pytest.mark.parametrize("python", ["bin/python", "Scripts/python.exe"])
 def test_an_environment_in_the_environment_is_told(python: str) -> None:
-    """By its folder, with the pattern that leaves it out; a lone `pyvenv.cfg` is none."""
+    """The problem names its folder and a pattern to exclude it; a lone `pyvenv.cfg` is fine."""
     entries = [file("pyvenv.cfg"), file("bin/python"), file("a/one/pyvenv.cfg")]
     assert [*nested_environments(entries)] == []
     (problem,) = nested_environments([*entries, file(f"a/one/{python}")])
@@ -89,7 +89,7 @@ def test_an_environment_in_the_environment_is_told(python: str) -> None:
 
 
 def test_a_zip_file_holds_no_name_that_is_not_utf_8() -> None:
-    """It is refused by name, in a form that every terminal can show; other names are text."""
+    """The error shows the name in a form for any terminal; other non-ASCII names are fine."""
     check_zip_names(plan(file("café.txt"), file("日本.txt")))
     with pytest.raises(PlanError) as caught:
         check_zip_names(plan(file("caf\udce9.txt"), file("\udcff/x")))

@@ -1,4 +1,4 @@
-"""Which formats an environment of each system can have."""
+"""Which formats are possible for an environment of each system."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ KNOWN = Known(
     ],
 )
 def test_a_cause_is_told(said: str, cause: str) -> None:
-    """Each is one clause with what is missing."""
+    """Each cause is one clause that says what is missing."""
     found = KNOWN.cause(said)
     assert found is not None
     assert cause in found
@@ -57,5 +57,5 @@ def test_a_cause_is_told(said: str, cause: str) -> None:
     ["ZeroDivisionError: division by zero", "No module named 'numpy'", "KeyError: 'OTHER'", "x"],
 )
 def test_nothing_is_guessed(said: str) -> None:
-    """What no rule knows has no cause."""
+    """A failure that no rule recognises has no cause."""
     assert KNOWN.cause(said) is None

@@ -1,4 +1,4 @@
-"""What is asked of an unpacked environment, found by its files alone."""
+"""The questions for an unpacked environment, found from its files alone."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_a_start_asks_for_the_project_alone(tmp_path: Path) -> None:
 
 
 def test_without_record_the_project_is_known_by_its_name(tmp_path: Path) -> None:
-    """`record-files = "exclude"` leaves the module of that name."""
+    """With `record-files = "exclude"`, only the module of that name is left."""
     modules = [name for kind, name, _ in asked(make(tmp_path, record=False), "start")]
     assert modules == ["my_app", "plain", "run"]
 
 
 def test_all_are_the_modules_that_there_are(tmp_path: Path) -> None:
-    """Of namespace packages their parts; no libraries, no data, no names that are none."""
+    """Namespace packages count by their parts; libraries, data and invalid names do not count."""
     found = asked(make(tmp_path), "all")
     assert [name for kind, name, _ in found if kind == "module"] == [
         "_my_app",
@@ -92,7 +92,7 @@ def test_commands_come_after_a_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"[x]\ncaf\xe9 = other:a\n", b"[x]\nnothing\n"])
 def test_what_python_cannot_read_is_asked_as_far_as_it_goes(tmp_path: Path, text: bytes) -> None:
-    """Names in another encoding are asked for; a file that is none has no entry points."""
+    """Names in another encoding are asked for; an invalid file has no entry points."""
     root = make(tmp_path)
     (root / SITE / "other-2.dist-info/entry_points.txt").write_bytes(text)
     names = [name for kind, name, _ in asked(root, "all") if kind == "entry point"]

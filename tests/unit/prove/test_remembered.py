@@ -1,4 +1,4 @@
-"""What is remembered of an environment: failures, by what was packed of it."""
+"""What is remembered about an environment: failures, by what was packed from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answers(digest: str = "ab", prefix: str = "/env", interpreter: str = "3.11")
 
 
 def test_failures_are_known_again() -> None:
-    """Those of one build are there for the next, with what was said; more are added."""
+    """Failures of one build are known to the next, with their messages; more can be added."""
     assert answers().read() == {}
     answers().add([FAILED])
     other = Answer(question=Question(kind="module", name="x", module="x"), ran=False, seconds=0.0)
@@ -39,14 +39,14 @@ def test_failures_are_known_again() -> None:
     "changed", [{"digest": "cd"}, {"prefix": "/other"}, {"interpreter": "3.12"}]
 )
 def test_another_archive_environment_or_interpreter_is_asked_anew(changed: dict[str, str]) -> None:
-    """What changes any of them may load."""
+    """After a change to any of them, the module may load."""
     answers().add([FAILED])
     assert answers(**changed).read() == {}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"question": {}, "answer": {}}]', "null"])
 def test_a_damaged_file_is_none(content: str) -> None:
-    """Nothing is known then, and it is written anew."""
+    """Nothing is remembered then, and the file is rewritten."""
     path = answers().path
     path.parent.mkdir(parents=True)
     path.write_text(content)
@@ -63,7 +63,7 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path) -> None:
 
 
 def test_what_is_known_ends() -> None:
-    """What a module lacked may be there a week later; old files go, and others' stay."""
+    """What a module lacked may exist a week later; old files are removed, and other files stay."""
     answers().add([FAILED])
     folder = answers().path.parent
     for path in (answers().path, folder / f"{'a' * 32}.7.partial", folder / "notes.json"):
@@ -78,7 +78,7 @@ def test_what_is_known_ends() -> None:
 
 
 def test_what_others_may_have_written_is_not_known() -> None:
-    """It would let an archive be released that does not run."""
+    """Otherwise an archive that does not run could be released."""
     answers().add([FAILED])
     assert answers().read() != {}
     answers().path.parent.chmod(0o777)

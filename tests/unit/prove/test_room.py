@@ -1,4 +1,4 @@
-"""What a room shows and hides, and which variables are taken into it."""
+"""What a room shows and hides, and which variables it gets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _nothing_else_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_inner_is_said_after_the_outer(tree: Path) -> None:
-    """An interpreter in a hidden home is seen, and of it what is hidden is not."""
+    """An interpreter in a hidden home is visible, except for what is hidden inside it."""
     home, base = tree / "home", tree / "home/base"
     sight = Sight.of(hide=[base / "site", home, home / "project"], show=[base])
     assert options(sight, tree) == [
@@ -45,14 +45,14 @@ def test_the_inner_is_said_after_the_outer(tree: Path) -> None:
 
 
 def test_what_nothing_hides_needs_no_showing(tree: Path) -> None:
-    """Nor does what is missing need hiding; a link hides what it leads to."""
+    """Nor do missing paths need hiding; hiding a link hides what it points to."""
     (tree / "link").symlink_to("home")
     sight = Sight.of(hide=[tree / "missing", tree / "link"], show=[tree / "file"])
     assert options(sight, tree) == [("--tmpfs", "home")]
 
 
 def test_a_sight_can_be_changed(tree: Path) -> None:
-    """What more is hidden and shown counts as if it had been said at once."""
+    """Paths hidden and shown later count as if they had been given at once."""
     home, base = tree / "home", tree / "home/base"
     sight = Sight.of(hide=[home]).hiding([base / "site"]).showing([base])
     assert sight == Sight.of(hide=[base / "site", home], show=[base])
@@ -60,12 +60,12 @@ def test_a_sight_can_be_changed(tree: Path) -> None:
 
 
 def test_the_system_is_never_hidden() -> None:
-    """A home that is the root, as some containers have it, stays."""
+    """A home that is the root, as in some containers, stays visible."""
     assert Sight.of(hide=[Path("/"), Path("/usr"), Path("/etc")]).hidden == frozenset()
 
 
 def test_variables_that_lead_somewhere_stay_outside() -> None:
-    """What configures an application is taken along; what names a place of the machine is not."""
+    """Variables that configure an application stay; those with existing paths do not."""
     taken = clean_variables(
         {
             "DATABASE_URL": "postgres://user@host/name",
@@ -82,6 +82,6 @@ def test_variables_that_lead_somewhere_stay_outside() -> None:
 
 
 def test_a_session_is_neither_here_nor_there() -> None:
-    """At home everything else is as it was."""
+    """In the source environment, all other variables stay."""
     given = {"DISPLAY": ":0", "WAYLAND_DISPLAY": "x", "LD_LIBRARY_PATH": "/opt", "PYTHONPATH": "/x"}
     assert without_session(given) == {"LD_LIBRARY_PATH": "/opt", "PYTHONPATH": "/x"}

@@ -1,4 +1,4 @@
-"""Archives read back: all formats, damaged ones, and those that want to reach out."""
+"""Archives read back: foreign ones, large ones, and those that try to reach outside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names(path: Path) -> list[str]:
 
 
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
-    """Neither text nor an empty file nor another's tar is taken for an archive of ours."""
+    """Text, an empty file or a foreign tar is not taken for an archive of ours."""
     other = tmp_path / "other"
     for content in (b"", b"hello\n" * 100):
         other.write_bytes(content)
@@ -69,7 +69,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_archives_are_refused_and_nothing_is_written(kind: str, tmp_path: Path) -> None:
-    """The entry is named, and the disk is as it was."""
+    """The error names the entry, and nothing on the disk has changed."""
     members, message = HOSTILE[kind]
     archive = tmp_path / "hostile.tar"
     with tarfile.open(archive, "w") as tar:
@@ -92,7 +92,7 @@ def test_hostile_archives_are_refused_and_nothing_is_written(kind: str, tmp_path
 def test_hostile_zip_files_are_refused(
     name: str, attributes: int, message: str, tmp_path: Path
 ) -> None:
-    """What holds for tars holds for zip files."""
+    """Zip files are refused for the same reasons as tars."""
     archive = tmp_path / "hostile.zip"
     with zipfile.ZipFile(archive, "w") as file:
         info = zipfile.ZipInfo(name)
@@ -113,10 +113,10 @@ def test_hostile_zip_files_are_refused(
 def test_links_in_zip_files_are_judged_as_in_tars(
     members: list[tuple[str, str | None]], message: str, tmp_path: Path
 ) -> None:
-    """Nothing lies below one or in its place, and its text is no larger than a path."""
+    """Nothing may be below a link or in its place, and its text may not exceed a path's length."""
     archive = tmp_path / "hostile.zip"
     with warnings.catch_warnings(), zipfile.ZipFile(archive, "w") as file:
-        warnings.simplefilter("ignore")  # of names that are there twice
+        warnings.simplefilter("ignore")  # about duplicate names
         for name, linkname in members:
             info = zipfile.ZipInfo(name)
             info.external_attr = (stat.S_IFREG if linkname is None else stat.S_IFLNK) << 16
@@ -141,7 +141,7 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path) -> None:
 
 
 def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
-    """32 MiB of zeros in a small xz file take less than 4 MiB beside the decompressor's own."""
+    """32 MiB of zeros in a small xz file take less than 4 MiB on top of the decompressor's."""
     archive = tmp_path / "large.tar.xz"
     with tarfile.open(archive, "w:xz", preset=0) as tar:
         info = tarfile.TarInfo("app/zeros")
@@ -174,10 +174,10 @@ def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
     ],
 )
 def test_links_that_leave(name: str, linkname: str, out: bool) -> None:
-    """A link is judged by its text and its depth; `..` behind a name is not trusted."""
+    """A link is judged by its text and its depth; `..` after a name is not trusted."""
     assert leaves(name, linkname) is out
 
 
 def test_names_lose_what_does_not_matter(tmp_path: Path) -> None:
-    """`./`, `//` and a last `/` are no difference, so that none hides a second entry."""
+    """`./`, `//` and a final `/` make no difference, so that none can hide a second entry."""
     assert portable_name(tmp_path, "./a//b/./c/") == "a/b/c"

@@ -1,4 +1,4 @@
-"""Folders that say that they are connected, whatever their manifest and their links say besides."""
+"""Folders that claim to be connected, whatever else their manifest and links say."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with what connecting writes first."""
+    """Make a folder with the file that connecting writes first."""
     write_folder(plan(file("bin/demo", b"#!python\n", executable=True)), tmp_path / "app")
     (tmp_path / "app/pyvenv.cfg").write_text("home = /x\n")
     return tmp_path / "app"
 
 
 def changed(folder: Path, **more: Any) -> None:
-    """Add to a manifest, with its own digest right."""
+    """Add to a manifest, and correct its own digest."""
     head = parse_json((folder / ARCNAME).read_bytes())
     head.pop("manifest_sha256")
     head |= more
@@ -42,7 +42,7 @@ def details(result: Verification) -> list[str]:
 def test_an_interpreter_that_no_configuration_can_name_is_a_finding(
     folder: Path, target: bytes
 ) -> None:
-    """By the sentence that connecting would say."""
+    """The finding is the error that connecting would raise."""
     os.symlink(target, os.fsencode(folder) + b"/bin/python3.11")
     result = verify(folder)
     assert result.connected
@@ -52,7 +52,7 @@ def test_an_interpreter_that_no_configuration_can_name_is_a_finding(
 @pytest.mark.parametrize("key", ["base_distributions", "target_libraries"])
 @pytest.mark.parametrize("wrong", [5, [5], {"x": 1}, "x"])
 def test_a_list_of_another_type_is_one_sentence(folder: Path, key: str, wrong: object) -> None:
-    """A manifest whose types are others is none."""
+    """A manifest with values of other types is not valid."""
     changed(folder, **{key: wrong})
     with pytest.raises(ArchiveProblem, match="manifest"):
         verify(folder)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def packed(tmp_path: Path, format: CompressionFormat) -> Path:
-    """Pack a small tree, without the facts beside it."""
+    """Pack a small tree, without the facts next to it."""
     planned = plan(
         file("bin/demo", b"#!python\n", executable=True),
         file("lib/a.py", b"x = 1\n" * 50),
@@ -82,7 +82,7 @@ def pax(*records: tuple[str, str]) -> bytes:
 
 
 def with_before_first_file(archive: Path, inserted: bytes) -> None:
-    """Put headers before the last of a tar's own members."""
+    """Insert headers before the member `app/lib/a.py` of a tar."""
     with tarfile.open(archive) as tar:
         offset = tar.getmember("app/lib/a.py").offset
     data = archive.read_bytes()
@@ -90,7 +90,7 @@ def with_before_first_file(archive: Path, inserted: bytes) -> None:
 
 
 def changed_header(archive: Path, name: str, start: int, new: bytes) -> None:
-    """Change a field of a header, and make its check sum right again."""
+    """Change a field of a header, and correct its checksum."""
     with tarfile.open(archive) as tar:
         offset = tar.getmember(name).offset
     data = bytearray(archive.read_bytes())
@@ -118,7 +118,7 @@ NAMES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("case", NAMES)
 def test_entries_with_two_names_are_refused(tar: Path, case: str) -> None:
-    """Some tools go by the first header that names an entry, some by the last."""
+    """Some tools use the first header that names an entry, others the last."""
     with_before_first_file(tar, NAMES[case])
     with pytest.raises(ArchiveProblem):
         verify(tar)
@@ -128,7 +128,7 @@ def test_entries_with_two_names_are_refused(tar: Path, case: str) -> None:
     "named", [gnu_name(b"K", "..\0z"), pax(("linkpath", "..\0z"))], ids=["GNU", "pax"]
 )
 def test_a_link_s_text_that_ends_early_is_refused(tar: Path, named: bytes) -> None:
-    """The system takes a text up to its first NUL: tools make a link that leads upwards of it."""
+    """The system reads the text up to its first NUL, so tools create a link that leads upwards."""
     with tarfile.open(tar) as opened:
         offset = opened.getmember("app/lib64").offset
     data = tar.read_bytes()
@@ -149,7 +149,7 @@ def test_a_link_s_text_that_ends_early_is_refused_in_a_zip_file(tmp_path: Path) 
 
 
 def test_a_header_behind_one_block_of_zeros_is_refused(tar: Path) -> None:
-    """BusyBox reads on there, GNU tar warns: two blocks of zeros are the end to all of them."""
+    """BusyBox reads on there, and GNU tar warns; only two blocks of zeros end it for all tools."""
     with tarfile.open(tar) as opened:
         end = opened.getmember(f"app/{ARCNAME}")
         offset = end.offset_data + end.size + -end.size % 512
@@ -164,7 +164,7 @@ def test_a_header_behind_one_block_of_zeros_is_refused(tar: Path) -> None:
 
 
 def test_one_header_that_names_an_entry_is_read(tar: Path) -> None:
-    """GNU tar and Python write long names each in a way of their own; both are honest."""
+    """GNU tar and Python each write long names in their own way; both are accepted."""
     for names in (gnu_name(b"L", "app/lib/a.py"), pax(("path", "app/lib/a.py"), ("mtime", "1.5"))):
         with_before_first_file(tar, names)
         assert [finding.what for finding in verify(tar).findings] == []
@@ -183,7 +183,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("case", NUMBERS)
 def test_sizes_that_are_none_are_refused(tar: Path, case: str) -> None:
-    """Nothing is read for them."""
+    """No data is read for such a size."""
     changed_header(tar, "app/lib/a.py", 124, NUMBERS[case])
     with pytest.raises(ArchiveProblem):
         verify(tar)
@@ -207,7 +207,7 @@ FIELDS: dict[str, tuple[str, int, bytes]] = {
 
 @pytest.mark.parametrize("case", FIELDS)
 def test_headers_that_tools_read_differently_are_refused(tar: Path, case: str) -> None:
-    """A name, a kind or a size that is another to another tool."""
+    """Another tool would see a different name, kind or size."""
     name, start, new = FIELDS[case]
     changed_header(tar, name, start, new)
     with pytest.raises(ArchiveProblem):
@@ -232,7 +232,7 @@ def is_accepted(path: Path) -> bool:
 
 
 def test_a_zip_files_entry_says_what_kind_of_file_it_is(zipped: Path) -> None:
-    """Each bit of the kind, in each entry: tools take an entry without one for what they like."""
+    """Every bit of an entry's kind counts: tools interpret an entry without a kind as they like."""
     data = zipped.read_bytes()
     with zipfile.ZipFile(zipped) as archive:
         place, count = archive.start_dir, len(archive.infolist())
@@ -246,7 +246,7 @@ def test_a_zip_files_entry_says_what_kind_of_file_it_is(zipped: Path) -> None:
 
 
 def test_every_flipped_bit_of_a_zip_files_headers_is_found(zipped: Path) -> None:
-    """Local headers, directory and end, bit by bit: nothing in them is without a meaning."""
+    """One bit flips in each byte of local headers, directory and end; each has a meaning."""
     data = zipped.read_bytes()
     with zipfile.ZipFile(zipped) as archive:
         headers = [
@@ -279,13 +279,13 @@ def test_every_flipped_bit_of_a_zip_files_headers_is_found(zipped: Path) -> None
 def test_what_is_around_a_zip_files_members_is_refused(
     zipped: Path, change: Callable[[bytes], bytes]
 ) -> None:
-    """Something before, behind or between, and a name that is another in the directory."""
+    """Data before, after or between them, or another name in the directory, is refused."""
     zipped.write_bytes(change(zipped.read_bytes()))
     assert not is_accepted(zipped)
 
 
 def test_a_zip_entry_without_a_name(tmp_path: Path) -> None:
-    """It is refused, and not an exception of its own."""
+    """It is refused like any other, and does not raise another exception."""
     local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 0, 0)
     central = struct.pack(
         "<4s4B4H3L5H2L", b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 33, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
@@ -297,7 +297,7 @@ def test_a_zip_entry_without_a_name(tmp_path: Path) -> None:
 
 
 def test_a_member_that_unfolds_beyond_its_size_is_refused(zipped: Path) -> None:
-    """A deflated member that says a few bytes and makes 64 MiB stops at the first too many."""
+    """A deflated member that claims a few bytes but yields 64 MiB stops at the first excess one."""
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = bomb.compress(bytes(64 << 20)) + bomb.flush()
     local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 8, 0, 33, 0, len(data), 10, 1, 0) + b"a"
@@ -328,7 +328,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("name", COMPRESS)
 @pytest.mark.parametrize("junk", [b"junk", b"\0" * 8 + b"x", b"#!/bin/sh\n" * 1000])
 def test_junk_behind_a_compressed_stream_is_refused(tar: Path, name: str, junk: bytes) -> None:
-    """Without the `.json` as well; two streams that follow each other are honest."""
+    """It is refused even without the `.json`; two consecutive streams are accepted."""
     data = tar.read_bytes()
     compress = COMPRESS[name]
     whole = compress(data[:5000]) + compress(data[5000:])
@@ -354,7 +354,7 @@ def test_a_dictionary_of_gigabytes_is_refused(tar: Path) -> None:
 
 
 def with_manifest(archive: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a tar's manifest, and make its own digest right again if it can be."""
+    """Change a tar's manifest, and correct its own digest if possible."""
     with tarfile.open(archive) as tar:
         held = [(m, tar.extractfile(m).read() if m.isreg() else b"") for m in tar]  # type: ignore[union-attr]
     data = json.loads(held[-1][1])
@@ -390,7 +390,7 @@ PLACES = [
 def test_a_manifest_of_wrong_types_is_a_result_or_a_sentence(
     tar: Path, place: tuple[Any, ...]
 ) -> None:
-    """Whatever stands in the place of a value, both commands say something and nothing raises."""
+    """Whatever replaces a value, both commands report something, and nothing else is raised."""
     original = tar.read_bytes()
     for wrong in WRONG:
         tar.write_bytes(original)
@@ -441,7 +441,7 @@ def tar_with(archive: Path, *members: tuple[str, int, bytes]) -> None:
 def test_what_is_kept_is_bounded(
     tar: Path, members: list[tuple[str, int, bytes]], read: Callable[[Path], object]
 ) -> None:
-    """Many manifests, long RECORDs and names of thousands of folders take no memory to speak of."""
+    """Many manifests, long RECORDs and names with thousands of folders take less than 64 MiB."""
     tar_with(tar, *members)
     tracemalloc.start()
     try:
@@ -503,7 +503,7 @@ FACTS: dict[str, object] = {
 
 @pytest.mark.parametrize("key", FACTS)
 def test_every_fact_that_the_archive_tells_too_is_compared(tmp_path: Path, key: str) -> None:
-    """Whoever goes by the `.json` alone is not misled."""
+    """A reader of the `.json` alone is not misled."""
     (result,) = write_archives(plan(file("a", b"1")), tmp_path / "a", [CompressionFormat.ZIP])
     facts = result.path.with_name("a.zip.json")
     assert verify(result.path).is_whole

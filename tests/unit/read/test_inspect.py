@@ -41,11 +41,11 @@ SITE = "lib/python3.11/site-packages"
     ],
 )
 def test_the_kind_of_a_file(arcname: str, kind: str) -> None:
-    """A name tells the kind, and it is one of those that are promised."""
+    """The name determines the kind, which is one of the documented ones."""
     assert kind_of(arcname) == kind
     assert kind in KINDS
 
 
 def test_every_preset_is_a_kind() -> None:
-    """What a preset leaves out is counted under a name of its own."""
+    """Files that a preset leaves out are counted under their own kind."""
     assert len(KINDS) == len(set(KINDS)) == 6 + len(PRESETS)

@@ -1,4 +1,4 @@
-"""Images read back: what is not as it was written, or of another shape, is one sentence."""
+"""Images read back: whatever was changed or has another structure is one error."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def write(image: Path, files: dict[str, bytes]) -> None:
 
 
 def test_an_image_is_as_packed(image: Path) -> None:
-    """Also where another program has written the tar again."""
+    """This holds even if another program has rewritten the tar."""
     assert verify(image).findings == ()
     write(image, files_of(image))
     assert verify(image).findings == ()
 
 
 def test_layers_of_zstd_are_read(tmp_path: Path) -> None:
-    """By how they begin; a bit that flips in one is found."""
+    """They are recognised by their first bytes, and a changed byte in one is found."""
     planned = plan(file("a", b"a" * 5000), folder("d"))
     planned = replace(planned, image=replace(planned.image, compression=CompressionFormat.ZSTD))
     path = write_archives(planned, tmp_path / "app", [CompressionFormat.OCI])[0].path
@@ -122,7 +122,7 @@ def manifest_of_another_shape(files: dict[str, bytes]) -> None:
 def test_what_is_no_image_of_ours_is_told(
     image: Path, change: Callable[[dict[str, bytes]], None]
 ) -> None:
-    """Whatever JSON holds, and whatever is missing."""
+    """The error is the same whatever the JSON contains and whatever is missing."""
     files = files_of(image)
     change(files)
     write(image, files)
@@ -131,7 +131,7 @@ def test_what_is_no_image_of_ours_is_told(
 
 
 def test_a_layer_that_unpacks_to_something_else_is_found(image: Path) -> None:
-    """The configuration names what each must unpack to."""
+    """The configuration has the digest of each unpacked layer."""
     files = files_of(image)
     index = json.loads(files["index.json"])
     manifest = json.loads(files[_blob(index["manifests"][0])])
@@ -148,7 +148,7 @@ def test_a_layer_that_unpacks_to_something_else_is_found(image: Path) -> None:
 def layers_changed(
     image: Path, change: Callable[[dict[str, bytes], list[Any], list[Any]], None]
 ) -> None:
-    """Change the layers of an image, of which descriptors and digests are lists of equal length."""
+    """Change the layers of an image, given as equally long lists of descriptors and digests."""
     files = files_of(image)
     index = json.loads(files["index.json"])
     manifest = json.loads(files[_blob(index["manifests"][0])])
@@ -171,7 +171,7 @@ def layer(**files: bytes) -> bytes:
 
 
 def test_a_layer_above_the_environment_is_refused(image: Path) -> None:
-    """What is laid upon it may replace its files, and is none of ours."""
+    """A layer on top may replace its files, and is not ours."""
 
     def change(files: dict[str, bytes], layers: list[Any], diff_ids: list[Any]) -> None:
         data = layer(**{"venv/a": b"evil"})
@@ -185,7 +185,7 @@ def test_a_layer_above_the_environment_is_refused(image: Path) -> None:
 
 @pytest.mark.parametrize("name", ["venv/.wh.a", "venv/d/.wh..wh..opq", ".wh.venv", ".wh.x/y"])
 def test_a_layer_of_ours_that_hides_files_is_refused(image: Path, name: str) -> None:
-    """A name that takes something away from what lies below, at the top as well."""
+    """Whiteouts, which remove files of the layers below, are refused at any depth."""
 
     def change(files: dict[str, bytes], layers: list[Any], diff_ids: list[Any]) -> None:
         data = gzip.decompress(files[_blob(layers[-1])])
@@ -201,7 +201,7 @@ def test_a_layer_of_ours_that_hides_files_is_refused(image: Path, name: str) -> 
 
 
 def base_of(folder: Path, *layers: bytes, **config: Any) -> Path:
-    """Make an image of layers as a layout in a folder."""
+    """Make an image from layers, as an OCI layout in a folder."""
     files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
     rootfs = {"diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in layers]}
     described = {"architecture": "amd64", "rootfs": rootfs, **config}
@@ -223,7 +223,7 @@ def laid_upon(base: Path, tmp_path: Path) -> Path:
 
 
 def test_a_base_may_have_the_same_layer_twice(tmp_path: Path) -> None:
-    """Empty layers are equal, and many images have several: one blob, and each descriptor."""
+    """Empty layers, of which many images have several, share a blob but not a descriptor."""
     layers = layer(x=b"1"), layer(), layer(y=b"2"), layer()
     image = laid_upon(base_of(tmp_path / "base", *layers), tmp_path)
     assert verify(image).findings == ()
@@ -237,7 +237,7 @@ def test_a_base_may_have_the_same_layer_twice(tmp_path: Path) -> None:
 
 
 def test_a_base_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
-    """And no image is written whose blobs are not where its tar says."""
+    """No image is written whose blobs are not where its tar says."""
     base = base_of(tmp_path / "base", layer(x=b"1" * 5000))
     image = Image(base=read_base(base, "x86_64"))
     blob = Path(image.base.blobs[0].path)
@@ -249,7 +249,7 @@ def test_a_base_that_is_cut_off_meanwhile_is_told(tmp_path: Path) -> None:
 
 
 def test_an_image_with_an_environment_is_no_base(tmp_path: Path) -> None:
-    """The files of both would lie in one folder, and be told apart by nothing."""
+    """The files of both would be in one folder, with nothing to distinguish them."""
     image = laid_upon(base_of(tmp_path / "base", layer(x=b"1")), tmp_path)
     with pytest.raises(EnvironmentProblem, match=r"already contains an environment .*, in /venv"):
         read_base(image, "x86_64")
@@ -261,7 +261,7 @@ def damaged_configuration(base: Path) -> None:
 
 
 def naming_itself(base: Path) -> None:
-    """An index whose name is no digest of it."""
+    """Write an index whose name is not its digest."""
     blob = base / "blobs/sha256" / ("a" * 64)
     text = '{"manifests": [{"digest": "sha256:%s", "size": %d}]}'
     size = len(text % (blob.name, 100))
@@ -270,7 +270,7 @@ def naming_itself(base: Path) -> None:
 
 
 def doubling(base: Path) -> None:
-    """Thirty indices of which each names the one below it twice."""
+    """Write thirty indices, each of which names the one below it twice."""
     files: dict[str, bytes] = {}
     each: Any = {"manifests": []}
     for _ in range(30):
@@ -291,7 +291,7 @@ def doubling(base: Path) -> None:
 def test_a_base_that_is_none_is_told(
     tmp_path: Path, change: Callable[[Path], None], why: str
 ) -> None:
-    """By the digests that name what is in a folder; and nothing is read for ever."""
+    """Damage shows in the digests that name the blobs, and reading always ends."""
     base = base_of(tmp_path / "base", layer(x=b"1"))
     change(base)
     with pytest.raises(EnvironmentProblem, match=f"image-base cannot be read: .*{why}"):
@@ -301,7 +301,7 @@ def test_a_base_that_is_none_is_told(
 def test_an_index_that_is_named_often_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To read one of some megabytes a hundred thousand times would take a day."""
+    """Reading one of a few megabytes a hundred thousand times would take a day."""
     base = base_of(tmp_path / "base", layer(x=b"1"))
     files: dict[str, bytes] = {}
     descriptor = _add(files, {"manifests": []})
@@ -335,7 +335,7 @@ def test_an_index_that_is_named_often_is_read_once(
 def test_a_base_s_configuration_of_another_shape_is_told(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
-    """What is taken over from it has its types, and it has a digest for each layer."""
+    """Values taken from it must have the right types, and each layer needs a digest."""
     base = base_of(tmp_path / "base", layer(x=b"1"), **config)
     with pytest.raises(EnvironmentProblem, match="image-base cannot be read"):
         read_base(base, "x86_64")

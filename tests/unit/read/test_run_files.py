@@ -1,4 +1,4 @@
-"""Run files read back: their head is not run, and whatever changed in them is found."""
+"""Run files read back: their head is not executed, and any change in them is found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_its_head_tells_where_the_payload_is(archive: Path) -> None:
-    """Whatever stands in the top folder's name."""
+    """The name of the top folder makes no difference."""
     data = archive.read_bytes()
     found = Found.read(data)
     assert found.size == len(data)
@@ -36,7 +36,7 @@ def test_its_head_tells_where_the_payload_is(archive: Path) -> None:
 
 
 def test_every_flipped_bit_of_the_head_is_found(archive: Path) -> None:
-    """Also where the shell would not notice it."""
+    """It is found even where the shell would not notice it."""
     data = archive.read_bytes()
     offset = Found.read(data).offset
     for position in range(0, offset, 7):
@@ -47,7 +47,7 @@ def test_every_flipped_bit_of_the_head_is_found(archive: Path) -> None:
 
 
 def test_a_changed_payload_is_found(archive: Path) -> None:
-    """By its SHA-256, also where gzip takes no notice (the byte that names a system)."""
+    """Its SHA-256 differs, even where gzip ignores the change (the byte that names a system)."""
     data = bytearray(archive.read_bytes())
     data[Found.read(bytes(data)).offset + 9] ^= 1
     archive.write_bytes(data)
@@ -58,7 +58,7 @@ def test_a_changed_payload_is_found(archive: Path) -> None:
 
 @pytest.mark.parametrize("size", [12, 400, 9000, -1])
 def test_one_that_was_cut_off_is_told(archive: Path, size: int) -> None:
-    """At every length, and one that something follows."""
+    """It is found at every length, and so is data after the end."""
     data = archive.read_bytes()
     archive.write_bytes(data[:size])
     with pytest.raises(ArchiveProblem, match="is damaged or truncated: "):

@@ -1,4 +1,4 @@
-"""Squashfs images made by hand: what is not as mksquashfs makes ours is one sentence."""
+"""Squashfs images made by hand: anything unlike ours from mksquashfs is one error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(folder: Path, image: bytes) -> dict[str, tuple[str, int, bytes]]:
 
 
 def test_an_image_made_by_hand_is_read(tmp_path: Path) -> None:
-    """The maker makes what Linux reads, so that what follows is about each change alone."""
+    """The maker writes what Linux reads, so the other tests are about their change alone."""
     assert read(tmp_path, Maker().image(TREE)) == {
         "bin": ("directory", 0o755, b""),
         "bin/run": ("file", 0o644, b"#!/bin/sh\n"),
@@ -75,14 +75,14 @@ def large_file(size: int, count: int = 1, xattr: int = NONE) -> tuple[int, bytes
     ],
 )
 def test_what_none_of_ours_holds_is_refused(tmp_path: Path, value: Any, why: str) -> None:
-    """Devices, attributes, hard links, and files that lie nowhere."""
+    """Devices, extended attributes, hard links and files with invalid positions are refused."""
     with pytest.raises(ArchiveProblem, match=why):
         read(tmp_path, Maker().image({"a": b"something", "b": value}))
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "a\0b", "/etc"])
 def test_names_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
-    """Before anybody takes them for a path."""
+    """They are refused before anything uses them as a path."""
     with pytest.raises(ArchiveProblem, match=r"a folder lists .*, which is invalid or out of"):
         read(tmp_path, Maker().image({name: b"x"}))
 
@@ -99,7 +99,7 @@ def backwards(rows: list[Any]) -> list[Any]:
 def test_what_is_out_of_order_is_refused(
     tmp_path: Path, change: Callable[[list[Any]], list[Any]]
 ) -> None:
-    """Linux finds a name by halves, and others by going through all of them."""
+    """Linux relies on the order to find a name, while other readers go through all of them."""
     maker = Maker()
     maker.changed_rows = change
     with pytest.raises(ArchiveProblem, match=r"a folder lists .*, which is invalid or out of"):
@@ -107,7 +107,7 @@ def test_what_is_out_of_order_is_refused(
 
 
 def test_one_inode_has_one_name(tmp_path: Path) -> None:
-    """Neither a file nor a folder is there twice; a folder that is in itself ends nothing."""
+    """Neither a file nor a folder occurs twice, and a folder in itself causes no endless loop."""
     maker = Maker()
     maker.changed_rows = lambda rows: [*rows, (b"zz", *rows[0][1:])] if len(rows) > 1 else rows
     with pytest.raises(ArchiveProblem, match="its entry 'zz' is a hard link"):
@@ -119,7 +119,7 @@ def test_one_inode_has_one_name(tmp_path: Path) -> None:
 
 
 def test_a_listing_and_an_inode_say_the_same(tmp_path: Path) -> None:
-    """Tools go by the one or by the other."""
+    """Tools use either the one or the other."""
     maker = Maker()
     maker.changed_rows = lambda rows: [(name, 1, offset) for name, _, offset in rows]
     with pytest.raises(ArchiveProblem, match="'a' is listed as a directory but is a file"):
@@ -148,7 +148,7 @@ def test_a_listing_and_an_inode_say_the_same(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_superblock_of_another_kind_is_told(tmp_path: Path, change: dict[str, int]) -> None:
-    """Other versions, other compressors, tables that are elsewhere."""
+    """Other versions, other compressors and misplaced tables are errors."""
     maker = Maker()
     maker.superblock = change
     with pytest.raises(ArchiveProblem, match=r"app is (damaged or truncated|refused)"):
@@ -156,7 +156,7 @@ def test_a_superblock_of_another_kind_is_told(tmp_path: Path, change: dict[str, 
 
 
 def test_something_behind_the_end_is_told(tmp_path: Path) -> None:
-    """Only what fills the last page may follow, and it is empty."""
+    """Only zeros that fill the last page may follow."""
     for tail in (b"x", bytes(4096)):
         maker = Maker()
         maker.tail = tail
@@ -165,7 +165,7 @@ def test_something_behind_the_end_is_told(tmp_path: Path) -> None:
 
 
 def test_an_image_is_read_at_every_length(tmp_path: Path) -> None:
-    """What was cut off is told as such."""
+    """A truncated image is reported as such."""
     image = Maker().image(TREE)
     used = int.from_bytes(image[40:48], "little")
     for size in range(5, used, 7):
@@ -174,7 +174,7 @@ def test_an_image_is_read_at_every_length(tmp_path: Path) -> None:
 
 
 def test_a_few_bytes_do_not_become_gigabytes(tmp_path: Path) -> None:
-    """A block of more than it may hold is not unpacked to its end."""
+    """A block with more than it may hold is not decompressed to its end."""
     small = zstd.ZstdCompressor(options={int(zstd.CompressionParameter.window_log): 17})
     bombs = [zstd.compress(bytes(64 << 20)), small.compress(bytes(64 << 20)) + small.flush()]
     reasons = ["Frame requires too much memory", "a compressed block is corrupt"]

@@ -1,4 +1,4 @@
-"""What is left out by patterns and required by something packed."""
+"""Requirements that patterns leave out, and distributions that are damaged."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def told(report: DependencyReport) -> list[str]:
     ],
 )
 def test_modules_that_are_required_and_left_out_are_told(pattern: str, what: str) -> None:
-    """It is an error for the project's closure, a warning for others or where that is asked for."""
+    """It is an error for the project's closure, and a warning for others or if requested."""
     (problem,) = checked(pattern).problems
     assert problem.startswith(what)
     assert checked(pattern, check="warn").notes == (problem,)
@@ -62,12 +62,12 @@ def test_modules_that_are_required_and_left_out_are_told(pattern: str, what: str
 
 @pytest.mark.parametrize("pattern", ["@tests", "tests/", "_six/", "app.py", "*.dist-info/"])
 def test_parts_that_are_left_out_are_nobody_s_mistake(pattern: str) -> None:
-    """Tests, one package of several, and what nothing requires."""
+    """Tests, one of several packages, and what nothing requires may be left out."""
     assert told(checked(pattern)) == []
 
 
 def test_what_the_base_interpreter_meets_is_known(tmp_path: Path) -> None:
-    """With the distribution that requires it; what nothing requires is left out."""
+    """It is listed with the distribution that requires it; what nothing requires is not listed."""
     for name in ("needed", "other"):
         metadata = tmp_path / "site-packages" / f"{name}-1.0.dist-info" / "METADATA"
         metadata.parent.mkdir(parents=True)
@@ -97,7 +97,7 @@ def test_what_the_base_interpreter_meets_is_known(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_record_lists_and_that_are_missing(gone: str, *, fatal: bool | None) -> None:
-    """Modules of the project's closure stop the packing, data are noted, what is spared is not."""
+    """Modules of the project's closure stop packing, data is noted, and the rest is ignored."""
     there = distribution("needed", f"{SITE}/needed/__init__.py", gone)
     names = {f"{SITE}/needed/__init__.py"}
     for members, strict in ((frozenset({"needed"}), fatal), (frozenset[str](), False)):
@@ -118,7 +118,7 @@ def test_damage_of_what_does_not_go_along_is_nobody_s() -> None:
 
 
 def test_two_metadata_folders_of_one_distribution_are_told() -> None:
-    """Which of them counts is an accident; two folders of site-packages may each have one."""
+    """Which of them counts is chance; two site-packages folders may each have one."""
     doubled = [
         distribution("needed"),
         distribution("needed", version="2.0", metadata_dir=f"{SITE}/needed-2.0.dist-info"),

@@ -1,4 +1,4 @@
-"""What is needed, and what is wrong with what is there: distributions made by hand."""
+"""What is required, and what is wrong with installed distributions, which are made by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def needs(
 
 
 def test_the_closure_follows_requirements_and_no_others() -> None:
-    """What is required by what is required belongs to it, in circles too; the rest does not."""
+    """Indirect requirements belong to it, even circular ones; the rest does not."""
     there = [
         requiring("app", "A.b_c>=1", "gone"),
         requiring("a-b-c", "d"),
@@ -64,7 +64,7 @@ def test_markers_hold_for_the_environments_python() -> None:
 
 
 def test_extras_count_where_they_are_asked_for() -> None:
-    """An extra that is asked for late, or by the distribution itself, brings what it requires."""
+    """An extra requested late, or by the distribution itself, adds its requirements."""
     there = [
         requiring("app", "web", "late", "self-only; extra == 'self'", "app[self]; extra == 'all'"),
         requiring("web", "fast; extra == 'Std_X'", "other; extra == 'other'"),
@@ -75,7 +75,7 @@ def test_extras_count_where_they_are_asked_for() -> None:
 
 
 def test_a_development_extra_of_others_brings_nothing() -> None:
-    """What a distribution outside asks of one inside does not count."""
+    """An extra of a member that a distribution outside the closure requests does not count."""
     there = [
         requiring("app", "web"),
         requiring("web", "fast; extra == 'std'"),
@@ -122,7 +122,7 @@ OUTSIDE = (
 
 
 def test_each_finding_is_a_sentence() -> None:
-    """Too old, missing, for another Python, an extra that is none; others only warn."""
+    """Too old, missing, for another Python, or an unknown extra; others are only warnings."""
     found = needs(*THERE, wheels=[GREETER], project=GREETER, extras=["web", "cli"])
     assert (found.problems, found.notes) == (FINDINGS, OUTSIDE)
 
@@ -131,26 +131,26 @@ def test_each_finding_is_a_sentence() -> None:
     ("rule", "notes"), [("warn", (*OUTSIDE, *FINDINGS)), ("off", ())], ids=["warn", "off"]
 )
 def test_findings_can_warn_or_be_left(rule: str, notes: tuple[str, ...]) -> None:
-    """`check` turns problems into notes, or asks nothing."""
+    """`check` turns problems into notes, or turns them off."""
     found = needs(*THERE, wheels=[GREETER], project=GREETER, extras=["web", "cli"], check=rule)
     assert (found.problems, found.notes) == ((), notes)
 
 
 def test_without_a_project_nothing_is_an_error() -> None:
-    """All distributions are outside of a closure then."""
+    """All distributions are then outside the closure."""
     found = needs(*THERE, GREETER)
     assert found.problems == ()
     assert set(FINDINGS[1:]) | set(OUTSIDE) == set(found.notes)
 
 
 def test_what_is_required_needs_a_beginning() -> None:
-    """Without project, wheel and `keep` there is nothing to require anything."""
+    """Without a project, a wheel or `keep`, nothing requires anything."""
     (problem,) = needs(*THERE, distributions="required").problems
     assert problem.startswith('distributions = "required" needs a distribution to start from')
 
 
 def test_what_is_kept_must_be_there() -> None:
-    """A slip in `keep` is no silent nothing; what is kept begins a closure that is checked."""
+    """A typo in `keep` is an error; what is kept starts a closure that is checked."""
     found = needs(*THERE, distributions="required", keep=["deep", "none[x]"])
     assert found.problems == (
         "keep names none, which is not installed in the environment: install it or remove it from"
@@ -163,13 +163,13 @@ def test_what_is_kept_must_be_there() -> None:
 
 
 def test_an_installed_project_begins_the_closure() -> None:
-    """`project = "installed"` and `"exclude"` have the requirements of what is installed."""
+    """`project = "installed"` and `"exclude"` use the requirements of the installed project."""
     found = needs(GREETER, *THERE, project=GREETER, distributions="required", check="off")
     assert found.left.keys() == {"tool"}
 
 
 def test_what_a_lower_layer_has_is_neither_missing_nor_packed_again() -> None:
-    """A layer's version counts where all that is needed can live with it."""
+    """A layer's version is used if it satisfies everything that is required."""
     project = requiring("app", "big>=2", "mine")
     big = requiring("big", "part", version="2.5")
     below = [big, requiring("part"), requiring("other")]
@@ -186,7 +186,7 @@ def test_what_a_lower_layer_has_is_neither_missing_nor_packed_again() -> None:
 
 
 def test_what_a_lower_layer_has_in_another_version_is_packed() -> None:
-    """The environment's own is needed where the layer's does not do, and what that needs."""
+    """If a layer's version does not fit, the environment's is packed with what it requires."""
     project = requiring("app", "big>=2", "small")
     own = [requiring("big", "part", version="2.1"), requiring("part"), requiring("small")]
     below = [requiring("big", version="1.0"), requiring("small", version="7")]

@@ -57,7 +57,7 @@ def test_equal_versions_agree(tmp_path: Path) -> None:
 def test_a_newer_version_is_told_with_the_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By this project alone, which spells out names; `packaging` says nothing."""
+    """Only this project warns, naming the file; `packaging` logs nothing."""
     lock = tmp_path / "pylock.toml"
     lock.write_text(HEAD.replace("1.0", "1.7") + package("web"))
     Lock.from_path(lock, marker_environment(INTERPRETER))
@@ -67,7 +67,7 @@ def test_a_newer_version_is_told_with_the_name(
 
 
 def test_each_disagreement_is_a_sentence(tmp_path: Path) -> None:
-    """Another version, none, one that is not locked, another Python, another environment."""
+    """Another version, a missing or unlocked one, another Python, or another environment."""
     text = (
         'requires-python = ">=3.12"\nenvironments = ["sys_platform == \'win32\'"]\n'
         'extras = ["docs"]\n'
@@ -188,7 +188,7 @@ def local(path: str) -> dict[str, Any]:
 def test_another_source_than_the_locked_one_is_a_sentence(
     tmp_path: Path, locked: str, origin: dict[str, Any] | str | None, said: str | None
 ) -> None:
-    """Commits, archives with their hashes and folders are held against `direct_url.json`."""
+    """Commits, archives with their hashes and folders are compared with `direct_url.json`."""
     recorded = None if origin is None else json.dumps(origin).replace("{folder}", str(tmp_path))
     there = replace(installed("web"), direct_url=recorded)
     text = f'[[packages]]\nname = "web"\n{locked}\n'
@@ -197,7 +197,7 @@ def test_another_source_than_the_locked_one_is_a_sentence(
 
 
 def test_a_locked_version_of_a_direct_source_counts_too(tmp_path: Path) -> None:
-    """Another version and another commit are told, a sentence each."""
+    """Another version and another commit are reported, in a sentence each."""
     text = f'[[packages]]\nname = "web"\nversion = "2.0"\n{GIT}\n'
     there = replace(installed("web"), direct_url=json.dumps(vcs(OTHER)))
     assert findings(tmp_path, text, there) == [
@@ -208,7 +208,7 @@ def test_a_locked_version_of_a_direct_source_counts_too(tmp_path: Path) -> None:
 
 
 def test_markers_extras_and_groups_select(tmp_path: Path) -> None:
-    """Packages of other platforms, of extras and of groups that are not asked for do not count."""
+    """Packages for other platforms, or of extras and groups not requested, do not count."""
     text = (
         'extras = ["speed"]\ndependency-groups = ["dev", "ci"]\ndefault-groups = ["dev"]\n'
         + package("web")
@@ -245,7 +245,7 @@ def test_extras_of_what_is_kept_select_without_a_project(
 
 
 def test_an_unknown_extra_of_what_is_kept_is_told() -> None:
-    """It is a sentence as for the project's own."""
+    """The sentence is the same as for the project's own."""
     there = environment(replace(APP, extras=("speed",)), installed("web"))
     options = PackOptions.from_mapping({"distributions": "required", "keep": ["app[sped]"]})
     assert check_dependencies(Roots(environment=there), options).problems == (
@@ -272,7 +272,7 @@ def test_what_is_left_behind_is_not_compared(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_lock_file_is_refused(tmp_path: Path, content: bytes | None, said: str) -> None:
-    """A file that is not there, no TOML, of another kind or version is told by its path."""
+    """A file that is missing, not TOML, or of another kind or version is named by its path."""
     path = tmp_path / "pylock.toml"
     if content is not None:
         path.write_bytes(content)
@@ -282,7 +282,7 @@ def test_what_is_no_lock_file_is_refused(tmp_path: Path, content: bytes | None, 
 
 
 def test_a_lock_file_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
-    """It is a sentence at once."""
+    """The error comes at once."""
     path = tmp_path / "pylock.toml"
     os.mkfifo(path)
     with pytest.raises(LockProblem, match=r"cannot be read: .*it is a FIFO, not a file"):

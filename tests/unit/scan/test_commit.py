@@ -1,4 +1,4 @@
-"""The commit of a project: how its address is read."""
+"""The commit of a project: how its repository's address is read."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ from hatch_pack_venv.scan.commit import as_url
     ],
 )
 def test_the_short_form_of_an_address_is_ssh(remote: str, url: str) -> None:
-    """As git takes it; a path is none, and a user may be somebody's name."""
+    """Git reads it so; a path is not an address, and users other than `git` may be names."""
     assert as_url(remote) == url

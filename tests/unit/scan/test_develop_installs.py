@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def development(tmp_path: Path) -> tuple[Path, Path]:
-    """Make what setuptools 79 leaves of `setup.py develop`, beside a line of somebody else."""
+    """Make what `setup.py develop` of setuptools 79 leaves, next to somebody else's line."""
     project, prefix = tmp_path / "project", tmp_path / "env"
     write(
         project,
@@ -49,13 +49,13 @@ def development(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def there(prefix: Path) -> Environment:
-    """Return an environment that lies on the disk, with what is installed in it."""
+    """Return an environment on the disk, with its installed distributions."""
     installed = installed_distributions(prefix, (SITE,))
     return environment(*installed, prefix=prefix, requested=prefix)
 
 
 def test_an_egg_link_is_a_distribution(tmp_path: Path) -> None:
-    """Its metadata are read in the source tree; link, line and scripts are known as its own."""
+    """Its metadata is read from the source tree; the link, line and scripts count as its own."""
     project, prefix = development(tmp_path)
     (found,) = installed_distributions(prefix, (SITE,))
     assert (found.key, found.version, found.editable_source) == ("my-app", "1.0", str(project))
@@ -68,7 +68,7 @@ def test_an_egg_link_is_a_distribution(tmp_path: Path) -> None:
 
 
 def test_a_line_alone_is_a_distribution_if_metadata_are_there(tmp_path: Path) -> None:
-    """Without the link the folder's `.egg-info` tells; another environment's folder does not."""
+    """Without the link, the folder's `.egg-info` counts; that of another environment does not."""
     _, prefix = development(tmp_path)
     (prefix / SITE / "My-App.egg-link").unlink()
     foreign = write(tmp_path / "other/site-packages", "x.egg-info/PKG-INFO")
@@ -77,7 +77,7 @@ def test_a_line_alone_is_a_distribution_if_metadata_are_there(tmp_path: Path) ->
 
 
 def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path) -> None:
-    """Metadata are made of the `.egg-info`, scripts are the real ones, others' lines stay."""
+    """Metadata comes from the `.egg-info`, scripts are the real ones, and other lines stay."""
     project, prefix = development(tmp_path)
     resolved = resolve_editables(there(prefix), "copy")
     scanned: list[ScannedEntry] = [
@@ -113,7 +113,7 @@ def test_a_developed_distribution_is_copied_like_an_installed_one(tmp_path: Path
 
 
 def test_metadata_in_the_source_tree_make_no_second_distribution(tmp_path: Path) -> None:
-    """What an installed editable left there, and what is installed besides, counts once."""
+    """Metadata that an editable install left there, or that is also installed, counts once."""
     _, prefix = development(tmp_path)
     old = write(tmp_path / "project/src", **{"old.egg-info/PKG-INFO": "Name: old\nVersion: 1\n"})
     info = {"METADATA": "Name: my-app\nVersion: 2\n", "RECORD": "hook.pth,,\n"}

@@ -1,4 +1,4 @@
-"""Editable installs, settled before the plan: copied or excluded."""
+"""Editable installs, resolved before the plan: copied or excluded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def digest(content: bytes) -> str:
-    """Return a hash as RECORD spells it."""
+    """Return a hash in the form that RECORD uses."""
     encoded = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
     return f"sha256={encoded.decode().rstrip('=')}"
 
@@ -50,7 +50,7 @@ def added(resolved: ResolvedEditables) -> list[str]:
 
 
 def test_all_that_is_importable_is_copied(tmp_path: Path) -> None:
-    """Packages with their data, modules and namespaces; no caches, metadata or loose files."""
+    """Packages with data, modules and namespaces are; caches, metadata and loose files are not."""
     source = write(
         tmp_path / "src",
         *("a/__init__.py", "a/data/x.json", "a/__pycache__/a.pyc", "a/.git/config", "b.py"),
@@ -74,7 +74,7 @@ def test_all_that_is_importable_is_copied(tmp_path: Path) -> None:
 
 
 def test_a_projects_own_folder_is_not_all_meant(tmp_path: Path) -> None:
-    """Beside pyproject.toml, tests and the like stay out unless the metadata name them."""
+    """Next to pyproject.toml, tests and the like are left out unless the metadata names them."""
     source = write(
         tmp_path / "project",
         *("pyproject.toml", "setup.py", "a/__init__.py", "tests/__init__.py", "docs/conf.py"),
@@ -85,7 +85,7 @@ def test_a_projects_own_folder_is_not_all_meant(tmp_path: Path) -> None:
 
 
 def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
-    """A file that is installed is not replaced by the source tree's of the same name."""
+    """An installed file is not replaced by one of the same name in the source tree."""
     source = write(tmp_path / "src", "a/__init__.py", "a/_ext.so")
     write(tmp_path / "env" / SITE, "a/_ext.so")
     assert added(copied(tmp_path, editable("a", source))) == ["a/__init__.py"]
@@ -97,7 +97,7 @@ def test_what_the_environment_holds_stays(tmp_path: Path) -> None:
 
 
 def test_two_may_share_the_same_file_and_no_other(tmp_path: Path) -> None:
-    """Equal files of two are one; different ones are a problem that names both."""
+    """Equal files of two distributions become one; differing ones are a problem that names both."""
     one = write(tmp_path / "one", "ns/__init__.py", "ns/one.py")
     two = write(tmp_path / "two", "ns/__init__.py", "ns/two.py")
     resolved = copied(tmp_path, editable("one", one), editable("two", two))
@@ -109,7 +109,7 @@ def test_two_may_share_the_same_file_and_no_other(tmp_path: Path) -> None:
 
 
 def test_links_of_the_source_tree_are_followed(tmp_path: Path) -> None:
-    """Links become what they lead to; loops and dangling ones are told by name."""
+    """Links become what they point to; loops and dangling links are reported by name."""
     source = write(tmp_path / "src", "a/__init__.py")
     outside = write(tmp_path / "outside", "b/__init__.py")
     (source / "b").symlink_to(outside / "b")
@@ -182,7 +182,7 @@ def test_records_and_metadata_of_copies_are_an_installations(tmp_path: Path) -> 
 
 
 def test_excluded_ones_go_if_nothing_requires_them(tmp_path: Path) -> None:
-    """Their files, lines and launchers go; who requires one is told, by true markers only."""
+    """Their files, lines and launchers go; requirements whose markers are false do not matter."""
     source = write(tmp_path / "src", "a/__init__.py")
     there = environment(
         editable("a", source, hooks=frozenset({f"{SITE}/a.pth", f"{SITE}/a_finder.py"})),
@@ -213,7 +213,7 @@ def test_excluded_ones_go_if_nothing_requires_them(tmp_path: Path) -> None:
 
 
 def test_who_requires_an_excluded_one_is_told() -> None:
-    """Requirements hold with markers of the environment's Python and extras asked for by others."""
+    """Markers of the environment's Python and extras that others request count."""
     there = environment(
         distribution("a", editable_source="/home/me/a"),
         distribution("b", editable_source="/home/me/b", requires=("a",)),
@@ -229,7 +229,7 @@ def test_who_requires_an_excluded_one_is_told() -> None:
 
 
 def test_one_sentence_for_each(tmp_path: Path) -> None:
-    """The line of an editable install is not told of again; a line that nobody owns is."""
+    """The line of an editable install is not reported again; a line that nobody owns is."""
     content = f"{tmp_path}/src\n/home/me/hand\n../../../../outside\n".encode()
     there = environment(editable("a", tmp_path / "src"))
     with pytest.raises(PlanError) as caught:

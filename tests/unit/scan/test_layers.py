@@ -1,4 +1,4 @@
-"""Neighbours, their archives and their libraries, on small trees: no interpreter is run."""
+"""Neighbours, their archives and their libraries, on small trees, without an interpreter."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def problems(stack: LayerStack, **table: Any) -> list[str]:
 
 
 def test_neighbours_are_read_in_the_order_of_the_path(stack: LayerStack) -> None:
-    """Layers first, the runtime last; each with its path from the environment and its packages."""
+    """Layers come first and the runtime last, each with its relative path and its packages."""
     found = stack.find(
         base_runtime="python", layers=["science", "base"], dynlib_dirs=["base/share/venv/dynlib"]
     )
@@ -58,7 +58,7 @@ def test_neighbours_are_read_in_the_order_of_the_path(stack: LayerStack) -> None
 
 
 def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> None:
-    """A sentence for each that is missing, outside, in the environment, or of another Python."""
+    """Each that is missing, outside, in the environment, or for another Python has a sentence."""
     (stack.root.parent / "outside").mkdir()
     (stack.root / "elsewhere").symlink_to("../outside")
     (stack.root / "loop").symlink_to("loop")
@@ -88,7 +88,7 @@ def test_neighbours_that_are_not_right_are_told_together(stack: LayerStack) -> N
     [("cp311d", "has the ABI cp311d, but the environment has cp311"), ("broken", "does not run")],
 )
 def test_a_runtime_that_does_not_fit_is_refused(stack: LayerStack, answer: str, said: str) -> None:
-    """What the runtime's interpreter says of itself has to be what the environment needs."""
+    """What the runtime's interpreter reports has to be what the environment needs."""
     stack.write("python/bin/python3.11", answer)
     (problem,) = problems(stack, base_runtime="python")
     assert problem.startswith("base-runtime")
@@ -96,7 +96,7 @@ def test_a_runtime_that_does_not_fit_is_refused(stack: LayerStack, answer: str, 
 
 
 def test_the_containing_folder_must_hold_the_environment(stack: LayerStack) -> None:
-    """Another folder than one above the environment is refused."""
+    """A folder that is not above the environment is refused."""
     with pytest.raises(PlanError, match="does not contain the environment"):
         read_layers(stack.app, PackOptions(containing_dir=stack.root / "base"))
     assert read_layers(stack.app, PackOptions()) is None
@@ -108,7 +108,7 @@ def test_the_containing_folder_must_hold_the_environment(stack: LayerStack) -> N
 def test_a_link_to_a_neighbour_stays_and_others_are_copied(
     stack: LayerStack, tmp_path: Path
 ) -> None:
-    """Absolute or not, through other links or not: what lies in the containing folder is linked."""
+    """Links into the containing folder stay links, whether absolute, relative or indirect."""
     stack.write("base/share/data.txt", "data")
     outside = tmp_path / "outside.txt"
     outside.write_text("outside")
@@ -168,7 +168,7 @@ def test_a_sitecustomize_of_its_own_is_refused(stack: LayerStack) -> None:
 
 
 def record(folder: Path, name: str, digest: str, **versions: str) -> None:
-    """Write what stands beside an archive."""
+    """Write the facts next to an archive."""
     folder.mkdir(exist_ok=True)
     packed = [{"name": key, "version": value} for key, value in versions.items()]
     facts = {
@@ -189,7 +189,7 @@ def digest_of(
 def test_the_digest_is_that_of_the_archive_that_holds_the_same(
     stack: LayerStack, tmp_path: Path
 ) -> None:
-    """Older archives of another content are passed by; what is not clear is told, not guessed."""
+    """Archives with other contents are skipped; an ambiguous match is reported, not guessed."""
     dist = tmp_path / "dist-venv"
     assert digest_of(stack, None) == digest_of(stack, dist) == (None, [])
     record(dist, "base", "old", numbers_lib="1.0")
@@ -293,7 +293,7 @@ PYTHON = {
     ],
 )
 def test_a_broken_manifest_is_told(layers: Any, said: str) -> None:
-    """What a manifest says of layers is read with care."""
+    """The types of what a manifest says about layers are checked."""
     with pytest.raises(postinstall.ConnectError) as caught:
         postinstall.neighbours_from({"interpreter": "neighbour", "neighbours": layers})
     assert said in str(caught.value)

@@ -1,4 +1,4 @@
-"""Files that users have, and others plant: a result or one sentence, at once."""
+"""Files that users have, or others plant: the outcome is a result or one error, at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write(prefix: Path, name: str, content: bytes) -> None:
 
 
 def planned(prefix: Path) -> PackPlan | str:
-    """Return the plan, or the one sentence; anything else is an error of the test."""
+    """Return the plan or the one error; any other exception fails the test."""
     options = PackOptions.from_mapping({"interpreter": "target", "editables": "copy"}, "test")
     try:
         environment = read_environment(prefix, ask=fake_interpreter)
@@ -89,7 +89,7 @@ ODD_FILES: dict[str, tuple[str, bytes]] = {
 @pytest.mark.parametrize("case", ODD_FILES)
 @pytest.mark.parametrize("recorded", [True, False])
 def test_odd_metadata_is_a_plan_or_a_sentence(demo: Path, case: str, recorded: bool) -> None:
-    """With a RECORD and without one; never another exception."""
+    """This holds with and without a RECORD; no other exception is raised."""
     if not recorded:
         (demo / INFO / "RECORD").unlink()
     name, content = ODD_FILES[case]
@@ -114,7 +114,7 @@ FINDERS = {
 
 @pytest.mark.parametrize("case", FINDERS)
 def test_odd_finders_are_a_sentence(demo: Path, case: str) -> None:
-    """What a finder redirects is read as data, whatever it holds."""
+    """A finder's redirections are read as data, whatever they contain."""
     write(demo, f"{SITE}/__editable__.demo.pth", b"import __editable___demo_finder\n")
     write(demo, f"{SITE}/__editable___demo_finder.py", FINDERS[case])
     write(demo, f"{INFO}/RECORD", b"__editable__.demo.pth,,\n__editable___demo_finder.py,,\n")
@@ -160,7 +160,7 @@ def test_what_is_no_small_file_is_named(
     make(demo / name)
     found = planned(demo)
     if make is huge and name.endswith((".pth", ".egg-link")):
-        return  # nothing that anybody reads: packed as it is
+        return  # nothing reads it: packed unchanged
     assert isinstance(found, str)
     assert os.path.basename(name) in found
 
@@ -175,7 +175,7 @@ def test_a_link_into_the_kernels_folders_is_refused(demo: Path) -> None:
 
 
 def test_folders_without_an_end_are_refused(demo: Path, tmp_path: Path) -> None:
-    """A chain of 300 folders outside, to which a link leads."""
+    """A link to a chain of 300 outside folders is refused."""
     outside = tmp_path / "outside"
     deep = outside.joinpath(*"d" * 300)
     deep.mkdir(parents=True)

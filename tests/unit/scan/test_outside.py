@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     ],
 )
 def test_which_files_may_change_the_search_path(name: str, content: bytes, *, counts: bool) -> None:
-    """Those that run code when the interpreter starts, but for those that are known."""
+    """Those that run code when the interpreter starts, except known ones."""
     found = startup_code(environment(), [file(f"{SITE}/{name}", content)])
     assert list(found) == ([f"{SITE}/{name}"] if counts else [])
 
 
 def test_editable_installs_are_handled_elsewhere(tmp_path: Path) -> None:
-    """Neither their hooks nor their folders are told a second time."""
+    """Neither their hooks nor their folders are reported a second time."""
     made = editable("app", tmp_path)
     assert startup_code(environment(made), [file(f"{SITE}/app.pth", b"import x\n")]) == {}
     (tmp_path / "app.py").touch()
@@ -46,7 +46,7 @@ def test_editable_installs_are_handled_elsewhere(tmp_path: Path) -> None:
 
 
 def test_only_folders_that_hold_something_count(tmp_path: Path) -> None:
-    """An empty folder, one of byte code, and one that is not there add nothing."""
+    """An empty folder, one with only bytecode, and a missing one add nothing."""
     for name in ("empty", "cache/__pycache__", "full/pkg"):
         (tmp_path / name).mkdir(parents=True)
     asked = [str(tmp_path / name) for name in ("empty", "cache", "gone", "full")]
@@ -56,7 +56,7 @@ def test_only_folders_that_hold_something_count(tmp_path: Path) -> None:
 
 
 def test_a_file_that_names_the_folder_is_an_error_else_it_is_noted() -> None:
-    """As for a plain line of a path file; a folder that is computed is only known today."""
+    """A plain line of a path file is an error too; a computed folder may differ another time."""
     code = {f"{SITE}/_overlay.pth": b"import site; site.addsitedir('/parent')"}
     found = describe_outside(["/parent", "/home/me/.local/lib"], code)
     (problem,), (note,) = found.problems, found.notes

@@ -46,7 +46,7 @@ def test_scripts_tell_the_path_of_creation(scene: Scene, name: str, content: str
     "line", ["#!/usr/bin/python3\n", "#!{real}/bin/python\n", "#!{out}/bin/python\n", "#!/bin/sh\n"]
 )
 def test_other_places_are_no_spellings(scene: Scene, line: str) -> None:
-    """The real path needs no other; what leads elsewhere, or nowhere, is none."""
+    """The real path needs no alias; a path that leads elsewhere or nowhere is not one."""
     text = line.format(real=scene.env, out=scene.root / "env2")
     (scene.env / "bin/tool").write_text(text)
     (scene.env / "bin/binary").write_bytes(b"\x7fELF\0VIRTUAL_ENV=/x" + os.urandom(99))
@@ -54,7 +54,7 @@ def test_other_places_are_no_spellings(scene: Scene, line: str) -> None:
 
 
 def test_what_is_packed_knows_them(scene: Scene) -> None:
-    """Launchers and path files that name the environment by a third path find their own place."""
+    """Launchers and path files that name the environment by a third path are relocated."""
     other = scene.root.parent / "al ias/env"
     (scene.env / "bin/tool").write_text(f"#!{other}/bin/python\nimport sys\n")
     (scene.env / "bin/tool").chmod(0o755)

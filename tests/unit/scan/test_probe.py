@@ -1,4 +1,4 @@
-"""Reading an environment: what it is, and one clear error where it is none."""
+"""Reading an environment: its facts, or one clear error if it is not an environment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_environment_is_read_through_a_link(prefix: Path) -> None:
     "form", ['VIRTUAL_ENV="{}"', "VIRTUAL_ENV='{}'", "    VIRTUAL_ENV={}", "export VIRTUAL_ENV={}"]
 )
 def test_the_path_it_was_made_by_is_known(prefix: Path, form: str) -> None:
-    """Launchers name it; a path that leads to another place, or nowhere, is none of its own."""
+    """Launchers contain it; a path that leads elsewhere or nowhere is not the environment's."""
     (prefix.parent / "alias").symlink_to("env")
     alias = prefix.parent / "alias"
     others = [prefix.parent / "base", prefix.parent / "gone", "$(cygpath -u x)", "'"]
@@ -61,21 +61,21 @@ def test_the_path_it_was_made_by_is_known(prefix: Path, form: str) -> None:
 
 
 def test_a_real_lib64_is_a_second_site_packages(prefix: Path) -> None:
-    """Platform-specific packages in a `lib64` of its own are seen."""
+    """Platform-specific packages in a separate `lib64` are found."""
     (prefix / "lib64").unlink()
     (prefix / "lib64/python3.11/site-packages").mkdir(parents=True)
     assert read(prefix).site_packages == (SITE, "lib64/python3.11/site-packages")
 
 
 def broken(prefix: Path) -> Iterator[tuple[str, str]]:
-    """Break an environment in every way, one after the other."""
+    """Make the path missing and then a file, each with the error that it causes."""
     yield "missing", r"there is no environment at .*/env: create it with"
     prefix.write_bytes(b"")
     yield "a file", r"/env is a file, not an environment's folder"
 
 
 def test_no_folder_and_a_file_are_refused(tmp_path: Path) -> None:
-    """What is not there, or no folder, is said to be so."""
+    """The error says whether the path is missing or a file."""
     for _, message in broken(tmp_path / "env"):
         with pytest.raises(EnvironmentProblem, match=message):
             read(tmp_path / "env")
@@ -127,14 +127,14 @@ def test_two_pythons_are_refused(prefix: Path) -> None:
 
 
 def test_packages_of_another_python_are_refused(prefix: Path) -> None:
-    """The interpreter and the packages must be of one version."""
+    """The interpreter and the packages must be for the same version."""
     other = replace(INTERPRETER, minor="3.12", version="3.12.1")
     with pytest.raises(EnvironmentProblem, match=r"packages for python3\.11, but its bin/python"):
         read_environment(prefix, ask=lambda _: other)
 
 
 def test_a_file_may_name_the_environment(prefix: Path, tmp_path: Path) -> None:
-    """PEP 832: `.python-envs` has the default last, and a `.venv` file (its drafts) the path."""
+    """PEP 832: `.python-envs` lists the default last; a `.venv` file (in drafts) has the path."""
     project = tmp_path / "project"
     project.mkdir()
     relative = os.path.relpath(prefix, project)
@@ -152,7 +152,7 @@ def test_a_file_may_name_the_environment(prefix: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "nowhere\n"])
 def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> None:
-    """The file and what it names stand in the sentence."""
+    """The error contains the file and what it names."""
     (tmp_path / ".venv").write_text(text)
     with pytest.raises(EnvironmentProblem, match=r"/\.venv names '.*', which is not a virtual"):
         read_environment(tmp_path / ".venv", ask=fake_interpreter)
@@ -165,7 +165,7 @@ def test_a_file_that_names_no_environment_is_told(tmp_path: Path, text: str) -> 
 def test_the_base_is_the_interpreters_own_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: str, another: str
 ) -> None:
-    """A copy guesses `python3` beside its base, which may be of another version or kind there."""
+    """A copy guesses `python3` next to its base, which may be of another version or kind."""
     plain = "python{}.{}".format(*sys.version_info)
     own, other = tmp_path / mine.format(plain), tmp_path / another.format(plain)
     for path in (own, other):

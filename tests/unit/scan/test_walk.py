@@ -70,7 +70,7 @@ def test_the_scan_is_in_order_parents_first(prefix: Path) -> None:
 
 
 def test_a_file_that_goes_during_the_scan_is_named(prefix: Path) -> None:
-    """What has gone since its folder was listed is told of, and no traceback."""
+    """A file that has gone since its folder was listed is reported without a traceback."""
     (prefix / "share").mkdir()
     for name in ("a", "b"):
         (prefix / "share" / name).write_text("x")
@@ -160,7 +160,7 @@ def test_special_files_and_links_to_folders_above_are_unsupported(prefix: Path) 
 def test_an_archive_holds_none_that_was_packed_before(
     prefix: Path, folder: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With its output in the environment, each packing gives the same bytes, and a note."""
+    """With the output in the environment, each run gives the same bytes, with a note."""
     (prefix / "share").mkdir()
     (prefix / "share" / "data.tar").write_bytes(b"no archive of ours")
     (prefix / "share" / "data.tar.json").write_text("{}")
@@ -180,7 +180,7 @@ def test_an_archive_holds_none_that_was_packed_before(
 
 
 def test_an_archive_that_was_changed_is_no_longer_ours(prefix: Path) -> None:
-    """It is packed as any file: only what its size and hash prove is left out."""
+    """It is packed like any file; only archives that match their size and hash are left out."""
     options = PackOptions.from_mapping({"interpreter": "target", "format": "tar"})
     project = Project(name="app", version="1")
     (result,) = pack_project(Source.of(read(prefix), options), prefix / "out", project)
@@ -192,7 +192,7 @@ def test_an_archive_that_was_changed_is_no_longer_ours(prefix: Path) -> None:
 
 @pytest.mark.parametrize("name", ["etc/app/settings.toml", "conf.d/db.yaml", "pip.conf"])
 def test_a_password_in_settings_is_refused_by_file_and_key(prefix: Path, name: str) -> None:
-    """Never with the secret; `pip.conf` stays out unless it is asked for; patterns leave it out."""
+    """The secret is never shown; `pip.conf` is packed only on request; patterns exclude either."""
     (prefix / name).parent.mkdir(parents=True, exist_ok=True)
     (prefix / name).write_text("[a]\nindex-url = https://ci:s3cr3t@pypi.corp.test/simple\n")
     table = {"interpreter": "target", "format": "tar"}
@@ -222,8 +222,8 @@ def refused(prefix: Path, own: Project | None = None, **table: object) -> tuple[
 
 
 def test_a_password_in_a_requirement_is_refused_by_file_and_name(prefix: Path) -> None:
-    """As in `direct_url.json`; never with the secret, and not where the file stays out."""
-    of_extra = REQUIRING.replace(b"\n", b" ; extra == 'more'\n")  # told once all the same
+    """As in `direct_url.json`, the secret is never shown, and files left out are not refused."""
+    of_extra = REQUIRING.replace(b"\n", b" ; extra == 'more'\n")  # still reported once
     make_dist_info(
         prefix, "outer", REQUIRING + of_extra + b"Requires-Dist: y @ https://ci:${T}@h.test/y.whl\n"
     )
@@ -239,7 +239,7 @@ def test_a_password_in_a_requirement_is_refused_by_file_and_name(prefix: Path) -
 
 
 def test_the_wheel_counts_and_not_what_it_replaces(prefix: Path, tmp_path: Path) -> None:
-    """What a new wheel no longer requires is not packed, and what it requires is."""
+    """The new wheel's requirements are packed and checked, and the replaced ones are not."""
     make_dist_info(prefix, "my_app", REQUIRING)
     clean = make_wheel(tmp_path, {"my_app.py": b""})
     assert refused(prefix, wheels=[str(clean)]) == ()
@@ -251,7 +251,7 @@ def test_the_wheel_counts_and_not_what_it_replaces(prefix: Path, tmp_path: Path)
 
 
 def make_dist_info(prefix: Path, name: str, metadata: bytes) -> None:
-    """Write the metadata of an installed distribution, and `inner` beside it."""
+    """Write the metadata of an installed distribution, and that of `inner`."""
     for each, more in ((name, metadata), ("inner", b"")):
         info = prefix / SITE / f"{each}-1.0.dist-info"
         info.mkdir()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_files_go_where_an_installation_puts_them(tmp_path: Path) -> None:
-    """Modules, data, headers and scripts go to their schemes; launchers are made; no RECORD."""
+    """Modules, data, headers and scripts go to their schemes, with launchers but no RECORD."""
     wheel = make_wheel(
         tmp_path,
         {
@@ -79,7 +79,7 @@ def test_an_entry_point_comes_before_a_script_of_its_name(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("state", ["nothing", "old version", "editable"])
 def test_the_wheel_replaces_whatever_is_installed(tmp_path: Path, state: str) -> None:
-    """Old modules, metadata, launchers and the editable's `.pth` go; the wheel's files come."""
+    """Old modules, metadata, launchers and editable `.pth` files go; the wheel's are packed."""
     wheel = make_wheel(tmp_path, {"my_app/new.py": b"new = 1\n"})
     installed = {
         "nothing": [],
@@ -132,7 +132,7 @@ def test_the_wheel_wins_over_files_nobody_owns(tmp_path: Path) -> None:
 def test_an_edited_launcher_that_the_wheel_replaces_is_told(
     tmp_path: Path, body: str, told: int
 ) -> None:
-    """The edit is lost; a launcher as installers write it is replaced without a word."""
+    """The edit is lost, with a note; a launcher as installers write it is replaced silently."""
     wheel = make_wheel(tmp_path, {"app.py": b""}, "app-2.0-py3-none-any.whl")
     point = EntryPoint(name="app", module="app.cli", attr="main")
     there = environment(distribution("app", "bin/app", entry_points=(point,)))
@@ -146,7 +146,7 @@ def test_an_edited_launcher_that_the_wheel_replaces_is_told(
 
 
 def test_another_editable_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """Replacing the project does not excuse another that is editable."""
+    """Replacing the project does not permit another editable install."""
     wheel = make_wheel(tmp_path, {})
     there = environment(distribution("neighbour", editable_source="/home/me/neighbour"))
     with pytest.raises(PlanError, match=r"neighbour is installed in editable mode from /home/me/n"):
@@ -167,7 +167,7 @@ def test_another_editable_is_refused_with_the_way_out(tmp_path: Path) -> None:
     ],
 )
 def test_wheels_that_cannot_be_used_are_named(tmp_path: Path, name: str, message: str) -> None:
-    """A missing, misnamed, misfit or damaged wheel is one sentence."""
+    """A missing, misnamed, incompatible or damaged wheel is one error."""
     if not name.startswith("gone"):
         (tmp_path / name).write_bytes(b"no zip file")
     with pytest.raises(WheelProblem, match=message):
@@ -175,7 +175,7 @@ def test_wheels_that_cannot_be_used_are_named(tmp_path: Path, name: str, message
 
 
 def test_a_wheel_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
-    """It is a sentence at once."""
+    """The error comes at once."""
     os.mkfifo(tmp_path / "a-1.0-py3-none-any.whl")
     with pytest.raises(WheelProblem, match=r"cannot be read: .*it is a FIFO, not a file"):
         WheelOverlay.from_path(tmp_path / "a-1.0-py3-none-any.whl", environment())

@@ -75,7 +75,7 @@ def _bytes(size: int, seed: int) -> bytes:
 def test_any_tree_is_read_back_as_planned(format: CompressionFormat, planned: PackPlan) -> None:
     """Names, kinds, modes, bytes, link texts and order are the plan's, whatever the threads.
 
-    And what is packed verifies.
+    The archive also passes `verify`.
     """
     with tempfile.TemporaryDirectory() as work:
         base = Path(work, "a")

@@ -75,7 +75,7 @@ def test_tars_hold_the_plan(tmp_path: Path, format: CompressionFormat) -> None:
 def test_zips_hold_copies_modes_and_utc_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A zip holds files and folders only, with Unix modes, its times in UTC in any zone."""
+    """A zip contains only files and folders, with Unix modes, and times in UTC in any time zone."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     with zipfile.ZipFile(archive(tmp_path, example(), CompressionFormat.ZIP)) as zipped:
         assert zipped.testzip() is None
@@ -96,13 +96,13 @@ def test_zips_hold_copies_modes_and_utc_times(
 def test_zip_times_are_held_within_its_limits(
     tmp_path: Path, time: int, expected: tuple[int, ...]
 ) -> None:
-    """Times before 1980 and after 2107 are those."""
+    """Times before 1980 and after 2107 become the first or last one that zip can hold."""
     with zipfile.ZipFile(archive(tmp_path, example(time), CompressionFormat.ZIP)) as zipped:
         assert {info.date_time for info in zipped.infolist()} == {expected}
 
 
 def test_gzip_header_holds_no_time_and_no_name(tmp_path: Path) -> None:
-    """Bytes 3 to 8 of a gzip file are its flags and time: none."""
+    """The flags and the time in a gzip header are zero."""
     header = archive(tmp_path, example(), CompressionFormat.GZIP).read_bytes()[:8]
     assert header == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 
@@ -129,7 +129,7 @@ def test_without_an_install_target_there_is_no_top_folder(
     """`"."` puts the entries at the archive's top."""
     path = archive(tmp_path, example(install_target="."), format)
     if format is CompressionFormat.OCI:
-        return  # an image has its folder
+        return  # an image has its own folder
     if format is not CompressionFormat.ZIP:
         with open_tar(path) as tar:
             names = tar.getnames()
@@ -141,7 +141,7 @@ def test_without_an_install_target_there_is_no_top_folder(
 
 
 def test_the_level_is_used(tmp_path: Path) -> None:
-    """A higher level gives a smaller archive, in every format that compresses."""
+    """A higher level gives a smaller archive, except in bzip2, where it is only different."""
     data = b"".join(b"%d %d\n" % (i % 97, i * i % 1009) for i in range(100_000))
     planned = plan(file("a", data))
     for format in FORMATS:
@@ -192,7 +192,7 @@ def test_of_several_formats_all_appear_or_none(
 
 
 def test_archives_follow_the_umask(tmp_path: Path) -> None:
-    """An archive is as readable as any new file, not a temporary one's 600."""
+    """An archive has the permissions of any new file, not the 600 of a temporary one."""
     mask = os.umask(0o027)
     try:
         path = archive(tmp_path, example(), CompressionFormat.UNCOMPRESSED)
@@ -203,7 +203,7 @@ def test_archives_follow_the_umask(tmp_path: Path) -> None:
 
 
 def test_what_a_run_that_was_killed_has_renamed_is_ours(tmp_path: Path) -> None:
-    """SIGKILL between two renames: the `.json` that proves the archive has not its name yet."""
+    """After SIGKILL between two renames, the `.json` that proves the archive lacks its name."""
     formats = [CompressionFormat.GZIP]
     (result,) = write_archives(example(), tmp_path / "app", formats, force=False)
     facts = result.path.with_name(f"{result.path.name}.json")
@@ -276,7 +276,7 @@ def test_an_export_never_replaces_anything_else(tmp_path: Path, kind: str) -> No
 
 
 def test_a_failed_export_leaves_the_earlier_one(tmp_path: Path) -> None:
-    """On an error the target is as it was, and nothing lies beside it."""
+    """On an error the target is unchanged, and nothing is next to it."""
     target = tmp_path / "app"
     write_folder(plan(file("old", b"1")), target)
     with pytest.raises(SourceProblem):
@@ -288,7 +288,7 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path: Path) -> None:
 def test_a_disk_that_fails_while_more_is_written_is_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is brought to the disk early fails early, in its thread; the earlier archive stands."""
+    """A sync that fails early in its own thread is one error, and the earlier archive stays."""
     planned = plan(*(file(f"f{number}", os.urandom(1 << 20)) for number in range(12)))
     write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])
     earlier = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

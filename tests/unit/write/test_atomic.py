@@ -1,4 +1,4 @@
-"""Whatever ends the writing, nothing is left, and what was there before still stands."""
+"""Whatever interrupts writing, nothing is left behind, and what existed before stays."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ some_outputs = pytest.mark.parametrize("output", ["GZIP", "ZIP", "several", "fol
 
 
 def before(scene: Scene, output: str, history: str) -> tuple[Path, dict[str, tuple[object, ...]]]:
-    """Make an earlier output, or leave even the folder to be made; return the state of all."""
+    """Make an earlier output, or not even its folder; return the folder and everything's state."""
     out = scene.root / "made/out"
     if history == "earlier":
         write_output(scene.plan(), out, output)
@@ -81,13 +81,13 @@ def before(scene: Scene, output: str, history: str) -> tuple[Path, dict[str, tup
 def test_an_error_while_reading(
     scene: Scene, output: str, history: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is there, and gives an input/output error: named, and nothing has changed."""
+    """A file that gives an input/output error is named, and nothing has changed."""
     out, state = before(scene, output, history)
     # Reading it from its beginning is EIO, since nothing is mapped there.
     scene.link("data/z-bad", "/proc/self/mem")
     planned = scene.plan()
     (scene.env / "data/z-bad").unlink()
-    # It says that it is empty; as a file of eight bytes it is read.
+    # It claims to be empty; as a file of eight bytes it is read.
     entries = [
         replace(entry, size=8)
         if isinstance(entry, FileEntry) and entry.arcname == "data/z-bad"
@@ -107,7 +107,7 @@ def test_an_error_while_reading(
 @some_outputs
 @pytest.mark.parametrize("change", ["shrinks", "grows", "goes"])
 def test_a_file_that_changes(scene: Scene, output: str, history: str, change: str) -> None:
-    """What is not any more as it was planned is named, and nothing is written."""
+    """A file that no longer is as it was planned is named, and nothing is written."""
     path = scene.env / "data/sub/g"
     out, _ = before(scene, output, history)
     planned = scene.plan()
@@ -125,7 +125,7 @@ def test_a_file_that_changes(scene: Scene, output: str, history: str, change: st
 @some_outputs
 @pytest.mark.parametrize("call", [1, 3, 6])
 def test_ctrl_c(scene: Scene, output: str, history: str, call: int) -> None:
-    """An interrupt at the beginning, in the middle and late comes through."""
+    """An interrupt at the beginning, in the middle or late is passed on."""
     out, state = before(scene, output, history)
     with pytest.raises(KeyboardInterrupt):
         write_output(scene.plan(), out, output, report=silent_until(call, KeyboardInterrupt()))
@@ -147,7 +147,7 @@ def test_an_error_when_all_is_written(
     error: BaseException,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What goes wrong only at the end is in time: what a disk tells only when it has to write."""
+    """Errors that a disk reports only at the end, when it has to write, still come in time."""
     out, state = before(scene, output, history)
     planned = scene.plan()
 
@@ -166,7 +166,7 @@ def test_an_error_when_all_is_written(
 def test_the_disk_has_what_replaces_an_earlier_archive(
     scene: Scene, history: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each file before any is put in its place; a new archive is left to the system to write."""
+    """Each file is synced before any is put in place; a new archive is left to the system."""
     out, _ = before(scene, "several", history)
     calls: list[str] = []
     commit, fsync = PendingFile.commit, os.fsync
@@ -189,7 +189,7 @@ def test_the_disk_has_what_replaces_an_earlier_archive(
 
 
 def no_exchange(_one: Path, _other: Path) -> bool:
-    """Do as a file system that cannot let two files change places."""
+    """Behave like a file system that cannot exchange two files."""
     return False
 
 
@@ -202,7 +202,7 @@ every_file_system = pytest.mark.parametrize("can_exchange", [True, False])
 def test_files_are_replaced_together(
     scene: Scene, history: str, failing: int, can_exchange: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If one of two archives and their `.json` files cannot be, the others are as they were."""
+    """If one of two archives and their `.json` files cannot be replaced, none is."""
     out, _ = before(scene, "several", history)
     (scene.env / "new").write_text("new")
     state = lasting_state(scene.root)
@@ -235,7 +235,7 @@ def test_a_signal_while_files_are_replaced_comes_too_late(
     can_exchange: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All are new, each beside its own `.json`, nothing else is left, and the run ends well."""
+    """All are new, each with its own `.json`, nothing else is left, and the run succeeds."""
     out, _ = before(scene, output, history)
     if not can_exchange:
         monkeypatch.setattr(atomic, "exchange", no_exchange)
@@ -263,7 +263,7 @@ def test_a_signal_while_files_are_replaced_comes_too_late(
 
 
 def test_a_caller_without_handlers_is_interrupted_afterwards() -> None:
-    """What Python itself does at Ctrl-C is done when the block has ended."""
+    """Python's own reaction to Ctrl-C follows when the block has ended."""
     reached = []
 
     def work() -> None:
@@ -278,14 +278,14 @@ def test_a_caller_without_handlers_is_interrupted_afterwards() -> None:
 
 
 class Raising:
-    """Gets a signal while the class that it is an attribute of is made."""
+    """Raises a signal while the class that it is an attribute of is created."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
 def test_a_signal_while_a_class_is_made() -> None:
-    """CPython before 3.12 makes a `RuntimeError` of it, which those of others are not taken for."""
+    """CPython before 3.12 turns it into a `RuntimeError`; other such errors are not affected."""
     with pytest.raises(Interrupted), terminable():
         type("Made", (), {"attribute": Raising()})
     with pytest.raises(RuntimeError, match="mine"), terminable():
@@ -311,7 +311,7 @@ def test_what_fails_does_not_tell_that_a_folder_holds_no_links(
 
 
 def test_ignored_signals_and_others_handlers_stay() -> None:
-    """`nohup` ignores SIGHUP; a server has a SIGTERM of its own."""
+    """`nohup` ignores SIGHUP; a server has its own handler for SIGTERM."""
     seen: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -331,7 +331,7 @@ def test_ignored_signals_and_others_handlers_stay() -> None:
 @every_history
 @pytest.mark.parametrize("output", ["ZIP", "several"])
 def test_what_a_format_cannot_hold_makes_no_folder(scene: Scene, output: str, history: str) -> None:
-    """Links that a format cannot hold leave not even an empty folder."""
+    """Links that a format cannot hold do not leave even an empty folder behind."""
     out, _ = before(scene, output, history)
     scene.link("data/self", ".")
     state = lasting_state(scene.root)
@@ -362,7 +362,7 @@ def test_a_signal_leaves_no_scratch_folder(
 
 @pytest.fixture
 def as_nobody() -> Iterator[Path]:
-    """Give a folder to a user without rights, and be that user for the test."""
+    """Give a folder to an unprivileged user, and be that user for the test."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         root = os.geteuid() == 0
@@ -394,7 +394,7 @@ def test_an_unreadable_file(as_nobody: Path, output: str, history: str) -> None:
 
 @every_output
 def test_a_folder_that_cannot_be_written(as_nobody: Path, output: str) -> None:
-    """An output folder of somebody else is one sentence, and no parent is made."""
+    """Somebody else's output folder is one error, and no parent is created."""
     scene = Scene.make(as_nobody)
     closed = as_nobody / "closed"
     closed.mkdir(mode=0o555)

@@ -41,14 +41,14 @@ _DEFLATE = 5  # the fastest level uses no memory
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the cache be in a folder of the test, and return where its blocks are."""
+    """Put the cache into a folder of the test, and return the folder of its blocks."""
     monkeypatch.setenv("HATCH_PACK_VENV_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache" / "blocks"
 
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a few hundred kilobytes be many blocks."""
+    """Make a few hundred kilobytes enough for many blocks."""
     sizes = Sizes(least=12_000, most=20_000)
     monkeypatch.setattr(compressors, "_GZIP_SIZES", sizes)
     monkeypatch.setattr(compressors, "_ZSTD_SIZES", sizes)
@@ -112,7 +112,7 @@ def edited(files: dict[str, bytes], edits: list[tuple[str, int, object]]) -> dic
 def test_the_cache_does_not_show(
     tmp_path: Path, format: CompressionFormat, edits: list[tuple[str, int, object]]
 ) -> None:
-    """After any edits, what is packed with blocks of before is what is packed without them."""
+    """After any edits, packing with the earlier blocks gives the same bytes as without them."""
     packed(planned(tree()), tmp_path / "a", format, cache=True)
     after = planned(edited(tree(), edits))
     with_cache = packed(after, tmp_path / "b", format, cache=True)
@@ -124,7 +124,7 @@ def test_the_cache_does_not_show(
 @pytest.mark.parametrize("format", COMPRESSED)
 @pytest.mark.usefixtures("small_blocks")
 def test_what_stands_before_a_block_counts(tmp_path: Path, format: CompressionFormat) -> None:
-    """Some start with a dictionary: what went before; with another, the same block is another."""
+    """Some start with earlier data as a dictionary; with another one, the block is different."""
     rest, first = compressible(60_000, 1), 20_000 - 512  # a whole block, with the header in a tar
     packed(planned({"large": rest[:first] + rest}), tmp_path / "a", format, cache=True)
     after = planned({"large": compressible(first, 2) + rest})
@@ -143,7 +143,7 @@ def told(caplog: pytest.LogCaptureFixture) -> str:
 def test_hits_are_told(
     tmp_path: Path, format: CompressionFormat, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At first there is none, then all; after a change, most of what is compressed in blocks."""
+    """At first there are none, then all; after a change, most of what is compressed in blocks."""
     caplog.set_level(logging.INFO, "hatch_pack_venv")
     files = dict(tree())
     packed(planned(files), tmp_path / "a", format, cache=True)
@@ -157,8 +157,8 @@ def test_hits_are_told(
     packed(planned(files), tmp_path / "a", format, cache=True)
     found, _, blocks = told(caplog).split()[1:4]
     assert int(found) < int(blocks)
-    # The manifest is another, and so is what holds the file and, for gzip, what follows that.
-    # The blocks of xz are large for their dictionaries; here few files lie where one may end.
+    # The manifest differs, and so does the block with the file and, for gzip, the one after it.
+    # Blocks of xz are large because of their dictionaries; here few files are where one may end.
     assert int(blocks) - int(found) <= (20 if format is CompressionFormat.XZ else 5)
 
 
@@ -182,20 +182,20 @@ def test_every_parameter_counts(
     name: str,
     value: object,
 ) -> None:
-    """What another release compresses in another way it does not take from this one's blocks."""
+    """A release that compresses differently does not use the blocks of this one."""
     large = planned({"large": compressible(90_000, 1)})
     before = packed(large, tmp_path / "a", format, cache=True)
     caplog.set_level(logging.INFO, "hatch_pack_venv")
     monkeypatch.setattr(module, name, value)
     after = packed(large, tmp_path / "b", format, cache=True)
-    # Small members of a zip are compressed by libdeflate, which has a level alone.
+    # Small members of a zip are compressed by libdeflate, which has only a level.
     assert told(caplog).startswith("cache: 0 of ") or format is CompressionFormat.ZIP
     assert before != after == packed(large, tmp_path / "c", format, cache=False)
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "swapped"])
 def test_a_damaged_block_is_made_again(tmp_path: Path, folder: Path, damage: str) -> None:
-    """Whatever has become of a block, it is noticed, and replaced by a good one."""
+    """Whatever has happened to a block, it is noticed, and a good one replaces the block."""
     files = planned(tree())
     good = packed(files, tmp_path / "a", CompressionFormat.ZIP, cache=True)
     blocks = {path: path.read_bytes() for path in folder.iterdir()}
@@ -212,7 +212,7 @@ def test_a_damaged_block_is_made_again(tmp_path: Path, folder: Path, damage: str
 
 
 def test_a_block_under_the_name_of_another_is_made_again(folder: Path) -> None:
-    """A whole one, too, as a disk or a tool that restores files may leave it."""
+    """Even an intact one is, since a disk or a tool that restores files may misplace it."""
     cache = BlockCache.opened(0)
     assert cache is not None
     assert made(cache, "a")
@@ -227,7 +227,7 @@ def test_a_block_under_the_name_of_another_is_made_again(folder: Path) -> None:
 
 
 def test_builds_at_once_share_a_cache(tmp_path: Path, folder: Path) -> None:
-    """Several that write the same blocks at the same time write the same archive."""
+    """Builds that write the same blocks at the same time write the same archive."""
     archives: dict[int, bytes] = {}
 
     def build(number: int) -> None:
@@ -245,7 +245,7 @@ def test_builds_at_once_share_a_cache(tmp_path: Path, folder: Path) -> None:
 
 
 def made(cache: BlockCache, text: str) -> bool:
-    """Ask for a block; return whether it was made."""
+    """Request a block, and return whether it was made."""
     asked = []
 
     def make() -> bytes:
@@ -257,7 +257,7 @@ def made(cache: BlockCache, text: str) -> bool:
 
 
 def test_a_block_depends_on_all_that_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other bytes, other parameters and other libraries are other blocks."""
+    """Other bytes, other parameters and other libraries give other blocks."""
     cache = BlockCache.opened(0)
     assert cache is not None
     assert cache.remembered(lambda: b"1", [b"ab", b"c"], "level 1") == b"1"
@@ -272,7 +272,7 @@ def test_a_block_depends_on_all_that_it_is_made_of(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_was_not_used_longest_goes(folder: Path) -> None:
-    """After a build the blocks are no more than the limit; what was read counts as used."""
+    """After a build the blocks are within the limit; a block that was read counts as used."""
     cache = BlockCache.opened(0)
     assert cache is not None
     for number, text in enumerate("abcd"):
@@ -290,7 +290,7 @@ def test_what_was_not_used_longest_goes(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["world.dat", "download.partial", "ab"])
 def test_files_of_others_stay(folder: Path, name: str) -> None:
-    """Whoever names a folder that has a folder of this name loses nothing there."""
+    """A user whose cache folder already has a folder of this name loses nothing there."""
     cache = BlockCache.opened(0)
     assert cache is not None
     assert made(cache, "a")
@@ -304,7 +304,7 @@ def test_files_of_others_stay(folder: Path, name: str) -> None:
 def test_a_build_that_fails_keeps_no_more_than_others(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is tried again and again would fill the disk."""
+    """Otherwise a build that is tried again and again would fill the disk."""
     monkeypatch.setattr(block_cache, "_LIMIT", 0)
 
     def check(_plan: PackPlan, _archives: object) -> None:
@@ -346,7 +346,7 @@ def test_a_folder_of_others_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where others can write, what lies there is nobody's word; that is told with -v."""
+    """Blocks cannot be trusted where others can write; with -v a line says so."""
     caplog.set_level(logging.INFO, "hatch_pack_venv")
     match way:
         case "mode":
@@ -381,7 +381,7 @@ def test_the_folder_is_the_users_alone(folder: Path) -> None:
 
 
 def test_room_is_left_for_the_archive(folder: Path) -> None:
-    """Where a block would take what the archive may need, none is kept."""
+    """No block is kept if it would take space that the archive may need."""
     cache = BlockCache.opened(1 << 62)
     assert cache is not None
     assert made(cache, "a")
@@ -398,7 +398,7 @@ def test_room_is_left_for_every_archive(
     *,
     kept: bool,
 ) -> None:
-    """And for the files of one, which is unpacked to be proved."""
+    """Room is also left for the files of one archive, which is unpacked to be proved."""
     files = planned(tree())
     usage = shutil.disk_usage(tmp_path)._replace(free=files.size * 5 // 2)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
@@ -413,7 +413,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder("x") == tmp_path / "cache/x"
-    monkeypatch.setenv("HATCH_PACK_VENV_CACHE_DIR", "~/own")  # of a file that no shell has read
+    monkeypatch.setenv("HATCH_PACK_VENV_CACHE_DIR", "~/own")  # as in a file that no shell reads
     assert cache_folder("x") == tmp_path / "own/x"
     monkeypatch.delenv("HATCH_PACK_VENV_CACHE_DIR")
     assert cache_folder("x") == tmp_path / "xdg/hatch-pack-venv/x"

@@ -1,4 +1,4 @@
-"""Byte code in a plan, and the program that the environment's Python runs to compile it."""
+"""Bytecode in a plan, and the program that the environment's Python runs to compile it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RECORD = b"tool/b.py,sha256=b,1\ntool/a.py,sha256=a,1\n../../../bin/t.py,,\n"
 
 
 def test_sources_on_import_paths_are_compiled() -> None:
-    """Those of site-packages are, and the standard library's when it is packed; no others."""
+    """Those in site-packages are, and the standard library's if it is packed, but no others."""
     entries: list[ScannedEntry] = [
         file(f"{SITE}/a.py"),
         file(f"{SITE}/a/b.py"),
@@ -65,7 +65,7 @@ def test_none_leaves_the_plan_as_it_is() -> None:
 
 
 def test_a_record_lists_the_byte_code_of_its_sources() -> None:
-    """Each row has no hash, as pip writes it; other distributions' and scripts' are not listed."""
+    """Rows have no hash, as pip writes them; other distributions' and scripts' are not listed."""
     planned = plan(
         file(f"{SITE}/tool/a.py"),
         file(f"{SITE}/tool/b.py"),
@@ -99,7 +99,7 @@ def test_a_record_lists_the_byte_code_of_its_sources() -> None:
 
 
 def test_the_program_answers_in_lines(tmp_path: Path) -> None:
-    """A size, a dash or the reason stand for what became of a source."""
+    """Each answer is the size, a dash if the source is invalid, or the reason for an error."""
 
     def ask(source: Path, target: Path) -> str:
         fields = os.fsencode(source), os.fsencode(target), b"lib/a.py"
@@ -122,9 +122,9 @@ def test_the_program_answers_in_lines(tmp_path: Path) -> None:
     ids=["small", "nested", "large"],
 )
 def test_frozensets_are_written_in_a_fixed_order(elements: str) -> None:
-    """Sets whose order hangs on addresses are the same bytes whatever order they have in memory.
+    """Sets whose order depends on addresses give the same bytes, whatever their order in memory.
 
-    Here they have two because elements whose hashes collide lie in the order they were added in.
+    Here they have two, because elements whose hashes collide stay in the order of insertion.
     """
     other = ", ".join(re.findall(r"\(.*?\)|[^ ,]+", elements)[::-1])
     codes = [
@@ -150,7 +150,7 @@ def walked(code: CodeType) -> Iterator[object]:
 
 
 def test_a_source_with_the_mark_itself_is_not_compiled_wrongly() -> None:
-    """Whatever cannot be told apart is an error, and hence packed without byte code."""
+    """A source that is ambiguous is an error, and is therefore packed without bytecode."""
     text = f"x in {{None, 'a'}}\ny = ({MARK!r}, 1)\n"
     code = compile(text, "name", "exec", dont_inherit=True)
     with pytest.raises(ValueError, match="fixed order"):
@@ -158,7 +158,7 @@ def test_a_source_with_the_mark_itself_is_not_compiled_wrongly() -> None:
 
 
 def test_what_was_interned_before_does_not_matter() -> None:
-    """A set is one object or two by what other sources did (CPython issue 129724), here neither.
+    """Other sources decide whether a set is one object or two (CPython issue 129724), but not here.
 
     The same holds for the cached strings of one character, which may be interned or not.
     """

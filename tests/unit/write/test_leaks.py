@@ -1,4 +1,4 @@
-"""The last look: what files say of the machine they were packed on."""
+"""The leak scan: what files reveal about the machine that they were packed on."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def names(content: bytes, piece: int = 1 << 20) -> list[str]:
     ],
 )
 def test_a_place_is_named_where_a_path_begins_and_ends(text: bytes, kinds: list[str]) -> None:
-    """The longest place counts, longer names and other paths' tails do not, nor bare `/root`."""
+    """The longest path counts; longer names, the tails of other paths and bare `/root` do not."""
     assert names(text) == kinds
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 7, 11, 64, 299, 300, 301, 1000])
 def test_a_path_is_found_across_the_pieces(piece: int) -> None:
-    """However the bytes are cut, the same is found."""
+    """The findings are the same however the bytes are cut."""
     for before in (0, 1, 290, 600):
         text = b"x" * before + b" /root/.cache/uv," + b"y" * 700 + b"-I/home/alice"
         assert names(text, piece=piece) == [HOME]
@@ -97,7 +97,7 @@ def test_a_path_is_found_across_the_pieces(piece: int) -> None:
     ],
 )
 def test_binary_files_say_nothing(arcname: str, content: bytes) -> None:
-    """Byte code, other binary files and the debug strings of ELF files are passed by."""
+    """Bytecode, other binary files and the debug strings of ELF files are skipped."""
     assert findings(content, arcname) == []
 
 
@@ -115,7 +115,7 @@ def test_binary_files_say_nothing(arcname: str, content: bytes) -> None:
 def test_the_environment_in_the_data_of_a_program_is_a_finding(
     text: str, debug: str, expected: list[str], piece: int
 ) -> None:
-    """A path that was compiled in is known not to follow; debug data are never loaded."""
+    """A compiled-in path cannot follow the environment; debug data is never loaded."""
     unused = 99  # a tag that means nothing: its text is data of the file
     content = make_elf((unused, text)) + debug.encode() + b"\0"
     found = findings(content, "bin/calc", piece=piece)
@@ -160,7 +160,7 @@ def test_of_elf_files_the_dynamic_section_counts(
 def test_a_file_at_hand_is_judged_as_one_that_streams(
     arcname: str, content: bytes, fill: bytes, kinds: list[str], padding: int
 ) -> None:
-    """Small ones are searched at once, larger ones by their kind; the findings are the same."""
+    """Small files are searched at once, larger ones by their kind; the findings are the same."""
     content += fill * padding
     look = LeakScanner(LeakPolicy.for_mode("bundled", PLACES, "bin"))
     look.over(arcname, content)
@@ -190,14 +190,14 @@ def test_a_script_is_run_by_what_its_head_names(content: bytes, arcname: str, fa
 
 
 def test_the_base_interpreter_may_be_there_in_target_mode() -> None:
-    """The target may have it at the same place, so it is a warning; the environment has moved."""
+    """The target may have it at the same path, so it is a warning; the environment has moved."""
     (base,) = findings(b"#!/opt/python/bin/python3\n", "bin/tool", mode="target")
     (old,) = findings(b"#!/home/alice/app/.venv/bin/x\n", "bin/tool", mode="target")
     assert (base.problem, bool(old.problem)) == (None, True)
 
 
 def test_places_come_in_every_spelling(tmp_path: Path) -> None:
-    """Plain, as a URL and in JSON, of links and what they lead to, the longest first."""
+    """Links and their targets come plain, as URLs and in JSON, with the longest first."""
     home = tmp_path / "Bü ro"
     home.mkdir()
     (tmp_path / "link").symlink_to(home)
@@ -213,14 +213,14 @@ def test_places_come_in_every_spelling(tmp_path: Path) -> None:
     assert spelled[f"{tmp_path}/link".encode()] == HOME
     assert (spelled[b"/opt/py"], spelled[b"/opt/python"]) == (BASE, BASE)
     assert (spelled[b"/link/env"], spelled[b"/build/env"]) == (ENVIRONMENT, ENVIRONMENT)
-    assert b"/nothing-here" not in spelled  # it holds no name that could tell it
+    assert b"/nothing-here" not in spelled  # it contains no name that could identify it
     assert [len(place.path) for place in found] == sorted(
         (len(place.path) for place in found), reverse=True
     )
 
 
 def test_a_folder_right_below_the_root_counts_by_what_it_holds() -> None:
-    """`/dev`, which is everywhere, stands here for `/app` and `/root`."""
+    """`/dev`, which exists everywhere, is used here in place of `/app` and `/root`."""
     (place,) = build_paths_of(
         environment(interpreter=INTERPRETER, requested=Path("/build/env")), home="/dev"
     )[-1:]
@@ -239,7 +239,7 @@ def watched(interpreter: str = "target") -> PackPlan:
 
 
 def test_what_breaks_stops_the_writing(tmp_path: Path) -> None:
-    """The error names each file and nothing is left behind; the sink is told to let go."""
+    """The error names each file, the sink drops its entries, and nothing is left behind."""
     sink = ListSink()
     with pytest.raises(LeakError, match=r"bin/tool starts with '#!/build/env/bin/node'") as caught:
         write(watched(), sink, lambda _: None)
@@ -253,7 +253,7 @@ def test_what_breaks_stops_the_writing(tmp_path: Path) -> None:
 def test_nothing_is_an_error_where_no_file_can_be_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The seed API warns, a line for each file; the places themselves do not get out."""
+    """The seed API warns with a line for each file; the facts do not contain the paths."""
     (result,) = write_archives(watched("linked"), tmp_path / "app", [CompressionFormat.GZIP])
     assert [finding.arcname for finding in result.findings] == ["bin/tool", "etc/a"]
     assert [record.getMessage() for record in caplog.records] == [
@@ -267,7 +267,7 @@ def test_nothing_is_an_error_where_no_file_can_be_left_out(
 
 
 def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
-    """A copy in place of the seed API's link names the base, and postinstall.py replaces it."""
+    """A copy that replaces the seed API's link names the base, and postinstall.py replaces it."""
     entry = file("bin/python3.11", make_elf((DT_RUNPATH, "/opt/python/lib")))
     planned = plan(
         entry, inputs=inputs(interpreter="linked", build_paths=build_paths_of(environment()))
@@ -277,7 +277,7 @@ def test_the_interpreter_that_is_replaced_is_passed_by(tmp_path: Path) -> None:
 
 
 def test_many_findings_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Ten are named, the rest stands in the results."""
+    """Ten are named; the rest are only in the results."""
     entries = [file(f"etc/{number}", b"/build/env") for number in range(13)]
     planned = plan(*entries, inputs=inputs(build_paths=build_paths_of(environment())))
     (result,) = write_archives(planned, tmp_path / "app", [CompressionFormat.UNCOMPRESSED])

@@ -1,4 +1,4 @@
-"""What an ended run left behind is cleared away, and what a living one writes is left alone."""
+"""What a killed run left behind is removed, and what a running one writes is left alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_partial_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_finished_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
-    """It is locked until it is in its place: others are finished before all are put there."""
+    """It is locked until it is in place, since all files are finished before any is put there."""
     path = tmp_path / "app.tar"
     with PendingFile(path) as first:
         first.stream.write(b"1")
@@ -48,7 +48,7 @@ def test_a_finished_file_of_a_living_run_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: Path) -> None:
-    """An export that was killed while it changed places loses nothing."""
+    """An export that was killed while folders were exchanged loses nothing."""
     target = tmp_path / "app"
     write_folder(plan(file("old", b"1")), target)
     work = tmp_path / ".app.k1l_led0.partial"
@@ -62,7 +62,7 @@ def test_a_killed_export_is_cleared_away_and_the_earlier_one_put_back(tmp_path: 
 
 
 def test_the_folder_of_a_living_export_is_left_alone(tmp_path: Path) -> None:
-    """An export to the same place at the same time is not pulled away."""
+    """Another export to the same place at the same time does not remove it."""
     target = tmp_path / "app"
     with pending_folder(target) as first:
         first.mkdir()
@@ -82,7 +82,7 @@ def test_what_others_gave_such_a_name_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_somebody_is_left_alone(tmp_path: Path) -> None:
-    """One that is only named alike, and a file."""
+    """Neither a folder with a similar name nor a file is removed."""
     alike = tmp_path / ".app.tar.mine.partial"
     (alike / "work").mkdir(parents=True)
     (tmp_path / ".app.tar.notes.partial").write_text("mine")
@@ -95,7 +95,7 @@ def test_a_folder_of_somebody_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_removed_is_left_to_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that fails while a run tidies up does not hide what the run has to say."""
+    """A disk error while a run cleans up does not hide the run's own outcome."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_removed_is_left_to_the_next_run(
 
 
 def test_a_deep_export_is_replaced(tmp_path: Path) -> None:
-    """What stood there is removed, although it is deeper than Python's stack."""
+    """The earlier export is removed, although it is deeper than Python's stack."""
     write_folder(plan(file("a", b"1")), tmp_path / "app")
     (tmp_path / "app").joinpath(*"d" * 400).mkdir(parents=True)
     with shallow_stack():

@@ -100,7 +100,7 @@ def test_the_digest_sees_every_difference(other: list[Any]) -> None:
 
 @pytest.mark.parametrize("is_patched", [False, True])
 def test_a_large_library_is_never_held_as_a_whole(tmp_path: Path, is_patched: bool) -> None:
-    """Not to be patched, and not for a second look at one that names a place."""
+    """It is not held for patching, nor for a second look if it contains a build path."""
     path = tmp_path / "large.so"
     path.write_bytes(make_elf((DT_RUNPATH, "/opt/python/lib")))
     os.truncate(path, _LARGE)
@@ -129,7 +129,7 @@ class ForgettingSink(ListSink):
 
 @pytest.mark.parametrize("planned_size", [2, 4])
 def test_a_file_that_changed_is_one_error(tmp_path: Path, planned_size: int) -> None:
-    """A file longer or shorter than planned stops the writing, by name."""
+    """A file longer or shorter than planned stops writing, and is named."""
     (tmp_path / "a").write_bytes(b"123")
     with pytest.raises(SourceProblem, match=r"/a changed while it was being packed: pack again"):
         written(plan(on_disk(tmp_path / "a", size=planned_size)))
@@ -139,7 +139,7 @@ def test_a_file_that_changed_is_one_error(tmp_path: Path, planned_size: int) -> 
 def test_a_file_written_to_while_it_is_read_is_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """Also if it is as long as before: small files, and large ones that stream."""
+    """It is found even if the size is unchanged, in small files and in large ones that stream."""
     path = tmp_path / "a"
     path.write_bytes(bytes(size))
     entry = on_disk(path)
@@ -179,7 +179,7 @@ def become_folder(path: Path) -> None:
 def test_a_file_that_is_none_any_more_is_one_error(
     tmp_path: Path, size: int, become: Callable[[Path], None], writer: bool
 ) -> None:
-    """What became a FIFO, a device or a folder since the scan is not waited for, and is named."""
+    """A file that became a FIFO, device or folder since the scan is named and not waited for."""
     path = tmp_path / "a"
     path.write_bytes(bytes(size))
     entry = on_disk(path)

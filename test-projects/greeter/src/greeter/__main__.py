@@ -1,4 +1,4 @@
-"""`python -m greeter` greets, too."""
+"""Greet with `python -m greeter` as well."""
 
 from greeter.cli import main
 

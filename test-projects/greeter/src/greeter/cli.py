@@ -9,7 +9,7 @@ import humanize
 
 
 def main() -> None:
-    """Greet whoever is named, in every language at hand."""
+    """Greet the person named, in every available language."""
     name = " ".join(sys.argv[1:]) or "World"
     text = files("greeter").joinpath("data/greetings.json").read_text(encoding="utf-8")
     for greeting in json.loads(text).values():

@@ -1,4 +1,4 @@
-"""What a worker does."""
+"""The code that a worker runs."""
 
 import sys
 
@@ -6,7 +6,7 @@ import humanize
 
 
 def where(number):
-    """Say who is asked, and what the environment's packages make of a number."""
+    """Report the running interpreter, and a number as the environment's humanize formats it."""
     return {
         "prefix": sys.prefix,
         "base_prefix": sys.base_prefix,

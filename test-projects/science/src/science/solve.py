@@ -1,4 +1,4 @@
-"""Solves equations with the linear algebra of both libraries, and a transform."""
+"""Solves equations with the linear algebra of both libraries, and computes a transform."""
 
 import numpy
 from scipy import fft, linalg, optimize

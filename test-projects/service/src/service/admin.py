@@ -1,4 +1,4 @@
-"""The command `service-admin`: checks that everything is in its place."""
+"""The command `service-admin`: reports facts that depend on the environment's location."""
 
 import json
 import multiprocessing
@@ -11,12 +11,12 @@ from service.api import Message
 
 
 def double(number: int) -> int:
-    """Work for another process."""
+    """Double a number, in another process."""
     return 2 * number
 
 
 def facts() -> dict[str, object]:
-    """Gather what depends on the place."""
+    """Gather the facts that depend on the location."""
     child = [sys.executable, "-c", "import pydantic_core, sys; print(sys.prefix)"]
     spawned = multiprocessing.get_context("spawn")
     with spawned.Pool(1) as pool:
@@ -36,7 +36,7 @@ def facts() -> dict[str, object]:
 
 
 def _loaded(name: str) -> list[str]:
-    """Return the paths of mapped libraries of a name, on Linux."""
+    """Return the paths of the mapped libraries whose name contains `name`, on Linux."""
     if not os.path.exists("/proc/self/maps"):
         return []
     with open("/proc/self/maps", encoding="utf-8") as maps:

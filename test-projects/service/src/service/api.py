@@ -1,4 +1,4 @@
-"""The command `service-api`: validates and escapes what it is given."""
+"""The command `service-api`: validates and escapes its arguments."""
 
 import sys
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 
 class Message(BaseModel):
-    """What a caller sends."""
+    """A caller's message."""
 
     count: int
     text: str

@@ -2,9 +2,9 @@
 
 
 class Panel:
-    """Stands for a window."""
+    """A stand-in for a window."""
 
     @staticmethod
     def run() -> None:
-        """Say that it would open."""
+        """Print a line instead of opening it."""
         print("panel")

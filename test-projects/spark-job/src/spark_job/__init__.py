@@ -1,4 +1,4 @@
-"""What runs on the executors."""
+"""The code that runs on the executors."""
 
 import sys
 
@@ -6,7 +6,7 @@ import numpy
 
 
 def whereabouts(_number):
-    """Tell which interpreter runs this, and that numpy works there."""
+    """Report which interpreter runs this, and that numpy works there."""
     total = float(numpy.arange(10).sum())
     return {
         "prefix": sys.prefix,

@@ -21,7 +21,7 @@ NEEDS_GLIBC, NEEDS_MUSL = (DT_NEEDED, "libc.so.6"), (DT_NEEDED, "libc.musl-x86_6
 
 
 def found(tmp_path: Path, modules: dict[str, bytes]) -> tuple[str, ...]:
-    """Return what is wrong with modules, by their names in site-packages."""
+    """Return the problems of modules, which are given by their names in site-packages."""
     python = tmp_path / "python3.11"
     python.write_bytes(make_elf(NEEDS_GLIBC))
     entries = {f"{SITE}/{n}": file(f"{SITE}/{n}", content) for n, content in modules.items()}
@@ -49,7 +49,7 @@ MISFITS = {
 
 @pytest.mark.parametrize("kind", MISFITS)
 def test_a_module_that_the_interpreter_cannot_load_is_named(tmp_path: Path, kind: str) -> None:
-    """One sentence for a package, with what its modules are for."""
+    """There is one sentence per package, with what its modules are built for."""
     name, content, words = MISFITS[kind]
     (told,) = found(tmp_path, {name: content})
     assert told.startswith(f"{SITE}/{name} is built for {words}, so the interpreter ")

@@ -1,4 +1,4 @@
-"""What a tree tells of an interpreter that is not there."""
+"""What an environment's files say about an interpreter that is not on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PYTHON: Final = Path("/elsewhere/bin/python3.12")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Make a folder with site-packages and nothing in them."""
+    """Make a folder with an empty site-packages."""
     (tmp_path / SITE).mkdir(parents=True)
     return tmp_path
 
@@ -55,7 +55,7 @@ def test_a_free_threaded_one_is_known_by_its_folder(tree: Path) -> None:
 
 
 def test_the_release_stands_in_venvstacks_file(tree: Path) -> None:
-    """Where there is no configuration yet."""
+    """It is read from there if there is no configuration yet."""
     assert not is_stack_layer(tree)
     (tree / VENVSTACKS).parent.mkdir(parents=True)
     (tree / VENVSTACKS).write_text(json.dumps({"py_version": "3.12.7"}))
@@ -65,7 +65,7 @@ def test_the_release_stands_in_venvstacks_file(tree: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"py_version": 3}'])
 def test_a_release_that_nothing_tells_is_said_to_be_unknown(tree: Path, text: str) -> None:
-    """What is known of it, X.Y, is recorded."""
+    """Only X.Y, which is known, is recorded."""
     (tree / VENVSTACKS).parent.mkdir(parents=True)
     (tree / VENVSTACKS).write_text(text)
     found = read(tree)
@@ -74,7 +74,7 @@ def test_a_release_that_nothing_tells_is_said_to_be_unknown(tree: Path, text: st
 
 
 def test_a_release_of_another_python_is_refused(tree: Path) -> None:
-    """Packages are for one Python."""
+    """Packages are for one Python version."""
     with pytest.raises(EnvironmentProblem, match=r"Python 3\.12, but .* with Python 3\.11\.4:"):
         read(tree, version="3.11.4")
 
@@ -86,7 +86,7 @@ def test_a_release_of_another_python_is_refused(tree: Path) -> None:
 def test_the_machine_is_that_of_compiled_modules(
     tree: Path, machine: int, name: str, *, wide: bool
 ) -> None:
-    """The first that is known counts."""
+    """The first file with a known machine counts."""
     elf = bytearray(make_elf(wide=wide))
     (tree / SITE / "a.cpython-312-x-linux-gnu.so").write_bytes(b"no library")
     elf[18:20] = machine.to_bytes(2, "little")

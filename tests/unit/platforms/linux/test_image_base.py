@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def test_the_builder_s_own_time_zone_stays_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whether a file or a link says it; two machines make one image."""
+    """It is left out whether it is a file or a link, so two machines make the same image."""
     zones = tmp_path / "zoneinfo"
     for name in ("Europe/Berlin", "UTC", "posix/UTC", "right/UTC", "posixrules"):
         (zones / name).parent.mkdir(parents=True, exist_ok=True)

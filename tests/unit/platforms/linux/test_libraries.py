@@ -1,4 +1,4 @@
-"""Which libraries come along, of a made-up set of compiled ones."""
+"""Which libraries are bundled, and the data files that they read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from hatch_pack_venv.platforms.linux.libraries import (
     ],
 )
 def test_glibc_is_known_by_its_parts(name: str, expected: bool) -> None:
-    """glibc and its loader stay the target's; names that only begin alike do not."""
+    """glibc and its loader are left to the target; libraries with similar names are not."""
     assert is_of_glibc(name) is expected
 
 
@@ -56,7 +56,7 @@ def test_what_belongs_to_one_glibc_is_told_by_its_symbols() -> None:
 
 @pytest.mark.parametrize(("highest", "comes"), [("GLIBC_2.17", False), ("GLIBC_2.99", True)])
 def test_what_glibc_opens_comes_along_if_it_raises_no_floor(highest: str, comes: bool) -> None:
-    """The interpreter that needs less runs on systems where this library would not load."""
+    """The library would not load on all systems that an interpreter with a lower floor runs on."""
     file = ElfFile.from_path(Path("/bin/ls"))
     assert file is not None
     needs = (*_without_glibc(file.headers), VersionNeed("libc.so.6", highest, weak=False))
@@ -89,7 +89,7 @@ def _without_glibc(headers: ElfHeaders) -> list[VersionNeed]:
 def test_data_that_a_library_reads_are_known(
     tmp_path: Path, library: str, file: str, variable: str
 ) -> None:
-    """Where they are on this machine, unless the environment holds them, and how they are named."""
+    """Their place on this machine and their variable are found, unless the environment has them."""
     for name in (library, file):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

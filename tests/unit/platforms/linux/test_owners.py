@@ -1,4 +1,4 @@
-"""Packages of the system that libraries came from, read from records made after their layout."""
+"""System packages that libraries came from, read from made-up records in the real layout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(path: Path, text: str) -> Path:
 def test_debians_records_give_package_version_and_licences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by the path before /lib became a link; common licences that are referred to come too."""
+    """Paths from before /lib became a link match too; common licences referred to are included."""
     monkeypatch.setenv("PATH", "")
     library = tmp_path / "usr/lib/x86_64-linux-gnu/libz.so.1.2.13"
     listed = str(library).removeprefix("/usr")
@@ -49,7 +49,7 @@ def test_debians_records_give_package_version_and_licences(
 def test_condas_records_give_package_version_and_licences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A conda environment says of each package which files it installed."""
+    """A conda environment records which files each package installed."""
     monkeypatch.setenv("PATH", "")
     library = tmp_path / "env/lib/libz.so.1"
     text = write(tmp_path / "pkgs/libzlib-1.3/info/licenses/license.txt", "zlib\n")

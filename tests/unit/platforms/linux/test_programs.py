@@ -1,4 +1,4 @@
-"""Packed programs that need a bundled library, and cannot be changed so that they find it."""
+"""Packed programs that need a bundled library but cannot be changed to find it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def without_patchelf(*_: object) -> NoReturn:
 def test_a_program_that_stays_as_it_is_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, payload: bytes, why: str
 ) -> None:
-    """It starts where the target has the library alone."""
+    """It starts only where the target has the library."""
     monkeypatch.setattr(bundle, "with_more_folders", without_patchelf)
     entry = program(tmp_path, make_elf((DT_NEEDED, "libz.so.1")) + payload)
     unchanged, (note,) = bundle.with_libraries(entry)
@@ -41,6 +41,6 @@ def test_a_program_that_stays_as_it_is_is_told(
 
 
 def test_one_that_cannot_be_read_is_told_by_whoever_packs_it(tmp_path: Path) -> None:
-    """Once, and not here."""
+    """The error is reported once, and not here."""
     entry = FileEntry(arcname="bin/tool", content=str(tmp_path / "gone"), size=1)
     assert bundle.with_libraries(entry) == (entry, ())

@@ -45,7 +45,7 @@ KINDS = pytest.mark.parametrize("kind", [DT_RPATH, DT_RUNPATH])
 def test_folders_inside_become_relative_and_the_bases_library_too(
     kind: int, wide: bool, order: str
 ) -> None:
-    """The tag's kind stays, foreign folders stay, in files of every class and byte order."""
+    """The kind of tag and foreign folders stay, in files of every class and byte order."""
     text = f"$ORIGIN/../x.libs:/build/env/lib/python3.11/site-packages/pkg:{BASE_LIB}:/usr/lib/cuda"
     elf = make_elf((DT_NEEDED, "libc.so.6"), (kind, text), wide=wide, order=order)
     changed = portable(elf)
@@ -58,7 +58,7 @@ def test_folders_inside_become_relative_and_the_bases_library_too(
 @KINDS
 @pytest.mark.parametrize(("bundled", "folder"), [(False, BASE_LIB), (True, f"{BASE}/lib/x")])
 def test_what_is_not_packed_is_dropped(kind: int, bundled: bool, folder: str) -> None:
-    """Of the base interpreter only its `lib` is packed, and only in bundled mode."""
+    """Only the base interpreter's `lib` is packed, and only in bundled mode."""
     elf = make_elf((kind, f"{folder}:$ORIGIN"))
     assert paths_of(portable(elf, bundled=bundled)) == [(kind, "$ORIGIN")]
 
@@ -76,7 +76,7 @@ def test_a_search_path_that_loses_all_goes(kind: int) -> None:
 
 
 def test_without_room_the_bases_library_is_dropped() -> None:
-    """What the interpreter loads finds it by the interpreter's own search path."""
+    """Modules that the interpreter loads find it through the interpreter's own search path."""
     assert str(BASE / "lib") == "/opt/python/lib"
     elf = make_elf((DT_RUNPATH, "/opt/python/lib"))
     assert paths_of(portable(elf)) == []
@@ -84,7 +84,7 @@ def test_without_room_the_bases_library_is_dropped() -> None:
 
 
 def test_a_text_that_another_name_shares_is_not_overwritten() -> None:
-    """Linkers merge a name with the end of another one; it is left for the last look to tell."""
+    """Linkers merge a name with the end of another one; the leak scan reports such a text."""
     text = f"{BASE_LIB}:$ORIGIN"
     end_of_text = 1 + text.index("lib/python3.11")
     shared = make_elf((DT_RUNPATH, text), symbol_at=end_of_text)
@@ -94,7 +94,7 @@ def test_a_text_that_another_name_shares_is_not_overwritten() -> None:
 
 
 def test_a_shared_text_does_not_keep_the_tag() -> None:
-    """Where nothing is to remain, the tag goes though the text has to stay."""
+    """If no folder remains, the tag goes even though the text has to stay."""
     elf = make_elf((DT_RUNPATH, "/opt/python/lib"), symbol_at=13)
     changed = portable(elf, bundled=False)
     assert paths_of(changed) == []
@@ -108,13 +108,13 @@ def test_both_tags_of_one_text_change_together() -> None:
 
 
 def test_a_foreign_text_keeps_every_byte() -> None:
-    """Folders that stand there twice are nobody's concern where nothing else changes."""
+    """Duplicate folders stay if nothing else changes."""
     elf = make_elf((DT_RPATH, "$ORIGIN:/usr/lib/x:$ORIGIN"))
     assert portable(elf) == elf
 
 
 def test_copies_of_the_interpreter_keep_theirs() -> None:
-    """Where links cannot be held, `bin/python` is a copy that has to run until it is replaced."""
+    """Without links, `bin/python` is a copy that has to run until it is replaced."""
     entry = file("bin/python3", make_elf((DT_RUNPATH, "/opt/python/lib")))
     paths = SearchPaths(environment=environment(), bundled=False)
     assert list(paths.made_portable([entry])) == [entry]
@@ -132,7 +132,7 @@ def test_a_system_pythons_folders_are_everyones() -> None:
 
 @pytest.mark.parametrize("length", [0, 3, 16, 40, 64, 100, 190, 240])
 def test_damaged_files_are_left_alone(length: int) -> None:
-    """Test data of packages holds such; a file that ends anywhere is packed as it is."""
+    """Test data of packages contains such files; a truncated file is packed unchanged."""
     elf = make_elf((DT_RUNPATH, "$ORIGIN"))[:length]
     assert portable(elf) == elf
 

@@ -59,7 +59,7 @@ def both(intel: tuple[int, ...], apple: tuple[int, ...]) -> bytes:
 def test_the_floor_is_the_highest_and_gives_the_tag(
     files: dict[str, bytes], tag: str, told: str | None
 ) -> None:
-    """For the processors that all files have in common; arm64's first release says nothing."""
+    """It covers the processors common to all files; arm64's first release does not count."""
     needs = needs_of(**files)
     facts = needs.facts("macosx_14_0_arm64")
     assert facts["tag"] == f"macosx_{tag}"
@@ -67,7 +67,7 @@ def test_the_floor_is_the_highest_and_gives_the_tag(
 
 
 def test_the_plan_tells_the_floor_and_its_file() -> None:
-    """Tag, machine, the manifest's platform and the sentence for the user."""
+    """The manifest's platform and the sentence for the user give the floor and its file."""
     packed = plan_for_mac(file(f"{SITE}/pkg/x.so", module(minos=(12, 3))))
     assert packed.head["platform"] == {
         "system": "darwin",
@@ -84,7 +84,7 @@ def test_the_plan_tells_the_floor_and_its_file() -> None:
 def test_a_launcher_ends_on_a_mac_that_is_too_old(
     monkeypatch: pytest.MonkeyPatch, darwin: str, has: str | None
 ) -> None:
-    """In one sentence, by the kernel's release; minor releases of 11 and later do not count."""
+    """The error is one sentence, by the kernel's release; minor releases since 11 do not count."""
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=darwin, sysname="Darwin"))
     text = needs_of(x=module(minos=(12, 3))).check()
     script = {"sys": sys, "__file__": "/app/bin/hello"}
@@ -97,7 +97,7 @@ def test_a_launcher_ends_on_a_mac_that_is_too_old(
 
 
 def test_a_launcher_of_an_interpreter_that_needs_as_much_asks_nothing() -> None:
-    """Where the bundled interpreter is for that release already, nothing is looked at."""
+    """There is no check if the bundled interpreter already requires that release."""
     entries = [
         file("bin/python3.11", module(minos=(12, 0))),
         file(f"{SITE}/x.so", module(minos=(12, 0))),
@@ -106,7 +106,7 @@ def test_a_launcher_of_an_interpreter_that_needs_as_much_asks_nothing() -> None:
 
 
 def test_what_the_finder_leaves_stays_out() -> None:
-    """.DS_Store and AppleDouble files, unless `include-files` names them; on macOS alone."""
+    """.DS_Store and AppleDouble files are left out on macOS unless `include-files` names them."""
     junk = [f"{SITE}/.DS_Store", f"{SITE}/pkg/._x.py", "._bin"]
     entries = [file(f"{SITE}/pkg/x.py"), *map(file, junk)]
     assert all(map(FINDER_FILES.fullmatch, junk))
@@ -117,7 +117,7 @@ def test_what_the_finder_leaves_stays_out() -> None:
 
 
 def test_names_that_macos_takes_for_one_are_refused_together() -> None:
-    """By case and by how letters are composed; all groups are told."""
+    """Names may differ in case or in how letters are composed; all groups are reported."""
     entries = [file(f"{SITE}/{name}") for name in ("README", "readme", "a\u0308.py", "\u00e4.py")]
     with pytest.raises(PlanError) as error:
         plan_for_mac(*entries)
@@ -140,14 +140,14 @@ def test_of_folders_that_collide_only_they_and_what_collides_in_them_are_told() 
     ],
 )
 def test_what_no_other_mac_can_load_is_refused(content: bytes, problem: str) -> None:
-    """A library at a place of the build machine, or one beside its user that is not packed."""
+    """It is a path on the build machine, or a library next to the module that is not packed."""
     build_paths = (BuildPath(kind=ENVIRONMENT, path=b"/build/env"),)
     with pytest.raises(PlanError, match=problem):
         plan_for_mac(file(f"{SITE}/pkg/x.so", content), build_paths=build_paths)
 
 
 def test_the_base_interpreters_library_is_told_where_the_target_may_have_it() -> None:
-    """A framework lies at the same place on every Mac that has it."""
+    """A framework is at the same path on every Mac that has it."""
     load = "/Library/Frameworks/Python.framework/Versions/3.11/Python"
     place = BuildPath(kind=BASE, path=b"/Library/Frameworks/Python.framework/Versions/3.11")
     entries = [file(f"{SITE}/x.so", module(load))]
@@ -166,7 +166,7 @@ def test_files_that_no_mac_can_load_together_are_refused() -> None:
 
 
 def test_what_the_target_has_to_have_is_told() -> None:
-    """Libraries and search paths at absolute places; macOS's own and relative ones are fine."""
+    """Absolute library and search paths are noted; macOS's own and relative ones are fine."""
     entries = [
         file(
             f"{SITE}/pkg/x.so",
@@ -185,7 +185,7 @@ def test_what_the_target_has_to_have_is_told() -> None:
 
 
 def test_a_file_without_a_signature_is_told_with_the_command_that_signs() -> None:
-    """Macs with Apple's processors want one; for Intel's none is needed."""
+    """Macs with Apple silicon require one; Macs with Intel processors do not."""
     intel = module(architecture="x86_64", signed=False)
     entries = [
         file(f"{SITE}/a.so", fat(("x86_64", intel), ("arm64", module(signed=False)))),

@@ -34,13 +34,13 @@ def test_batch_files_come_where_windows_runs_them() -> None:
 
 
 def test_no_two_names_differ_by_case() -> None:
-    """All can lie in one folder of a disk that ignores case."""
+    """All of them fit in one folder on a disk that ignores case."""
     names = [name.lower() for name in texts("Scripts")]
     assert len(set(names)) == len(names)
 
 
 def test_batch_files_restore_what_they_change() -> None:
-    """Each variable that activate.bat keeps is put back and forgotten by deactivate.bat."""
+    """Each variable that activate.bat saves is restored and cleared by deactivate.bat."""
     scripts = texts("Scripts")
     kept = set(re.findall(r'set "(_(?:OLD|HPV_OLD)_\w+)=%', scripts["Scripts/activate.bat"]))
     assert kept == {
@@ -57,7 +57,7 @@ def test_batch_files_restore_what_they_change() -> None:
 
 @pytest.mark.parametrize("name", ["activate.bat", "Activate.ps1", "activate.nu"])
 def test_scripts_without_a_shell_here_find_their_own_folder(name: str) -> None:
-    """Those that may have no shell on this machine ask it for the script's own path."""
+    """Scripts whose shell may be missing on this machine ask the shell for their own path."""
     asked = {
         "activate.bat": '"%~dp0."',
         "Activate.ps1": "$MyInvocation.MyCommand.Path",
@@ -79,12 +79,12 @@ def test_scripts_without_a_shell_here_find_their_own_folder(name: str) -> None:
     ],
 )
 def test_prompts_as_venv_and_uv_write_them(text: str, prompt: str | None) -> None:
-    """venv and virtualenv quote the prompt in pyvenv.cfg as Python does, uv leaves it as it is."""
+    """venv and virtualenv quote the prompt in pyvenv.cfg as Python does; uv does not quote it."""
     assert prompt_of({"prompt": text}) == prompt
 
 
 def test_a_chosen_prompt_goes_along() -> None:
-    """Both modes pass a prompt on, but not one that is the folder's name, which uv writes."""
+    """Both modes keep a prompt, but not one that is the folder's name, which uv writes."""
     chosen = environment(config={"prompt": "'mine'"})
     assert chosen.prompt == "mine"
     assert plan(environment=chosen).head["layout"]["prompt"] == "mine"
@@ -126,7 +126,7 @@ fi
 def test_what_is_added_at_the_end_of_an_activation_script_is_an_edit(
     added: str, line: int | None
 ) -> None:
-    """Its first line is told; what the maker wrote and comments are no edit."""
+    """Its first line is reported; comments and what the creator wrote are not edits."""
     assert first_edit("activate", f"{VENV}{added}".encode()) == line
 
 
@@ -142,12 +142,12 @@ def test_what_is_added_at_the_end_of_an_activation_script_is_an_edit(
     ],
 )
 def test_edits_anywhere(name: str, text: str, line: int | None) -> None:
-    """Variables that no maker sets and files that are sourced are edits wherever they stand."""
+    """Variables that no creator sets and sourced files are edits, wherever they are."""
     assert first_edit(name, text.encode()) == line
 
 
 def test_our_own_script_can_be_edited_too() -> None:
-    """An archive that is packed again was somebody's environment in between."""
+    """An archive that is packed again may have been edited in between."""
     for name, text in texts("bin").items():
         assert first_edit(name.removeprefix("bin/"), text.encode()) is None
     edited = texts("bin")["bin/activate"] + "REGION=eu\n"
@@ -155,7 +155,7 @@ def test_our_own_script_can_be_edited_too() -> None:
 
 
 def test_an_edit_that_is_lost_is_told() -> None:
-    """A note names the script and the line, never what the line holds."""
+    """A note names the script and the line number, never the line's content."""
     secret = f"{VENV}export TOKEN=s3cr3t\n".encode()
     made = plan(file("bin/activate", secret), file("bin/activate.fish", b"# of fish\n"))
     (note,) = made.notes

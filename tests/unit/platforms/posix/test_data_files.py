@@ -1,4 +1,4 @@
-"""Data files that name their environment: bytes to bytes."""
+"""Relocation of data files that name their environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def kernelspec(*argv: str, **more: object) -> bytes:
 def test_a_kernel_is_started_by_the_interpreter_that_jupyter_runs_on(
     prefix: str, python: str
 ) -> None:
-    """The environment's own Python becomes the bare `python`; all else stays, in its order."""
+    """The environment's own Python becomes plain `python`; everything else stays, in order."""
     command = [f"{prefix}/bin/{python}", "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
     moved = relocate_data_file(KERNEL, kernelspec(*command, metadata={"a": 1}), PREFIXES)
     assert moved is not None
@@ -35,7 +35,7 @@ def test_a_kernel_is_started_by_the_interpreter_that_jupyter_runs_on(
 
 
 def test_other_arguments_begin_at_the_kernelspecs_folder() -> None:
-    """What else lies in the environment is found from `{resource_dir}`; a longer name is not it."""
+    """Other paths into the environment begin at `{resource_dir}`; longer names do not match."""
     spec = kernelspec("/build/env/bin/kernel", "--config=/build/env/etc/k.py", "/build/env2/x")
     moved = relocate_data_file(KERNEL, spec, PREFIXES)
     assert moved is not None
@@ -90,7 +90,7 @@ def test_pkg_config_begins_at_the_files_own_folder() -> None:
     ],
 )
 def test_kinds_that_know_no_relative_path_stay(arcname: str, is_one: bool) -> None:
-    """Only Jupyter's own folder of kernelspecs and `.pc` files are taken."""
+    """Only kernelspecs in Jupyter's own folder and `.pc` files are rewritten."""
     assert may_be_rewritten(arcname) is is_one
 
 

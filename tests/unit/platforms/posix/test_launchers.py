@@ -1,4 +1,4 @@
-"""Launchers: which scripts are rewritten, and that what they become is still Python."""
+"""Launchers: which scripts are rewritten, and that the result is still Python."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def test_left_alone(form: str) -> None:
     "content", [b"", b"\x7fELF\x02", b"print()\n", b"\xcb\r\r\n", b"#!", b"#!\n"]
 )
 def test_no_script(content: bytes) -> None:
-    """What does not begin with a command after `#!` is left alone."""
+    """A file that does not begin with `#!` and a command is left alone."""
     assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) is None
 
 
 @pytest.mark.parametrize("name", ["q'uo", 'd"q', "$HOME", "`x`", "ü€", "\udcff", "x" * 300, "a[b]"])
 @pytest.mark.parametrize("shape", ["direct", "plain", "pip", "uv", "shlex"])
 def test_odd_prefixes(name: str, shape: str) -> None:
-    """The prefix is recognised whatever it holds, as pip and uv write it."""
+    """The prefix is recognised whatever characters it contains, as pip and uv write it."""
     python = f"/srv/{name}/bin/python"
     quoted = {
         "plain": python,
@@ -97,7 +97,7 @@ def test_odd_prefixes(name: str, shape: str) -> None:
 
 
 def test_empty_body() -> None:
-    """A script that is its first line only becomes one that does nothing, like the original."""
+    """A script that is only its first line becomes one that does nothing, like the original."""
     assert relocated_script(b"", head=f"#!{SCRIPT_PREFIX}/bin/python".encode()) == relocated_script(
         b""
     )
@@ -129,7 +129,7 @@ def test_options(tail: str, options: bytes, points: tuple[EntryPoint, ...]) -> N
 
 @pytest.mark.parametrize("option", ["-X\\x", "-Xü", "-X\n"])
 def test_impossible_options(option: str) -> None:
-    """Options that Python would not read as text, as the header is, are refused, or left alone."""
+    """Options that are not printable ASCII are refused, or their script is left alone."""
     with pytest.raises(ValueError, match="printable ASCII"):
         entry_point_script(MAIN, [option])
     assert (
@@ -142,7 +142,7 @@ def test_impossible_options(option: str) -> None:
     "form", [*FORMS.values(), "#!/usr/bin/env python", "#!/usr/bin/env -S python3"]
 )
 def test_made_anew(form: str) -> None:
-    """With its entry point known, a launcher is made anew from any form, `env python` included."""
+    """A launcher whose entry point is known is regenerated from any form, even `env python`."""
     content = f"{form}\n# whatever\n".encode()
     assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) == entry_point_script(MAIN)
 
@@ -174,7 +174,7 @@ TEMPLATES = {
 
 @pytest.mark.parametrize("body", TEMPLATES.values(), ids=TEMPLATES)
 def test_what_installers_write_is_made_anew(body: str) -> None:
-    """The launchers of every installer are told from what somebody wrote."""
+    """The launchers of every installer are distinguished from scripts that somebody wrote."""
     content = f"{ONE_LINE}\n{body}".encode()
     assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) == entry_point_script(MAIN)
 
@@ -184,7 +184,7 @@ def test_what_installers_write_is_made_anew(body: str) -> None:
     "line", ["import os; os.environ['REGION'] = 'eu'", "from patches import everything"]
 )
 def test_an_edited_launcher_keeps_its_body(body: str, line: str) -> None:
-    """A line that no installer writes stays, with all the rest."""
+    """A line that no installer writes is kept, and so is the rest."""
     edited = f"{line}\n{body}"
     content = f"{ONE_LINE}\n{edited}".encode()
     result = relocate_script(content, [SCRIPT_PREFIX], [MAIN])
@@ -194,7 +194,7 @@ def test_an_edited_launcher_keeps_its_body(body: str, line: str) -> None:
 
 
 def test_a_script_of_an_entry_points_name_that_starts_another_keeps_its_body() -> None:
-    """The name alone does not tell what a script starts."""
+    """The name alone does not determine what a script starts."""
     other = TEMPLATES["pip"].replace("tool.cli", "other.cli")
     result = relocate_script(f"{ONE_LINE}\n{other}".encode(), [SCRIPT_PREFIX], [MAIN])
     assert result is not None
@@ -203,7 +203,7 @@ def test_a_script_of_an_entry_points_name_that_starts_another_keeps_its_body() -
 
 @pytest.mark.parametrize("last", [0, 1])
 def test_of_two_entry_points_of_one_name_the_installed_one_runs(last: int) -> None:
-    """Which of two distributions was installed last, the launcher's body tells."""
+    """The launcher's body shows which of the two distributions was installed last."""
     points = [MAIN, EntryPoint(name="my-tool", module="rival", attr="Main.run")]
     started = points[last]
     body = f"import sys\nfrom {started.module} import {started.attr.partition('.')[0]}\n"
@@ -213,7 +213,7 @@ def test_of_two_entry_points_of_one_name_the_installed_one_runs(last: int) -> No
 
 
 def test_an_edited_script_of_env_is_left_alone() -> None:
-    """`#!/usr/bin/env python` before somebody's own code means the Python of the caller's PATH."""
+    """`#!/usr/bin/env python` before somebody's own code means the Python on the caller's PATH."""
     content = b"#!/usr/bin/env python3\nimport tool.cli\ntool.cli.main('-q')\n"
     assert relocate_script(content, [SCRIPT_PREFIX], [MAIN]) is None
 
@@ -233,7 +233,7 @@ def test_carriage_returns() -> None:
 
 
 def test_coding_cookie_nobody_knows() -> None:
-    """A body in an encoding unknown here is rewritten all the same, byte for byte."""
+    """A script in an unknown encoding is still rewritten, without decoding its body."""
     body = b"# coding: no-such-codec\n'\xe4'\nfrom __future__ import annotations\nx = '\xff'\n"
     result = relocate_script(f"{ONE_LINE}\n".encode() + body, [SCRIPT_PREFIX])
     assert result is not None
@@ -244,7 +244,7 @@ def test_coding_cookie_nobody_knows() -> None:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("name", SCRIPT_BODIES)
 def test_docstring(name: str, newline: str) -> None:
-    """The module's `__doc__` is exactly the original's, and all else happens as it did."""
+    """The module's `__doc__` is exactly the original's, and everything else works as before."""
     body = SCRIPT_BODIES[name].replace("\n", newline).encode()
     for optimize in (0, 2):
         expected: dict[str, object] = {"__name__": "__main__", "__doc__": None}
@@ -271,7 +271,7 @@ def test_docstring(name: str, newline: str) -> None:
     ],
 )
 def test_other_grammar(body: str) -> None:
-    """A body that this Python cannot parse is rewritten by what its first tokens say."""
+    """A script whose body this Python cannot parse is rewritten according to its first tokens."""
     result = relocate_script(f"{ONE_LINE}\n{body}".encode(), [SCRIPT_PREFIX])
     assert result is not None
     assert result.endswith(body.rpartition('"""\n')[2].partition("\n")[2].encode())
@@ -280,7 +280,7 @@ def test_other_grammar(body: str) -> None:
 
 
 def test_entry_point_script_guards_its_call() -> None:
-    """The call stands behind the guard, and the file is ASCII if the names are."""
+    """The call is behind the guard, and the file is ASCII if the imported names are."""
     script = entry_point_script(EntryPoint(name="é", module="a.b", attr="C.m", gui=True), ["-I"])
     assert script.isascii()
     *_, imported, guard = ast.parse(script).body
@@ -298,7 +298,7 @@ CHECKS = {
 
 @pytest.mark.parametrize("kind", CHECKS)
 def test_a_launcher_of_ours_gets_the_checks_of_the_archive_it_is_packed_into(kind: str) -> None:
-    """What it was told of another archive's interpreter is not kept; its body and cookie are."""
+    """Checks for another archive's interpreter are dropped; the body and the cookie are kept."""
     body = b"#!/env/bin/python\n# coding: utf-8\nprint(1)\n"
     plain = relocate_script(body, ["/env"])
     checks = StartChecks(shell=CHECKS[kind])
@@ -312,7 +312,7 @@ def test_a_launcher_of_ours_gets_the_checks_of_the_archive_it_is_packed_into(kin
 
 
 def test_a_launcher_names_the_python_that_connects_it() -> None:
-    """With its version; one of another archive is told anew, and a bundle needs no such step."""
+    """It gives the version, replaces that of another archive, and a bundle needs no such step."""
     bundled = relocate_script(b"#!/env/bin/python\npass\n", ["/env"])
     assert bundled is not None
     assert b"postinstall.py" not in bundled
@@ -332,7 +332,7 @@ def test_a_launcher_whose_head_was_edited_is_left_alone() -> None:
 
 @pytest.mark.parametrize("odd", ["$(touch x)", "a\\b", "'''", '"', "\n", "é"])
 def test_odd_names_stay_out_of_the_header(odd: str) -> None:
-    """What a shell or Python would read as more than text is in no launcher."""
+    """Text that a shell or Python would interpret never gets into a launcher."""
     assert start_check(f"/lib/{odd}", "glibc 2.38 or later", 38) == ""
     plain = start_check(LOADER, "glibc 2.38 or later", 38)
     assert start_check(LOADER, f"glibc 2.38 or later ({odd})", 38) == plain

@@ -24,14 +24,14 @@ from hatch_pack_venv.platforms.posix.stdlib import (
     "name", ["_sysconfigdata__linux_x86_64-linux-gnu.py", "ssl.py", "ctypes/util.py", "os.py"]
 )
 def test_what_modules_get_is_valid_python(name: str) -> None:
-    """Additions parse as Python 3.9 does, and all other modules stay as they are."""
+    """Additions parse in Python 3.9, and all other modules stay unchanged."""
     text = made_portable(name, b"x = 1\n", INTERPRETER)
     ast.parse(text, feature_version=(3, 9))
     assert knows_its_place(name, INTERPRETER) is (text != b"x = 1\n") is (name != "os.py")
 
 
 def test_recorded_paths_follow_the_prefix() -> None:
-    """Only whole folders are replaced, wherever in a value they stand."""
+    """Only whole folder names are replaced, wherever in a value they occur."""
     names = {
         "LIBDIR": "/opt/python/lib",
         "LDFLAGS": "-L/opt/python/lib -Wl,-rpath,/opt/python",
@@ -70,7 +70,7 @@ DEBIAN = replace(
     ],
 )
 def test_only_what_a_distribution_changed_is_changed_back(name: str) -> None:
-    """An interpreter is known by where it looks, and by the scheme that it uses; not by a name."""
+    """The interpreter is recognised by its site folders and its scheme, not by a name."""
     assert not knows_its_place(name, INTERPRETER)
     assert knows_its_place(name, DEBIAN)
     ast.parse(made_portable(name, b"x = 1\n", DEBIAN), feature_version=(3, 9))
@@ -79,7 +79,7 @@ def test_only_what_a_distribution_changed_is_changed_back(name: str) -> None:
 
 
 def test_an_interpreter_that_looks_elsewhere_is_told_of_site_packages() -> None:
-    """A path file in the folder that it does look into starts a module that is valid Python."""
+    """A path file in a folder that it does search imports a module, which is valid Python."""
     assert list(site_entries(INTERPRETER, "lib/python3.11")) == []
     path_file, module = site_entries(DEBIAN, "lib/python3.11")
     assert path_file.arcname == "lib/python3/dist-packages/site-packages.pth"
@@ -90,7 +90,7 @@ def test_an_interpreter_that_looks_elsewhere_is_told_of_site_packages() -> None:
 
 
 def test_the_description_of_a_build_is_relative(tmp_path: Path) -> None:
-    """build-details.json (PEP 739) tells where things are from its own place."""
+    """build-details.json (PEP 739) gives paths relative to its own location."""
     details = {
         "schema_version": "1.0",
         "base_prefix": "/opt/python",

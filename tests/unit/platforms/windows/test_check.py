@@ -23,19 +23,19 @@ from hatch_pack_venv.platforms.windows.check import (
     ["CON", "nul", "Aux.py", "com1.tar.gz", "LPT9", "COM¹", "lpt³.txt", "nul .txt", "CONIN$"],
 )
 def test_devices_are_refused_whatever_their_ending(name: str) -> None:
-    """The names of devices are none of files, in any case and with any ending."""
+    """Device names cannot be file names, in any case and with any extension."""
     assert "is the device" in str(name_problem(name))
 
 
 @pytest.mark.parametrize("name", ["a.", "a ", "..."])
 def test_trailing_dots_and_spaces_are_refused(name: str) -> None:
-    """What Windows drops from a name's end may not stand there."""
+    """A name may not end in characters that Windows drops."""
     assert "which Windows drops" in str(name_problem(name))
 
 
 @pytest.mark.parametrize("character", [*'<>:"|?*\\', "\x00", "\x1f", "\n"])
 def test_characters_are_refused(character: str) -> None:
-    """No name on Windows holds these characters."""
+    """No name on Windows can contain these characters."""
     assert "which Windows does not allow in names" in str(name_problem(f"a{character}b"))
 
 
@@ -55,7 +55,7 @@ def test_characters_are_refused(character: str) -> None:
     ],
 )
 def test_usual_names_pass(name: str) -> None:
-    """Names that only look like those of devices are names."""
+    """Names that only resemble device names are valid."""
     assert name_problem(name) is None
 
 
@@ -69,7 +69,7 @@ def test_a_name_is_measured_in_utf16_units() -> None:
 
 
 def test_all_problems_are_listed_a_folder_once() -> None:
-    """A folder with a bad name is told of once, and everything else beside it."""
+    """A folder with a bad name is listed once, along with all other problems."""
     found = list(
         name_problems(["aux", "aux/a.py", "aux/b.py", "ok/what?", "ok", "Data/x", "data/x"])
     )
@@ -78,7 +78,7 @@ def test_all_problems_are_listed_a_folder_once() -> None:
 
 
 def test_collisions_are_found_by_what_is_compared() -> None:
-    """The caller says which names are the same; a name that comes twice collides with none."""
+    """The caller decides which names are equal; a name does not collide with its duplicate."""
     names = [
         "A/b",
         "a/B",
@@ -97,17 +97,17 @@ def test_collisions_are_found_by_what_is_compared() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("é", "É"), ("ω", "Ω"), ("ж", "Ж")])
 def test_case_is_ignored_beyond_ascii(one: str, other: str) -> None:
-    """NTFS compares upper case of every alphabet that has it one for one."""
+    """NTFS compares the upper case of every alphabet where it maps one to one."""
     assert upper_case(one) == upper_case(other)
 
 
 def test_case_of_two_characters_is_not_ignored() -> None:
-    """A sharp s and a dotless i are only like themselves on NTFS."""
+    """A sharp s and a dotless i equal only themselves on NTFS."""
     assert len({upper_case(name) for name in ("ß", "SS", "\u0131", "I")}) == 4
 
 
 def test_the_budget_is_what_the_longest_member_leaves() -> None:
-    """A drive, the folder, a separator, the member and a NUL are 260 units together."""
+    """The folder with its drive, a separator, the member and a NUL take 260 units together."""
     budget = PathBudget.of([file("a" * 100), file("b" * 99)], "c" * 50)
     assert (budget.longest, budget.length) == ("a" * 100, 100)
     assert budget.deepest + 1 + 100 + 1 == 260
@@ -125,7 +125,7 @@ def test_the_budget_counts_utf16_units() -> None:
 
 
 def test_the_budget_is_told_from_the_manifest() -> None:
-    """The sentence names the member and how deep a folder may be."""
+    """The sentence names the member and how long the folder's path may be."""
     text = describe_path_budget(PathBudget.of([file("Lib/site-packages/x.py")]).facts())
     assert "at most 236 characters" in text
     assert "Lib/site-packages/x.py has 22 of 260" in text

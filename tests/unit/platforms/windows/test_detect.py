@@ -1,4 +1,4 @@
-"""Environments of the Windows layout: what they are, told on any system from the tree itself."""
+"""Environments with the Windows layout, read on any system from the tree itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def test_activation_scripts_that_are_fifos_are_not_waited_for(tmp_path: Path) -> None:
-    """They tell nothing, and the scan names them."""
+    """They are not read; the scan reports them."""
     prefix = make_environment(tmp_path / "env")
     for name in ("activate", "activate.bat"):
         (prefix / "Scripts" / name).unlink(missing_ok=True)
@@ -37,7 +37,7 @@ def test_activation_scripts_that_are_fifos_are_not_waited_for(tmp_path: Path) ->
 
 @pytest.mark.parametrize("by", CONFIGS)
 def test_the_facts_are_read_from_the_tree(tmp_path: Path, by: str) -> None:
-    """What venv, virtualenv and uv write tells all that the interpreter would say."""
+    """What venv, virtualenv and uv write contains all that the interpreter would report."""
     environment = read_environment(make_environment(tmp_path / "env", by=by))
     python = environment.interpreter
     assert environment.is_windows
@@ -58,14 +58,14 @@ def test_the_facts_are_read_from_the_tree(tmp_path: Path, by: str) -> None:
 def test_the_machine_is_read_from_the_program(
     tmp_path: Path, machine: str, tag: str, bits: int
 ) -> None:
-    """The header of `python.exe` decides on the platform's tag."""
+    """The header of `python.exe` determines the platform tag."""
     python = read_environment(make_environment(tmp_path / "env", machine=machine))
     assert python.interpreter.platform_tag == tag
     assert python.interpreter.pointer_bits == bits
 
 
 def test_a_free_threaded_interpreter_is_told_by_its_names(tmp_path: Path) -> None:
-    """By `python3.13t.exe` in the environment, or by the only library of the base."""
+    """It has `python3.13t.exe` in the environment, or its library is the only one of the base."""
     base = make_base(tmp_path / "base", minor="3.13")
     prefix = make_environment(tmp_path / "env", home=base)
     config = prefix / "pyvenv.cfg"
@@ -81,7 +81,7 @@ def test_a_free_threaded_interpreter_is_told_by_its_names(tmp_path: Path) -> Non
 
 
 def test_an_interpreter_that_can_be_asked_is_asked(tmp_path: Path) -> None:
-    """On Windows the redirector runs, and what it says counts."""
+    """On Windows the redirector runs, and its answer counts."""
     asked: list[Path] = []
 
     def ask(python: Path) -> Interpreter:
@@ -96,7 +96,7 @@ def test_an_interpreter_that_can_be_asked_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_layout_is_told_from_the_tree(tmp_path: Path) -> None:
-    """`Scripts` beside `bin` (a project's folder, say) makes no environment of Windows."""
+    """`Scripts` next to `bin` (a project's folder, say) does not make a Windows environment."""
     assert is_windows(make_environment(tmp_path / "env"))
     (tmp_path / "posix/bin").mkdir(parents=True)
     (tmp_path / "posix/Scripts").mkdir()
@@ -134,7 +134,7 @@ def test_the_layout_is_told_from_the_tree(tmp_path: Path) -> None:
 def test_what_is_no_usable_environment_is_refused(
     tmp_path: Path, change: object, message: str
 ) -> None:
-    """Each lack is one sentence with the file's name."""
+    """Each problem is one sentence."""
     prefix = make_environment(tmp_path / "env")
     assert callable(change)
     change(prefix)
@@ -162,7 +162,7 @@ def test_what_is_no_usable_environment_is_refused(
     ],
 )
 def test_names_of_the_interpreter(name: str) -> None:
-    """What makers of environments put beside or in place of `python.exe` is of the interpreter."""
+    """Files that creators put next to or in place of `python.exe` belong to the interpreter."""
     assert is_windows_interpreter_name(name)
 
 
@@ -170,12 +170,12 @@ def test_names_of_the_interpreter(name: str) -> None:
     "name", ["python-argcomplete.exe", "pythoncom312.dll", "pywintypes312.dll", "py.exe", "pip.exe"]
 )
 def test_names_of_others(name: str) -> None:
-    """Scripts and libraries that begin alike are not."""
+    """Scripts and libraries with similar names do not."""
     assert not is_windows_interpreter_name(name)
 
 
 def test_launchers_carry_their_bytes(tmp_path: Path) -> None:
-    """The scan reads programs of the scripts folder, which a rule may rewrite, and no others."""
+    """The scan reads only programs in the scripts folder, which a rule may rewrite."""
     prefix = make_environment(tmp_path / "env")
     (prefix / "Scripts/tool.exe").write_bytes(small_pe())
     (prefix / "Lib/site-packages/tool.exe").write_bytes(small_pe())
@@ -198,7 +198,7 @@ def test_markers_are_those_of_windows(tmp_path: Path) -> None:
 
 
 def test_places_of_windows_are_looked_for_in_every_spelling(tmp_path: Path) -> None:
-    """With either slash, doubled as in JSON and Python, and in URLs."""
+    """They are found with either slash, with doubled backslashes, and in URLs."""
     environment = read_environment(make_environment(tmp_path / "env"))
     found = {place.path for place in build_paths_of(environment)}
     assert {

@@ -1,4 +1,4 @@
-"""Launchers of Windows: recognised, made relative, still run by `python launcher.exe`."""
+"""Windows launchers: recognised, made relative, or left alone."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ POINT = EntryPoint(name="greet", module="greeter.cli", attr="App.main")
 
 
 def shebang(launcher: bytes) -> bytes:
-    """Return the line between a launcher of distlib's kind and its archive."""
+    """Return the line between a distlib launcher and its archive."""
     program = PeFile.from_bytes(launcher)
     assert program is not None
     return launcher[program.end :].partition(b"\n")[0]
 
 
 def relocated(name: str, content: bytes, home: Home = IN_ROOT) -> bytes:
-    """Relocate what must be relocated."""
+    """Relocate a launcher that has to be relocated."""
     result = relocate_launcher(name, content, home)
     assert result is not None
     return result
@@ -63,7 +63,7 @@ def test_distlibs_entry_point_is_rewritten_and_not_made_anew(tmp_path: Path) -> 
 
 
 def test_a_relocated_launcher_is_relocated_again() -> None:
-    """What an archive holds can be packed once more, for the other mode too."""
+    """A packed launcher can be packed again, for the other mode too."""
     content = stub() + f"#!{PYTHON}\n".encode() + archived()
     once = relocated("tool.exe", content)
     assert relocated("tool.exe", once) == once
@@ -71,7 +71,7 @@ def test_a_relocated_launcher_is_relocated_again() -> None:
 
 
 def test_a_launcher_of_another_python_is_left_alone() -> None:
-    """One that starts a Python outside of any `Scripts` is none of the environment's."""
+    """A Python outside any `Scripts` is the environment's only if the entry point is known."""
     content = stub() + b"#!C:\\Other\\python.exe\n" + archived()
     assert relocate_launcher("tool.exe", content, IN_ROOT) is None
     assert relocate_launcher("greet.exe", content, IN_ROOT, POINT) is not None
@@ -86,7 +86,7 @@ def test_a_launcher_of_another_python_is_left_alone() -> None:
 def test_the_script_of_setuptools_launcher_names_a_path_below_the_prefix(
     home: Home, expected: bytes
 ) -> None:
-    """The launcher takes a relative path from the folder above its own, and stays as it is."""
+    """The launcher resolves a relative path from the folder above its own, and is not changed."""
     script = f'#!"{PYTHON}"\n# EASY-INSTALL-ENTRY-SCRIPT\nprint()\n'.encode()
     moved = relocated("greet-script.py", script, home)
     assert moved == b"#!" + expected + b"\n# EASY-INSTALL-ENTRY-SCRIPT\nprint()\n"
@@ -96,7 +96,7 @@ def test_the_script_of_setuptools_launcher_names_a_path_below_the_prefix(
 
 
 def test_a_script_without_a_launcher_is_left_to_py() -> None:
-    """`py script.py` looks for `/usr/bin/env python` along PATH, where activation puts it."""
+    """`py script.py` searches PATH for `/usr/bin/env python`, and activation puts it there."""
     script = f"#!{PYTHON} -u\r\nprint()\r\n".encode()
     assert relocated("tool.py", script) == b"#!/usr/bin/env python -u\r\nprint()\r\n"
     for other in (b"#!/bin/sh\n", b"#!C:\\Perl\\perl.exe\n", b"print()\n", b"\x00\x01"):
@@ -124,7 +124,7 @@ def test_an_unknown_machine_has_no_launcher() -> None:
     [b"", small_pe(), small_pe(tail=b"#!x\nno archive"), b"MZ", archived(), small_pe(tail=b"UVSC")],
 )
 def test_what_is_no_launcher_is_left_alone(content: bytes) -> None:
-    """Programs, damaged ones too, stay as they are."""
+    """Other programs, even damaged ones, stay unchanged."""
     assert relocate_launcher("tool.exe", content, IN_ROOT) is None
 
 

@@ -1,4 +1,4 @@
-"""Where streams are cut: whole, in bounds, and at the same files after a change."""
+"""Where streams are cut: completely, within limits, and at the same files after a change."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FILES = st.dictionaries(NAMES, st.integers(0, 25_000), max_size=40)
 
 @given(files=FILES, last=st.sampled_from([None, 3_000]))
 def test_blocks_are_the_stream(files: dict[str, int], last: int | None) -> None:
-    """Nothing is lost, doubled or moved, and no block is larger than it may be."""
+    """Nothing is lost, duplicated or moved, and no block exceeds its limit."""
     sizes = Sizes(least=SIZES.least, most=SIZES.most, last=last)
     found = blocks(files.items(), sizes)
     assert b"".join(found) == stream(files.items())
@@ -69,7 +69,7 @@ CONTENTS = st.lists(st.sampled_from([b"", b"a", b"ab", bytes(99), bytes(100), by
 
 @given(streams=st.lists(CONTENTS, min_size=2, max_size=2), last=st.sampled_from([None, 70]))
 def test_fingerprints_tell_what_a_block_holds(streams: list[list[bytes]], last: int | None) -> None:
-    """Blocks that have the same hold the same: files, pieces of them, and parts of parts."""
+    """Blocks with equal ones have equal contents: files, pieces of them, and parts of parts."""
     seen: dict[tuple[bytes, ...], bytes] = {}
     for contents in streams:
         cutter = Cutter(Sizes(least=60, most=150, last=last), frozenset())
@@ -89,7 +89,7 @@ def test_fingerprints_tell_what_a_block_holds(streams: list[list[bytes]], last: 
 
 
 def test_a_change_is_told_of_the_chunks_that_it_is_in() -> None:
-    """Those of a block that is compressed in several are told by the parts that they overlap."""
+    """Chunks of a block are identified by the parts that they overlap."""
 
     def chunks(*parts: bytes) -> list[Block]:
         block = Block()
@@ -107,7 +107,7 @@ def test_a_change_is_told_of_the_chunks_that_it_is_in() -> None:
 
 
 def test_a_fingerprint_tells_the_same_bytes_of_every_file() -> None:
-    """Whether a file is of an image's base or of the environment, and however large it is."""
+    """It is the same for files of an image's base and of the environment, whatever their size."""
     seen: dict[bytes, bytes] = {}
     written = []
 
@@ -130,7 +130,7 @@ def test_a_fingerprint_tells_the_same_bytes_of_every_file() -> None:
 
 
 def test_no_kind_of_fingerprint_is_taken_for_another() -> None:
-    """What stands in a file cannot be made to look like the fingerprint of another one."""
+    """No file's content can be made to look like the fingerprint of another file."""
     digest = sha256(b"content").digest()
     block = Block()
     for size in (1, 11):
@@ -155,14 +155,14 @@ def many(number: int = 400) -> list[tuple[str, int]]:
 
 
 def test_blocks_are_not_small() -> None:
-    """Between small files of one kind all but the last have the least size, at least."""
+    """Among small files of one kind, all blocks but the last have at least the minimum size."""
     *found, _ = blocks(many())
     assert len(found) > 20
     assert all(len(block) >= SIZES.least for block in found)
 
 
 def test_a_change_moves_few_cuts() -> None:
-    """Wherever files grow, come or go, nearly all other blocks stay what they were."""
+    """Wherever files change, nearly all other blocks stay the same."""
     before = blocks(many())
     numbers = []
     for place in range(0, 400, 23):
@@ -175,14 +175,14 @@ def test_a_change_moves_few_cuts() -> None:
 
 
 def test_large_files_are_cut_at_fixed_distances_from_their_start() -> None:
-    """What comes before one, of any size, does not matter."""
+    """What comes before one does not matter, whatever its size."""
     files = [("a.py", 10), ("large.bin", 55_000), ("z.py", 10)]
     other = [("a.py", 999), ("b.py", 4_000), *files[1:]]
     assert blocks(files)[1:] == blocks(other)[1:]
 
 
 def test_machine_code_and_own_files_have_blocks_of_their_own() -> None:
-    """What precedes the first file, and each kind, is cut off."""
+    """What precedes the first file has its own block too, as does each kind."""
     cutter = Cutter(SIZES, frozenset({"own.so", "own.py"}))
     found = cutter.write(b"folders")
     for name in ("a.so", "b.so", "c.py", "d.py", "own.so", "own.py"):

@@ -56,7 +56,7 @@ def test_levels_of_deflate_are_read_back(tmp_path: Path, large: PackPlan, level:
 
 
 def test_members_of_a_zip_are_whole_or_in_blocks(tmp_path: Path) -> None:
-    """A member too large to be compressed at once is read back, and threads do not show."""
+    """A member too large to be compressed at once is read back, whatever the number of threads."""
     half = compressible(1 << 20, 4)
     planned = plan(file("large", half * 33), file("next", half * 31))
     archives = [written(planned, tmp_path / str(n), CompressionFormat.ZIP, n) for n in (1, 3)]
@@ -77,7 +77,7 @@ def test_a_stored_member_is_never_larger(tmp_path: Path, large: PackPlan) -> Non
 
 @pytest.mark.slow
 def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
-    """A member that needs ZIP64 has it, whole, and the small ones beside it do not."""
+    """A member that needs ZIP64 uses it and is complete; small members do not use it."""
     size = (4 << 30) + 1
     sparse = tmp_path / "zeros"
     with sparse.open("wb") as stream:
@@ -97,7 +97,7 @@ def test_a_file_of_four_gib_in_a_zip(tmp_path: Path) -> None:
 
 
 def test_zip64_where_a_number_needs_it() -> None:
-    """Sizes and offsets from 2**32 - 1 on, and only they, make ZIP64 records."""
+    """Only sizes and offsets from 2**32 - 1, and counts from 65,535, make ZIP64 records."""
     small = Member(name=b"a", mode=0o100644, time=(0, 33), size=(1 << 32) - (1 << 24))
     assert len(local_header(small)) == 31
     assert len(central_header(small)) == 47
@@ -167,7 +167,7 @@ def test_heavy_work_counts_for_more() -> None:
 
 
 def test_long_work_ends_when_it_is_given_up() -> None:
-    """Cancelling does not wait for work that looks whether it is still wanted."""
+    """Cancelling ends work that checks whether it is still wanted."""
     pool = OrderedPool[None](1, lambda _: None, ahead=0)
     started = threading.Event()
     ended: list[type] = []
@@ -189,7 +189,7 @@ def test_long_work_ends_when_it_is_given_up() -> None:
 
 
 def test_a_call_that_cannot_be_ended_is_left_behind() -> None:
-    """Cancelling does not wait for it; its result or error comes to the work otherwise."""
+    """Cancelling does not wait for it; otherwise its result or error reaches the work."""
     taken: list[int] = []
     pool = OrderedPool[int](1, taken.append, ahead=3)
     pool.put(lambda: pool.call(lambda: 7))
@@ -259,7 +259,7 @@ def test_blocks_do_not_depend_on_the_writes(steps: list[int]) -> None:
 def test_headers_are_those_of_tarfile(
     kind: bytes, name: str, numbers: tuple[int, int], link: str
 ) -> None:
-    """A header is what tarfile writes, as ustar where that can hold it, else as pax."""
+    """A header is what tarfile writes: ustar if that can hold it, otherwise pax."""
     name = name.strip("/").replace("\0", "") or "a"
     size, mtime = numbers
     made = header(name, kind, 0o644, mtime, size=size, link=link)
@@ -275,7 +275,7 @@ def test_headers_are_those_of_tarfile(
 
 @pytest.fixture
 def zlib_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the module of deflate as it is where there are no wheels of the faster ones."""
+    """Load the deflate module as if there were no wheels of the faster libraries."""
     monkeypatch.setitem(sys.modules, "deflate", None)
     spec = importlib.util.spec_from_file_location("without_wheels", deflate.__file__)
     assert spec is not None
@@ -292,7 +292,7 @@ def zlib_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_zlib_takes_the_place_of_faster_deflates(
     format: CompressionFormat, tmp_path: Path, large: PackPlan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Python reads it, threads make no difference, and one note says that the bytes differ."""
+    """Python reads it, threads make no difference, and a note says that the bytes differ."""
     one = written(large, tmp_path / "one", format, 1)
     two = written(large, tmp_path / "two", format, 2)
     assert one.read_bytes() == two.read_bytes()

@@ -1,4 +1,4 @@
-"""Fit a line through a few years and go on with it, by the framework's numpy."""
+"""Fit a line through a few years and extrapolate it, with the framework's numpy."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Count by a C library of the framework, from a module of this environment."""
+"""Count with a C library of the framework, through a module of this environment."""
 
 import json
 import sys
