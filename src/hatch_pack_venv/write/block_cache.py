@@ -132,8 +132,7 @@ class BlockCache:
             _write(path, block)
         except OSError as error:
             self._full = True
-            reason = error.strerror
-            logger.info("no more blocks are cached for the next build: %s: %s", path, reason)
+            logger.info("no more is cached for the next build: %s: %s", path, error.strerror)
 
     def _evict(self) -> None:
         kept: list[tuple[int, int, str]] = []

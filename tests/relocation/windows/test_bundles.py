@@ -123,7 +123,10 @@ def test_what_cannot_be_bundled_is_told(tmp_path: Path, missing: str, message: s
     ("table", "message"),
     [
         ({"bytecode": "checked-hash"}, 'set bytecode = "none", or pack on Windows'),
-        ({"interpreter": "/opt/python/bin/python3.12", "format": "tar"}, "is not possible: set"),
+        (
+            {"interpreter": "/opt/python/bin/python3.12", "format": "tar"},
+            "link to an interpreter at a fixed",
+        ),
     ],
 )
 def test_what_needs_another_system_is_refused(

@@ -298,7 +298,8 @@ class ZipSink:
         told = [small.fingerprint for small in batch]
         found = memoryview(self._remembered(make, told, how))
         result = []
-        for member in (small.member for small in batch):
+        for small in batch:
+            member = small.member
             member.checksum, size = _MEMBER.unpack_from(found)
             data = found[_MEMBER.size : _MEMBER.size + size]
             member.method = DEFLATED if size < member.size else STORED
